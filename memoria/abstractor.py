@@ -1,0 +1,39 @@
+"""`Abstractor`: compresses hidden states into the engrams of a working memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from memoria.errors import ShapeError
+
+__all__ = ["Abstractor"]
+
+
+class Abstractor(nn.Module):
+    """``output(feedforward(softmax(Q (K h)^T) (V h)))`` (paper, memory encoder f_e).
+
+    Q are ``num_memories`` learned queries; a single head, no scaling by sqrt(D), no activation
+    between the two linear layers D -> ``feedforward_dim`` -> D, no residual.
+    """
+
+    def __init__(self, num_memories: int, hidden_dim: int, feedforward_dim: int) -> None:
+        super().__init__()
+        self.query_embeddings = nn.Parameter(torch.empty(1, num_memories, hidden_dim))
+        nn.init.normal_(self.query_embeddings, std=0.02)
+        self.key_transform = nn.Linear(hidden_dim, hidden_dim)
+        self.value_transform = nn.Linear(hidden_dim, hidden_dim)
+        self.feedforward = nn.Linear(hidden_dim, feedforward_dim)
+        self.output = nn.Linear(feedforward_dim, hidden_dim)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Hidden states [B, N, D] to engrams [B, num_memories, D]."""
+        dimension = self.query_embeddings.shape[2]
+        if hidden_states.dim() != 3 or hidden_states.shape[2] != dimension:
+            received = list(hidden_states.shape)
+            raise ShapeError("hidden_states", f"[B, N, {dimension}]", received)
+        keys = self.key_transform(hidden_states)
+        values = self.value_transform(hidden_states)
+        attention = (self.query_embeddings @ keys.transpose(1, 2)).softmax(dim=-1)
+        result: Tensor = self.output(self.feedforward(attention @ values))
+        return result

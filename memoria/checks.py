@@ -1,0 +1,74 @@
+"""Checks of tensors that come from outside: shapes, types, finite values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from memoria.errors import InputError, ShapeError
+
+__all__ = ["as_delta", "as_indices", "as_memory_data"]
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def as_memory_data(
+    data: object, lanes: int | None, dimension: int | None, device: torch.device | None
+) -> Tensor:
+    """``data`` [B, W, D] detached, float32, finite, on ``device``; None leaves B, D or it open."""
+    expected = f"[{lanes or 'B'}, W, {dimension or 'D'}]"
+    if not isinstance(data, Tensor):
+        raise InputError(f"data is {type(data).__name__}, not a tensor", "give a torch tensor")
+    shape = list(data.shape)
+    if data.dim() != 3 or 0 in shape:
+        raise ShapeError("data", f"{expected}, all at least 1", shape)
+    if (lanes or shape[0]) != shape[0]:
+        hint = "the number of lanes stays until reset_memory()"
+        raise ShapeError("data", expected, shape, hint)
+    if (dimension or shape[2]) != shape[2]:
+        raise ShapeError("data", expected, shape, "all engrams have vectors of one length")
+    if data.dtype not in _FLOATS:
+        hint = "convert it with .float()"
+        raise InputError(f"data is {_name(data)}, not a floating point type", hint)
+    taken = data.detach().to(device=device, dtype=torch.float32)
+    if not bool(taken.isfinite().all()):
+        wrong = taken[~taken.isfinite()].flatten()[0].item()
+        raise InputError(f"data holds {wrong} after conversion to float32", "clean it first")
+    return taken
+
+
+def as_indices(indices: object, living: Tensor, device: torch.device) -> Tensor:
+    """``indices`` [B, N] int64 on ``device``, each below its lane's count ``living`` [B]."""
+    expected = f"[{living.shape[0]}, N]"
+    if not isinstance(indices, Tensor) or indices.dtype not in _INTEGERS:
+        what = _name(indices) if isinstance(indices, Tensor) else type(indices).__name__
+        raise InputError(f"indices are {what}, not integers", "give what remind() returned")
+    if indices.dim() != 2 or indices.shape[0] != living.shape[0]:
+        raise ShapeError("indices", expected, list(indices.shape))
+    taken = indices.detach().to(device=device, dtype=torch.int64)
+    wrong = (taken >= living.unsqueeze(1)) | (taken < -1)
+    if bool(wrong.any()):
+        lane = int(wrong.any(1).nonzero()[0])
+        value, count = int(taken[lane][wrong[lane]][0]), int(living[lane])
+        message = f"index {value} in lane {lane} is out of range"
+        raise InputError(message, f"the lane holds {count} engrams; -1 stands for none")
+    return taken
+
+
+def as_delta(delta: object, indices: Tensor, device: torch.device) -> Tensor:
+    """``delta`` of the shape of ``indices``, float64, finite wherever an index is not -1."""
+    if not isinstance(delta, Tensor) or delta.is_complex() or delta.dtype == torch.bool:
+        what = _name(delta) if isinstance(delta, Tensor) else type(delta).__name__
+        raise InputError(f"lifespan delta is {what}, not real numbers", "give a tensor")
+    if delta.shape != indices.shape:
+        raise ShapeError("lifespan delta", str(list(indices.shape)), list(delta.shape))
+    taken = delta.detach().to(device=device, dtype=torch.float64)
+    wrong = ~taken.isfinite() & (indices >= 0)
+    if bool(wrong.any()):
+        raise InputError(f"lifespan delta holds {taken[wrong][0].item()}", "give finite numbers")
+    return taken
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")

@@ -1,0 +1,234 @@
+"""Every hyper-parameter of a memory, with its bounds and units.
+
+Presets are the authors' published configurations (PAPER: experiment configs) and the tutorial.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import field_validator as _field_validator
+
+from memoria.errors import ConfigError
+from memoria.rules import parse_rule
+
+__all__ = ["PRESETS", "MemoriaConfig", "PresetName", "preset_values"]
+
+TieBreak = Literal["hash", "oldest"]
+Layout = Literal["dense", "sparse", "auto"]
+PresetName = Literal["tutorial", "gpt2", "enwik8", "sort", "bert"]
+
+_Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
+
+
+class MemoriaConfig(BaseModel):
+    """What a memory is made of. Frozen: a memory keeps the configuration it was born with.
+
+    The defaults suit a memory of texts; ``MemoriaConfig.preset("gpt2")`` and its siblings hold
+    the authors' values. Counts are engrams per lane, lifespans are steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    hidden_dim: StrictInt = Field(
+        384, ge=1, le=1_048_576, description="Numbers in one engram's vector (D)."
+    )
+    lanes: StrictInt = Field(
+        1, ge=1, le=65_536, description="Independent memory streams side by side (B)."
+    )
+    num_reminded_stm: _Count = Field(
+        8, description="Short-term engrams reminded at a step, per lane."
+    )
+    stm_capacity: _Count = Field(
+        128, description="Short-term engrams kept, per lane; older ones become long-term."
+    )
+    ltm_search_depth: _Count = Field(
+        10, description="Rounds of the walk along connections through long-term memory."
+    )
+    initial_lifespan: float = Field(
+        50.0, gt=0, le=2.0**52, description="Steps that a new engram lives unless reminded."
+    )
+    num_final_ltms: _Count = Field(
+        16, description="Long-term engrams reminded at a step, per lane."
+    )
+    random_entries: Literal["unreminded"] | _Count = Field(
+        "unreminded",
+        description="Random entry points into long-term memory: 'unreminded' draws one for every "
+        "short-term engram not reminded (the authors' released behaviour), N draws N, 0 none.",
+    )
+    tie_break: TieBreak = Field(
+        "hash", description="Which of equally connected entry points wins: 'hash' or 'oldest'."
+    )
+    seed: StrictInt = Field(0, ge=0, le=2**63 - 1, description="Seed of the tie rule's hash.")
+    layout: Layout = Field(
+        "auto",
+        description="How connections are kept: 'dense' matrix, 'sparse' log, 'auto' by size.",
+    )
+    wm_length: StrictInt = Field(
+        8, ge=1, le=1_048_576, description="Units (sentences, rows) that make one working memory."
+    )
+    rule: StrictStr = Field(
+        "correlation:8",
+        description="Lifespan rule of `adjust` and `step` unless they name one: "
+        "'uniform:X' or 'correlation:ALPHA'.",
+    )
+    backbone: StrictStr = Field(
+        "hash",
+        min_length=1,
+        max_length=4096,
+        description="What turns inputs into vectors: 'hash', 'array', 'hf:ID', 'st:ID'.",
+    )
+    backbone_options: dict[StrictStr, StrictStr | StrictBool | StrictInt | float] = Field(
+        default_factory=dict, description="Options the backbone was chosen with."
+    )
+    unit: StrictStr = Field(
+        "sentence",
+        pattern=r"^(sentence|paragraph|line|window:[1-9][0-9]{0,6})$",
+        description="What part of a text becomes one engram: sentence, paragraph, line, window:N.",
+    )
+
+    @_field_validator("rule")
+    @classmethod
+    def _rule_is_known(cls, value: str) -> str:
+        try:
+            parse_rule(value)
+        except ConfigError as error:
+            reason = error.message.removeprefix(f"rule = {value!r}: ")
+            raise ValueError(f"{reason}; {error.hint}") from None
+        return value
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(_one_line(error), _hint(error)) from None
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> MemoriaConfig:
+        """The named preset with ``overrides`` on top. Unknown names raise `ConfigError`."""
+        return cls(**{**preset_values(name), **overrides})
+
+    @classmethod
+    def from_toml(cls, path: str | Path, **overrides: Any) -> MemoriaConfig:
+        """Read a TOML file of fields; a field ``preset = "gpt2"`` starts from that preset."""
+        return cls.from_values({**_read_toml(Path(path)), **overrides})
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> MemoriaConfig:
+        """Like the constructor; a key ``preset`` names the preset to start from."""
+        given = dict(values)
+        name = given.pop("preset", None)
+        return cls(**given) if name is None else cls.preset(str(name), **given)
+
+    def replace(self, **changes: Any) -> MemoriaConfig:
+        """A copy with ``changes``, checked like a new one."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+    def to_toml(self, path: str | Path | None = None) -> str:
+        """All fields as TOML text; written to ``path`` too when it is given."""
+        import tomli_w
+
+        text = tomli_w.dumps(self.model_dump())
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+
+_GPT2: Final[dict[str, Any]] = {
+    "hidden_dim": 768,
+    "wm_length": 50,
+    "num_reminded_stm": 50,
+    "stm_capacity": 400,
+    "ltm_search_depth": 10,
+    "initial_lifespan": 9.0,
+    "num_final_ltms": 50,
+    "rule": "correlation:8",
+}
+
+PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "tutorial": {
+        "hidden_dim": 64,
+        "lanes": 2,
+        "wm_length": 8,
+        "num_reminded_stm": 4,
+        "stm_capacity": 16,
+        "ltm_search_depth": 5,
+        "initial_lifespan": 3.0,
+        "num_final_ltms": 4,
+        "rule": "uniform:5",
+        "backbone": "array",
+    },
+    "gpt2": _GPT2,
+    "enwik8": {
+        **_GPT2,
+        "hidden_dim": 512,
+        "wm_length": 128,
+        "stm_capacity": 1536,
+        "num_reminded_stm": 192,
+        "num_final_ltms": 192,
+    },
+    "sort": {
+        **_GPT2,
+        "hidden_dim": 512,
+        "wm_length": 128,
+        "stm_capacity": 512,
+        "num_reminded_stm": 256,
+        "num_final_ltms": 640,
+        "initial_lifespan": 5.0,
+    },
+    "bert": {
+        **_GPT2,
+        "wm_length": 64,
+        "stm_capacity": 128,
+        "num_reminded_stm": 64,
+        "num_final_ltms": 64,
+        "initial_lifespan": 12.0,
+    },
+}
+assert set(PRESETS) == set(get_args(PresetName))
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """The fields that the preset sets. Raises `ConfigError` for an unknown name."""
+    if name not in PRESETS:
+        raise ConfigError(f"preset = {name!r}: unknown", f"choose one of {', '.join(PRESETS)}")
+    return dict(PRESETS[name])
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}", "name a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _one_line(error: ValidationError) -> str:
+    """The first complaint of each field, as ``field = value: bound``."""
+    lines: dict[str, str] = {}
+    for detail in error.errors():
+        field = str(detail["loc"][0]) if detail["loc"] else "config"
+        if field in lines:  # a union reports once per member
+            if field == "random_entries":
+                lines[field] = (
+                    f"random_entries = {detail['input']!r}: must be 'unreminded' or 0 or more"
+                )
+            continue
+        if detail["type"] == "extra_forbidden":
+            lines[field] = f"{field} = {detail['input']!r}: no such setting"
+        else:
+            message = detail["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            lines[field] = f"{field} = {detail['input']!r}: {message}"
+    return ", ".join(lines.values())
+
+
+def _hint(error: ValidationError) -> str | None:
+    if any(detail["type"] == "extra_forbidden" for detail in error.errors()):
+        return "the settings are " + ", ".join(MemoriaConfig.model_fields)
+    return None

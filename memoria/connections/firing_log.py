@@ -1,0 +1,150 @@
+"""The firings of one lane as a growing log, and co-fire counts counted from it.
+
+A firing appends the positions that fired and nothing else; row i of the co-fire matrix is counted
+by going through the firings that i took part in. Plain numpy: `inspect` needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FiringLog", "IntArray"]
+
+IntArray = npt.NDArray[np.int64]
+
+_PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
+_TAIL: Final = 4096  # entries searched linearly before they join the sorted index
+
+
+class FiringLog:
+    """``entries`` are positions, ``starts[f]`` is where firing f begins."""
+
+    def __init__(self, entries: IntArray | None = None, starts: IntArray | None = None) -> None:
+        nothing = np.empty(0, np.int64)
+        self._load(nothing if entries is None else entries, nothing if starts is None else starts)
+
+    def _load(self, entries: IntArray, starts: IntArray) -> None:
+        self._entries = entries
+        self._used = len(entries)
+        self._starts = np.append(starts, self._used)
+        self._firings = len(starts)
+        self._indexed = 0
+        self._by_engram: IntArray = np.empty(0, np.int64)  # firings, grouped by who took part
+        self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
+
+    def append(self, positions: IntArray) -> None:
+        """One firing of distinct ``positions``."""
+        end = self._used + len(positions)
+        self._entries = _with_room(self._entries, end)
+        self._starts = _with_room(self._starts, self._firings + 2)
+        self._entries[self._used : end] = positions
+        self._used = end
+        self._firings += 1
+        self._starts[self._firings] = end
+
+    def pack(self, kept: IntArray, capacity: int) -> None:
+        """Rename positions ``kept`` to 0..K-1, drop the others and firings left with nobody."""
+        rename = np.full(capacity, -1, np.int64)
+        rename[kept] = np.arange(len(kept))
+        entries = rename[self._entries[: self._used]]
+        lives = entries >= 0
+        firing = np.repeat(np.arange(self._firings), np.diff(self._starts[: self._firings + 1]))[
+            lives
+        ]
+        sizes = np.bincount(firing, minlength=self._firings)
+        sizes = sizes[sizes > 0]
+        self._load(entries[lives], np.cumsum(sizes) - sizes)
+
+    def pairs(self, positions: IntArray) -> tuple[IntArray, IntArray]:
+        """Everyone who fired with each of ``positions``, once per common firing.
+
+        Returns (which of ``positions``, partner's position), both [total].
+        """
+        which, firing = self._firings_of(positions)
+        sizes = self._starts[firing + 1] - self._starts[firing]
+        partner = self._entries[_ranges(self._starts[firing], sizes)]
+        return np.repeat(which, sizes), partner
+
+    def rows(self, positions: IntArray, capacity: int) -> npt.NDArray[np.int32]:
+        """Rows of the co-fire matrix, [P, capacity]."""
+        which, partner = self.pairs(positions)
+        cells = np.bincount(which * capacity + partner, minlength=len(positions) * capacity)
+        return cells.reshape(len(positions), capacity).astype(np.int32)
+
+    def edges(self, engrams: int, most: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+        """The ``most`` strongest connections of positions 0 to ``engrams`` - 1, in batches.
+
+        Yields (source, target, co-fire count), by source, then from the strongest, then from the
+        oldest target. Nobody is connected to itself.
+        """
+        at_once = max(1, _PAIRS_AT_ONCE // max(1, self.pairs_of_all() // max(1, engrams)))
+        for first in range(0, engrams, at_once):
+            sources = np.arange(first, min(first + at_once, engrams))
+            which, partner = self.pairs(sources)
+            other = partner != sources[which]
+            cell, count = np.unique(which[other] * engrams + partner[other], return_counts=True)
+            which, partner = cell // engrams, cell % engrams
+            order = np.lexsort((partner, -count, which))
+            which = which[order]
+            rank = np.arange(len(which)) - np.searchsorted(which, which)
+            kept = order[rank < most]
+            yield sources[cell[kept] // engrams], partner[kept], count[kept].astype(np.int64)
+
+    def pairs_of_all(self) -> int:
+        """How many pairs `pairs` would give for all positions: the sum of squared firings."""
+        sizes = np.diff(self._starts[: self._firings + 1])
+        return int((sizes * sizes).sum())
+
+    def _firings_of(self, positions: IntArray) -> tuple[IntArray, IntArray]:
+        """(which of ``positions``, number of a firing it took part in), both [total]."""
+        self._index()
+        inside = positions < len(self._groups) - 1
+        at = np.where(inside, positions, 0)
+        low, high = self._groups[at], self._groups[np.minimum(at + 1, len(self._groups) - 1)]
+        sizes = np.where(inside, high - low, 0)
+        which = np.repeat(np.arange(len(positions)), sizes)
+        firing = self._by_engram[_ranges(low, sizes)]
+        if self._indexed == self._used:
+            return which, firing
+        tail = self._entries[self._indexed : self._used]
+        order = np.argsort(tail)
+        ordered = tail[order]
+        low = np.searchsorted(ordered, positions)
+        sizes = np.searchsorted(ordered, positions, side="right") - low
+        entry = order[_ranges(low, sizes)] + self._indexed
+        late = np.searchsorted(self._starts[: self._firings + 1], entry, side="right") - 1
+        return (
+            np.concatenate((which, np.repeat(np.arange(len(positions)), sizes))),
+            np.concatenate((firing, late)),
+        )
+
+    def _index(self) -> None:
+        if self._used - self._indexed <= _TAIL:
+            return
+        entries = self._entries[: self._used]
+        order = np.argsort(entries, kind="stable")
+        firing = np.repeat(np.arange(self._firings), np.diff(self._starts[: self._firings + 1]))
+        self._by_engram = firing[order]
+        sizes = np.bincount(entries)
+        self._groups = np.concatenate(([0], np.cumsum(sizes)))
+        self._indexed = self._used
+
+
+def _ranges(low: IntArray, sizes: IntArray) -> IntArray:
+    """``low[0], low[0]+1, ... (sizes[0] of them), low[1], ...`` as one array."""
+    ends = np.cumsum(sizes)
+    total = int(ends[-1]) if len(ends) else 0
+    ranges: IntArray = np.arange(total) + np.repeat(low - (ends - sizes), sizes)
+    return ranges
+
+
+def _with_room(array: IntArray, size: int) -> IntArray:
+    if size <= len(array):
+        return array
+    grown = np.empty(max(size, 2 * len(array), 1024), np.int64)
+    grown[: len(array)] = array
+    return grown

@@ -1,0 +1,91 @@
+"""One step of a memory, in positions: add, remind, fire, adjust.
+
+`Memoria` and `MemoryStore` are two faces of this: the one holds everything in tensors, the other
+on disk. Arguments are trusted here; the faces check them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from memoria.config import MemoriaConfig
+from memoria.connections import Connections
+from memoria.connections.dense import DenseConnections
+from memoria.connections.sparse import SparseConnections
+from memoria.recall import Recalled, recall
+from memoria.traces import NULL, WORKING, Traces, Vectors, positions_of
+
+__all__ = ["MemoryCore", "make_connections"]
+
+
+def make_connections(layout: str, lanes: int, device: torch.device) -> Connections:
+    """``dense`` and ``auto`` keep the matrix, ``sparse`` the log."""
+    return SparseConnections(lanes) if layout == "sparse" else DenseConnections(lanes, device)
+
+
+class MemoryCore:
+    """Traces and connections of B lanes that step together. ``step`` counts finished steps."""
+
+    def __init__(
+        self,
+        config: MemoriaConfig,
+        vectors: Vectors,
+        connections: Connections,
+        lane_ids: Sequence[int],
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.connections = connections
+        self.lane_ids = torch.tensor(list(lane_ids), dtype=torch.int64, device=device)
+        self.traces = Traces(len(lane_ids), vectors, device)
+        self.step = 0
+
+    @torch.no_grad()
+    def add(self, data: Tensor) -> Tensor:
+        """``data`` [B, W, D] float32 becomes working memory; returns its positions [B, W]."""
+        count = data.shape[1]
+        self.reserve(count)
+        return self.traces.append(data, self.step, self.config.initial_lifespan)
+
+    def reserve(self, count: int) -> None:
+        """Make room for ``count`` more engrams a lane."""
+        if not self.traces.has_room(count):
+            kept = self.traces.pack(count)
+            self.connections.pack(kept, self.traces.capacity)
+
+    @torch.no_grad()
+    def recall(self, cue: Tensor | None = None) -> Recalled:
+        """What the working memory, or a ``cue`` [B, W, D], brings back. Changes nothing."""
+        traces, connections = self.traces, self.connections
+        return recall(traces, connections, self.config, self.step, self.lane_ids, cue)
+
+    @torch.no_grad()
+    def fire(self, recalled: Recalled) -> None:
+        """Everything in working memory plus everything reminded fires together once."""
+        self.fire_positions(
+            torch.cat((self.working_positions(), recalled.longterm, recalled.shortterm), dim=1)
+        )
+
+    def fire_positions(self, positions: Tensor) -> None:
+        """The engrams at ``positions`` [B, N] (-1 ignored) fire together once."""
+        self.traces.fire(positions)
+        self.connections.fire(positions)
+
+    @torch.no_grad()
+    def adjust(self, positions: Tensor, delta: Tensor) -> Tensor:
+        """Gains for ``positions`` [B, N], then the step ends; returns who died, bool [B, C]."""
+        self.traces.extend(positions, delta)
+        self.traces.promote(self.config.stm_capacity)
+        self.step += 1
+        return self.traces.forget(self.step)
+
+    def working_positions(self) -> Tensor:
+        """Positions of the working memory, [B, W]."""
+        return positions_of(self.traces.types == WORKING)
+
+    def living_positions(self) -> Tensor:
+        """Positions of all engrams, [B, M], -1 on the right."""
+        return positions_of(self.traces.types != NULL)

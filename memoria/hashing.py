@@ -1,0 +1,68 @@
+"""The hash behind every tie and every random entry point.
+
+``h = seed; for x in (stream, step, lane, key): h = mix((h ^ x) + golden)``, all modulo 2^64, and
+the value is ``h >> 1``: 63 bits, so that signed integers compare the same on every device. The
+mixer is the finaliser of splitmix64 (Steele, Lea and Flood 2014). No generator state exists, so
+runs repeat, and any step can be computed again from its number alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+__all__ = ["ENTRY_STREAM", "TIE_STREAM", "TieRule", "hash_keys"]
+
+TIE_STREAM: Final = 0
+ENTRY_STREAM: Final = 1
+
+_GOLDEN: Final = 0x9E3779B97F4A7C15
+_MULTIPLIERS: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_MASK: Final = 2**64 - 1
+
+
+def hash_keys(seed: int, stream: int, step: int, lanes: Tensor, keys: Tensor) -> Tensor:
+    """63-bit hashes of ``keys`` [B, N] for ``lanes`` [B], both int64; returns int64 [B, N]."""
+    h = _fold(_fold(seed & _MASK, stream), step)
+    state = _mix((lanes ^ _signed(h)) + _signed(_GOLDEN)).unsqueeze(1)
+    return _shift(_mix((state ^ keys) + _signed(_GOLDEN)), 1)
+
+
+class TieRule:
+    """Which of several equally connected engrams wins at one step: the greatest hash."""
+
+    def __init__(self, seed: int, step: int, lanes: Tensor) -> None:
+        self.seed, self.step, self.lanes = seed, step, lanes
+
+    def values(self, ids: Tensor) -> Tensor:
+        """Hashes of engram ids [B, N]; the greatest wins."""
+        return hash_keys(self.seed, TIE_STREAM, self.step, self.lanes, ids)
+
+    def values_of_lane(self, lane: int, ids: Tensor) -> Tensor:
+        """Hashes of the engram ids [N] of one lane."""
+        lanes = self.lanes[lane : lane + 1]
+        return hash_keys(self.seed, TIE_STREAM, self.step, lanes, ids.unsqueeze(0)).squeeze(0)
+
+
+def _fold(h: int, x: int) -> int:
+    z = ((h ^ (x & _MASK)) + _GOLDEN) & _MASK
+    z = ((z ^ (z >> 30)) * _MULTIPLIERS[0]) & _MASK
+    z = ((z ^ (z >> 27)) * _MULTIPLIERS[1]) & _MASK
+    return z ^ (z >> 31)
+
+
+def _mix(z: Tensor) -> Tensor:
+    z = (z ^ _shift(z, 30)) * _signed(_MULTIPLIERS[0])
+    z = (z ^ _shift(z, 27)) * _signed(_MULTIPLIERS[1])
+    return z ^ _shift(z, 31)
+
+
+def _shift(z: Tensor, bits: int) -> Tensor:
+    """Logical shift to the right: torch's own copies the sign bit."""
+    return torch.bitwise_and(z >> bits, 2 ** (64 - bits) - 1)
+
+
+def _signed(x: int) -> int:
+    return x - 2**64 if x >= 2**63 else x

@@ -1,0 +1,196 @@
+"""`Memoria`: the memory as a model uses it, in tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from memoria.checks import as_delta, as_indices, as_memory_data
+from memoria.config import MemoriaConfig
+from memoria.core import MemoryCore, make_connections
+from memoria.engrams import Engrams
+from memoria.errors import ConfigError, StateError
+from memoria.traces import NULL, TensorVectors
+
+__all__ = ["Memoria"]
+
+
+class Memoria:
+    """Working, short-term and long-term memory of B independent lanes (Park & Bak, ICML 2024).
+
+    A step is ``add_working_memory`` -> ``remind`` -> ``adjust_lifespan_and_memories``. Counts are
+    engrams per lane, lifespans are steps. Nothing here enters autograd or draws from torch's
+    generator: the tie rule and the random entries are hashes of (``seed``, step, lane, engram).
+
+    Args:
+        num_reminded_stm: short-term engrams reminded at a step.
+        stm_capacity: short-term engrams kept; older ones become long-term.
+        ltm_search_depth: rounds of the walk along connections.
+        initial_lifespan: steps that a new engram lives unless reminded.
+        num_final_ltms: long-term engrams reminded at a step.
+        track_age: ``engrams.age`` holds steps since creation, else it is None.
+        track_id: ``engrams.engram_ids`` holds ids that never change, else it is None.
+        keep_history: remember the life of every engram in ``history``; sets both of the above.
+        device: where the memory lives; None takes the device of the first data.
+        seed: of the hash.
+        tie_break: ``"hash"`` or ``"oldest"`` of equally connected entry points.
+        random_entries: ``"unreminded"`` adds a random long-term entry point for every short-term
+            engram that was not reminded, as the authors' released code does; N adds N; 0 none.
+        layout: ``"dense"`` keeps the co-fire matrix, ``"sparse"`` the log of what fired; the
+            results are the same. ``"auto"`` is dense.
+        lane_ids: the lanes' identities in the hash, 0..B-1 unless given: one lane with
+            ``lane_ids=[3]`` repeats what lane 3 of a batch does.
+
+    Raises: `ConfigError` for a setting out of bounds.
+    """
+
+    def __init__(
+        self,
+        num_reminded_stm: int,
+        stm_capacity: int,
+        ltm_search_depth: int,
+        initial_lifespan: float,
+        num_final_ltms: int,
+        track_age: bool = False,
+        track_id: bool = False,
+        keep_history: bool = False,
+        device: str | torch.device | None = None,
+        *,
+        seed: int = 0,
+        tie_break: str = "hash",
+        random_entries: str | int = "unreminded",
+        layout: str = "auto",
+        lane_ids: Sequence[int] | None = None,
+    ) -> None:
+        self.config = MemoriaConfig(
+            num_reminded_stm=num_reminded_stm,
+            stm_capacity=stm_capacity,
+            ltm_search_depth=ltm_search_depth,
+            initial_lifespan=initial_lifespan,
+            num_final_ltms=num_final_ltms,
+            seed=seed,
+            tie_break=tie_break,
+            random_entries=random_entries,
+            layout=layout,
+        )
+        self.track_age = track_age or keep_history
+        self.track_id = track_id or keep_history
+        self.keep_history = keep_history
+        self.lane_ids = None if lane_ids is None else [int(lane) for lane in lane_ids]
+        self._wanted_device = None if device is None else torch.device(device)
+        self._core: MemoryCore | None = None
+        self._view: Engrams | None = None
+        self._outside = torch.device("cpu")
+        self.reset_memory()
+
+    def reset_memory(self) -> None:
+        """Forget everything; the next data may have other lanes and another dimension."""
+        self._core = None
+        self._view = None
+
+    @property
+    def timestep(self) -> int:
+        """Steps done since the memory was empty."""
+        return 0 if self._core is None else self._core.step
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the memory lives; None until it is known."""
+        return self._wanted_device if self._core is None else self._core.traces.device
+
+    @property
+    def engrams(self) -> Engrams:
+        """All living engrams, padded to [B, M] on the right. A copy: it may be changed freely."""
+        if self._core is None:
+            return Engrams.empty(track_age=self.track_age, track_engram_id=self.track_id)
+        if self._view is None:
+            self._view = self._snapshot(self._core)
+        return self._view
+
+    @torch.no_grad()
+    def add_working_memory(self, data: Tensor) -> None:
+        """Make ``data`` [B, W, D] the working memory, or add to it.
+
+        float16, bfloat16 and float64 are converted to float32, gradients are left behind.
+        Raises `ShapeError` or `InputError` (NaN, Inf, integers); the memory is then unchanged.
+        """
+        core = self._core
+        lanes = None if core is None else core.traces.lanes
+        dimension = None if core is None else core.traces.vectors.dimension
+        taken = as_memory_data(data, lanes, dimension, self.device)
+        if core is None:
+            core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
+        core.add(taken)
+        self._core, self._view, self._outside = core, None, data.device
+
+    @torch.no_grad()
+    def remind(self) -> tuple[Tensor, Tensor]:
+        """Bring back what the working memory is connected to, and let it all fire together.
+
+        Returns (memories [B, R, D] float32, indices [B, R] int64): long-term reminders first, then
+        short-term, each from newest to oldest, then -1 with zero vectors; one -1 closes a lane of
+        which some short-term engram was not reminded. Raises `StateError` without working memory.
+        """
+        core = self._running("remind")
+        if core.working_positions().shape[1] == 0:
+            raise StateError("there is no working memory", "call add_working_memory() first")
+        found = core.recall()
+        core.fire(found)
+        self._view = None
+        positions, _ = found.packed()
+        memories = core.traces.data_at(positions)
+        return memories.to(self._outside), core.traces.indices(positions).to(self._outside)
+
+    @torch.no_grad()
+    def adjust_lifespan_and_memories(self, indices: Tensor, lifespan_delta: Tensor) -> None:
+        """End the step: gains, ageing, promotion, forgetting.
+
+        ``indices`` [B, N] as ``remind`` returned them (-1 is ignored, repeats add up) gain
+        ``lifespan_delta`` [B, N] steps; every engram loses 1; working memory becomes short-term,
+        the oldest short-term above the capacity long-term; what has no lifespan left is forgotten.
+        Raises `ShapeError` or `InputError`; the memory is then unchanged.
+        """
+        core = self._running("adjust_lifespan_and_memories")
+        living = core.living_positions()
+        device = core.traces.device
+        at = as_indices(indices, (living >= 0).sum(1), device)
+        delta = as_delta(lifespan_delta, at, device)
+        padded = torch.nn.functional.pad(living, (0, 1), value=-1)  # where -1 points to
+        positions = padded.gather(1, at % padded.shape[1])
+        core.adjust(positions, delta)
+        self._view = None
+
+    def _running(self, verb: str) -> MemoryCore:
+        if self._core is None:
+            raise StateError(f"{verb}: the memory is empty", "call add_working_memory() first")
+        return self._core
+
+    def _new_core(self, lanes: int, dimension: int, device: torch.device) -> MemoryCore:
+        lane_ids = list(range(lanes)) if self.lane_ids is None else self.lane_ids
+        if len(lane_ids) != lanes:
+            message = f"lane_ids = {lane_ids}: the data has {lanes} lanes"
+            raise ConfigError(message, "name every lane once")
+        vectors = TensorVectors(lanes, dimension, device)
+        connections = make_connections(self.config.layout, lanes, device)
+        return MemoryCore(self.config, vectors, connections, lane_ids, device)
+
+    def _snapshot(self, core: MemoryCore) -> Engrams:
+        traces, living = core.traces, core.living_positions()
+        null = living < 0
+        at = living.clamp_min(0)
+        lane = torch.arange(traces.lanes, device=traces.device).view(-1, 1, 1)
+        counts = core.connections.counts().to(traces.device)[lane, at.unsqueeze(2), at.unsqueeze(1)]
+        counts.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
+        age = core.step - traces.at(traces.born, living, 0)
+        return Engrams(
+            data=traces.data_at(living),
+            induce_counts=counts,
+            engrams_types=traces.at(traces.types, living, NULL),
+            lifespan=(traces.at(traces.expiry, living, 0) - core.step).masked_fill(null, -1.0),
+            age=age.masked_fill(null, -1) if self.track_age else None,
+            engram_ids=traces.at(traces.ids, living, -1) if self.track_id else None,
+            track_age=self.track_age,
+            track_engram_id=self.track_id,
+        )

@@ -1,0 +1,179 @@
+"""Remind: which engrams come back for a working memory (paper, section 3.2; DESIGN 3).
+
+A pure function of the traces, their connections and the step number: it changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from memoria.config import MemoriaConfig
+from memoria.connections import Connections
+from memoria.hashing import ENTRY_STREAM, TieRule, hash_keys
+from memoria.traces import LONGTERM, SHORTTERM, WORKING, Traces, positions_of
+
+__all__ = ["Recalled", "log_correlation", "recall"]
+
+_LEAST_KEY: Final = -3e38  # above float32's lowest, so that the far away still beats padding
+
+
+@dataclass(frozen=True)
+class Recalled:
+    """Positions in `Traces`, newest first, -1 on the right.
+
+    longterm [B, Rl] and shortterm [B, Rs] with their log correlations (float64, same shapes);
+    ``partial`` bool [B]: some short-term engram of the lane was not reminded.
+    """
+
+    longterm: Tensor
+    shortterm: Tensor
+    longterm_score: Tensor
+    shortterm_score: Tensor
+    partial: Tensor
+
+    def packed(self) -> tuple[Tensor, Tensor]:
+        """(positions, scores) [B, R]: long-term, short-term, then -1 (score 0).
+
+        One -1 closes a lane of which some short-term engram was not reminded.
+        """
+        positions = torch.cat((self.longterm, self.shortterm), dim=1)
+        scores = torch.cat((self.longterm_score, self.shortterm_score), dim=1)
+        counts = (positions >= 0).sum(1)
+        width = int((counts + self.partial).max())
+        order = (positions < 0).to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
+        positions, scores = positions.gather(1, order), scores.gather(1, order)
+        missing = (0, width - positions.shape[1])
+        positions = torch.nn.functional.pad(positions, missing, value=-1)
+        scores = torch.nn.functional.pad(scores, missing).masked_fill_(positions < 0, 0.0)
+        return positions, scores
+
+
+def log_correlation(cue: Tensor, keys: Tensor) -> Tensor:
+    """``log(mean over w of exp(-||cue_w - key_n||^2))`` [B, N] float64.
+
+    cue [B, W, D], keys [B, N, D]. The mean of the exponentials itself underflows to zero at D=768,
+    hence a logsumexp. float64, because the matrix product cancels where vectors nearly agree.
+    """
+    cue, keys = cue.double(), keys.double()
+    squares = cue.square().sum(2).unsqueeze(2) + keys.square().sum(2).unsqueeze(1)
+    distance = torch.baddbmm(squares, cue, keys.transpose(1, 2), alpha=-2.0).clamp_min_(0.0)
+    return torch.logsumexp(-distance, dim=1) - math.log(cue.shape[1])
+
+
+def recall(
+    traces: Traces,
+    connections: Connections,
+    config: MemoriaConfig,
+    step: int,
+    lane_ids: Tensor,
+    cue: Tensor | None = None,
+) -> Recalled:
+    """What ``cue`` [B, W, D] (default: the working memory) brings back."""
+    if cue is None:
+        cue = traces.data_at(positions_of(traces.types == WORKING))
+    stm = positions_of(traces.types == SHORTTERM)
+    shortterm, shortterm_score = _nearest(traces, cue, stm, config.num_reminded_stm)
+    reminded = (shortterm >= 0).sum(1)
+    unreminded = (stm >= 0).sum(1) - reminded
+    if config.num_final_ltms:
+        entries = _entries(traces, connections, config, step, lane_ids, shortterm, unreminded)
+        found = _search(traces, connections, entries, config.ltm_search_depth)
+        longterm, longterm_score = _nearest(traces, cue, found, config.num_final_ltms)
+        longterm, longterm_score = _cold_start(traces, cue, stm, longterm, longterm_score)
+        again = (shortterm.unsqueeze(2) == longterm.unsqueeze(1)).any(2)
+        shortterm = shortterm.masked_fill(again, -1)
+    else:
+        longterm, longterm_score = shortterm[:, :0], shortterm_score[:, :0]
+    longterm, longterm_score = _newest_first(longterm, longterm_score)
+    shortterm, shortterm_score = _newest_first(shortterm, shortterm_score)
+    return Recalled(longterm, shortterm, longterm_score, shortterm_score, unreminded > 0)
+
+
+def _nearest(traces: Traces, cue: Tensor, positions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The ``count`` of ``positions`` (ascending, -1 pads) that correlate best; the older of equals.
+
+    Ranked on float32(score - 1): scores end at 0, so this rounds away what the order of summation
+    does to float64 and nothing more, and equal vectors tie on every machine.
+    """
+    count = min(count, positions.shape[1])
+    if count == 0:
+        return positions[:, :0], torch.zeros_like(positions[:, :0], dtype=torch.float64)
+    score = log_correlation(cue, traces.data_at(positions))
+    key = (score - 1.0).clamp_min(_LEAST_KEY).float().masked_fill(positions < 0, -torch.inf)
+    best = key.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    return positions.gather(1, best), score.gather(1, best)
+
+
+def _entries(
+    traces: Traces,
+    connections: Connections,
+    config: MemoriaConfig,
+    step: int,
+    lane_ids: Tensor,
+    shortterm: Tensor,
+    unreminded: Tensor,
+) -> Tensor:
+    """Entry points into long-term memory, positions [B, E] with repeats and -1."""
+    ties = TieRule(config.seed, step, lane_ids) if config.tie_break == "hash" else None
+    closed = traces.types != LONGTERM
+    entries = connections.strongest(shortterm, closed, traces.ids, ties)
+    if config.random_entries == "unreminded":
+        draws, most = unreminded, int(unreminded.max())
+    else:
+        most = config.random_entries
+        draws = torch.full_like(unreminded, most)
+    ltm = positions_of(~closed)
+    if most == 0 or ltm.shape[1] == 0:
+        return entries
+    number = torch.arange(most, device=entries.device).expand(traces.lanes, -1)
+    hashes = hash_keys(config.seed, ENTRY_STREAM, step, lane_ids, number)
+    available = (ltm >= 0).sum(1, keepdim=True)
+    drawn = ltm.gather(1, hashes % available.clamp_min(1))
+    drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
+    return torch.cat((entries, drawn), dim=1)
+
+
+def _search(traces: Traces, connections: Connections, entries: Tensor, depth: int) -> Tensor:
+    """Walk from ``entries`` along the strongest connections; all found, ascending, -1 right."""
+    visited = traces.mask(entries)
+    paths = positions_of(visited)
+    closed = (traces.types != LONGTERM) | visited
+    for _ in range(depth):
+        if paths.shape[1] == 0:
+            break
+        reached = traces.mask(connections.strongest(paths, closed, traces.ids, None))
+        # paths that meet go on as one: from there they would choose alike
+        paths = positions_of(reached)
+        visited |= reached
+        closed |= reached
+    return positions_of(visited)
+
+
+def _cold_start(
+    traces: Traces, cue: Tensor, stm: Tensor, longterm: Tensor, score: Tensor
+) -> tuple[Tensor, Tensor]:
+    """A lane with short-term but no long-term memory: its oldest engram is the reminder."""
+    if stm.shape[1] == 0:
+        return longterm, score
+    cold = (stm[:, 0] >= 0) & ~(traces.types == LONGTERM).any(1)
+    if not bool(cold.any()):
+        return longterm, score
+    oldest = stm[:, :1]
+    oldest_score = log_correlation(cue, traces.data_at(oldest))
+    if longterm.shape[1] == 0:
+        longterm = torch.full_like(oldest, -1)
+        score = torch.zeros_like(oldest_score)
+    longterm, score = longterm.clone(), score.clone()
+    longterm[:, 0] = torch.where(cold, oldest[:, 0], longterm[:, 0])
+    score[:, 0] = torch.where(cold, oldest_score[:, 0], score[:, 0])
+    return longterm, score
+
+
+def _newest_first(positions: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
+    positions, order = positions.sort(dim=1, descending=True)
+    return positions, score.gather(1, order)
