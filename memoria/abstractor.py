@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from memoria.errors import ShapeError
+from memoria.errors import ConfigError, ShapeError
 
 __all__ = ["Abstractor"]
 
@@ -19,6 +19,10 @@ class Abstractor(nn.Module):
 
     def __init__(self, num_memories: int, hidden_dim: int, feedforward_dim: int) -> None:
         super().__init__()
+        sizes = {"num_memories": num_memories, "hidden_dim": hidden_dim}
+        for name, size in {**sizes, "feedforward_dim": feedforward_dim}.items():
+            if size < 1:
+                raise ConfigError(f"{name} = {size}: must be at least 1")
         self.query_embeddings = nn.Parameter(torch.empty(1, num_memories, hidden_dim))
         nn.init.normal_(self.query_embeddings, std=0.02)
         self.key_transform = nn.Linear(hidden_dim, hidden_dim)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import index
+
 import torch
 from torch import Tensor
 
-from memoria.errors import InputError, ShapeError
+from memoria.errors import ConfigError, InputError, ShapeError
 
-__all__ = ["as_delta", "as_indices", "as_memory_data"]
+__all__ = ["as_delta", "as_device", "as_indices", "as_lane_ids", "as_memory_data"]
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
@@ -53,6 +55,33 @@ def as_indices(indices: object, living: Tensor, device: torch.device) -> Tensor:
         value, count = int(taken[lane][wrong[lane]][0]), int(living[lane])
         message = f"index {value} in lane {lane} is out of range"
         raise InputError(message, f"the lane holds {count} engrams; -1 stands for none")
+    return taken
+
+
+def as_device(device: str | torch.device | None) -> torch.device | None:
+    """The device, which this machine must have."""
+    if device is None:
+        return None
+    try:
+        known = torch.device(device)
+        torch.empty(0, device=known)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device = {device!r}: {reason}", "use 'cpu' or 'cuda'") from None
+    return known
+
+
+def as_lane_ids(lane_ids: object) -> list[int] | None:
+    """The lanes' identities, int64 each."""
+    if lane_ids is None:
+        return None
+    hint = "give one 64-bit integer for each lane"
+    try:
+        taken = [index(lane) for lane in lane_ids]  # type: ignore[attr-defined]
+    except TypeError:
+        raise ConfigError(f"lane_ids = {lane_ids!r}: not integers", hint) from None
+    if not all(-(2**63) <= lane < 2**63 for lane in taken):
+        raise ConfigError(f"lane_ids = {lane_ids!r}: too large", hint)
     return taken
 
 

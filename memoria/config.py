@@ -10,10 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 from pydantic import field_validator as _field_validator
 
-from memoria.errors import ConfigError
+from memoria.errors import ConfigError, StorageError
 from memoria.rules import parse_rule
 
 __all__ = ["PRESETS", "MemoriaConfig", "PresetName", "preset_values"]
@@ -50,7 +59,11 @@ class MemoriaConfig(BaseModel):
         10, description="Rounds of the walk along connections through long-term memory."
     )
     initial_lifespan: float = Field(
-        50.0, gt=0, le=2.0**52, description="Steps that a new engram lives unless reminded."
+        50.0,
+        strict=True,
+        gt=0,
+        le=2.0**52,
+        description="Steps that a new engram lives unless reminded.",
     )
     num_final_ltms: _Count = Field(
         16, description="Long-term engrams reminded at a step, per lane."
@@ -82,7 +95,7 @@ class MemoriaConfig(BaseModel):
         max_length=4096,
         description="What turns inputs into vectors: 'hash', 'array', 'hf:ID', 'st:ID'.",
     )
-    backbone_options: dict[StrictStr, StrictStr | StrictBool | StrictInt | float] = Field(
+    backbone_options: dict[StrictStr, StrictStr | StrictBool | StrictInt | FiniteFloat] = Field(
         default_factory=dict, description="Options the backbone was chosen with."
     )
     unit: StrictStr = Field(
@@ -134,7 +147,10 @@ class MemoriaConfig(BaseModel):
 
         text = tomli_w.dumps(self.model_dump())
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            try:
+                Path(path).write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise StorageError(f"{path}: cannot write: {error.strerror or error}") from None
         return text
 
 
@@ -209,23 +225,24 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _one_line(error: ValidationError) -> str:
-    """The first complaint of each field, as ``field = value: bound``."""
-    lines: dict[str, str] = {}
+    """One complaint for each field, as ``field = value: bound``."""
+    complaints: dict[str, list[Any]] = {}
     for detail in error.errors():
         field = str(detail["loc"][0]) if detail["loc"] else "config"
-        if field in lines:  # a union reports once per member
-            if field == "random_entries":
-                lines[field] = (
-                    f"random_entries = {detail['input']!r}: must be 'unreminded' or 0 or more"
-                )
-            continue
-        if detail["type"] == "extra_forbidden":
-            lines[field] = f"{field} = {detail['input']!r}: no such setting"
-        else:
-            message = detail["msg"].removeprefix("Value error, ")
-            message = message[:1].lower() + message[1:]
-            lines[field] = f"{field} = {detail['input']!r}: {message}"
-    return ", ".join(lines.values())
+        complaints.setdefault(field, []).append(detail)
+    return ", ".join(_complaint(field, details) for field, details in complaints.items())
+
+
+def _complaint(field: str, details: list[Any]) -> str:
+    """A union complains once for each of its types; what speaks of the value says most."""
+    detail = next((d for d in details if not d["type"].endswith("_type")), details[0])
+    value = f"{field} = {detail['input']!r}"
+    if detail["type"] == "extra_forbidden":
+        return f"{value}: no such setting"
+    if field == "random_entries":
+        return f"{value}: must be 'unreminded' or 0 or more"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{value}: {message[:1].lower()}{message[1:]}"
 
 
 def _hint(error: ValidationError) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from memoria.checks import as_delta, as_indices, as_memory_data
+from memoria.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
 from memoria.config import MemoriaConfig
 from memoria.core import MemoryCore, make_connections
 from memoria.engrams import Engrams
@@ -78,8 +78,8 @@ class Memoria:
         self.track_age = track_age or keep_history
         self.track_id = track_id or keep_history
         self.keep_history = keep_history
-        self.lane_ids = None if lane_ids is None else [int(lane) for lane in lane_ids]
-        self._wanted_device = None if device is None else torch.device(device)
+        self.lane_ids = as_lane_ids(lane_ids)
+        self._wanted_device = as_device(device)
         self._core: MemoryCore | None = None
         self._view: Engrams | None = None
         self._outside = torch.device("cpu")
