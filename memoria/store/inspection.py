@@ -1,0 +1,273 @@
+"""`Inspection`: a store looked at without tensors, as plain documents.
+
+What `memoria inspect --json` prints is what these methods return. Steps are numbered from 1, as
+in `memoria.store.engram_life`. Nothing here changes a store, and nothing loads torch.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.connections.firing_log import FiringLog, IntArray
+from memoria.engram_type import EngramType
+from memoria.errors import InputError, StorageError
+from memoria.store.digest import current_digest
+from memoria.store.engram_life import Firings, connected_pairs, iso_time, story, told_history
+from memoria.store.files import StoreFiles
+from memoria.store.life import StepTable, fold, lane_logs
+from memoria.store.reading import config_of, open_files
+from memoria.store.root import FORMAT_VERSION
+from memoria.store.schema import EDGES_PER_ENGRAM
+from memoria.store.shelf import TextShelf
+
+__all__ = ["COUNTED_PAIRS", "Inspection"]
+
+COUNTED_PAIRS: Final = 5e7  # above so many pairs of firings, connections are not counted
+_BINS: Final = 12
+
+
+class Inspection:
+    """One committed state of a store: ``with Inspection.open(path) as view: view.summary()``.
+
+    A writer may go on meanwhile; this stays with the state it opened. Raises
+    `StoreNotFoundError`, `NewerFormatError`, `DamageError`, `StorageError`.
+    """
+
+    def __init__(self, files: StoreFiles) -> None:
+        self._files = files
+        self.config = config_of(files)
+        self._steps = StepTable.read(files)
+        self._life = fold(files, self.config, self._steps)
+        self._shelf = TextShelf(files)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Inspection:
+        """The state of the store at ``path`` that is committed now."""
+        files = open_files(path)
+        try:
+            return cls(files)
+        except BaseException:
+            files.close()
+            raise
+
+    def close(self) -> None:
+        """Release the store."""
+        self._files.close()
+
+    def __enter__(self) -> Inspection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def created(self) -> int:
+        """Engrams ever created; their ids are 0 to this less one."""
+        return self._files.rows("vectors")
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, size and digest.
+
+        ``engrams`` are the living, ``forgotten`` the created ones that are not. ``connections``
+        are the directed pairs of living engrams that fired together, None where counting them
+        would take more than `COUNTED_PAIRS` pairs of firings. ``bytes`` are those of the files.
+        """
+        life, config = self._life, self.config
+        times = self._steps.times().tolist()
+        return {
+            "path": str(self._files.path),
+            "format_version": FORMAT_VERSION,
+            "step": life.step,
+            "phase": life.pending.phase,
+            "config": config.model_dump(mode="json"),
+            "lanes": [self._lane(lane) for lane in range(config.lanes)],
+            "engrams": len(life.ids),
+            "connections": connected_pairs(self._firings, life, COUNTED_PAIRS),
+            "bytes": _bytes_below(os.fspath(self._files.path)),
+            "digest": current_digest(self._files, config.lanes),
+            "first_step_time": iso_time(times[0]) if times else None,
+            "last_step_time": iso_time(times[-1]) if times else None,
+        }
+
+    def histograms(self, lane: int | None = None) -> dict[str, list[dict[str, float]]]:
+        """How many living engrams have which ``lifespan`` and ``age``, in steps.
+
+        Bins of equal width hold ``from`` <= value < ``to``, the last one its end too.
+        """
+        mine = self._mine(lane)
+        return {
+            "lifespan": _histogram(self._life.lifespan()[mine]),
+            "age": _histogram((self._life.step - self._life.born[mine]).astype(np.float64)),
+        }
+
+    def engram_list(
+        self, limit: int | None = None, lane: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The living engrams by id, the oldest first; ``index`` is the rank in the lane."""
+        life = self._life
+        index = np.zeros(len(life.ids), np.int64)
+        for one in range(life.lanes):
+            mine = life.of_lane(one)
+            index[mine] = np.arange(np.count_nonzero(mine))
+        chosen = np.flatnonzero(self._mine(lane))[:limit]
+        columns = zip(
+            life.ids[chosen].tolist(),
+            index[chosen].tolist(),
+            life.types[chosen].tolist(),
+            life.lifespan()[chosen].tolist(),
+            (life.step - life.born[chosen]).tolist(),
+            life.fires[chosen].tolist(),
+            self._shelf.texts(life.ids[chosen]),
+            strict=True,
+        )
+        return [
+            {
+                "id": id_,
+                "lane": id_ % life.lanes,
+                "index": rank,
+                "type": EngramType(kind).name.lower(),
+                "lifespan": lifespan,
+                "age": age,
+                "fire_count": fires,
+                "text": text,
+            }
+            for id_, rank, kind, lifespan, age, fires, text in columns
+        ]
+
+    def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
+        """The strongest connections: by weight, then count, then from the oldest source, target.
+
+        ``weight = cofire_count / fire count of the source``. Without ``limit`` every engram's 64
+        strongest.
+        """
+        chosen = range(self.config.lanes) if lane is None else [self._checked(lane)]
+        most = EDGES_PER_ENGRAM if limit is None else limit
+        parts = [
+            part for one in chosen for part in self._lane_edges(one, self._logs[one], most, limit)
+        ]
+        if not parts or not most:
+            return []
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        source, target, count, weight = _strongest(columns, limit)
+        return [
+            {"source": a, "target": b, "lane": a % self.config.lanes, "weight": w, "cofire_count": n}
+            for a, b, n, w in zip(
+                source.tolist(), target.tolist(), count.tolist(), weight.tolist(), strict=True
+            )
+        ]
+
+    def history(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
+        """What each finished step did, oldest first; with ``limit`` the last so many.
+
+        ``added``, ``fired`` (the added ones and the ``reminded``), ``forgotten`` at its end, and
+        how many were ``living`` after it.
+        """
+        if lane is not None:
+            self._checked(lane)
+        told = told_history(self._firings, self._steps, self._life, self.created, lane)
+        return told if limit is None else told[max(0, len(told) - limit) :]
+
+    def engram(self, engram: int) -> dict[str, Any]:
+        """The life of one engram, forgotten ones too. Raises `InputError` for an unknown id.
+
+        Of ``firings`` the first is its creation, and its ``gain`` the lifespan it began with.
+        ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
+        a forgotten one, with any that ever fired with it.
+        """
+        return story(
+            engram, self._firings, self._steps, self._life, self._shelf, self.created
+        )
+
+    def texts(self, ids: list[int]) -> list[str | None]:
+        """The texts of engrams, forgotten ones too; None where there is none."""
+        return self._shelf.texts(np.array(ids, np.int64))
+
+    @cached_property
+    def _firings(self) -> Firings:
+        return Firings.read(self._files, self._steps, self._life)
+
+    @cached_property
+    def _logs(self) -> list[FiringLog]:
+        return lane_logs(self._files, self._steps, self._life)
+
+    def _lane(self, lane: int) -> dict[str, int]:
+        types = self._life.types[self._life.of_lane(lane)]
+        counts = np.bincount(types, minlength=len(EngramType)).tolist()
+        return {
+            "lane": lane,
+            "working": counts[EngramType.WORKING],
+            "shortterm": counts[EngramType.SHORTTERM],
+            "longterm": counts[EngramType.LONGTERM],
+            "forgotten": self._life.next_id - len(types),
+        }
+
+    def _checked(self, lane: int) -> int:
+        if not 0 <= lane < self.config.lanes:
+            raise InputError(
+                f"lane = {lane}: there is none", f"the lanes are 0 to {self.config.lanes - 1}"
+            )
+        return lane
+
+    def _mine(self, lane: int | None) -> npt.NDArray[np.bool_]:
+        if lane is None:
+            return np.ones(len(self._life.ids), np.bool_)
+        return self._life.of_lane(self._checked(lane))
+
+    def _lane_edges(
+        self, lane: int, log: FiringLog, most: int, limit: int | None
+    ) -> list[list[npt.NDArray[Any]]]:
+        """(source, target, count, weight) of the lane, batch by batch."""
+        mine = self._life.of_lane(lane)
+        ids, fires = self._life.ids[mine], self._life.fires[mine]
+        return [
+            _strongest([ids[source], ids[target], count, count / fires[source]], limit)
+            for source, target, count in log.edges(len(ids), most)
+        ]
+
+
+def _strongest(columns: list[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:
+    source, target, count, weight = columns
+    best = np.lexsort((target, source, -count, -weight))[:limit]
+    return [column[best] for column in columns]
+
+
+def _histogram(values: npt.NDArray[np.float64]) -> list[dict[str, float]]:
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return []
+    low, high = np.floor(finite.min()), np.floor(finite.max()) + 1
+    width = max(1.0, float(np.ceil((high - low) / _BINS)))
+    ends = low + width * np.arange(int(np.ceil((high - low) / width)) + 1)
+    counts: IntArray = np.histogram(finite, ends)[0]
+    return [
+        {"from": a, "to": b, "count": n}
+        for a, b, n in zip(ends[:-1].tolist(), ends[1:].tolist(), counts.tolist(), strict=True)
+    ]
+
+
+def _bytes_below(path: str) -> int:
+    """The size of all files below a directory; what a writer removes meanwhile counts nothing."""
+    total = 0
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    total += _bytes_below(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return total
+    except OSError as error:
+        raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
+    return total

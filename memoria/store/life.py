@@ -1,0 +1,240 @@
+"""The living engrams of a store, folded from its last written state and the log since.
+
+Torch-free: `inspect` reads a memory through this alone. ``ids`` here are the store's: engram
+``local`` of lane b has id ``local * lanes + b``, which is its row in ``vectors``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.config import MemoriaConfig
+from memoria.connections.firing_log import FiringLog, IntArray
+from memoria.engram_type import EngramType
+from memoria.errors import DamageError
+from memoria.store.files import StoreFiles
+from memoria.store.schema import STATE_GROUP, StepColumn
+
+__all__ = ["Life", "Pending", "StepTable", "fold", "lane_logs"]
+
+FloatArray = npt.NDArray[np.float64]
+
+_FROM_THE_START: Final = {"generation": None, "step": 0, "log_end": 0, "rows": 0}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a step begun and not ended has done: ``phase`` is idle, working or reminded.
+
+    ``reminded`` [lanes][R] ids, ``scores`` their log correlations, ``longterm`` [lanes] how many
+    of them came from long-term search, ``partial`` [lanes] whether some short-term one did not.
+    """
+
+    phase: str = "idle"
+    reminded: tuple[tuple[int, ...], ...] = ()
+    scores: tuple[tuple[float, ...], ...] = ()
+    longterm: tuple[int, ...] = ()
+    partial: tuple[bool, ...] = ()
+
+    @classmethod
+    def from_attributes(cls, values: dict[str, Any], lanes: int) -> Pending:
+        """Checked, since it stands in a file."""
+        try:
+            made = cls(
+                phase=values["phase"],
+                reminded=tuple(tuple(int(i) for i in row) for row in values["reminded"]),
+                scores=tuple(tuple(float(s) for s in row) for row in values["scores"]),
+                longterm=tuple(int(n) for n in values["longterm"]),
+                partial=tuple(bool(p) for p in values["partial"]),
+            )
+        except (KeyError, TypeError, ValueError):
+            raise DamageError("the store's pending step is not readable") from None
+        wanted = lanes if made.phase == "reminded" else 0
+        rows = zip(made.reminded, made.scores, strict=False)
+        sound = made.phase in ("idle", "working", "reminded") and all(
+            len(part) == wanted
+            for part in (made.reminded, made.scores, made.longterm, made.partial)
+        )
+        if not sound or any(len(ids) != len(scores) for ids, scores in rows):
+            raise DamageError("the store's pending step is not readable")
+        return made
+
+    def to_attributes(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "phase": self.phase,
+            "reminded": [list(row) for row in self.reminded],
+            "scores": [list(row) for row in self.scores],
+            "longterm": list(self.longterm),
+            "partial": list(self.partial),
+        }
+
+
+class StepTable:
+    """``log/steps``: what each finished step left behind."""
+
+    def __init__(self, table: IntArray) -> None:
+        self._table = table
+
+    @classmethod
+    def read(cls, files: StoreFiles) -> StepTable:
+        return cls(files.read("log/steps"))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def times(self) -> IntArray:
+        """Milliseconds since 1970 at which each step ended, [T]."""
+        return self._table[:, StepColumn.TIME]
+
+    def rows(self) -> IntArray:
+        """Vectors there were after each step, [T]."""
+        return self._table[:, StepColumn.ROWS]
+
+    def log_ends(self) -> IntArray:
+        """Log entries there were after each step, [T]."""
+        return self._table[:, StepColumn.LOG_END]
+
+    def first_short(self, lanes: int) -> IntArray:
+        """First short-term engram (local) of each lane after the last step, [lanes]."""
+        if len(self) == 0:
+            return np.zeros(lanes, np.int64)
+        return self._table[-1, StepColumn.FIRST_SHORT :]
+
+    def born(self, ids: IntArray) -> IntArray:
+        """Step (counted from 0) at which each engram was created; the running one if pending."""
+        return np.searchsorted(self.rows(), ids, side="right")
+
+    def became_longterm(self, local: int, lane: int) -> int | None:
+        """Step at whose end the engram moved to long-term memory, if alive by then."""
+        boundary = self._table[:, StepColumn.FIRST_SHORT + lane]
+        at = int(np.searchsorted(boundary, local, side="right"))
+        return at if at < len(self) else None
+
+    def digest(self, step: int) -> bytes:
+        """The chained sha256 after ``step`` finished steps (at least 1)."""
+        words = self._table[step - 1, StepColumn.DIGEST : StepColumn.FIRST_SHORT]
+        return words.astype(">i8").tobytes()
+
+
+@dataclass(frozen=True)
+class Life:
+    """Everything alive, ascending by id; all arrays [A]."""
+
+    step: int
+    lanes: int
+    ids: IntArray
+    types: npt.NDArray[np.uint8]
+    expiry: FloatArray
+    born: IntArray
+    fires: IntArray
+    first_short: IntArray
+    next_id: int
+    pending: Pending
+
+    def of_lane(self, lane: int) -> npt.NDArray[np.bool_]:
+        """Which of the arrays' places belong to the lane."""
+        mine: npt.NDArray[np.bool_] = self.ids % self.lanes == lane
+        return mine
+
+    def lifespan(self) -> FloatArray:
+        """Steps left."""
+        return self.expiry - self.step
+
+
+def fold(files: StoreFiles, config: MemoriaConfig, steps: StepTable) -> Life:
+    """The state after the last finished step, and of the step begun since."""
+    lanes = config.lanes
+    pending = Pending.from_attributes(files.attributes["pending"], lanes)
+    base = {**_FROM_THE_START, **files.attributes["state"]}
+    rows, log_end = files.rows("vectors"), files.rows("log/ids")
+    done_rows = int(steps.rows()[-1]) if len(steps) else 0
+    if not (0 <= base["rows"] <= done_rows <= rows and 0 <= base["log_end"] <= log_end):
+        raise DamageError(f"{files.path}: the step table disagrees with the arrays it counts")
+
+    old_ids, expiry, fires = _base(files, base["generation"])
+    ids = np.concatenate((old_ids, np.arange(base["rows"], rows)))
+    expiry = np.concatenate((expiry, np.full(rows - base["rows"], -1.0)))
+    fires = np.concatenate((fires, np.zeros(rows - base["rows"], np.int64)))
+    logged = files.read("log/ids", base["log_end"])
+    at = _places(ids, len(old_ids), base["rows"], logged)
+    expiry[at] = files.read("log/expiry", base["log_end"])  # of repeats the last one stays
+    fires += np.bincount(at, minlength=len(ids))
+    expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
+    if pending.phase == "reminded":
+        fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
+        fires[_places(ids, len(old_ids), base["rows"], fired)] += 1
+
+    alive = expiry > len(steps)
+    ids = ids[alive]
+    first_short = steps.first_short(lanes)
+    types = np.where(
+        ids // lanes >= first_short[ids % lanes], EngramType.SHORTTERM, EngramType.LONGTERM
+    ).astype(np.uint8)
+    types[ids >= done_rows] = EngramType.WORKING
+    return Life(
+        step=len(steps),
+        lanes=lanes,
+        ids=ids,
+        types=types,
+        expiry=expiry[alive],
+        born=steps.born(ids),
+        fires=fires[alive],
+        first_short=first_short,
+        next_id=rows // lanes,
+        pending=pending,
+    )
+
+
+def lane_logs(files: StoreFiles, steps: StepTable, life: Life) -> list[FiringLog]:
+    """What fired together, lane by lane, in positions: ranks among the lane's living engrams."""
+    logged = files.read("log/ids")
+    ends = steps.log_ends()
+    firing = np.repeat(np.arange(len(steps)), np.diff(ends, prepend=0))
+    if life.pending.phase == "reminded":
+        working = life.ids[life.types == EngramType.WORKING]
+        now = np.concatenate([working, *map(_as_ids, life.pending.reminded)])
+        logged = np.concatenate((logged, now))
+        firing = np.concatenate((firing, np.full(len(now), len(steps))))
+    logs = []
+    for lane in range(life.lanes):
+        living = life.ids[life.of_lane(lane)]
+        position = np.searchsorted(living, logged)
+        here = np.zeros(len(logged), np.bool_)
+        inside = position < len(living)
+        here[inside] = living[position[inside]] == logged[inside]
+        mine = firing[here]
+        starts = np.flatnonzero(np.diff(mine, prepend=-1))
+        logs.append(FiringLog(position[here], starts))
+    return logs
+
+
+def _base(files: StoreFiles, generation: int | None) -> tuple[IntArray, FloatArray, IntArray]:
+    if generation is None:
+        return np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.int64)
+    at = f"{STATE_GROUP}/{generation}"
+    ids, expiry, fires = (files.read(f"{at}/{name}") for name in ("ids", "expiry", "fires"))
+    return ids, expiry, fires
+
+
+def _places(ids: IntArray, old: int, first_new: int, wanted: IntArray) -> IntArray:
+    """Where ``wanted`` stand in ``ids``: ``old`` ascending ones, then all from first_new on."""
+    place = np.where(
+        wanted >= first_new, wanted - first_new + old, np.searchsorted(ids[:old], wanted)
+    )
+    if (
+        len(wanted)
+        and not (
+            (place >= 0) & (place < len(ids)) & (ids[np.clip(place, 0, len(ids) - 1)] == wanted)
+        ).all()
+    ):
+        raise DamageError("the firing log names an engram that was not alive")
+    return place
+
+
+def _as_ids(row: tuple[int, ...]) -> IntArray:
+    return np.array(row, np.int64)

@@ -1,0 +1,220 @@
+"""The root ``zarr.json``: what is committed, in one file that one rename switches.
+
+``attributes["memoria"]`` holds the caller's attributes, ``format_version`` and ``checksum``: the
+crc32c of the whole document as canonical JSON (sorted keys, no spaces) without the checksum.
+The inline consolidated metadata holds every group, and every array with its committed shape.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from memoria.errors import (
+    ConfigError,
+    DamageError,
+    InputError,
+    NewerFormatError,
+    StorageError,
+    StoreNotFoundError,
+)
+from memoria.store.chunks import DAMAGE_HINT, crc32c
+from memoria.store.spec import (
+    GROUP_METADATA,
+    ArraySpec,
+    check_names,
+    empty_group,
+    parent_groups,
+    parse_array,
+)
+
+__all__ = [
+    "FORMAT_VERSION",
+    "LEASE_NAME",
+    "LOCK_NAME",
+    "MAX_ROOT_BYTES",
+    "ROOT_NAME",
+    "Expected",
+    "Root",
+    "encode_attributes",
+    "is_store",
+    "read_root",
+]
+
+FORMAT_VERSION: Final = 1
+MAX_ROOT_BYTES: Final = 64 * 2**20
+ROOT_NAME: Final = "zarr.json"
+LOCK_NAME: Final = ".lock"
+LEASE_NAME: Final = ".lease"
+_RESERVED: Final = ("checksum", "format_version")
+
+Expected = Callable[[dict[str, Any]], Sequence[ArraySpec]]
+
+
+@dataclass(frozen=True)
+class Root:
+    """One committed state: the caller's attributes (JSON text) and each array's spec and rows."""
+
+    attributes: str
+    arrays: Mapping[str, tuple[ArraySpec, int]]
+
+    def encode(self) -> bytes:
+        """The document's bytes. `InputError` where no reader would take it back."""
+        document = self._document(json.loads(self.attributes))
+        document["attributes"]["memoria"]["checksum"] = _checksum(document)
+        payload = _canonical(document).encode()
+        if len(payload) > MAX_ROOT_BYTES:
+            raise InputError(
+                f"attributes make a {ROOT_NAME} of {len(payload)} bytes",
+                f"at most {MAX_ROOT_BYTES} are allowed",
+            )
+        return payload
+
+    def groups(self) -> list[str]:
+        """Every group but the root, parents first."""
+        return parent_groups(self.arrays)
+
+    def _document(self, attributes: dict[str, Any]) -> dict[str, Any]:
+        metadata = {group: empty_group() for group in self.groups()}
+        metadata |= {name: spec.metadata(rows) for name, (spec, rows) in self.arrays.items()}
+        return {
+            **GROUP_METADATA,
+            "attributes": {"memoria": {**attributes, "format_version": FORMAT_VERSION}},
+            "consolidated_metadata": {
+                "kind": "inline",
+                "must_understand": False,
+                "metadata": metadata,
+            },
+        }
+
+
+def _canonical(value: Any) -> str:
+    """JSON with sorted keys, no spaces, and none of NaN and Infinity (`ValueError`)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def encode_attributes(attributes: Mapping[str, Any]) -> str:
+    """The caller's attributes as JSON text. `InputError` for what JSON cannot hold."""
+    for name in _RESERVED:
+        if name in attributes:
+            raise InputError(f"attribute {name!r} is the store's own", "choose another name")
+    try:
+        return _canonical(dict(attributes))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"attributes are not JSON: {error}") from None
+
+
+def is_store(path: Path) -> bool:
+    """Whether a store, sound or not, lies at ``path``."""
+    return os.path.lexists(path / LEASE_NAME) or os.path.lexists(path / ROOT_NAME)
+
+
+def read_root(path: Path, expected: Expected | None = None) -> Root:
+    """The committed state of the store in directory ``path``, checked.
+
+    Raises `StoreNotFoundError` (a Zarr group, but none of ours), `NewerFormatError`,
+    `DamageError` and `StorageError`.
+    """
+    document = _parse(path)
+    attributes = document.get("attributes")
+    ours = attributes.get("memoria") if isinstance(attributes, dict) else None
+    if not isinstance(ours, dict):
+        if os.path.lexists(path / LEASE_NAME):
+            raise _damage(path, "has lost the attributes of the store")
+        raise StoreNotFoundError(
+            f"{path}: a Zarr group, but not a memory", "create one with `memoria init`"
+        )
+    version = ours.get("format_version")
+    if type(version) is not int or version < 1:
+        raise _damage(path, f"format_version = {version!r}")
+    if version > FORMAT_VERSION:
+        raise NewerFormatError(
+            f"{path}: format version {version}, this program knows up to {FORMAT_VERSION}",
+            "upgrade memoria",
+        )
+    checksum = ours.pop("checksum", None)
+    if checksum != _checksum(document):
+        raise _damage(path, f"checksum {checksum!r} does not match")
+    own = {name: value for name, value in ours.items() if name not in _RESERVED}
+    root = Root(_canonical(own), _parse_arrays(path, document))
+    if root._document(own) != document:
+        raise _damage(path, "is not laid out as a store")
+    if expected is not None:
+        _compare(path, root, expected(own))
+    return root
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(_read(path), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise _damage(path, f"is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise _damage(path, "is not a Zarr group")
+    return document
+
+
+def _read(path: Path) -> bytes:
+    file = path / ROOT_NAME
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        with open(os.open(file, flags), "rb") as handle:
+            status = os.fstat(handle.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise _damage(path, "is not a file")
+            if status.st_size > MAX_ROOT_BYTES:
+                raise _damage(path, f"is {status.st_size} bytes long, over {MAX_ROOT_BYTES}")
+            return handle.read(MAX_ROOT_BYTES + 1)
+    except FileNotFoundError:
+        raise _damage(path, "is missing") from None
+    except IsADirectoryError:
+        raise _damage(path, "is not a file") from None
+    except OSError as error:
+        if file.is_symlink():
+            raise _damage(path, "is a symbolic link") from None
+        raise StorageError(f"{file}: cannot read: {error.strerror or error}") from None
+
+
+def _parse_arrays(path: Path, document: dict[str, Any]) -> dict[str, tuple[ArraySpec, int]]:
+    arrays = {}
+    try:
+        for name, metadata in document["consolidated_metadata"]["metadata"].items():
+            if metadata["node_type"] == "array":
+                arrays[name] = parse_array(name, metadata)
+        check_names({name: spec for name, (spec, _) in arrays.items()})
+    except (KeyError, TypeError, AttributeError):
+        raise _damage(path, "has no consolidated metadata of this format") from None
+    except (ConfigError, ValueError) as error:
+        raise _damage(path, f"array {name!r}: {error}") from None
+    return arrays
+
+
+def _compare(path: Path, root: Root, expected: Sequence[ArraySpec]) -> None:
+    specs = {spec.name: spec for spec in expected}
+    for name in sorted(specs.keys() | root.arrays.keys()):
+        if name not in root.arrays:
+            raise _damage(path, f"array {name!r} is missing")
+        if name not in specs:
+            raise _damage(path, f"array {name!r} does not belong here")
+        if root.arrays[name][0] != specs[name]:
+            raise _damage(path, f"array {name!r} is not of the shape or type it must have")
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    try:
+        return "crc32c:" + crc32c(_canonical(document).encode())[::-1].hex()
+    except (ValueError, RecursionError) as error:  # a number too long to print, too deep a nest
+        return f"none: {error}"
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _damage(path: Path, what: str) -> DamageError:
+    return DamageError(f"{path / ROOT_NAME}: {what}", DAMAGE_HINT)

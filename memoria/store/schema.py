@@ -1,0 +1,101 @@
+"""The arrays of format version 1, for a configuration. stores/SPEC-v1.md says the same in prose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, Final
+
+from memoria.config import MemoriaConfig
+from memoria.errors import DamageError
+from memoria.store.spec import ArraySpec
+
+__all__ = [
+    "EDGES_PER_ENGRAM",
+    "STATE_GROUP",
+    "StepColumn",
+    "array_specs",
+    "expected_specs",
+    "state_specs",
+]
+
+EDGES_PER_ENGRAM: Final = 64  # connections written out per engram; the log holds all of them
+STATE_GROUP: Final = "state"
+
+_VECTOR_CHUNK: Final = 16
+_VECTOR_SHARD: Final = 512
+_SHARD_BYTES: Final = 2**26  # a wide vector gets smaller shards, since tails are rewritten
+_LOG_CHUNK: Final = 8192
+_STATE_CHUNK: Final = 65536
+
+
+class StepColumn(IntEnum):
+    """Columns of ``log/steps``, one row a finished step; column FIRST_SHORT + b is of lane b."""
+
+    TIME = 0  # milliseconds since 1970-01-01 UTC
+    ROWS = 1  # rows of ``vectors`` after the step
+    LOG_END = 2  # entries of ``log/ids`` after the step
+    DIGEST = 3  # four columns: the chained sha256 as big-endian words
+    FIRST_SHORT = 7  # the lane's first short-term engram; older ones are long-term
+
+
+def array_specs(config: MemoriaConfig) -> list[ArraySpec]:
+    """The append-only arrays."""
+    dimension, lanes = config.hidden_dim, config.lanes
+    chunks = max(1, min(_VECTOR_SHARD // _VECTOR_CHUNK, _SHARD_BYTES // (64 * dimension)))
+    columns = StepColumn.FIRST_SHORT + lanes
+    step_rows = max(1, min(1024, 2**17 // columns))
+    return [
+        ArraySpec(
+            "vectors",
+            "f4",
+            (dimension,),
+            _VECTOR_CHUNK,
+            chunks * _VECTOR_CHUNK,
+            math.nan,
+            ("engram", "dimension"),
+        ),
+        ArraySpec("log/steps", "i8", (columns,), step_rows, None, -1, ("step", "column")),
+        ArraySpec("log/ids", "i8", (), _LOG_CHUNK, None, -1, ("entry",)),
+        ArraySpec("log/expiry", "f8", (), _LOG_CHUNK, None, math.nan, ("entry",)),
+        ArraySpec("texts/bytes", "u1", (), 65536, None, 255, ("byte",)),
+        ArraySpec("texts/index", "i8", (3,), 4096, None, -1, ("engram", "field")),
+        ArraySpec("sources/bytes", "u1", (), 4096, None, 255, ("byte",)),
+        ArraySpec("sources/ends", "i8", (), 512, None, -1, ("source",)),
+    ]
+
+
+def state_specs(generation: int) -> dict[str, ArraySpec]:
+    """The arrays of one generation of the state, by short name."""
+    at = f"{STATE_GROUP}/{generation}"
+
+    def one(name: str, dtype: str, fill: float | int, axis: str) -> ArraySpec:
+        return ArraySpec(f"{at}/{name}", dtype, (), _STATE_CHUNK, None, fill, (axis,))
+
+    return {
+        "ids": one("ids", "i8", -1, "living"),
+        "types": one("types", "u1", 255, "living"),
+        "lifespan": one("lifespan", "f4", math.nan, "living"),
+        "expiry": one("expiry", "f8", math.nan, "living"),
+        "born": one("born", "i8", -1, "living"),
+        "fires": one("fires", "i8", -1, "living"),
+        "edges/source": one("edges/source", "i8", -1, "edge"),
+        "edges/target": one("edges/target", "i8", -1, "edge"),
+        "edges/count": one("edges/count", "i8", -1, "edge"),
+        "edges/weight": one("edges/weight", "f4", math.nan, "edge"),
+    }
+
+
+def expected_specs(attributes: Mapping[str, Any]) -> list[ArraySpec]:
+    """Every array that a store with these attributes must have."""
+    try:
+        config = MemoriaConfig(**attributes["config"])
+        generation = attributes["state"]["generation"]
+        specs = array_specs(config)
+    except (KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise DamageError(f"the store's attributes are not those of a memory: {reason}") from None
+    if generation is not None:
+        specs += state_specs(int(generation)).values()
+    return specs

@@ -1,0 +1,130 @@
+"""The texts beside the engrams: one UTF-8 byte array, and an index row an engram.
+
+``texts/index`` row r is (end of the text in ``texts/bytes``, number of the source or -1, character
+offset in the source or -1). Rows may be fewer than engrams: the rest have no text. Torch-free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from memoria.connections.firing_log import IntArray
+from memoria.errors import DamageError, InputError
+from memoria.store.files import StoreFiles
+
+__all__ = ["Place", "TextShelf"]
+
+Place = tuple[str, int]
+
+_NO_PLACE = (-1, -1)
+
+
+class TextShelf:
+    """Reads the texts of engrams and stages new ones."""
+
+    def __init__(self, files: StoreFiles) -> None:
+        self._files = files
+        self._sources: list[str] | None = None
+
+    def stage(
+        self, first: int, texts: Sequence[str | None], places: Sequence[Place | None]
+    ) -> None:
+        """Stage the texts and places of the engrams from row ``first`` on."""
+        if all(text is None for text in texts) and all(place is None for place in places):
+            return
+        encoded = [b"" if text is None else _encode(text) for text in texts]
+        start = self._files.rows("texts/bytes")
+        ends = start + np.cumsum([len(text) for text in encoded])
+        where = [_NO_PLACE if place is None else self._numbered(place) for place in places]
+        missing = first - self._files.rows("texts/index")
+        gap = np.tile(np.array([[start, -1, -1]], np.int64), (missing, 1))
+        rows = np.column_stack((ends, np.array(where, np.int64)))
+        self._files.append("texts/index", np.concatenate((gap, rows)))
+        self._files.append("texts/bytes", np.frombuffer(b"".join(encoded), np.uint8))
+
+    def texts(self, ids: IntArray) -> list[str | None]:
+        """The text of each engram; None where there is none."""
+        starts, ends, _ = self._rows(ids)
+        out: list[str | None] = []
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            raw = self._files.read("texts/bytes", start, end).tobytes() if end > start else None
+            out.append(None if raw is None else _decode(raw))
+        return out
+
+    def places(self, ids: IntArray) -> list[Place | None]:
+        """The source and character offset of each engram; None where there is none."""
+        _, _, where = self._rows(ids)
+        names = self._names()
+        if len(where) and int(where[:, 0].max()) >= len(names):
+            raise DamageError("texts/index names a source that is not there")
+        return [None if n < 0 else (names[n], offset) for n, offset in where.tolist()]
+
+    def last_place(self, source: str) -> int | None:
+        """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
+        names = self._names()
+        if source not in names:
+            return None
+        index = self._files.read("texts/index")
+        offsets = index[index[:, 1] == names.index(source), 2]
+        return int(offsets.max()) if len(offsets) else None
+
+    def content(self, first: int, last: int) -> bytes:
+        """Texts and places of rows [first, last) as bytes, for the digest."""
+        ids = np.arange(first, min(last, self._files.rows("texts/index")))
+        if len(ids) == 0:
+            return b""
+        starts, ends, where = self._rows(ids)
+        table = np.column_stack((ends - starts, where)).astype("<i8").tobytes()
+        return table + self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
+
+    def forget_staged(self) -> None:
+        """What was staged has been dropped."""
+        self._sources = None
+
+    def _rows(self, ids: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        known = self._files.rows("texts/index")
+        inside = ids < known
+        rows = np.full((len(ids), 3), -1, np.int64)
+        rows[inside] = self._files.gather("texts/index", ids[inside])
+        starts = np.zeros(len(ids), np.int64)
+        later = inside & (ids > 0)
+        starts[later] = self._files.gather("texts/index", ids[later] - 1)[:, 0]
+        ends = np.where(inside, rows[:, 0], starts)
+        if (starts > ends).any() or (ends > self._files.rows("texts/bytes")).any():
+            raise DamageError("texts/index points outside of texts/bytes")
+        return starts, ends, rows[:, 1:]
+
+    def _names(self) -> list[str]:
+        if self._sources is None:
+            ends = self._files.read("sources/ends").tolist()
+            raw = self._files.read("sources/bytes").tobytes()
+            starts = [0, *ends[:-1]]
+            self._sources = [_decode(raw[a:b]) for a, b in zip(starts, ends, strict=True)]
+        return self._sources
+
+    def _numbered(self, place: Place) -> Place | tuple[int, int]:
+        source, offset = place
+        names = self._names()
+        if source not in names:
+            raw = _encode(source)
+            end = self._files.rows("sources/bytes") + len(raw)
+            self._files.append("sources/bytes", np.frombuffer(raw, np.uint8))
+            self._files.append("sources/ends", np.array([end]))
+            names.append(source)
+        return names.index(source), int(offset)
+
+
+def _encode(text: str) -> bytes:
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"text {text[:40]!r} is not Unicode: {error.reason}") from None
+
+
+def _decode(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        raise DamageError("the store holds a text that is not UTF-8") from None

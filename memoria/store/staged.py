@@ -1,0 +1,167 @@
+"""An array as its writer sees it: the committed rows on disk, and staged rows in memory."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.errors import InputError, ShapeError
+from memoria.store.chunks import ChunkFile, encode_file
+from memoria.store.spec import ArraySpec
+
+__all__ = ["StoredArray"]
+
+Rows = npt.NDArray[Any]
+
+
+class StoredArray:
+    """Rows [0, committed) lie in files under ``directory``, rows [committed, rows) in memory.
+
+    ``fresh`` marks an array whose directory no commit has made yet.
+    """
+
+    def __init__(self, spec: ArraySpec, directory: Path, committed: int, fresh: bool) -> None:
+        self.spec = spec
+        self.directory = directory
+        self.committed = committed
+        self.fresh = fresh
+        self._blocks: list[Rows] = []
+        self._starts: list[int] = []
+        self.rows = committed
+        self._tail: Rows | None = None  # the last file's rows, when it is not full
+        self._next_tail: Rows | None = None
+
+    def append(self, values: Any) -> None:
+        """Stage a copy of ``values`` [n, *row_shape]."""
+        spec = self.spec
+        given = np.asarray(values)
+        if given.ndim != 1 + len(spec.row_shape) or given.shape[1:] != spec.row_shape:
+            expected = "[" + ", ".join(["n", *map(str, spec.row_shape)]) + "]"
+            raise ShapeError(f"array '{spec.name}'", expected, list(given.shape))
+        if given.size and not np.can_cast(given.dtype, spec.np_dtype, "safe"):
+            raise InputError(
+                f"array '{spec.name}': {given.dtype} does not fit {spec.np_dtype}",
+                f"convert it with .astype('{spec.dtype}')",
+            )
+        if len(given):
+            self._starts.append(self.rows)
+            self._blocks.append(np.array(given, spec.np_dtype, order="C", copy=True))
+            self.rows += len(given)
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop), wherever they are. Every chunk read is verified."""
+        spec = self.spec
+        on_disk = min(stop, self.committed)
+        out = spec.empty(stop - start)
+        begin = start - start % spec.file_rows if start < on_disk else on_disk
+        for first in range(begin, on_disk, spec.file_rows):
+            low, high = max(start, first), min(on_disk, first + spec.file_rows)
+            with self._open(first // spec.file_rows) as file:
+                for chunk in range((low - first) // spec.chunk_rows, _ceil(high - first, spec)):
+                    origin = first + chunk * spec.chunk_rows
+                    a, b = max(low, origin), min(high, origin + spec.chunk_rows)
+                    out[a - start : b - start] = file.chunk(chunk)[a - origin : b - origin]
+        self._copy_staged(max(start, self.committed), stop, out[max(0, on_disk - start) :])
+        return out
+
+    def gather(self, rows: npt.NDArray[np.int64]) -> Rows:
+        """Rows [len(rows), *row_shape] in the order asked for; each chunk is read once."""
+        spec = self.spec
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        on_disk = int(np.searchsorted(ordered, self.committed))
+        out = spec.empty(len(rows))
+        for index, group in _runs(ordered[:on_disk], spec.file_rows):
+            with self._open(index) as file:
+                local = ordered[group] - index * spec.file_rows
+                places = order[group]
+                for chunk, part in _runs(local, spec.chunk_rows):
+                    picked = local[part] - chunk * spec.chunk_rows
+                    out[places[part]] = file.chunk(chunk)[picked]
+        if on_disk < len(rows):
+            blocks = np.searchsorted(self._starts, ordered[on_disk:], side="right") - 1
+            for block, part in _runs(blocks, 1):
+                places = order[on_disk:][part]
+                out[places] = self._blocks[block][ordered[on_disk:][part] - self._starts[block]]
+        return out
+
+    def changed_files(self) -> range:
+        """Indices of the files that staged rows fall into."""
+        spec = self.spec
+        if self.rows == self.committed:
+            return range(0)
+        return range(self.committed // spec.file_rows, spec.file_count(self.rows))
+
+    def load_tail(self) -> None:
+        """Bring the committed rows of the last, partly filled file into memory."""
+        spec = self.spec
+        used = self.committed % spec.file_rows
+        if used and self._tail is None:
+            tail = np.full((spec.file_rows, *spec.row_shape), spec.fill, spec.np_dtype)
+            tail[:used] = self.read(self.committed - used, self.committed)
+            self._tail = tail
+
+    def encode(self, index: int) -> list[Any]:
+        """The buffers of file ``index`` with its staged rows. `load_tail` comes first."""
+        spec = self.spec
+        first = index * spec.file_rows
+        stop = min(self.rows, first + spec.file_rows)
+        low = max(first, self.committed)
+        block = bisect_right(self._starts, low) - 1
+        offset = low - self._starts[block]
+        whole = self._blocks[block][offset : offset + spec.file_rows]
+        if low == first and len(whole) == spec.file_rows:
+            return encode_file(spec, whole, spec.file_rows)
+        if low > first and self._tail is not None:
+            rows = self._tail
+        else:
+            rows = np.full((spec.file_rows, *spec.row_shape), spec.fill, spec.np_dtype)
+        self._copy_staged(low, stop, rows[low - first :])
+        if stop < first + spec.file_rows:
+            self._next_tail = rows
+        return encode_file(spec, rows, stop - first)
+
+    def accept(self) -> None:
+        """The staged rows are committed now."""
+        if self.rows > self.committed:
+            self._tail, self._next_tail = self._next_tail, None
+            self.committed = self.rows
+            self._blocks, self._starts = [], []
+        self.fresh = False
+
+    def forget_staged(self) -> None:
+        """Drop the staged rows."""
+        self._blocks, self._starts = [], []
+        self.rows = self.committed
+
+    def _copy_staged(self, start: int, stop: int, out: Rows) -> None:
+        """Copy the staged rows [start, stop) to the beginning of ``out``."""
+        block = bisect_right(self._starts, start) - 1
+        done = start
+        while done < stop:
+            rows = self._blocks[block][done - self._starts[block] :][: stop - done]
+            out[done - start : done - start + len(rows)] = rows
+            done += len(rows)
+            block += 1
+
+    def _open(self, index: int) -> ChunkFile:
+        return ChunkFile(self.directory / self.spec.file_name(index), self.spec)
+
+
+def _ceil(rows: int, spec: ArraySpec) -> int:
+    return -(-rows // spec.chunk_rows)
+
+
+def _runs(ordered: npt.NDArray[np.int64], size: int) -> Iterator[tuple[int, slice]]:
+    """The stretches of equal ``ordered // size``, with that value."""
+    if len(ordered) == 0:
+        return
+    keys = ordered // size
+    cuts = (np.flatnonzero(np.diff(keys)) + 1).tolist()
+    for start, stop in zip([0, *cuts], [*cuts, len(keys)], strict=True):
+        yield int(keys[start]), slice(start, stop)
