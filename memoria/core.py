@@ -16,7 +16,8 @@ from memoria.connections import Connections
 from memoria.connections.dense import DenseConnections
 from memoria.connections.sparse import SparseConnections
 from memoria.recall import Recalled, recall
-from memoria.traces import NULL, WORKING, Traces, Vectors, positions_of
+from memoria.traces import NULL, Traces, positions_of
+from memoria.vectors import Vectors
 
 __all__ = ["MemoryCore", "make_connections"]
 
@@ -75,16 +76,16 @@ class MemoryCore:
         self.connections.fire(positions)
 
     @torch.no_grad()
-    def adjust(self, positions: Tensor, delta: Tensor) -> Tensor:
-        """Gains for ``positions`` [B, N], then the step ends; returns who died, bool [B, C]."""
+    def adjust(self, positions: Tensor, delta: Tensor) -> None:
+        """Gains of ``delta`` [B, N] steps for ``positions`` [B, N]; then the step ends."""
         self.traces.extend(positions, delta)
         self.traces.promote(self.config.stm_capacity)
         self.step += 1
-        return self.traces.forget(self.step)
+        self.traces.forget(self.step)
 
     def working_positions(self) -> Tensor:
         """Positions of the working memory, [B, W]."""
-        return positions_of(self.traces.types == WORKING)
+        return self.traces.working()
 
     def living_positions(self) -> Tensor:
         """Positions of all engrams, [B, M], -1 on the right."""

@@ -12,7 +12,8 @@ from memoria.config import MemoriaConfig
 from memoria.core import MemoryCore, make_connections
 from memoria.engrams import Engrams
 from memoria.errors import ConfigError, StateError
-from memoria.traces import NULL, TensorVectors
+from memoria.traces import NULL
+from memoria.vectors import TensorVectors
 
 __all__ = ["Memoria"]
 

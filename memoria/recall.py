@@ -15,7 +15,7 @@ from torch import Tensor
 from memoria.config import MemoriaConfig
 from memoria.connections import Connections
 from memoria.hashing import ENTRY_STREAM, TieRule, hash_keys
-from memoria.traces import LONGTERM, SHORTTERM, WORKING, Traces, positions_of
+from memoria.traces import LONGTERM, Traces
 
 __all__ = ["Recalled", "log_correlation", "recall"]
 
@@ -75,8 +75,8 @@ def recall(
 ) -> Recalled:
     """What ``cue`` [B, W, D] (default: the working memory) brings back."""
     if cue is None:
-        cue = traces.data_at(positions_of(traces.types == WORKING))
-    stm = positions_of(traces.types == SHORTTERM)
+        cue = traces.data_at(traces.working())
+    stm = traces.shortterm()
     shortterm, shortterm_score = _nearest(traces, cue, stm, config.num_reminded_stm)
     reminded = (shortterm >= 0).sum(1)
     unreminded = (stm >= 0).sum(1) - reminded
@@ -127,31 +127,40 @@ def _entries(
     else:
         most = config.random_entries
         draws = torch.full_like(unreminded, most)
-    ltm = positions_of(~closed)
-    if most == 0 or ltm.shape[1] == 0:
+    if most == 0 or traces.capacity == 0:
         return entries
     number = torch.arange(most, device=entries.device).expand(traces.lanes, -1)
     hashes = hash_keys(config.seed, ENTRY_STREAM, step, lane_ids, number)
-    available = (ltm >= 0).sum(1, keepdim=True)
-    drawn = ltm.gather(1, hashes % available.clamp_min(1))
+    available = traces.longterm_count().unsqueeze(1)
+    drawn = traces.nth_longterm(hashes % available.clamp_min(1))
     drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
     return torch.cat((entries, drawn), dim=1)
 
 
 def _search(traces: Traces, connections: Connections, entries: Tensor, depth: int) -> Tensor:
     """Walk from ``entries`` along the strongest connections; all found, ascending, -1 right."""
-    visited = traces.mask(entries)
-    paths = positions_of(visited)
-    closed = (traces.types != LONGTERM) | visited
+    paths = _distinct(entries)
+    closed = (traces.types != LONGTERM) | traces.mask(paths)
+    found = [paths]
     for _ in range(depth):
         if paths.shape[1] == 0:
             break
-        reached = traces.mask(connections.strongest(paths, closed, traces.ids, None))
         # paths that meet go on as one: from there they would choose alike
-        paths = positions_of(reached)
-        visited |= reached
-        closed |= reached
-    return positions_of(visited)
+        paths = _distinct(connections.strongest(paths, closed, traces.ids, None))
+        closed |= traces.mask(paths)
+        found.append(paths)
+    return _distinct(torch.cat(found, dim=1))
+
+
+def _distinct(positions: Tensor) -> Tensor:
+    """Each of ``positions`` [B, N] once, ascending, -1 on the right; as wide as it must be."""
+    last = torch.iinfo(positions.dtype).max
+    ordered = positions.masked_fill(positions < 0, last).sort(dim=1).values
+    ordered[:, 1:].masked_fill_(ordered[:, 1:] == ordered[:, :-1].clone(), last)
+    ordered = ordered.sort(dim=1).values
+    width = int((ordered < last).sum(1).max()) if ordered.shape[1] else 0
+    ordered = ordered[:, :width]
+    return ordered.masked_fill(ordered == last, -1)
 
 
 def _cold_start(
@@ -160,7 +169,7 @@ def _cold_start(
     """A lane with short-term but no long-term memory: its oldest engram is the reminder."""
     if stm.shape[1] == 0:
         return longterm, score
-    cold = (stm[:, 0] >= 0) & ~(traces.types == LONGTERM).any(1)
+    cold = (stm[:, 0] >= 0) & (traces.longterm_count() == 0)
     if not bool(cold.any()):
         return longterm, score
     oldest = stm[:, :1]

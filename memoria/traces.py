@@ -6,19 +6,21 @@ leaves a hole until the arrays are packed. What users see are *indices*: ranks a
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from memoria.engram_type import EngramType
+from memoria.ranks import LivingRanks, whole_blocks
+from memoria.vectors import Vectors
 
-__all__ = ["TensorVectors", "Traces", "Vectors", "positions_of"]
+__all__ = ["LONGTERM", "NULL", "SHORTTERM", "WORKING", "Traces", "positions_of"]
 
 NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 
 _SPARE: Final = 1.5  # capacity over what lives, when arrays are packed
-_LEAST: Final = 16
+_HORIZON: Final = 64  # steps between two looks at every lifespan
 
 
 def positions_of(mask: Tensor) -> Tensor:
@@ -30,48 +32,6 @@ def positions_of(mask: Tensor) -> Tensor:
     out = torch.full((mask.shape[0], width), -1, dtype=torch.int64, device=mask.device)
     out[lane, rank] = position
     return out
-
-
-class Vectors(Protocol):
-    """Where the engrams' vectors live: in memory, or in a store's files."""
-
-    @property
-    def dimension(self) -> int: ...
-
-    def append(self, positions: Tensor, data: Tensor) -> None:
-        """Keep ``data`` [B, W, D] for the new engrams at ``positions`` [B, W]."""
-
-    def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
-        """Vectors [B, N, D] at ``positions``, whose engram ids are ``ids``; zeros where -1."""
-
-    def pack(self, positions: Tensor, capacity: int) -> None:
-        """Keep only ``positions`` [B, K] (-1 pads), in that order, with room for ``capacity``."""
-
-
-class TensorVectors:
-    """Vectors as one float32 tensor [B, C, D]."""
-
-    def __init__(self, lanes: int, dimension: int, device: torch.device) -> None:
-        self._data = torch.zeros((lanes, 0, dimension), device=device)
-
-    @property
-    def dimension(self) -> int:
-        return self._data.shape[2]
-
-    def append(self, positions: Tensor, data: Tensor) -> None:
-        lane = torch.arange(positions.shape[0], device=positions.device).unsqueeze(1)
-        self._data[lane, positions] = data
-
-    def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
-        lane = torch.arange(positions.shape[0], device=positions.device).unsqueeze(1)
-        rows = self._data[lane, positions.clamp_min(0)]
-        return rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
-
-    def pack(self, positions: Tensor, capacity: int) -> None:
-        lanes, _, dimension = self._data.shape
-        packed = self._data.new_zeros((lanes, capacity, dimension))
-        packed[:, : positions.shape[1]] = self.gather(positions, positions)
-        self._data = packed
 
 
 class Traces:
@@ -89,11 +49,15 @@ class Traces:
         self.used = 0  # no lane reaches further than this
         self.length = torch.zeros(lanes, dtype=torch.int64, device=device)
         self.next_id = 0
+        self._recent = 0  # no engram before this position is working or short-term memory
+        self._horizon = -1  # up to this step `_soon` names all whose lifespan may run out
+        self._soon: list[Tensor] = []
         self.ids = self._array(torch.int64, -1)
         self.types = self._array(torch.uint8, NULL)
         self.expiry = self._array(torch.float64, -1.0)
         self.born = self._array(torch.int64, -1)
         self.fires = self._array(torch.int64, 0)
+        self._ranks = LivingRanks(self.types != NULL)
 
     def load(
         self, ids: Tensor, types: Tensor, expiry: Tensor, born: Tensor, fires: Tensor, next_id: int
@@ -101,8 +65,8 @@ class Traces:
         """Take over engrams from elsewhere, all [B, M], ``ids`` -1 and types NULL on the right."""
         self.ids, self.types, self.expiry, self.born, self.fires = ids, types, expiry, born, fires
         self.capacity = self.used = ids.shape[1]
-        self.length = (ids >= 0).sum(1)
         self.next_id = next_id
+        self._resize(positions_of(types != NULL), ids.shape[1])
 
     def has_room(self, count: int) -> bool:
         """Whether ``count`` more engrams a lane fit without packing."""
@@ -111,16 +75,8 @@ class Traces:
     def pack(self, count: int) -> Tensor:
         """Close the holes and make room for ``count`` more; returns the old positions kept."""
         kept = positions_of(self.types != NULL)
-        living = kept.shape[1]
-        self.capacity = max(_LEAST, int((living + count) * _SPARE))
-        self.ids = self._packed(self.ids, kept, -1)
-        self.types = self._packed(self.types, kept, NULL)
-        self.expiry = self._packed(self.expiry, kept, -1.0)
-        self.born = self._packed(self.born, kept, -1)
-        self.fires = self._packed(self.fires, kept, 0)
+        self._resize(kept, max(1, int((kept.shape[1] + count) * _SPARE)))
         self.vectors.pack(kept, self.capacity)
-        self.length = (kept >= 0).sum(dim=1)
-        self.used = living
         return kept
 
     def append(self, data: Tensor, step: int, lifespan: float) -> Tensor:
@@ -134,6 +90,9 @@ class Traces:
         self.born.scatter_(1, positions, step)
         self.fires.scatter_(1, positions, 0)
         self.vectors.append(positions, data)
+        lane = torch.arange(self.lanes, device=self.device).unsqueeze(1).expand_as(positions)
+        self._ranks.change(lane, positions, +1)
+        self._soon.append(positions)
         self.length += count
         self.used += count
         self.next_id += count
@@ -148,9 +107,26 @@ class Traces:
         """Vectors [B, N, D] at ``positions``; zeros where -1."""
         return self.vectors.gather(positions, self.at(self.ids, positions, -1))
 
+    def working(self) -> Tensor:
+        """Positions of the working memory, [B, W]."""
+        return self._recent_ones(WORKING)
+
+    def shortterm(self) -> Tensor:
+        """Positions of the short-term memory, ascending, [B, S], -1 on the right."""
+        return self._recent_ones(SHORTTERM)
+
+    def longterm_count(self) -> Tensor:
+        """Long-term engrams of each lane, [B]."""
+        recent = self.types[:, self._recent :]
+        return self._ranks.living() - ((recent == WORKING) | (recent == SHORTTERM)).sum(1)
+
+    def nth_longterm(self, ranks: Tensor) -> Tensor:
+        """Positions of the long-term engrams of ``ranks`` [B, N], 0 the oldest."""
+        return self._ranks.select(self.types != NULL, ranks)
+
     def fire(self, positions: Tensor) -> None:
-        """Count one firing for every distinct position [B, N]; -1 is ignored."""
-        self.fires += self.mask(positions)
+        """Count one firing for the distinct ``positions`` [B, N]; -1 is ignored."""
+        self.fires.scatter_add_(1, positions.clamp_min(0), (positions >= 0).to(torch.int64))
 
     def mask(self, positions: Tensor) -> Tensor:
         """Boolean [B, C], true at ``positions``."""
@@ -163,24 +139,53 @@ class Traces:
         padded = positions < 0
         gain = delta.to(self.expiry).masked_fill(padded, 0.0)
         self.expiry.scatter_add_(1, positions.clamp_min(0), gain)
+        self._soon.append(positions)
 
     def promote(self, stm_capacity: int) -> None:
         """Working memory becomes short-term; the oldest above the capacity become long-term."""
-        self.types.masked_fill_(self.types == WORKING, SHORTTERM)
-        short = self.types == SHORTTERM
+        types = self.types[:, self._recent :]
+        types.masked_fill_(types == WORKING, SHORTTERM)
+        short = types == SHORTTERM
         newer = short.flip(1).cumsum(1).flip(1)  # how many short-term engrams from here on
-        self.types.masked_fill_(short & (newer > stm_capacity), LONGTERM)
+        types.masked_fill_(short & (newer > stm_capacity), LONGTERM)
+        if types.shape[1]:
+            older = (types != SHORTTERM).to(torch.uint8).cumprod(1).sum(1)
+            self._recent = int(torch.minimum(self._recent + older, self.length).min())
 
-    def forget(self, step: int) -> Tensor:
-        """Forget what has no lifespan left at ``step``; returns who died, bool [B, C]."""
-        dead = (self.types != NULL) & (self.expiry <= step)
-        self.types.masked_fill_(dead, NULL)
-        return dead
+    def forget(self, step: int) -> None:
+        """Forget what has no lifespan left at ``step``."""
+        if step > self._horizon:
+            self._horizon = step + _HORIZON
+            due = (self.types != NULL) & (self.expiry <= self._horizon)
+            self._soon = [positions_of(due)]
+        soon = torch.cat(self._soon, dim=1)
+        lives = self.at(self.types, soon, NULL) != NULL
+        lane, place = (lives & (self.at(self.expiry, soon, 0) <= step)).nonzero(as_tuple=True)
+        cell = torch.unique(lane * self.capacity + soon[lane, place])
+        lane, position = cell // max(1, self.capacity), cell % max(1, self.capacity)
+        self.types[lane, position] = NULL
+        self._ranks.change(lane, position, -1)
 
     def indices(self, positions: Tensor) -> Tensor:
         """Ranks among the living of ``positions`` [B, N]; -1 stays -1."""
-        rank = (self.types != NULL).cumsum(1) - 1
-        return self.at(rank, positions, -1)
+        return self._ranks.rank(self.types != NULL, positions)
+
+    def _recent_ones(self, kind: int) -> Tensor:
+        found = positions_of(self.types[:, self._recent :] == kind)
+        return torch.where(found < 0, found, found + self._recent)
+
+    def _resize(self, kept: Tensor, capacity: int) -> None:
+        """Positions ``kept`` [B, K] become 0..K-1 in arrays of ``capacity``, whole blocks."""
+        self.capacity = whole_blocks(capacity)
+        self.ids = self._packed(self.ids, kept, -1)
+        self.types = self._packed(self.types, kept, NULL)
+        self.expiry = self._packed(self.expiry, kept, -1.0)
+        self.born = self._packed(self.born, kept, -1)
+        self.fires = self._packed(self.fires, kept, 0)
+        self._ranks = LivingRanks(self.types != NULL)
+        self.length = (kept >= 0).sum(dim=1)
+        self.used = kept.shape[1]
+        self._recent, self._horizon, self._soon = 0, -1, []
 
     def _array(self, dtype: torch.dtype, fill: float) -> Tensor:
         shape = (self.lanes, self.capacity)

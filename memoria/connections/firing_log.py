@@ -16,6 +16,7 @@ __all__ = ["FiringLog", "IntArray"]
 
 IntArray = npt.NDArray[np.int64]
 
+_TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
 _PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
 _TAIL: Final = 4096  # entries searched linearly before they join the sorted index
 
@@ -35,6 +36,13 @@ class FiringLog:
         self._indexed = 0
         self._by_engram: IntArray = np.empty(0, np.int64)  # firings, grouped by who took part
         self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
+
+    def __len__(self) -> int:
+        return self._used
+
+    def arrays(self) -> tuple[IntArray, IntArray]:
+        """(entries, starts) as the constructor takes them."""
+        return self._entries[: self._used], self._starts[: self._firings]
 
     def append(self, positions: IntArray) -> None:
         """One firing of distinct ``positions``."""
@@ -68,6 +76,26 @@ class FiringLog:
         sizes = self._starts[firing + 1] - self._starts[firing]
         partner = self._entries[_ranges(self._starts[firing], sizes)]
         return np.repeat(which, sizes), partner
+
+    def tied(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+        """(which of ``positions``, open partner) of all that share a row's greatest count.
+
+        ``shut`` [C] marks what must not be chosen. A row without an open partner gives nothing.
+        """
+        which, partner = self.pairs(positions)
+        is_open = ~shut[partner]
+        cell = which[is_open] * len(shut) + partner[is_open]
+        if len(positions) * len(shut) <= max(_TABLE, 2 * len(cell)):
+            table = np.bincount(cell)
+            cell = np.flatnonzero(table)
+            count = table[cell]
+        else:
+            cell, count = np.unique(cell, return_counts=True)
+        which, partner = cell // len(shut), cell % len(shut)
+        most = np.zeros(len(positions), np.int64)
+        np.maximum.at(most, which, count)
+        best = count == most[which]
+        return which[best], partner[best]
 
     def rows(self, positions: IntArray, capacity: int) -> npt.NDArray[np.int32]:
         """Rows of the co-fire matrix, [P, capacity]."""

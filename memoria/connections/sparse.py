@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,12 @@ from torch import Tensor
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.hashing import TieRule
 
+if TYPE_CHECKING:
+    from memoria.connections.hot_rows import HotRows
+
 __all__ = ["SparseConnections"]
 
-_TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
+_INDEX_FROM: Final = 50_000  # log entries from which compiling and keeping an index pays
 
 
 class SparseConnections:
@@ -26,15 +29,21 @@ class SparseConnections:
     ) -> None:
         self._logs = [FiringLog() for _ in range(lanes)] if logs is None else list(logs)
         self._capacity = capacity
+        self._hot: list[HotRows | None] = [None] * lanes
 
     def pack(self, kept: Tensor, capacity: int) -> None:
         for log, row in zip(self._logs, kept.cpu().numpy(), strict=True):
             log.pack(row[row >= 0], max(self._capacity, capacity))
         self._capacity = capacity
+        self._hot = [None] * len(self._logs)
 
     def fire(self, positions: Tensor) -> None:
-        for log, row in zip(self._logs, positions.cpu().numpy(), strict=True):
-            log.append(np.unique(row[row >= 0]))
+        for lane, row in enumerate(positions.cpu().numpy()):
+            fired = np.unique(row[row >= 0])
+            self._logs[lane].append(fired)
+            hot = self._hot[lane]
+            if hot is not None:
+                hot.append(fired)
 
     def strongest(
         self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
@@ -56,21 +65,6 @@ class SparseConnections:
             np.stack([log.rows(everyone, self._capacity) for log in self._logs])
         )
 
-    def _candidates(
-        self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_]
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        """(which of ``current``, open partner, co-fire count) in ascending order, all [total]."""
-        which, partner = self._logs[lane].pairs(current)
-        is_open = ~shut[partner]
-        cell = which[is_open] * len(shut) + partner[is_open]
-        if len(current) * len(shut) <= max(_TABLE, 2 * len(cell)):
-            table = np.bincount(cell)
-            cell = np.flatnonzero(table)
-            count = table[cell]
-        else:
-            cell, count = np.unique(cell, return_counts=True)
-        return cell // len(shut), cell % len(shut), count
-
     def _best(
         self,
         lane: int,
@@ -79,11 +73,7 @@ class SparseConnections:
         ids: Tensor,
         ties: TieRule | None,
     ) -> IntArray:
-        which, partner, count = self._candidates(lane, current, shut)
-        most = np.zeros(len(current), np.int64)
-        np.maximum.at(most, which, count)
-        tied = count == most[which]
-        which, partner = which[tied], partner[tied]
+        which, partner = self._tied(lane, current, shut)
         best = np.full(len(current), -1, np.int64)
         order = np.lexsort((-partner, self._wishes(lane, partner, ids, ties), which))
         last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
@@ -93,6 +83,19 @@ class SparseConnections:
             wishes = self._wishes(lane, everyone, ids, ties)
             best[best < 0] = everyone[int(wishes.argmax())]
         return best
+
+    def _tied(
+        self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_]
+    ) -> tuple[IntArray, IntArray]:
+        """(which of ``current``, open partner) of all that share a row's greatest count."""
+        log, hot = self._logs[lane], self._hot[lane]
+        if hot is None:
+            if len(log) < _INDEX_FROM:
+                return log.tied(current, shut)
+            from memoria.connections.hot_rows import HotRows
+
+            hot = self._hot[lane] = HotRows(*log.arrays(), self._capacity)
+        return hot.tied(current, shut)
 
     def _wishes(
         self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule | None

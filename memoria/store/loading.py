@@ -14,6 +14,7 @@ from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.connections.sparse import SparseConnections
 from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
+from memoria.ranks import whole_blocks
 from memoria.store.files import StoreFiles
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.schema import EDGES_PER_ENGRAM, STATE_GROUP, state_specs
@@ -31,11 +32,12 @@ def load_core(files: StoreFiles, config: MemoriaConfig) -> MemoryCore:
     logs = lane_logs(files, steps, life)
     vectors = FileVectors(files, config.lanes, config.hidden_dim)
     width = max((int(life.of_lane(lane).sum()) for lane in range(config.lanes)), default=0)
+    capacity = whole_blocks(width)
     connections: DenseConnections | SparseConnections
     if config.layout == "dense":
-        connections = DenseConnections.from_logs(logs, width)
+        connections = DenseConnections.from_logs(logs, capacity)
     else:
-        connections = SparseConnections(config.lanes, logs, width)
+        connections = SparseConnections(config.lanes, logs, capacity)
     core = MemoryCore(config, vectors, connections, range(config.lanes), _CPU)
     core.step = life.step
     core.traces.load(
@@ -46,7 +48,7 @@ def load_core(files: StoreFiles, config: MemoriaConfig) -> MemoryCore:
         _padded(life, life.fires, width, 0),
         life.next_id,
     )
-    vectors.load(width)
+    vectors.load(capacity)
     return core
 
 

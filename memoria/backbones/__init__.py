@@ -1,0 +1,21 @@
+"""What turns texts, images and arrays into vectors. Importing it loads no torch and no model."""
+
+from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors
+from memoria.backbones.registry import (
+    check_backbone,
+    known_backbones,
+    load_backbone,
+    split_name,
+)
+
+__all__ = [
+    "Backbone",
+    "BackboneBase",
+    "Batch",
+    "OptionValue",
+    "Vectors",
+    "check_backbone",
+    "known_backbones",
+    "load_backbone",
+    "split_name",
+]

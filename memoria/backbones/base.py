@@ -1,0 +1,112 @@
+"""The one shape that every backbone has, and the checks they share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memoria.errors import BackboneError
+
+__all__ = [
+    "Backbone",
+    "BackboneBase",
+    "Batch",
+    "OptionValue",
+    "Vectors",
+    "check_options",
+    "check_texts",
+    "option",
+]
+
+OptionValue: TypeAlias = str | bool | int | float
+Vectors: TypeAlias = NDArray[np.float32]
+Batch: TypeAlias = Sequence[Any] | NDArray[Any]  # items; of an array, its rows
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Items in, one vector of ``dimension`` numbers each out.
+
+    ``name`` is the canonical string a store's config keeps (``"hash"``, ``"hf:ID_OR_PATH"``), and
+    ``options`` the settings that change the vectors, kept there too. Speed settings (batch size,
+    device) are not among them. A ``dimension`` of 0 means: that of the first batch.
+    """
+
+    name: str
+    dimension: int
+    options: dict[str, OptionValue]
+
+    def encode(self, batch: Batch) -> Vectors:
+        """Vectors [N, D] float32 of N items, in their order. Raises `BackboneError`."""
+        ...
+
+    def encode_rows(self, batch: Batch) -> list[Vectors]:
+        """For each item its rows [n_i, D]: one, unless the backbone gives several per item."""
+        ...
+
+    def notices(self) -> list[str]:
+        """What the user should know of the work so far, one line each, such as split texts."""
+        ...
+
+
+class BackboneBase:
+    """A start for a backbone: set the three attributes in ``__init__`` and write ``encode``."""
+
+    def __init__(
+        self, name: str, dimension: int, options: Mapping[str, OptionValue] | None = None
+    ) -> None:
+        self.name = name
+        self.dimension = dimension
+        self.options: dict[str, OptionValue] = dict(options or {})
+
+    def encode(self, batch: Batch) -> Vectors:
+        raise NotImplementedError(f"{type(self).__name__} must define encode(batch)")
+
+    def encode_rows(self, batch: Batch) -> list[Vectors]:
+        vectors = self.encode(batch)
+        return [vectors[i : i + 1] for i in range(len(vectors))]
+
+    def notices(self) -> list[str]:
+        return []
+
+
+def check_options(name: str, options: Mapping[str, object], allowed: Collection[str]) -> None:
+    """Raise `BackboneError` for an option that the backbone does not have."""
+    for key in options:
+        if key not in allowed:
+            close = difflib.get_close_matches(key, allowed, n=1)
+            guess = f"did you mean {close[0]!r}? " if close else ""
+            known = f"it takes {', '.join(sorted(allowed))}" if allowed else "it takes none"
+            raise BackboneError(f"backbone {name!r} has no option {key!r}", guess + known)
+
+
+def option(
+    name: str, options: Mapping[str, object], key: str, kind: type[_T], default: _D
+) -> _T | _D:
+    """The value of one option; None stands for not given. Raises `BackboneError` on the type."""
+    value = options.get(key)
+    if value is None:
+        return default
+    if (kind is not bool and isinstance(value, bool)) or not isinstance(value, kind):
+        raise BackboneError(
+            f"backbone {name!r}: option {key} = {value!r} is of the wrong type",
+            f"give {'true or false' if kind is bool else f'a value of type {kind.__name__}'}",
+        )
+    return value
+
+
+def check_texts(name: str, batch: Batch) -> list[str]:
+    """The batch as texts. Raises `BackboneError` when an item is none."""
+    for item in batch:
+        if not isinstance(item, str):
+            raise BackboneError(
+                f"backbone {name!r} encodes texts, and was given {type(item).__name__}",
+                "for vectors as they are use the backbone 'array'",
+            )
+    return list(batch)

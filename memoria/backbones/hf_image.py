@@ -1,0 +1,113 @@
+"""Image models of `hf`: pictures from paths or memory, pooling over patches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from memoria.backbones.base import BackboneBase, Batch, Vectors
+from memoria.backbones.hf_common import Settings, finished, first_line
+from memoria.errors import BackboneError, InputError, MissingExtraError
+
+__all__ = ["HfImageBackbone"]
+
+
+class HfImageBackbone(BackboneBase):
+    """v = pool(last hidden states of a picture), then v / ||v|| unless ``normalize`` is off.
+
+    ``mean`` is over all positions, ``cls`` the first and ``last`` the last of them; ``none``
+    gives every position its row. Items are paths or PIL images; they are turned as their camera
+    says and read as RGB, animations by their first frame.
+    """
+
+    def __init__(self, name: str, settings: Settings, model: Any, processor: Any) -> None:
+        self._model, self._processor, self._settings = model, processor, settings
+        options = {
+            "pooling": settings.pooling,
+            "normalize": settings.normalize,
+            "dtype": settings.dtype,
+            "revision": getattr(model.config, "_commit_hash", None) or settings.revision,
+        }
+        kept = {key: value for key, value in options.items() if value is not None}
+        super().__init__(name, 0, kept)
+        self.dimension = int(self._forward([_pillow(name).new("RGB", (32, 32))]).shape[2])
+
+    def encode(self, batch: Batch) -> Vectors:
+        """Vectors [N, D] float32 of N pictures. Raises `BackboneError`, `InputError`."""
+        if self._settings.pooling == "none":
+            raise BackboneError(
+                f"backbone {self.name!r}: pooling = 'none' gives one row per patch, not per image",
+                "choose mean, cls or last",
+            )
+        rows = self.encode_rows(batch)
+        return np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *rows])
+
+    def encode_rows(self, batch: Batch) -> list[Vectors]:
+        """For each picture its rows [n, D] float32: its positions with ``none``, else one."""
+        results: list[Vectors] = []
+        for start in range(0, len(batch), self._settings.batch_size):
+            images = [
+                self._opened(item) for item in batch[start : start + self._settings.batch_size]
+            ]
+            for states in self._forward(images):
+                results.append(finished(self.name, self._pooled(states), self._settings.normalize))
+        return results
+
+    def _pooled(self, states: Vectors) -> Vectors:
+        match self._settings.pooling:
+            case "mean":
+                return np.asarray(states.mean(axis=0, keepdims=True), dtype=np.float32)
+            case "cls":
+                return states[:1]
+            case "last":
+                return states[-1:]
+        return states
+
+    def _forward(self, images: Sequence[Any]) -> Vectors:
+        """Hidden states [N, positions, D]; maps [N, D, h, w] are flattened to that."""
+        import torch
+
+        weight = next(self._model.parameters())
+        try:
+            with torch.inference_mode():
+                pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
+                states = self._model(pixel_values=pixels.to(weight.device, weight.dtype))
+                hidden = states.last_hidden_state.float()
+                if hidden.ndim == 4:
+                    hidden = hidden.flatten(2).transpose(1, 2)
+                result: Vectors = hidden.cpu().numpy()
+        except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+            raise BackboneError(
+                f"backbone {self.name!r} failed on {len(images)} images: {first_line(error)}",
+                "with memory short, give a smaller batch_size",
+            ) from error
+        return result
+
+    def _opened(self, item: Any) -> Any:
+        """The picture as RGB, upright. Raises `InputError` for a file that is none."""
+        pillow = _pillow(self.name)
+        from PIL import ImageOps
+
+        if isinstance(item, pillow.Image):
+            return ImageOps.exif_transpose(item).convert("RGB")
+        if not isinstance(item, (str, PathLike)):
+            raise BackboneError(
+                f"backbone {self.name!r} encodes images, and was given {type(item).__name__}",
+                "give paths of image files",
+            )
+        try:
+            with pillow.open(item) as image:
+                return ImageOps.exif_transpose(image).convert("RGB")
+        except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+            raise InputError(f"{item}: not a readable image: {first_line(error)}") from None
+
+
+def _pillow(name: str) -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingExtraError(f"backbone {name!r}", "hf") from None
+    return Image

@@ -1,0 +1,129 @@
+"""Backbone ``st:ID_OR_PATH``: a sentence-transformers model as its authors pool it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+
+from memoria.backbones.base import BackboneBase, Batch, OptionValue, Vectors, check_texts
+from memoria.backbones.hf_common import (
+    Settings,
+    finished,
+    first_line,
+    loading,
+    local_folder,
+    quiet,
+)
+from memoria.errors import BackboneError, MissingExtraError
+
+__all__ = ["SentenceBackbone", "create"]
+
+_OPTIONS: Final = ("normalize", "batch_size", "device", "revision", "max_length")
+
+
+class SentenceBackbone(BackboneBase):
+    """v = the model's sentence embedding, then v / ||v|| unless ``normalize`` is off.
+
+    A text above the model's ``max_length`` tokens is halved at spaces until its parts fit; its
+    vector is the parts' mean weighted by tokens. `notices` counts such texts.
+    """
+
+    def __init__(self, name: str, settings: Settings, model: Any) -> None:
+        self._model, self._settings = model, settings
+        limit = getattr(model, "max_seq_length", None)
+        if settings.max_length is not None:
+            if limit is not None and settings.max_length > limit:
+                raise BackboneError(
+                    f"backbone {name!r}: max_length = {settings.max_length}: "
+                    f"the model takes {limit} tokens"
+                )
+            limit = model.max_seq_length = settings.max_length
+        self._limit: int | None = limit
+        self._seen = self._long = 0
+        options: dict[str, OptionValue] = {"normalize": settings.normalize}
+        if limit is not None:
+            options["max_length"] = int(limit)
+        if settings.revision is not None:
+            options["revision"] = settings.revision
+        super().__init__(name, 0, options)
+        self.dimension = int(self._embedded(["a"]).shape[1])
+
+    def encode(self, batch: Batch) -> Vectors:
+        """Vectors [N, D] float32 of N texts. Raises `BackboneError`."""
+        texts = check_texts(self.name, batch)
+        if not texts:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        parts = [self._parts(text) for text in texts]
+        self._seen += len(texts)
+        self._long += sum(len(pieces) > 1 for pieces in parts)
+        vectors = self._embedded([piece for pieces in parts for piece, _ in pieces])
+        owner = np.repeat(np.arange(len(texts)), [len(pieces) for pieces in parts])
+        weight = np.array([tokens for pieces in parts for _, tokens in pieces], dtype=np.float32)
+        total = np.zeros(len(texts), dtype=np.float32)
+        np.add.at(total, owner, weight)
+        rows = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+        np.add.at(rows, owner, vectors * (weight / total[owner])[:, None])
+        return finished(self.name, rows, self._settings.normalize)
+
+    def notices(self) -> list[str]:
+        if not self._long:
+            return []
+        return [
+            f"{self._long} of {self._seen} texts were longer than {self._limit} tokens: "
+            "encoded in parts"
+        ]
+
+    def _parts(self, text: str) -> list[tuple[str, int]]:
+        """The text in parts that fit the model, with the tokens of each."""
+        if self._limit is None:
+            return [(text, 1)]
+        tokens = len(self._model.tokenizer(text, verbose=False)["input_ids"])
+        if tokens <= self._limit or len(text) < 2:
+            return [(text, max(1, tokens))]
+        middle = len(text) // 2
+        space = text.rfind(" ", middle // 2, middle)
+        cut = space if space > 0 else middle
+        return [*self._parts(text[:cut]), *self._parts(text[cut:])]
+
+    def _embedded(self, texts: list[str]) -> Vectors:
+        try:
+            vectors = self._model.encode(
+                texts,
+                batch_size=self._settings.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+            )
+        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+            raise BackboneError(
+                f"backbone {self.name!r} failed on {len(texts)} texts: {first_line(error)}",
+                "with memory short, give a smaller batch_size",
+            ) from error
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def create(
+    argument: str | None, dimension: int | None, options: Mapping[str, OptionValue]
+) -> SentenceBackbone:
+    """The factory of the entry point ``st``.
+
+    Options: ``normalize`` to length 1 (default true), ``max_length`` in tokens, ``revision``;
+    ``batch_size`` and ``device`` for speed only.
+    """
+    if argument is None:
+        raise BackboneError("backbone 'st' needs a model", "write st:ID_OR_PATH")
+    name = f"st:{argument}"
+    settings = Settings.of(name, options, _OPTIONS)
+    where = local_folder(name, argument)
+    try:
+        sentence_transformers = import_module("sentence_transformers")
+        transformers = import_module("transformers")
+    except ImportError:
+        raise MissingExtraError(f"backbone {name!r}", "hf") from None
+    with quiet(transformers), loading(name):
+        model = sentence_transformers.SentenceTransformer(
+            where, revision=settings.revision, device=settings.device, trust_remote_code=False
+        )
+        return SentenceBackbone(name, settings, model)

@@ -1,0 +1,186 @@
+"""The compiled loops of `HotRows`. Arrays are laid out as that class describes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+__all__ = ["fire_kernel", "tied_kernel"]
+
+
+@njit(cache=True)
+def fire_kernel(
+    fired: Any, counts: Any, entry: Any, start: Any, row: Any, lists: Any, head: Any
+) -> None:
+    """Append one firing and bring the lists of those who fired up to date."""
+    used, firing = counts[0], counts[1]
+    stamp = np.int32(firing + 1)
+    for position in fired:
+        entry[0, used] = position
+        entry[1, used] = row[0, position]
+        entry[2, used] = firing
+        row[0, position] = used
+        row[1, position] += 1
+        row[4, position] = stamp
+        used += 1
+    counts[0], counts[1] = used, firing + 1
+    start[firing + 1] = used
+    by_fires = np.sort(row[1][fired])
+    for position in fired:
+        place = row[2, position]
+        if place < 0:
+            continue
+        bound = head[place, 2]
+        able = len(fired) - np.searchsorted(by_fires, bound, side="right")
+        if row[1, position] > bound:
+            able -= 1
+        for k in range(head[place, 1]):
+            partner = lists[place, 0, k]
+            if row[4, partner] == stamp:
+                lists[place, 1, k] += 1
+                if row[1, partner] > bound:
+                    able -= 1
+        if able > 0:  # somebody unlisted may now have passed the bound
+            head[place, 2] = bound + 1
+
+
+@njit(cache=True)
+def tied_kernel(
+    positions: Any,
+    shut: Any,
+    hot: int,
+    counts: Any,
+    entry: Any,
+    start: Any,
+    row: Any,
+    lists: Any,
+    head: Any,
+) -> Any:
+    """See `HotRows.tied`."""
+    which = np.empty(1024, np.int64)
+    partners = np.empty(1024, np.int64)
+    found = 0
+    touched = np.empty(4096, np.int32)
+    for r in range(len(positions)):
+        position = positions[r]
+        place = row[2, position]
+        best = 0
+        decided = False
+        if place >= 0:
+            head[place, 3] = counts[1]
+            for k in range(head[place, 1]):
+                if lists[place, 1, k] > best and not shut[lists[place, 0, k]]:
+                    best = lists[place, 1, k]
+            decided = best > head[place, 2] or head[place, 2] == 0
+        if decided:
+            length = head[place, 1]
+        else:
+            length, touched = _count(position, entry, start, row, touched)
+            best = 0
+            for t in range(length):
+                partner = touched[t]
+                if row[3, partner] > best and not shut[partner]:
+                    best = row[3, partner]
+            if row[1, position] >= hot:
+                if place < 0:
+                    place = _take_list(position, counts, row, head)
+                if place >= 0:
+                    _renew(place, touched[:length], row, lists, head, counts)
+        if found + length > len(which):
+            size = 2 * (found + length)
+            which = _grown(which, found, size)
+            partners = _grown(partners, found, size)
+        for t in range(length):
+            partner = lists[place, 0, t] if decided else touched[t]
+            count = lists[place, 1, t] if decided else row[3, partner]
+            if best > 0 and count == best and not shut[partner]:
+                which[found] = r
+                partners[found] = partner
+                found += 1
+        if not decided:
+            for t in range(length):
+                row[3, touched[t]] = 0
+    return which[:found], partners[:found]
+
+
+@njit(cache=True)
+def _count(position: Any, entry: Any, start: Any, row: Any, touched: Any) -> Any:
+    """Co-fire counts of one row into the scratch counts; the partners touched."""
+    length = 0
+    at = row[0, position]
+    while at >= 0:
+        firing = entry[2, at]
+        first, last = start[firing], start[firing + 1]
+        if length + last - first > len(touched):
+            touched = _grown(touched, length, 2 * (length + last - first))
+        for e in range(first, last):
+            partner = entry[0, e]
+            if partner != position:
+                if row[3, partner] == 0:
+                    touched[length] = partner
+                    length += 1
+                row[3, partner] += 1
+        at = entry[1, at]
+    return length, touched
+
+
+@njit(cache=True)
+def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any, counts: Any) -> None:
+    """List the strongest of the partners just counted; the bound is the best left out."""
+    room = lists.shape[2]
+    most = 0
+    for partner in touched:
+        most = max(most, row[3, partner])
+    spread = np.zeros(most + 2, np.int64)
+    for partner in touched:
+        spread[row[3, partner]] += 1
+    least, taken = most + 1, 0  # list every count above `least - 1`, as far as there is room
+    while least > 1 and taken + spread[least - 1] <= room:
+        least -= 1
+        taken += spread[least]
+    length = 0
+    spare = room - taken
+    left_out = 0
+    for partner in touched:
+        count = row[3, partner]
+        if count < least:
+            if count < least - 1 or spare == 0:
+                left_out = max(left_out, count)
+                continue
+            spare -= 1
+        lists[place, 0, length] = partner
+        lists[place, 1, length] = count
+        length += 1
+    head[place, 1] = length
+    head[place, 2] = left_out
+    head[place, 3] = counts[1]
+
+
+@njit(cache=True)
+def _take_list(position: Any, counts: Any, row: Any, head: Any) -> Any:
+    """A free list, or one that was not used in this step; -1 when there is none."""
+    if counts[2] < len(head):
+        place = counts[2]
+        counts[2] += 1
+    else:
+        place = -1
+        for _ in range(len(head)):
+            counts[3] = (counts[3] + 1) % len(head)
+            if head[counts[3], 3] != counts[1]:
+                place = counts[3]
+                break
+        if place < 0:
+            return place
+        row[2, head[place, 0]] = -1
+    head[place, 0] = position
+    row[2, position] = place
+    return place
+
+
+@njit(cache=True)
+def _grown(array: Any, used: int, size: int) -> Any:
+    grown = np.empty(size, array.dtype)
+    grown[:used] = array[:used]
+    return grown

@@ -1,0 +1,235 @@
+"""Texts into units: what of a text becomes one engram, and where in the text it stands.
+
+Units are verbatim: ``source[offset : offset + len(text)] == text``, without surrounding white
+space, in order, none blank and none overlapping. Every rule takes time linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+from memoria.errors import UsageError
+
+__all__ = ["MAX_SENTENCE", "MAX_UNIT", "Unit", "flatten", "iter_units", "parse_unit", "split"]
+
+MAX_SENTENCE: Final = 2_000  # characters; longer sentences are cut at a space
+MAX_UNIT: Final = 20_000  # characters; the same for lines and paragraphs
+_WORD_ROOM: Final = 64  # characters a word of a window may take on average before a cut
+
+_Span = tuple[int, int]
+
+_LINE = re.compile(r"[^\r\n]+")
+_WORD = re.compile(r"\S+")
+_BULLET = re.compile(r"[^\S\r\n]*(?:[-*+•‣◦–—]|\d{1,3}[.)]|\(?[a-zA-Z]\)|#{1,6})[^\S\r\n]")
+_HEADING = re.compile(r"[^\S\r\n]*#{1,6}[^\S\r\n]")
+_RULE = re.compile(r"[-=~_*^#+\"'`.:\s|]++\Z")
+# A run of marks, then closing quotes and brackets. The look-behind and the possessive repeats keep
+# long runs linear. Latin marks need white space behind them, the wide ones do not.
+_END = re.compile(
+    r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_`]*+(?=\s|\Z)|(?<![。！？｡])[。！？｡]++[」』”’）)\]]*+"
+)
+
+_NEVER_LAST: Final = frozenset(
+    "mr mrs ms mx dr prof rev fr gen col maj lt sgt cpt capt cmdr adm gov sen rep hon pres mt ft st"
+    " messrs mme mlle vs viz cf e.g i.e eg ie resp incl approx ca al".split()
+)
+_LAST_BEFORE_CAPITAL: Final = frozenset(
+    "etc inc ltd co corp plc llc jr sr ph.d m.d b.a m.a b.c a.d a.m p.m dept est univ assn ave blvd"
+    " rd bros min max misc orig".split()
+)
+_NOT_LAST_BEFORE_DIGIT: Final = frozenset(
+    "no nos nr fig figs vol vols p pp ch chap sec sect eq eqs art app ex tab jan feb mar apr jun"
+    " jul aug sep sept oct nov dec par".split()
+)
+
+
+class Unit(NamedTuple):
+    """One unit of a text, verbatim, and the offset of its first character."""
+
+    text: str
+    offset: int
+
+
+def split(text: str, unit: str) -> list[Unit]:
+    """The units of ``text``; ``unit`` is sentence, paragraph, line or window:N (N words).
+
+    A sentence ends at ``. ! ?`` (not behind abbreviations, initials or in numbers), at a blank
+    line, and before a list item or heading. Windows do not overlap. Sentences above 2,000
+    characters, lines and paragraphs above 20,000 and windows above 64 N (at least 2,000) are cut
+    at the last space before. Raises `UsageError` for an unknown unit.
+    """
+    return list(iter_units(text, unit))
+
+
+def iter_units(text: str, unit: str) -> Iterator[Unit]:
+    """Like `split`, one unit at a time."""
+    kind, words = parse_unit(unit)
+    spans: Callable[[str], Iterator[_Span]]
+    if kind == "window":
+        produced, limit = _windows(text, words), max(MAX_SENTENCE, words * _WORD_ROOM)
+    else:
+        spans = {"sentence": _sentences, "paragraph": _paragraphs, "line": _lines}[kind]
+        produced, limit = spans(text), MAX_SENTENCE if kind == "sentence" else MAX_UNIT
+    for start, end in produced:
+        for piece_start, piece_end in _capped(text, start, end, limit):
+            yield Unit(text[piece_start:piece_end], piece_start)
+
+
+def parse_unit(unit: str) -> tuple[str, int]:
+    """``"window:64"`` -> ``("window", 64)``, the others with 0. Raises `UsageError`."""
+    kind, colon, number = unit.partition(":")
+    if kind in ("sentence", "paragraph", "line") and not colon:
+        return kind, 0
+    if kind == "window" and number.isascii() and number.isdigit() and 0 < int(number) < 10**7:
+        return kind, int(number)
+    raise UsageError(f"unit = {unit!r}: unknown", "give sentence, paragraph, line or window:N")
+
+
+def flatten(text: str) -> str:
+    """The text as it is encoded: wrapped lines joined, every run of white space one space."""
+    return " ".join(text.split())
+
+
+def _lines(text: str) -> Iterator[_Span]:
+    for match in _LINE.finditer(text):
+        if (span := _trimmed(text, *match.span())) is not None:
+            yield span
+
+
+def _paragraphs(text: str) -> Iterator[_Span]:
+    """Runs of lines that are not blank."""
+    block: _Span | None = None
+    for start, end in _all_lines(text):
+        span = _trimmed(text, start, end)
+        if span is None:
+            if block is not None:
+                yield block
+            block = None
+        else:
+            block = (block[0] if block else span[0], span[1])
+    if block is not None:
+        yield block
+
+
+def _windows(text: str, words: int) -> Iterator[_Span]:
+    start = end = count = 0
+    for match in _WORD.finditer(text):
+        if count == 0:
+            start = match.start()
+        end, count = match.end(), count + 1
+        if count == words:
+            yield start, end
+            count = 0
+    if count:
+        yield start, end
+
+
+def _sentences(text: str) -> Iterator[_Span]:
+    for start, end in _blocks(text):
+        begin = start
+        for match in _END.finditer(text, start, end):
+            stop = match.end()
+            if stop < end and not _ends_sentence(text, match.start(), stop, begin, end):
+                continue
+            if (span := _trimmed(text, begin, stop)) is not None:
+                yield span
+            begin = stop
+        if (span := _trimmed(text, begin, end)) is not None:
+            yield span
+
+
+def _blocks(text: str) -> Iterator[_Span]:
+    """Paragraphs, cut again before list items and around headings; ruling lines belong to none."""
+    block: _Span | None = None
+    for start, end in _all_lines(text):
+        span = _trimmed(text, start, end)
+        heading = span is not None and _HEADING.match(text, start, end) is not None
+        breaks = span is None or heading or _is_rule(text, start, end)
+        if block is not None and (breaks or _BULLET.match(text, start, end)):
+            yield block
+            block = None
+        if span is None or (breaks and not heading):
+            continue
+        block = (block[0] if block else span[0], span[1])
+        if heading:
+            yield block
+            block = None
+    if block is not None:
+        yield block
+
+
+def _is_rule(text: str, start: int, end: int) -> bool:
+    """Whether a line only draws: an underline, a table border, a scene break."""
+    return end - start >= 3 and _RULE.match(text, start, end) is not None
+
+
+def _all_lines(text: str) -> Iterator[_Span]:
+    """The spans of all lines without their ends, empty ones included."""
+    start = 0
+    for match in re.finditer(r"\r\n|\r|\n", text):
+        yield start, match.start()
+        start = match.end()
+    yield start, len(text)
+
+
+def _ends_sentence(text: str, mark: int, stop: int, begin: int, end: int) -> bool:
+    """Whether the marks text[mark:stop] end the sentence that began at ``begin``."""
+    if text[mark] in "。！？｡":
+        return True
+    following = _next_visible(text, stop, end)
+    closed = text[stop - 1] not in ".!?…"
+    if text[mark] in "!?":
+        return not (closed and following.islower())
+    if text[mark] == "…" or stop - mark > 1:
+        return not following.islower()
+    before = text[max(begin, mark - 32) : mark].split()
+    word = before[-1].lstrip("\"'“‘«([{*_") if before else ""
+    lower = word.lower()
+    if lower in _NEVER_LAST:
+        return False
+    if len(word) == 1 and word.isalpha() and word != "I":  # an initial
+        return False
+    if lower in _NOT_LAST_BEFORE_DIGIT:
+        return not following.isdigit()
+    if lower in _LAST_BEFORE_CAPITAL:
+        return following.isupper()
+    if "." in word and all(len(part) == 1 for part in word.split(".")):  # U.S., z.B.
+        return False
+    is_list_number = word.isdigit() and len(word) <= 3 and text[begin:mark].strip() == word
+    return not is_list_number
+
+
+def _next_visible(text: str, start: int, end: int) -> str:
+    """The first letter, digit or sign behind white space and opening quotes, '' at the end."""
+    for position in range(start, min(end, start + 64)):
+        if not text[position].isspace() and text[position] not in "\"'“‘«([{*_`":
+            return text[position]
+    return ""
+
+
+def _trimmed(text: str, start: int, end: int) -> _Span | None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    return (start, end) if start < end else None
+
+
+def _capped(text: str, start: int, end: int, limit: int) -> Iterator[_Span]:
+    """The span in pieces of at most ``limit`` characters, cut at the last space of each."""
+    while end - start > limit:
+        cut = start + limit
+        floor = start + limit // 2
+        while cut > floor and not text[cut].isspace():
+            cut -= 1
+        if cut == floor:  # no space in sight
+            cut = start + limit
+        if (span := _trimmed(text, start, cut)) is not None:
+            yield span
+        while cut < end and text[cut].isspace():
+            cut += 1
+        start = cut
+    if start < end:
+        yield start, end

@@ -1,0 +1,52 @@
+"""Where the engrams' vectors live, and the place in memory."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["TensorVectors", "Vectors"]
+
+
+class Vectors(Protocol):
+    """Where the engrams' vectors live: in memory, or in a store's files."""
+
+    @property
+    def dimension(self) -> int: ...
+
+    def append(self, positions: Tensor, data: Tensor) -> None:
+        """Keep ``data`` [B, W, D] for the new engrams at ``positions`` [B, W]."""
+
+    def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
+        """Vectors [B, N, D] at ``positions``, whose engram ids are ``ids``; zeros where -1."""
+
+    def pack(self, positions: Tensor, capacity: int) -> None:
+        """Keep only ``positions`` [B, K] (-1 pads), in that order, with room for ``capacity``."""
+
+
+class TensorVectors:
+    """Vectors as one float32 tensor [B, C, D]."""
+
+    def __init__(self, lanes: int, dimension: int, device: torch.device) -> None:
+        self._data = torch.zeros((lanes, 0, dimension), device=device)
+
+    @property
+    def dimension(self) -> int:
+        return self._data.shape[2]
+
+    def append(self, positions: Tensor, data: Tensor) -> None:
+        lane = torch.arange(positions.shape[0], device=positions.device).unsqueeze(1)
+        self._data[lane, positions] = data
+
+    def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
+        lane = torch.arange(positions.shape[0], device=positions.device).unsqueeze(1)
+        rows = self._data[lane, positions.clamp_min(0)]
+        return rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
+
+    def pack(self, positions: Tensor, capacity: int) -> None:
+        lanes, _, dimension = self._data.shape
+        packed = self._data.new_zeros((lanes, capacity, dimension))
+        packed[:, : positions.shape[1]] = self.gather(positions, positions)
+        self._data = packed
