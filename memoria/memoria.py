@@ -154,13 +154,10 @@ class Memoria:
         Raises `ShapeError` or `InputError`; the memory is then unchanged.
         """
         core = self._running("adjust_lifespan_and_memories")
-        living = core.living_positions()
-        device = core.traces.device
-        at = as_indices(indices, (living >= 0).sum(1), device)
-        delta = as_delta(lifespan_delta, at, device)
-        padded = torch.nn.functional.pad(living, (0, 1), value=-1)  # where -1 points to
-        positions = padded.gather(1, at % padded.shape[1])
-        core.adjust(positions, delta)
+        traces = core.traces
+        at = as_indices(indices, traces.living_count(), traces.device)
+        delta = as_delta(lifespan_delta, at, traces.device)
+        core.adjust(traces.nth_living(at), delta)
         self._view = None
 
     def _running(self, verb: str) -> MemoryCore:

@@ -132,7 +132,7 @@ def _entries(
     number = torch.arange(most, device=entries.device).expand(traces.lanes, -1)
     hashes = hash_keys(config.seed, ENTRY_STREAM, step, lane_ids, number)
     available = traces.longterm_count().unsqueeze(1)
-    drawn = traces.nth_longterm(hashes % available.clamp_min(1))
+    drawn = traces.nth_living(hashes % available.clamp_min(1))
     drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
     return torch.cat((entries, drawn), dim=1)
 

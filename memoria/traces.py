@@ -120,9 +120,19 @@ class Traces:
         recent = self.types[:, self._recent :]
         return self._ranks.living() - ((recent == WORKING) | (recent == SHORTTERM)).sum(1)
 
-    def nth_longterm(self, ranks: Tensor) -> Tensor:
-        """Positions of the long-term engrams of ``ranks`` [B, N], 0 the oldest."""
-        return self._ranks.select(self.types != NULL, ranks)
+    def living_count(self) -> Tensor:
+        """Engrams of each lane, [B]."""
+        return self._ranks.living()
+
+    def nth_living(self, ranks: Tensor) -> Tensor:
+        """Positions of the engrams of ``ranks`` [B, N], 0 the oldest; -1 stays -1.
+
+        Long-term engrams are the oldest, so these are their ranks too.
+        """
+        if self.capacity == 0:
+            return ranks
+        found = self._ranks.select(self.types != NULL, ranks.clamp_min(0))
+        return found.masked_fill_(ranks < 0, -1)
 
     def fire(self, positions: Tensor) -> None:
         """Count one firing for the distinct ``positions`` [B, N]; -1 is ignored."""

@@ -77,10 +77,13 @@ class FiringLog:
         partner = self._entries[_ranges(self._starts[firing], sizes)]
         return np.repeat(which, sizes), partner
 
-    def tied(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    def tied(
+        self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
+    ) -> tuple[IntArray, IntArray]:
         """(which of ``positions``, open partner) of all that share a row's greatest count.
 
-        ``shut`` [C] marks what must not be chosen. A row without an open partner gives nothing.
+        ``shut`` [C] marks what must not be chosen. A row without an open partner gives nothing;
+        with ``oldest`` every other row gives one.
         """
         which, partner = self.pairs(positions)
         is_open = ~shut[partner]
@@ -95,7 +98,11 @@ class FiringLog:
         most = np.zeros(len(positions), np.int64)
         np.maximum.at(most, which, count)
         best = count == most[which]
-        return which[best], partner[best]
+        which, partner = which[best], partner[best]
+        if oldest:
+            which, first = np.unique(which, return_index=True)
+            partner = partner[first]
+        return which, partner
 
     def rows(self, positions: IntArray, capacity: int) -> npt.NDArray[np.int32]:
         """Rows of the co-fire matrix, [P, capacity]."""

@@ -50,6 +50,7 @@ def fire_kernel(
 def tied_kernel(
     positions: Any,
     shut: Any,
+    oldest: bool,
     hot: int,
     counts: Any,
     entry: Any,
@@ -95,10 +96,14 @@ def tied_kernel(
         for t in range(length):
             partner = lists[place, 0, t] if decided else touched[t]
             count = lists[place, 1, t] if decided else row[3, partner]
-            if best > 0 and count == best and not shut[partner]:
-                which[found] = r
-                partners[found] = partner
-                found += 1
+            if best == 0 or count != best or shut[partner]:
+                continue
+            if oldest and found > 0 and which[found - 1] == r:
+                partners[found - 1] = min(partners[found - 1], partner)
+                continue
+            which[found] = r
+            partners[found] = partner
+            found += 1
         if not decided:
             for t in range(length):
                 row[3, touched[t]] = 0

@@ -80,8 +80,10 @@ class HotRows:
             self._head,
         )
 
-    def tied(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
-        """(which of ``positions``, open partner) of all that share a row's greatest count."""
+    def tied(
+        self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
+    ) -> tuple[IntArray, IntArray]:
+        """As `FiringLog.tied`."""
         full = int(self._counts[2]) + len(positions) > len(self._head)
         if full and len(self._head) < self._most_lists:
             size = min(
@@ -94,6 +96,7 @@ class HotRows:
         which, partner = tied_kernel(
             positions,
             shut,
+            oldest,
             self._hot,
             self._counts,
             self._entry,

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseConnections"]
 
-_INDEX_FROM: Final = 50_000  # log entries from which compiling and keeping an index pays
+_INDEX_AFTER: Final = 200  # questions after which loading numba and building its index pays
+_INDEX_FROM: Final = 1_000_000  # log entries from which it pays at once
 
 
 class SparseConnections:
@@ -30,6 +31,7 @@ class SparseConnections:
         self._logs = [FiringLog() for _ in range(lanes)] if logs is None else list(logs)
         self._capacity = capacity
         self._hot: list[HotRows | None] = [None] * lanes
+        self._asked = 0
 
     def pack(self, kept: Tensor, capacity: int) -> None:
         for log, row in zip(self._logs, kept.cpu().numpy(), strict=True):
@@ -73,35 +75,41 @@ class SparseConnections:
         ids: Tensor,
         ties: TieRule | None,
     ) -> IntArray:
-        which, partner = self._tied(lane, current, shut)
+        which, partner = self._tied(lane, current, shut, oldest=ties is None)
         best = np.full(len(current), -1, np.int64)
-        order = np.lexsort((-partner, self._wishes(lane, partner, ids, ties), which))
-        last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
-        best[which[last]] = partner[order[last]]
+        if ties is None:
+            best[which] = partner
+        else:
+            order = np.lexsort((-partner, self._wishes(lane, partner, ids, ties), which))
+            last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
+            best[which[last]] = partner[order[last]]
         if (best < 0).any():  # nobody open ever fired with it: all that is open ties at zero
-            everyone = np.flatnonzero(~shut)
-            wishes = self._wishes(lane, everyone, ids, ties)
-            best[best < 0] = everyone[int(wishes.argmax())]
+            if ties is None:
+                best[best < 0] = np.argmin(shut)
+            else:
+                everyone = np.flatnonzero(~shut)
+                wishes = self._wishes(lane, everyone, ids, ties)
+                best[best < 0] = everyone[int(wishes.argmax())]
         return best
 
     def _tied(
-        self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_]
+        self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_], oldest: bool
     ) -> tuple[IntArray, IntArray]:
-        """(which of ``current``, open partner) of all that share a row's greatest count."""
+        """(which of ``current``, open partner) of all that share a row's greatest count.
+
+        With ``oldest`` only the oldest of them. From the index, once it pays to have one.
+        """
         log, hot = self._logs[lane], self._hot[lane]
+        self._asked += 1
         if hot is None:
-            if len(log) < _INDEX_FROM:
-                return log.tied(current, shut)
+            if self._asked < _INDEX_AFTER and len(log) < _INDEX_FROM:
+                return log.tied(current, shut, oldest)
             from memoria.connections.hot_rows import HotRows
 
             hot = self._hot[lane] = HotRows(*log.arrays(), self._capacity)
-        return hot.tied(current, shut)
+        return hot.tied(current, shut, oldest)
 
-    def _wishes(
-        self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule | None
-    ) -> IntArray:
-        """The greatest is preferred: the hash of the id, or the oldest."""
-        if ties is None:
-            return -positions
+    def _wishes(self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule) -> IntArray:
+        """Hashes of the ids at ``positions``; the greatest is preferred, the older of equals."""
         wishes: IntArray = ties.values_of_lane(lane, ids[lane].cpu()[positions]).numpy()
         return wishes

@@ -1,4 +1,4 @@
-"""Every firing of a store's log, and what follows from it: who was forgotten when, who is connected.
+"""Every firing of a store's log, and what follows: who was forgotten when, who is connected.
 
 Steps are numbered from 1 here, as people count: step N is the Nth, and the store "at step N" is
 what it left behind. Torch-free.
