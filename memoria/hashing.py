@@ -1,6 +1,6 @@
 """The hash behind every tie and every random entry point.
 
-``h = seed; for x in (stream, step, lane, key): h = mix((h ^ x) + golden)``, all modulo 2^64, and
+``h = 0; for x in (seed, stream, step, lane, key): h = mix((h ^ x) + golden)``, modulo 2^64, and
 the value is ``h >> 1``: 63 bits, so that signed integers compare the same on every device. The
 mixer is the finaliser of splitmix64 (Steele, Lea and Flood 2014). No generator state exists, so
 runs repeat, and any step can be computed again from its number alone.
@@ -25,7 +25,7 @@ _MASK: Final = 2**64 - 1
 
 def hash_keys(seed: int, stream: int, step: int, lanes: Tensor, keys: Tensor) -> Tensor:
     """63-bit hashes of ``keys`` [B, N] for ``lanes`` [B], both int64; returns int64 [B, N]."""
-    h = _fold(_fold(seed & _MASK, stream), step)
+    h = _fold(_fold(_fold(0, seed), stream), step)
     state = _mix((lanes ^ _signed(h)) + _signed(_GOLDEN)).unsqueeze(1)
     return _shift(_mix((state ^ keys) + _signed(_GOLDEN)), 1)
 

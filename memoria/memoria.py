@@ -103,7 +103,7 @@ class Memoria:
 
     @property
     def engrams(self) -> Engrams:
-        """All living engrams, padded to [B, M] on the right. A copy: it may be changed freely."""
+        """A copy of all living engrams, padded to [B, M] on the right."""
         if self._core is None:
             return Engrams.empty(track_age=self.track_age, track_engram_id=self.track_id)
         if self._view is None:

@@ -57,9 +57,12 @@ def log_correlation(cue: Tensor, keys: Tensor) -> Tensor:
     """``log(mean over w of exp(-||cue_w - key_n||^2))`` [B, N] float64.
 
     cue [B, W, D], keys [B, N, D]. The mean of the exponentials itself underflows to zero at D=768,
-    hence a logsumexp. float64, because the matrix product cancels where vectors nearly agree.
+    hence a logsumexp. The matrix product cancels where vectors nearly agree, hence float64, and
+    distances from the middle of the cue: what all vectors share costs no digits.
     """
-    cue, keys = cue.double(), keys.double()
+    cue = cue.double()
+    middle = cue.mean(dim=1, keepdim=True)
+    cue, keys = cue - middle, keys.double() - middle
     squares = cue.square().sum(2).unsqueeze(2) + keys.square().sum(2).unsqueeze(1)
     distance = torch.baddbmm(squares, cue, keys.transpose(1, 2), alpha=-2.0).clamp_min_(0.0)
     return torch.logsumexp(-distance, dim=1) - math.log(cue.shape[1])

@@ -12,6 +12,8 @@ from oracle import OracleMemoria
 from memoria import Memoria
 from memoria.config import Layout
 
+torch.set_num_threads(1)  # tensors this small only lose by threads, much so on a busy machine
+
 LAYOUTS: tuple[Layout, ...] = ("dense", "sparse")
 DATA_KINDS = ("grid", "copies", "normal", "far", "offset", "large")
 

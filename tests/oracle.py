@@ -38,8 +38,8 @@ def mix(z: int) -> int:
 
 def hash63(seed: int, stream: int, step: int, lane: int, key: int) -> int:
     """63 bits that depend on nothing but the five numbers."""
-    h = seed & _M64
-    for x in (stream, step, lane, key):
+    h = 0
+    for x in (seed, stream, step, lane, key):
         h = mix(((h ^ (x & _M64)) + 0x9E3779B97F4A7C15) & _M64)
     return h >> 1
 

@@ -190,3 +190,22 @@ def test_the_forgotten_never_return(layout: Layout) -> None:
         for lane in (0, 1):
             gone[lane] |= alive[lane] - before[lane]
     assert all(len(lane) > 40 for lane in gone)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("capacity", [2, 0], ids=["short-term", "long-term"])
+def test_of_equal_correlations_the_older(capacity: int, layout: Layout) -> None:
+    """Mirror images before a symmetric cue: the same distances, summed in another order."""
+    generator = torch.Generator().manual_seed(6)
+    lanes = 300
+    point = torch.randn(lanes, 1, 3, generator=generator)
+    half = torch.randn(lanes, 4, 3, generator=generator)
+    cue = torch.cat([half, -half.flip(1)], 1)
+    kept = 1 - capacity // 2
+    memoria = Memoria(1 - kept, capacity, 1, 9, kept, random_entries=9, layout=layout)
+    for data in (point, -point):
+        memoria.add_working_memory(data)
+        memoria.adjust_lifespan_and_memories(torch.empty(lanes, 0).long(), torch.empty(lanes, 0))
+    memoria.add_working_memory(cue)
+    _, indices = memoria.remind()
+    assert (indices[:, 0] == 0).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +13,10 @@ from lives import LAYOUTS, LONG, Settings, any_setting, live, oracle_of, subject
 from oracle import OracleMemoria, float32, hash63, log_mean_correlation, mix
 
 from memoria.config import Layout
+from memoria.connections.hot_rows import HotRows
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(setting=any_setting(), life=st.integers(0, 2**32), steps=st.integers(1, 30))
 def test_any_short_life_equals_the_oracle(setting: Settings, life: int, steps: int) -> None:
     rng = random.Random(life)
@@ -44,7 +46,7 @@ def test_a_long_life_equals_the_oracle(name: str, layout: Layout) -> None:
     setting = LONG | _LONG_LIVES[name]
     rng = random.Random(name)
     subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
-    for _ in range(200):
+    for _ in range(160):
         live(rng, subjects, oracle, setting)
     assert any(lane.forgotten for lane in oracle.lanes)  # the life was worth comparing
 
@@ -53,13 +55,30 @@ def test_a_long_life_equals_the_oracle(name: str, layout: Layout) -> None:
 def test_batches_inside_change_nothing(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sizes that bound memory and pick a way of counting, made tiny so that all ways run."""
     monkeypatch.setattr("memoria.connections.dense._ROWS_AT_ONCE", 1)
-    monkeypatch.setattr("memoria.connections.sparse._TABLE", 0)
+    monkeypatch.setattr("memoria.connections.firing_log._TABLE", 0)
     monkeypatch.setattr("memoria.connections.firing_log._TAIL", 9)
     setting = LONG | {"lanes": 3, "initial_lifespan": 9}
     rng = random.Random(12)
     subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
     for _ in range(120):
         live(rng, subjects, oracle, setting)
+
+
+@pytest.mark.parametrize(("hot", "listed", "lists"), [(1, 1, 1), (2, 3, 5), (4, 8, 40)])
+@pytest.mark.parametrize("lifespan", [7, 60])
+def test_the_index_of_large_logs_equals_the_oracle(
+    hot: int, listed: int, lists: int, lifespan: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index that large sparse memories build, from the first firing on and with short lists."""
+    small = partial(HotRows, hot=hot, listed=listed, most_lists=lists)
+    monkeypatch.setattr("memoria.connections.hot_rows.HotRows", small)
+    monkeypatch.setattr("memoria.connections.sparse._INDEX_FROM", 1)
+    for changes in ({}, {"tie_break": "oldest", "data": "copies", "random_entries": 2}):
+        setting = LONG | {"initial_lifespan": lifespan, "num_final_ltms": 6} | changes
+        rng = random.Random(lifespan)
+        subjects, oracle = subjects_of(setting, ("sparse",)), oracle_of(setting)
+        for _ in range(80):
+            live(rng, subjects, oracle, setting)
 
 
 @pytest.mark.slow
@@ -90,7 +109,7 @@ def test_high_dimensions_do_not_underflow(layout: Layout) -> None:
 def test_oracle_hash_is_the_published_one() -> None:
     assert mix(0x9E3779B97F4A7C15) == 0xE220A8397B1DCDAF  # SplitMix64's first output for seed 0
     inner = 0xE220A8397B1DCDAF
-    for _ in range(3):
+    for _ in range(4):
         inner = mix((inner + 0x9E3779B97F4A7C15) % 2**64)
     assert hash63(0, 0, 0, 0, 0) == inner >> 1
     bits = (0, 1)

@@ -189,3 +189,17 @@ def test_cuda_equals_cpu(layout: Layout, kind: str) -> None:
     here, there = cpu.engrams, cuda.engrams
     for name in ("data", "engrams_types", "lifespan", "age", "engram_ids", "induce_counts"):
         assert torch.equal(getattr(here, name), getattr(there, name).cpu()), name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_all_vectors_share_costs_no_digits(layout: Layout) -> None:
+    """A copy of the cue is found among near copies, however far from the origin they all are."""
+    generator = torch.Generator().manual_seed(3)
+    cue = torch.rand(1, 1, 8, generator=generator) + 2.0**14
+    others = cue + torch.randint(1, 5, (1, 20, 8), generator=generator) / 64
+    others[0, 7] = cue[0, 0]
+    memoria = Memoria(1, 30, 0, 9, 0, layout=layout)
+    memoria.add_working_memory(others)
+    memoria.adjust_lifespan_and_memories(torch.zeros(1, 0, dtype=torch.int64), torch.zeros(1, 0))
+    memoria.add_working_memory(cue)
+    assert memoria.remind()[1].tolist() == [[7, -1]]

@@ -1,7 +1,7 @@
 """`Inspection`: a store looked at without tensors, as plain documents.
 
 What `memoria inspect --json` prints is what these methods return. Steps are numbered from 1, as
-in `memoria.store.engram_life`. Nothing here changes a store, and nothing loads torch.
+in `memoria.store.firings`. Nothing here changes a store, and nothing loads torch.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import InputError, StorageError
 from memoria.store.digest import current_digest
-from memoria.store.engram_life import Firings, connected_pairs, iso_time, story, told_history
+from memoria.store.engram_life import iso_time, plain_numbers, story, told_history
 from memoria.store.files import StoreFiles
+from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.reading import config_of, open_files
 from memoria.store.root import FORMAT_VERSION
@@ -28,7 +29,7 @@ from memoria.store.shelf import TextShelf
 
 __all__ = ["COUNTED_PAIRS", "Inspection"]
 
-COUNTED_PAIRS: Final = 5e7  # above so many pairs of firings, connections are not counted
+COUNTED_PAIRS: Final = 5e7  # above so many pairs in the log, connections are not counted
 _BINS: Final = 12
 
 
@@ -76,12 +77,17 @@ class Inspection:
         """Engrams ever created; their ids are 0 to this less one."""
         return self._files.rows("vectors")
 
+    @cached_property
+    def pairs(self) -> float:
+        """Pairs of living engrams in the log, repeats too: what finding connections costs."""
+        return fired_pairs(self._firings, self._life)
+
     def summary(self) -> dict[str, Any]:
         """Counts, size and digest.
 
         ``engrams`` are the living, ``forgotten`` the created ones that are not. ``connections``
-        are the directed pairs of living engrams that fired together, None where counting them
-        would take more than `COUNTED_PAIRS` pairs of firings. ``bytes`` are those of the files.
+        are the directed pairs of living engrams that fired together, None where `pairs` is more
+        than `COUNTED_PAIRS`. ``bytes`` are those of the files.
         """
         life, config = self._life, self.config
         times = self._steps.times().tolist()
@@ -91,9 +97,11 @@ class Inspection:
             "step": life.step,
             "phase": life.pending.phase,
             "config": config.model_dump(mode="json"),
-            "lanes": [self._lane(lane) for lane in range(config.lanes)],
+            "lanes": self._lanes(),
             "engrams": len(life.ids),
-            "connections": connected_pairs(self._firings, life, COUNTED_PAIRS),
+            "connections": (
+                connected_pairs(self._firings, life) if self.pairs <= COUNTED_PAIRS else None
+            ),
             "bytes": _bytes_below(os.fspath(self._files.path)),
             "digest": current_digest(self._files, config.lanes),
             "first_step_time": iso_time(times[0]) if times else None,
@@ -116,16 +124,13 @@ class Inspection:
     ) -> list[dict[str, Any]]:
         """The living engrams by id, the oldest first; ``index`` is the rank in the lane."""
         life = self._life
-        index = np.zeros(len(life.ids), np.int64)
-        for one in range(life.lanes):
-            mine = life.of_lane(one)
-            index[mine] = np.arange(np.count_nonzero(mine))
+        index = _ranks(life.ids % life.lanes)
         chosen = np.flatnonzero(self._mine(lane))[:limit]
         columns = zip(
             life.ids[chosen].tolist(),
             index[chosen].tolist(),
             life.types[chosen].tolist(),
-            life.lifespan()[chosen].tolist(),
+            plain_numbers(life.lifespan()[chosen]),
             (life.step - life.born[chosen]).tolist(),
             life.fires[chosen].tolist(),
             self._shelf.texts(life.ids[chosen]),
@@ -161,7 +166,13 @@ class Inspection:
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         source, target, count, weight = _strongest(columns, limit)
         return [
-            {"source": a, "target": b, "lane": a % self.config.lanes, "weight": w, "cofire_count": n}
+            {
+                "source": a,
+                "target": b,
+                "lane": a % self.config.lanes,
+                "weight": w,
+                "cofire_count": n,
+            }
             for a, b, n, w in zip(
                 source.tolist(), target.tolist(), count.tolist(), weight.tolist(), strict=True
             )
@@ -178,6 +189,38 @@ class Inspection:
         told = told_history(self._firings, self._steps, self._life, self.created, lane)
         return told if limit is None else told[max(0, len(told) - limit) :]
 
+    def forgotten_list(
+        self, limit: int | None = None, lane: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The forgotten engrams, the last first, with the ``step`` at whose end each went."""
+        gone = forgotten_at(self._firings, self.created, len(self._steps))
+        ids = np.flatnonzero(gone)
+        if lane is not None:
+            ids = ids[ids % self.config.lanes == self._checked(lane)]
+        ids = ids[np.lexsort((-ids, -gone[ids]))][:limit]
+        fires = np.bincount(self._firings.ids, minlength=self.created)
+        columns = zip(
+            ids.tolist(),
+            gone[ids].tolist(),
+            (gone[ids] - self._steps.born(ids)).tolist(),
+            fires[ids].tolist(),
+            self._steps.times()[gone[ids] - 1].tolist(),
+            self._shelf.texts(ids),
+            strict=True,
+        )
+        return [
+            {
+                "id": id_,
+                "lane": id_ % self.config.lanes,
+                "step": step,
+                "time": iso_time(time),
+                "age": age,
+                "fire_count": count,
+                "text": text,
+            }
+            for id_, step, age, count, time, text in columns
+        ]
+
     def engram(self, engram: int) -> dict[str, Any]:
         """The life of one engram, forgotten ones too. Raises `InputError` for an unknown id.
 
@@ -185,9 +228,7 @@ class Inspection:
         ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
         a forgotten one, with any that ever fired with it.
         """
-        return story(
-            engram, self._firings, self._steps, self._life, self._shelf, self.created
-        )
+        return story(engram, self._firings, self._steps, self._life, self._shelf, self.created)
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""
@@ -201,16 +242,20 @@ class Inspection:
     def _logs(self) -> list[FiringLog]:
         return lane_logs(self._files, self._steps, self._life)
 
-    def _lane(self, lane: int) -> dict[str, int]:
-        types = self._life.types[self._life.of_lane(lane)]
-        counts = np.bincount(types, minlength=len(EngramType)).tolist()
-        return {
-            "lane": lane,
-            "working": counts[EngramType.WORKING],
-            "shortterm": counts[EngramType.SHORTTERM],
-            "longterm": counts[EngramType.LONGTERM],
-            "forgotten": self._life.next_id - len(types),
-        }
+    def _lanes(self) -> list[dict[str, int]]:
+        life, kinds = self._life, len(EngramType)
+        cells = life.ids % life.lanes * kinds + life.types
+        counts = np.bincount(cells, minlength=life.lanes * kinds).reshape(life.lanes, kinds)
+        return [
+            {
+                "lane": lane,
+                "working": row[EngramType.WORKING],
+                "shortterm": row[EngramType.SHORTTERM],
+                "longterm": row[EngramType.LONGTERM],
+                "forgotten": life.next_id - sum(row),
+            }
+            for lane, row in enumerate(counts.tolist())
+        ]
 
     def _checked(self, lane: int) -> int:
         if not 0 <= lane < self.config.lanes:
@@ -234,6 +279,15 @@ class Inspection:
             _strongest([ids[source], ids[target], count, count / fires[source]], limit)
             for source, target, count in log.edges(len(ids), most)
         ]
+
+
+def _ranks(lanes: IntArray) -> IntArray:
+    """How many of the same lane stand before each, [A]."""
+    order = np.argsort(lanes, kind="stable")
+    ordered = lanes[order]
+    ranks = np.empty(len(lanes), np.int64)
+    ranks[order] = np.arange(len(lanes)) - np.searchsorted(ordered, ordered)
+    return ranks
 
 
 def _strongest(columns: list[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:

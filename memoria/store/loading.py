@@ -17,7 +17,7 @@ from memoria.engram_type import EngramType
 from memoria.ranks import whole_blocks
 from memoria.store.files import StoreFiles
 from memoria.store.life import Life, StepTable, fold, lane_logs
-from memoria.store.schema import EDGES_PER_ENGRAM, STATE_GROUP, state_specs
+from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, STATE_GROUP, state_specs
 from memoria.store.vectors import FileVectors
 
 __all__ = ["load_core", "strongest_edges", "write_state"]
@@ -60,7 +60,9 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> di
     """
     steps = StepTable.read(files)
     life = fold(files, config, steps)
-    source, target, count = strongest_edges(life, lane_logs(files, steps, life))
+    logs = lane_logs(files, steps, life)
+    with_edges = sum(log.pairs_of_all() for log in logs) <= EDGE_PAIRS
+    source, target, count = strongest_edges(life, logs if with_edges else [])
     fires = life.fires[np.searchsorted(life.ids, source)]
     columns: dict[str, npt.NDArray[Any]] = {
         "ids": life.ids,
@@ -82,6 +84,7 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> di
         "step": life.step,
         "rows": files.rows("vectors"),
         "log_end": files.rows("log/ids"),
+        "edges": with_edges,
     }
 
 

@@ -13,6 +13,7 @@ from memoria.store.spec import ArraySpec
 
 __all__ = [
     "EDGES_PER_ENGRAM",
+    "EDGE_PAIRS",
     "STATE_GROUP",
     "StepColumn",
     "array_specs",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 EDGES_PER_ENGRAM: Final = 64  # connections written out per engram; the log holds all of them
+EDGE_PAIRS: Final = 10**8  # pairs in the living's log above which they are not written out
 STATE_GROUP: Final = "state"
 
 _VECTOR_CHUNK: Final = 16

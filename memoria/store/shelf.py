@@ -26,7 +26,7 @@ class TextShelf:
 
     def __init__(self, files: StoreFiles) -> None:
         self._files = files
-        self._sources: list[str] | None = None
+        self._sources: dict[str, int] | None = None  # numbers by name, in order
 
     def stage(
         self, first: int, texts: Sequence[str | None], places: Sequence[Place | None]
@@ -56,18 +56,18 @@ class TextShelf:
     def places(self, ids: IntArray) -> list[Place | None]:
         """The source and character offset of each engram; None where there is none."""
         _, _, where = self._rows(ids)
-        names = self._names()
+        names = list(self._numbers())
         if len(where) and int(where[:, 0].max()) >= len(names):
             raise DamageError("texts/index names a source that is not there")
         return [None if n < 0 else (names[n], offset) for n, offset in where.tolist()]
 
     def last_place(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
-        names = self._names()
-        if source not in names:
+        number = self._numbers().get(source)
+        if number is None:
             return None
         index = self._files.read("texts/index")
-        offsets = index[index[:, 1] == names.index(source), 2]
+        offsets = index[index[:, 1] == number, 2]
         return int(offsets.max()) if len(offsets) else None
 
     def content(self, first: int, last: int) -> bytes:
@@ -96,24 +96,24 @@ class TextShelf:
             raise DamageError("texts/index points outside of texts/bytes")
         return starts, ends, rows[:, 1:]
 
-    def _names(self) -> list[str]:
+    def _numbers(self) -> dict[str, int]:
         if self._sources is None:
             ends = self._files.read("sources/ends").tolist()
             raw = self._files.read("sources/bytes").tobytes()
-            starts = [0, *ends[:-1]]
-            self._sources = [_decode(raw[a:b]) for a, b in zip(starts, ends, strict=True)]
+            names = [_decode(raw[a:b]) for a, b in zip([0, *ends][:-1], ends, strict=True)]
+            self._sources = {name: number for number, name in enumerate(names)}
         return self._sources
 
-    def _numbered(self, place: Place) -> Place | tuple[int, int]:
+    def _numbered(self, place: Place) -> tuple[int, int]:
         source, offset = place
-        names = self._names()
-        if source not in names:
+        numbers = self._numbers()
+        if source not in numbers:
             raw = _encode(source)
             end = self._files.rows("sources/bytes") + len(raw)
             self._files.append("sources/bytes", np.frombuffer(raw, np.uint8))
             self._files.append("sources/ends", np.array([end]))
-            names.append(source)
-        return names.index(source), int(offset)
+            numbers[source] = len(numbers)
+        return numbers[source], int(offset)
 
 
 def _encode(text: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal
@@ -13,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memoria.checks import as_memory_data
 from memoria.config import MemoriaConfig
 from memoria.connections.firing_log import IntArray
 from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
-from memoria.errors import InputError, ShapeError, StateError
+from memoria.errors import StateError
 from memoria.recall import Recalled
 from memoria.rules import parse_rule
+from memoria.store.arguments import Data, Delta, Places, Texts, as_cue, as_gains, by_row
 from memoria.store.digest import chain_start, next_digest, state_digest
 from memoria.store.files import StoreFiles
 from memoria.store.life import Pending, StepTable
@@ -28,13 +27,10 @@ from memoria.store.loading import load_core, write_state
 from memoria.store.reading import config_of
 from memoria.store.reminded import Reminded
 from memoria.store.schema import array_specs, expected_specs
-from memoria.store.shelf import Place, TextShelf
+from memoria.store.shelf import TextShelf
 
 __all__ = ["MemoryStore"]
 
-Texts = Sequence[str | None] | Sequence[Sequence[str | None]]
-Places = Sequence[Place | None] | Sequence[Sequence[Place | None]]
-Delta = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[Sequence[float]] | float | str
 
 _IDLE: Final = Pending()
 _TIDY_AT_CLOSE: Final = 16_384  # living engrams up to which closing writes the state out
@@ -65,7 +61,7 @@ class MemoryStore:
             "step": 0,
             "pending": _IDLE.to_attributes(),
             "digest": chain_start(values).hex(),
-            "state": {"generation": None, "step": 0, "rows": 0, "log_end": 0},
+            "state": {"generation": None, "step": 0, "rows": 0, "log_end": 0, "edges": False},
         }
         return cls(StoreFiles.create(path, array_specs(config), attributes))
 
@@ -117,7 +113,7 @@ class MemoryStore:
 
     def add(
         self,
-        data: Tensor | np.ndarray[Any, np.dtype[Any]],
+        data: Data,
         texts: Texts | None = None,
         places: Places | None = None,
     ) -> IntArray:
@@ -129,10 +125,10 @@ class MemoryStore:
         self._check_writable()
         if self.phase == "reminded":
             raise StateError("the step has been reminded already", "adjust first")
-        taken = self._as_cue(data)
+        taken = as_cue(self._config, data)
         lanes, count, dimension = taken.shape
-        flat_texts = _by_row(texts, lanes, count, "texts")
-        flat_places = _by_row(places, lanes, count, "places")
+        flat_texts = by_row(texts, lanes, count, "texts")
+        flat_places = by_row(places, lanes, count, "places")
         core = self._memory()
         first = self._files.rows("vectors")
         rows = taken.transpose(0, 1).reshape(count * lanes, dimension).numpy()
@@ -157,7 +153,7 @@ class MemoryStore:
             self._pending = self._as_pending(found)
         return self._answer(self._pending)
 
-    def peek(self, cue: Tensor | np.ndarray[Any, np.dtype[Any]] | None = None) -> Reminded:
+    def peek(self, cue: Data | None = None) -> Reminded:
         """What ``cue`` [B, W, D] or [W, D] (default: the working memory) brings back.
 
         Changes nothing, and works in a store opened for reading.
@@ -165,7 +161,7 @@ class MemoryStore:
         core = self._memory()
         if cue is None and core.working_positions().shape[1] == 0:
             raise StateError("there is no working memory to ask with", "give a cue")
-        taken = None if cue is None else self._as_cue(cue)
+        taken = None if cue is None else as_cue(self._config, cue)
         return self._answer(self._as_pending(core.recall(taken)))
 
     def adjust(self, delta: Delta | None = None) -> None:
@@ -177,10 +173,11 @@ class MemoryStore:
         self._check_writable()
         if self.phase != "reminded":
             raise StateError("the step has not been reminded", "remind first")
-        gains = self._gains(self._config.rule if delta is None else delta)
         core, lanes = self._memory(), self._config.lanes
         working = core.working_positions()
         ids = self._padded_ids(self._pending)
+        wanted = self._config.rule if delta is None else delta
+        gains = as_gains(wanted, ids, self._pending.scores)
         positions = self._positions(ids)
         core.adjust(positions, gains)
         fired = torch.cat((working, positions), dim=1)
@@ -192,7 +189,7 @@ class MemoryStore:
 
     def step(
         self,
-        data: Tensor | np.ndarray[Any, np.dtype[Any]],
+        data: Data,
         rule: Delta | None = None,
         texts: Texts | None = None,
         places: Places | None = None,
@@ -257,16 +254,6 @@ class MemoryStore:
         if self.mode != "r+":
             raise StateError(f"{self.path} is open for reading", "open it with mode='r+'")
 
-    def _as_cue(self, data: Tensor | np.ndarray[Any, np.dtype[Any]]) -> Tensor:
-        lanes, dimension = self._config.lanes, self._config.hidden_dim
-        if isinstance(data, np.ndarray):
-            if data.dtype.kind != "f":
-                raise InputError(f"data is {data.dtype}, not a floating point type")
-            data = torch.from_numpy(np.array(data, np.float32))
-        if isinstance(data, Tensor) and data.dim() == 2 and lanes == 1:
-            data = data.unsqueeze(0)
-        return as_memory_data(data, lanes, dimension, torch.device("cpu"))
-
     def _as_pending(self, found: Recalled) -> Pending:
         positions, scores = found.packed()
         lanes = self._config.lanes
@@ -321,32 +308,6 @@ class MemoryStore:
             texts=[[*row, *[None] * (width - len(row))] for row in texts],
         )
 
-    def _gains(self, delta: Delta) -> Tensor:
-        """[B, R] steps, aligned with the ids that `remind` returned."""
-        ids = self._padded_ids(self._pending)
-        gains = torch.zeros(ids.shape, dtype=torch.float64)
-        if isinstance(delta, str):
-            rule = parse_rule(delta)
-            for lane, scores in enumerate(self._pending.scores):
-                gained = rule.gains(np.exp(np.array(scores)))
-                gains[lane, : len(scores)] = torch.from_numpy(gained)
-            return gains
-        if isinstance(delta, (int, float)):
-            given = torch.full_like(gains, float(delta))
-        else:
-            given = torch.as_tensor(delta, dtype=torch.float64)
-        if given.dim() == 1 and self._config.lanes == 1:
-            given = given.unsqueeze(0)
-        if given.shape != ids.shape:
-            hint = "give one number for each reminded engram"
-            raise ShapeError("lifespan delta", str(list(ids.shape)), list(given.shape), hint)
-        wrong = ~given.isfinite() & (ids >= 0)
-        if bool(wrong.any()):
-            raise InputError(
-                f"lifespan delta holds {given[wrong][0].item()}", "give finite numbers"
-            )
-        return given.masked_fill(ids < 0, 0.0)
-
     def _log_step(self, entries: IntArray, expiry: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Stage what the step that just ended leaves behind."""
         files, traces = self._files, self._memory().traces
@@ -390,25 +351,6 @@ class MemoryStore:
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
             generation = (self._state["generation"] or 0) + 1
             self._state = write_state(self._files, self._config, generation)
-
-
-def _by_row(values: Any, lanes: int, count: int, name: str) -> list[Any]:
-    """``values`` [B][W], or [W] with one lane, in the order of rows: all lanes of place 0, ..."""
-    if values is None:
-        return [None] * (lanes * count)
-    flat = lanes == 1 and len(values) == count and not _nested(values)
-    nested = [values] if flat else values
-    if len(nested) != lanes or any(len(row) != count for row in nested):
-        received = [len(row) if hasattr(row, "__len__") else row for row in nested]
-        raise ShapeError(name, f"[{lanes}][{count}]", received)
-    return [nested[lane][place] for place in range(count) for lane in range(lanes)]
-
-
-def _nested(values: Sequence[Any]) -> bool:
-    """Whether the first value is a row of a lane: not a text, not a place, not None."""
-    first = values[0]
-    is_place = isinstance(first, tuple) and len(first) == 2 and isinstance(first[0], str)
-    return not (first is None or isinstance(first, str) or (is_place and isinstance(first[1], int)))
 
 
 def _log_order(working: int, lanes: int, fired: Tensor) -> tuple[Any, Any]:

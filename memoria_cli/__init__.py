@@ -1,0 +1,1 @@
+"""The command line `memoria`: parses, calls the library, prints."""

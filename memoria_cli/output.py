@@ -1,0 +1,243 @@
+"""The only module that prints: results to stdout, everything else to stderr.
+
+A terminal gets Rich, a pipe plain text, ``--json`` one JSON document on one line. Text from
+stores, files and arguments is made harmless first: no control character reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, Final, Protocol
+
+__all__ = [
+    "OutputClosedError",
+    "Progress",
+    "Table",
+    "collected",
+    "failure",
+    "finish",
+    "harmless",
+    "note",
+    "prepare",
+    "progress",
+    "result",
+]
+
+_SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
+_GAP: Final = "  "
+# Controls (C0, DEL, C1), line separators, what turns the direction of writing, lone surrogates.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class OutputClosedError(Exception):
+    """The reader of stdout has gone; there is nothing left to say."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headings (none if all are empty); the last column may be long."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    framed: bool = False  # on a terminal
+
+
+_gathering: list[list[Mapping[str, Any]]] = []  # what `collected` blocks are open
+
+
+@contextmanager
+def collected() -> Iterator[list[Mapping[str, Any]]]:
+    """Documents of `result` are gathered instead of printed: for a verb that runs others."""
+    documents: list[Mapping[str, Any]] = []
+    _gathering.append(documents)
+    try:
+        yield documents
+    finally:
+        _gathering.pop()
+
+
+def prepare() -> None:
+    """Let every character through, whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def harmless(text: str) -> str:
+    """``text`` on one line, with control and direction characters written out as escapes."""
+    return _UNSAFE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def result(document: Mapping[str, Any], human: Sequence[str | Table], as_json: bool) -> None:
+    """The one result of a verb: ``document`` with --json, else the lines and tables for people.
+
+    The text is ASCII in the JSON, with escapes for the rest, so that no locale spoils it.
+    """
+    if _gathering:
+        _gathering[-1].append(document)
+    elif as_json:
+        _write(json.dumps(document, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+    elif sys.stdout is not None and sys.stdout.isatty():
+        _write_rich(human)
+    else:
+        _write("".join(line + "\n" for part in human for line in _plain(part)))
+
+
+def note(text: str, keep_lines: bool = False) -> None:
+    """A notice for people, on stderr."""
+    lines = text.rstrip("\n").split("\n") if keep_lines else [text]
+    _say("".join(f"{harmless(line)}\n" for line in lines))
+
+
+def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool) -> None:
+    """What went wrong, as one line on stderr: text, or with --json ``{"error": {...}}``."""
+    if as_json:
+        error = {"code": code, "type": kind, "message": message, "hint": hint}
+        _say(json.dumps({"error": error}).replace("\x7f", "\\u007f") + "\n")
+        return
+    line = f"memoria: {message}" if hint is None else f"memoria: {message}; hint: {hint}"
+    _say(harmless(line) + "\n")
+
+
+def finish() -> None:
+    """Bring out what is buffered. Raises `OutputClosedError`, or `OSError` on a full disk."""
+    _write("")
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise OutputClosedError from None
+    except OSError as error:
+        _silence(sys.stdout)
+        error.filename = "standard output"
+        raise
+
+
+def _say(text: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:  # nobody can be told
+        _silence(sys.stderr)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Nothing more reaches the stream, not even at exit."""
+    try:
+        descriptor = stream.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+    except (OSError, ValueError):
+        return
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _plain(part: str | Table) -> Iterator[str]:
+    if isinstance(part, str):
+        yield harmless(part)
+        return
+    from rich.cells import cell_len
+
+    yield harmless(part.title)
+    cells = [part.columns, *[[harmless(cell) for cell in row] for row in part.rows]]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(part.columns))]
+    for row in cells[0 if any(part.columns) else 1 :] if part.rows else []:
+        padded = [
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        ]
+        yield (_GAP + _GAP.join(padded)).rstrip()
+
+
+def _write_rich(human: Sequence[str | Table]) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        for part in human:
+            if isinstance(part, str):
+                console.print(Text(harmless(part)))
+                continue
+            title = Text(harmless(part.title), style="bold")
+            if not part.framed:
+                console.print(title)
+            if not part.rows:
+                continue
+            headed = any(part.columns)
+            table = RichTable(box=None, padding=(0, 1), header_style="dim", show_header=headed)
+            for name in part.columns[:-1]:
+                table.add_column(name, no_wrap=True)
+            table.add_column(part.columns[-1], overflow="fold")
+            for row in part.rows:
+                table.add_row(*[Text(harmless(cell)) for cell in row])
+            console.print(Panel(table, title=title, expand=False) if part.framed else table)
+    _write(captured.get())
+
+
+class Progress(Protocol):
+    """What a long verb tells of its advance."""
+
+    def __call__(self, done: int, total: int | None = None) -> None: ...
+
+
+@contextmanager
+def progress(what: str, unit: str, total: int | None = None) -> Iterator[Progress]:
+    """Shows how many are done, on stderr: a bar on a terminal, else a line now and then."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _SparseLines(what, unit, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def show(done: int, total: int | None = total) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+class _SparseLines:
+    def __init__(self, what: str, unit: str, total: int | None) -> None:
+        self._what, self._unit, self._total = what, unit, total
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        now = time.monotonic()
+        if now - self._last >= _SPARSE_SECONDS:
+            self._last = now
+            whole = total if total is not None else self._total
+            of = f" of {whole}" if whole is not None else ""
+            note(f"{self._what}: {done}{of} {self._unit}")

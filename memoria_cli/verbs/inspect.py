@@ -1,0 +1,322 @@
+"""`memoria inspect`: what a memory holds, in documents and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import typer
+
+from memoria.errors import UsageError
+from memoria_cli import output
+from memoria_cli.options import Json, Store, epilog
+
+if TYPE_CHECKING:
+    from memoria.store.inspection import Inspection
+
+__all__ = ["EXAMPLES", "bar", "register", "shortened"]
+
+EXAMPLES: Final = (
+    "memoria inspect notes",
+    "memoria inspect notes 12",
+    "memoria inspect notes --engrams --edges --limit 5",
+    "memoria inspect notes --history --forgotten --json",
+)
+
+_Part: TypeAlias = str | output.Table
+_Document: TypeAlias = Mapping[str, Any]
+
+_LIST: Final = 20  # rows of a list for people, and
+_EDGES: Final = 10  # of the connections shown unasked,
+_QUICK_PAIRS: Final = 5e6  # where finding them takes no more pairs than this
+_BAR: Final = 40
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_TEXT: Final = 36  # characters of each of two texts side by side
+_KINDS: Final = ("working", "shortterm", "longterm", "forgotten")
+_NEXT: Final = {
+    "working": "a step is under way: `memoria remind` comes next",
+    "reminded": "a step is under way: `memoria adjust` comes next",
+}
+
+
+def _inspect(
+    store: Store,
+    engram: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="ENGRAM",
+            min=0,
+            help="The id of one engram: tell its life.",
+            show_default=False,
+        ),
+    ] = None,
+    engrams: Annotated[
+        bool, typer.Option("--engrams", help="List the living engrams, the oldest first.")
+    ] = False,
+    edges: Annotated[bool, typer.Option("--edges", help="List the strongest connections.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="List what each step did, the last ones for people.")
+    ] = False,
+    forgotten: Annotated[
+        bool, typer.Option("--forgotten", help="List what was forgotten, the last first.")
+    ] = False,
+    lane: Annotated[
+        int | None, typer.Option("--lane", min=0, metavar="N", help="Lists of this lane only.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            metavar="N",
+            help="Rows of each list.",
+            show_default=f"{_LIST}; with --json all, for --edges each engram's 64 strongest",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what a memory holds: counts, lifespans, ages, connections, or one engram's life.
+
+    Changes nothing, and a writer may go on meanwhile. Steps are numbered from 1.
+    """
+    from memoria.store.inspection import Inspection
+
+    lists = engrams or edges or history or forgotten
+    if engram is not None and (lists or lane is not None):
+        raise UsageError(f"engram {engram} is told alone", "leave out the lists and --lane")
+    most = limit if limit is not None or json else _LIST
+    with Inspection.open(store) as view:
+        if engram is not None:
+            life = view.engram(engram)
+            output.result(life, [] if json else _life(life, most), json)
+            return
+        document: dict[str, Any] = {**view.summary(), "histograms": view.histograms(lane)}
+        if engrams:
+            document["engram_list"] = view.engram_list(most, lane)
+        if edges:
+            document["edges"] = view.edges(most, lane)
+        if history:
+            document["history"] = view.history(most, lane)
+        if forgotten:
+            document["forgotten_list"] = view.forgotten_list(most, lane)
+        human: list[_Part] = []
+        if not json:
+            human = _lists(document, view) if lists else _overview(document, view, lane)
+    output.result(document, human, json)
+
+
+def _overview(document: _Document, view: Inspection, lane: int | None) -> list[_Part]:
+    parts: list[_Part] = [_summary(document)]
+    if document["phase"] in _NEXT:
+        parts.append(_NEXT[document["phase"]])
+    parts.append(_lanes(document["lanes"]))
+    for name, title in (("lifespan", "lifespan: steps left"), ("age", "age: steps lived")):
+        parts.append(_histogram(title, document["histograms"][name]))
+    if view.pairs <= _QUICK_PAIRS:
+        parts.append(_edges(view.edges(_EDGES, lane), view))
+    else:
+        parts.append("connections: too many to look through unasked; --edges does")
+    return parts
+
+
+def _lists(document: _Document, view: Inspection) -> list[_Part]:
+    parts: list[_Part] = []
+    if "engram_list" in document:
+        parts.append(_engrams(document["engram_list"]))
+    if "edges" in document:
+        parts.append(_edges(document["edges"], view))
+    if "history" in document:
+        parts.append(_history(document["history"]))
+    if "forgotten_list" in document:
+        parts.append(_forgotten(document["forgotten_list"]))
+    return parts
+
+
+def _summary(document: _Document) -> output.Table:
+    config = document["config"]
+    count = document["connections"]
+    rows = [
+        ("step", str(document["step"])),
+        ("engrams", f"{document['engrams']:,}"),
+        ("connections", "too many to count" if count is None else f"{count:,}"),
+        ("lanes", str(config["lanes"])),
+        ("vectors", f"{config['hidden_dim']} numbers, backbone {config['backbone']}"),
+        ("on disk", f"{_bytes(document['bytes'])}, format {document['format_version']}"),
+    ]
+    if document["last_step_time"] is not None:
+        rows.append(("first step", _minute(document["first_step_time"])))
+        rows.append(("last step", _minute(document["last_step_time"])))
+    rows.append(("digest", document["digest"]))
+    return output.Table(document["path"], ("", ""), rows, framed=True)
+
+
+def _lanes(lanes: Sequence[_Document]) -> output.Table:
+    shown = lanes[:_LIST]
+    title = "engrams by memory"
+    if len(shown) < len(lanes):
+        title += f" (the first {len(shown)} of {len(lanes)} lanes)"
+    rows = [[str(one[name]) for name in ("lane", *_KINDS)] for one in shown]
+    return output.Table(title, ("lane", *_KINDS), rows)
+
+
+def _histogram(title: str, bins: Sequence[_Document]) -> output.Table:
+    most = max((one["count"] for one in bins), default=0)
+    rows = [
+        (_span(one["from"], one["to"]), str(one["count"]), bar(one["count"] / most)) for one in bins
+    ]
+    return output.Table(title, ("steps", "engrams", ""), rows)
+
+
+def _engrams(engrams: Sequence[_Document]) -> output.Table:
+    columns = ("id", "lane", "index", "type", "lifespan", "age", "fired", "text")
+    rows = [
+        (
+            str(one["id"]),
+            str(one["lane"]),
+            str(one["index"]),
+            one["type"],
+            _number(one["lifespan"]),
+            str(one["age"]),
+            str(one["fire_count"]),
+            shortened(one["text"], 2 * _TEXT),
+        )
+        for one in engrams
+    ]
+    return output.Table(_titled("living engrams, the oldest first", rows), columns, rows)
+
+
+def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
+    texts = [view.texts([one[end] for one in edges]) for end in ("source", "target")]
+    rows = [
+        (
+            f"{one['weight']:.3f}",
+            str(one["cofire_count"]),
+            str(one["lane"]),
+            _with_text(one["source"], source),
+            _with_text(one["target"], target),
+        )
+        for one, source, target in zip(edges, *texts, strict=True)
+    ]
+    columns = ("weight", "together", "lane", "when this fires", "this fires too")
+    return output.Table(_titled("strongest connections", rows), columns, rows)
+
+
+def _history(history: Sequence[_Document]) -> output.Table:
+    names = ("step", "added", "reminded", "fired", "forgotten", "living")
+    rows = [(*(str(one[name]) for name in names), _minute(one["time"])) for one in history]
+    return output.Table(_titled("steps", rows), (*names, "ended"), rows)
+
+
+def _forgotten(engrams: Sequence[_Document]) -> output.Table:
+    columns = ("forgotten at step", "age", "fired", "lane", "id", "text")
+    names = ("step", "age", "fire_count", "lane", "id")
+    rows = [
+        (*(str(one[name]) for name in names), shortened(one["text"], 2 * _TEXT)) for one in engrams
+    ]
+    return output.Table(_titled("forgotten, the last first", rows), columns, rows)
+
+
+def _life(life: _Document, most: int | None) -> list[_Part]:
+    head = [("type", life["type"]), ("lane", str(life["lane"]))]
+    if life["type"] != "forgotten":
+        head.append(("lifespan", _number(life["lifespan"])))
+    head += [("age", str(life["age"])), ("fired", _times(life["fire_count"]))]
+    if life["text"] is not None:
+        head.append(("text", " ".join(life["text"].split())))
+    if life["source"] is not None:
+        head.append(("from", f"{life['source']}, character {life['offset']}"))
+    parts: list[_Part] = [output.Table(f"engram {life['id']}", ("", ""), head, framed=True)]
+    events = _events(life)
+    if most is not None and len(events) > most:
+        first = most // 2
+        left_out = ("", f"... {len(events) - most} more events ...", "", "")
+        events = [*events[:first], left_out, *events[len(events) - (most - first) :]]
+    parts.append(output.Table("its life", ("step", "what", "gained", "lifespan"), events))
+    for name, title in (
+        ("outgoing", "when it fires, so do"),
+        ("incoming", "it fires when these do"),
+    ):
+        rows = [
+            (f"{one['weight']:.3f}", str(one["cofire_count"]), _with_text(one["id"], one["text"]))
+            for one in life[name]
+        ]
+        parts.append(output.Table(_titled(title, rows), ("weight", "together", "engram"), rows))
+    return parts
+
+
+def _events(life: _Document) -> list[tuple[str, str, str, str]]:
+    """The firings and moves of an engram in order."""
+    created = life["created"]["step"]
+    firings = [
+        (one["step"], 0, "created" if one["step"] == created else "reminded", one)
+        for one in life["firings"]
+    ]
+    if not firings:
+        firings = [(created, 0, "created", {"gain": None, "lifespan": life["lifespan"]})]
+    moves: list[tuple[int, int, str, _Document]] = [
+        (life[name], 1, what, {})
+        for name, what in (
+            ("shortterm", "into short-term memory"),
+            ("longterm", "into long-term memory"),
+        )
+        if life[name] is not None
+    ]
+    if life["forgotten"] is not None:
+        moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
+    return [
+        (str(step), what, _signed(told.get("gain")), _number(told.get("lifespan")))
+        for step, _, what, told in sorted(firings + moves, key=lambda event: event[:2])
+    ]
+
+
+def bar(share: float) -> str:
+    """``share`` (0 to 1) of a full bar, in block characters; nothing only for 0."""
+    eighths = max(round(share * _BAR * 8), 1 if share > 0 else 0)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def shortened(text: str | None, width: int = _TEXT) -> str:
+    """The text on one line of at most ``width`` characters."""
+    flat = " ".join((text or "").split())
+    return flat if len(flat) <= width else flat[: width - 1].rstrip() + "…"
+
+
+def _with_text(engram: int, text: str | None) -> str:
+    return f"{engram} {shortened(text)}".rstrip()
+
+
+def _titled(title: str, rows: Sequence[object]) -> str:
+    return title if rows else f"{title}: none"
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g}" if high - low == 1 else f"{low:g} to {high:g}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4g}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ") + " UTC"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("inspect", epilog=epilog(EXAMPLES))(_inspect)

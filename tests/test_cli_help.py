@@ -1,0 +1,120 @@
+"""Help, version, completion and start-up: what a newcomer meets first."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_tools import DIARY, Cli, environment, process, rows
+
+from memoria import __version__
+from memoria.config import MemoriaConfig
+from memoria_cli.app import VERBS, command
+
+NAMES = [module.__name__.rpartition(".")[2] for module in VERBS]
+HEAVY = ("torch", "transformers", "zarr", "sentence_transformers", "PIL", "matplotlib")
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Cli(capsys)
+
+
+def examples_in(text: str) -> list[str]:
+    """The example command lines of a verb's help."""
+    after = text.partition("Examples:")[2]
+    return [line.strip() for line in after.splitlines() if line.strip().startswith("memoria ")]
+
+
+def parameters(verb: str) -> list[Any]:
+    return list(command().commands[verb].params)
+
+
+def test_every_verb_is_registered() -> None:
+    assert set(NAMES) <= set(command().commands)
+
+
+@pytest.mark.parametrize("verb", sorted(command().commands))
+def test_every_verb_and_option_is_documented(cli: Cli, verb: str) -> None:
+    assert command().commands[verb].help
+    text = cli.ok(verb, "--help").out
+    for parameter in parameters(verb):
+        assert parameter.help, f"{verb}: {parameter.name} has no help"
+        for name in [*parameter.opts, *parameter.secondary_opts]:
+            if name.startswith("-"):
+                assert name in text, f"{verb}: {name} is not in the help"
+    assert "--json" in text
+    assert len(examples_in(text)) >= 2
+
+
+def test_the_help_lists_the_verbs_and_exit_codes(cli: Cli) -> None:
+    text = cli.ok("--help").out
+    for verb in command().commands:
+        assert re.search(rf"^\W*{verb}\s", text, re.MULTILINE)
+    for code in ("1 failure", "2 usage", "3 damage", "10 no store", "11 locked", "130"):
+        assert code in " ".join(text.split())
+    assert cli.ok().out.split() == text.split()
+
+
+def test_every_example_runs(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text(DIARY * 2, encoding="utf-8")
+    np.save(tmp_path / "a.npy", rows(2, 8, 64))
+    np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))
+    for verb in NAMES:  # in the order of the help: each finds what those before it made
+        for line in examples_in(cli.ok(verb, "--help").out):
+            ran = cli(*shlex.split(line)[1:])
+            assert (ran.code, ran.err) == (0, ""), line
+            assert ran.out
+    assert (tmp_path / "reminded.npz").is_file()
+
+
+def test_every_setting_is_an_option_of_init() -> None:
+    declared = {parameter.name: parameter for parameter in parameters("init")}
+    for name, field in MemoriaConfig.model_fields.items():
+        if name == "backbone_options":
+            assert "backbone_option" in declared
+            continue
+        assert declared[name].opts == ["--" + name.replace("_", "-")]
+        assert declared[name].help == field.description
+
+
+def test_version(cli: Cli) -> None:
+    assert cli.ok("--version").out == f"memoria {__version__}\n"
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    probe = (
+        "import sys; from memoria_cli.__main__ import main\n"
+        "codes = [main(line.split()) for line in ('--help', '--version', 'init --help',"
+        " 'step --help', 'remind nowhere', 'step nowhere x.txt')]\n"
+        f"heavy = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print('LOADED', codes, heavy)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=True,
+    )
+    assert "LOADED [0, 0, 0, 0, 10, 10] []" in done.stdout
+
+
+def test_completion_in_the_shell() -> None:
+    words = {"_MEMORIA_COMPLETE": "complete_bash", "COMP_WORDS": "memoria st", "COMP_CWORD": "1"}
+    assert process(variables=words).out.split() == ["step"]
+    words |= {"COMP_WORDS": "memoria init x --preset g", "COMP_CWORD": "4"}
+    assert process(variables=words).out.split() == ["gpt2"]
+    assert "_MEMORIA_COMPLETE" in process("--show-completion", "bash").out
