@@ -146,10 +146,16 @@ class Life:
         return self.expiry - self.step
 
 
-def fold(files: StoreFiles, config: MemoriaConfig, steps: StepTable) -> Life:
-    """The state after the last finished step, and of the step begun since."""
+def fold(
+    files: StoreFiles, config: MemoriaConfig, steps: StepTable, pending: Pending | None = None
+) -> Life:
+    """The state after the last finished step, and of the step begun since.
+
+    ``pending`` is the committed one unless given: a writer's own may be ahead of it.
+    """
     lanes = config.lanes
-    pending = Pending.from_attributes(files.attributes["pending"], lanes)
+    if pending is None:
+        pending = Pending.from_attributes(files.attributes["pending"], lanes)
     base = {**_FROM_THE_START, **files.attributes["state"]}
     rows, log_end = files.rows("vectors"), files.rows("log/ids")
     done_rows = int(steps.rows()[-1]) if len(steps) else 0

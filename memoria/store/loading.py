@@ -16,7 +16,7 @@ from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
 from memoria.ranks import whole_blocks
 from memoria.store.files import StoreFiles
-from memoria.store.life import Life, StepTable, fold, lane_logs
+from memoria.store.life import Life, Pending, StepTable, fold, lane_logs
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, STATE_GROUP, state_specs
 from memoria.store.vectors import FileVectors
 
@@ -59,7 +59,7 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> di
     reader sees lifespans, types and connections.
     """
     steps = StepTable.read(files)
-    life = fold(files, config, steps)
+    life = fold(files, config, steps, Pending())
     logs = lane_logs(files, steps, life)
     with_edges = sum(log.pairs_of_all() for log in logs) <= EDGE_PAIRS
     source, target, count = strongest_edges(life, logs if with_edges else [])

@@ -7,6 +7,7 @@ offset in the source or -1). Rows may be fewer than engrams: the rest have no te
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 import numpy as np
 
@@ -35,9 +36,10 @@ class TextShelf:
         if all(text is None for text in texts) and all(place is None for place in places):
             return
         encoded = [b"" if text is None else _encode(text) for text in texts]
+        checked = [None if place is None else _checked(place) for place in places]
         start = self._files.rows("texts/bytes")
         ends = start + np.cumsum([len(text) for text in encoded])
-        where = [_NO_PLACE if place is None else self._numbered(place) for place in places]
+        where = [_NO_PLACE if place is None else self._numbered(place) for place in checked]
         missing = first - self._files.rows("texts/index")
         gap = np.tile(np.array([[start, -1, -1]], np.int64), (missing, 1))
         rows = np.column_stack((ends, np.array(where, np.int64)))
@@ -66,18 +68,26 @@ class TextShelf:
         number = self._numbers().get(source)
         if number is None:
             return None
-        index = self._files.read("texts/index")
-        offsets = index[index[:, 1] == number, 2]
+        table = self._files.read("texts/index")
+        offsets = table[table[:, 1] == number, 2]
         return int(offsets.max()) if len(offsets) else None
 
     def content(self, first: int, last: int) -> bytes:
-        """Texts and places of rows [first, last) as bytes, for the digest."""
-        ids = np.arange(first, min(last, self._files.rows("texts/index")))
-        if len(ids) == 0:
-            return b""
+        """Texts and places of rows [first, last) for the digest; nothing if there are none.
+
+        A row of int64 for each engram: bytes of its text, bytes of its source's name (-1: no
+        place), offset (-1: no place); then all texts, then all names.
+        """
+        ids = np.arange(first, last)
         starts, ends, where = self._rows(ids)
-        table = np.column_stack((ends - starts, where)).astype("<i8").tobytes()
-        return table + self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
+        if len(ids) == 0 or (int(ends[-1]) == int(starts[0]) and int(where[:, 0].max()) < 0):
+            return b""
+        names = [b"" if place is None else _encode(place[0]) for place in self.places(ids)]
+        sizes = np.array([len(name) for name in names])
+        sizes[where[:, 0] < 0] = -1
+        table = np.column_stack((ends - starts, sizes, where[:, 1])).astype("<i8").tobytes()
+        texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
+        return table + texts + b"".join(names)
 
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
@@ -88,11 +98,12 @@ class TextShelf:
         inside = ids < known
         rows = np.full((len(ids), 3), -1, np.int64)
         rows[inside] = self._files.gather("texts/index", ids[inside])
-        starts = np.zeros(len(ids), np.int64)
+        total = self._files.rows("texts/bytes")
+        starts = np.where(inside, 0, total)  # engrams without a row have their text at the end
         later = inside & (ids > 0)
         starts[later] = self._files.gather("texts/index", ids[later] - 1)[:, 0]
         ends = np.where(inside, rows[:, 0], starts)
-        if (starts > ends).any() or (ends > self._files.rows("texts/bytes")).any():
+        if (starts > ends).any() or (ends > total).any():
             raise DamageError("texts/index points outside of texts/bytes")
         return starts, ends, rows[:, 1:]
 
@@ -113,10 +124,25 @@ class TextShelf:
             self._files.append("sources/bytes", np.frombuffer(raw, np.uint8))
             self._files.append("sources/ends", np.array([end]))
             numbers[source] = len(numbers)
-        return numbers[source], int(offset)
+        return numbers[source], offset
+
+
+def _checked(place: Place) -> Place:
+    """``place`` if it is (source, offset)."""
+    try:
+        source, offset = place
+        offset = index(offset)
+    except (TypeError, ValueError):
+        raise InputError(f"place {place!r} is not (source, offset)") from None
+    if not 0 <= offset < 2**63:
+        raise InputError(f"place {place!r}: the offset is not within 0 and 2^63")
+    _encode(source)
+    return source, offset
 
 
 def _encode(text: str) -> bytes:
+    if not isinstance(text, str):
+        raise InputError(f"{text!r} is {type(text).__name__}, not text")
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
