@@ -1,0 +1,82 @@
+"""The README's tour runs as it stands, and what it shows is what comes out."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text("utf-8"), re.M | re.S)
+
+
+def shell(tmp_path: Path) -> dict[str, str]:
+    """An environment in which `memoria` and `python3` are this interpreter's."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, arguments in (("memoria", "-m memoria_cli"), ("python3", "")):
+        (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
+        (tools / name).chmod(0o755)
+    source = str(README.parent)
+    return {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": source}
+
+
+def matches(shown: str, said: str) -> bool:
+    """``...`` in the README stands for anything."""
+    pattern = ".*?".join(re.escape(part) for part in shown.strip().split("..."))
+    return re.fullmatch(pattern, said.strip(), re.S) is not None
+
+
+def test_the_tour(tmp_path: Path) -> None:
+    environment, here = shell(tmp_path), tmp_path / "home"
+    here.mkdir()
+    commands = 0
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
+            command, _, shown = part.partition("\n")
+            done = subprocess.run(
+                ["bash", "-euo", "pipefail", "-c", command],
+                cwd=here,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert done.returncode == 0, (command, done.stderr)
+            assert matches(shown, done.stdout), (command, shown, done.stdout)
+            commands += 1
+    assert commands >= 10
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
+def test_the_python(block: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", block],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(README.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_every_verb_and_exit_code_is_in_the_tables() -> None:
+    from memoria import errors
+    from memoria_cli.app import VERBS
+
+    text = README.read_text("utf-8")
+    for verb in VERBS:
+        name = verb.__name__.rpartition(".")[2]
+        assert re.search(rf"^\| `{name}\b", text, re.M), name
+    kinds = [getattr(errors, name) for name in errors.__all__]
+    for code in {0, 130, *(kind.exit_code for kind in kinds)}:
+        assert re.search(rf"^\| {code} \|", text, re.M), code
