@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -81,12 +82,14 @@ def bench(
                 document["encode"] = _encode()
             elif store is not None:
                 document["store"] = _store(store)
+    if "torch" in sys.modules:
+        document["machine"]["torch_threads"] = sys.modules["torch"].get_num_threads()
     return document
 
 
 def machine() -> dict[str, Any]:
     """Processor, memory, system and versions; no names of hosts, users or folders."""
-    found = {}
+    found: dict[str, str | None] = {}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
@@ -96,7 +99,7 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu(),
         "cores": _cores(),
         "memory_bytes": _memory_bytes(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "architecture": platform.machine(),
         "python": platform.python_version(),
         "packages": found,
@@ -154,7 +157,7 @@ def _steps() -> list[dict[str, Any]]:
         memory = Memoria(**_SETTING, initial_lifespan=1e6, layout=layout)
         living = 0
         for size in _SIZES:
-            seconds = []
+            seconds: list[float] = []
             while living < size or len(seconds) < _STEPS:
                 cue = torch.randn((1, _WORKING, _DIMENSION), generator=generator)
                 cue = torch.nn.functional.normalize(cue, dim=2)
@@ -177,7 +180,7 @@ def _commit(folder: Path) -> dict[str, Any]:
     from memoria.store import MemoryStore
 
     random = np.random.default_rng(0)
-    config = MemoriaConfig.preset("gpt2", backbone="array")
+    config = MemoriaConfig.preset("gpt2", hidden_dim=_DIMENSION, backbone="array")
     commits, syncs = [], []
     with MemoryStore.create(folder / "store", config) as opened:
         for _ in range(_COMMITS):

@@ -5,7 +5,6 @@ A pure function of the traces, their connections and the step number: it changes
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,9 +14,10 @@ from torch import Tensor
 from memoria.config import MemoriaConfig
 from memoria.connections import Connections
 from memoria.hashing import ENTRY_STREAM, TieRule, hash_keys
-from memoria.traces import LONGTERM, Traces
+from memoria.scores import log_correlation, may_be_nearest
+from memoria.traces import LONGTERM, Traces, positions_of
 
-__all__ = ["Recalled", "log_correlation", "recall"]
+__all__ = ["Recalled", "recall"]
 
 _LEAST_KEY: Final = -3e38  # above float32's lowest, so that the far away still beats padding
 
@@ -51,21 +51,6 @@ class Recalled:
         positions = torch.nn.functional.pad(positions, missing, value=-1)
         scores = torch.nn.functional.pad(scores, missing).masked_fill_(positions < 0, 0.0)
         return positions, scores
-
-
-def log_correlation(cue: Tensor, keys: Tensor) -> Tensor:
-    """``log(mean over w of exp(-||cue_w - key_n||^2))`` [B, N] float64.
-
-    cue [B, W, D], keys [B, N, D]. The mean of the exponentials itself underflows to zero at D=768,
-    hence a logsumexp. The matrix product cancels where vectors nearly agree, hence float64, and
-    distances from the middle of the cue: what all vectors share costs no digits.
-    """
-    cue = cue.double()
-    middle = cue.mean(dim=1, keepdim=True)
-    cue, keys = cue - middle, keys.double() - middle
-    squares = cue.square().sum(2).unsqueeze(2) + keys.square().sum(2).unsqueeze(1)
-    distance = torch.baddbmm(squares, cue, keys.transpose(1, 2), alpha=-2.0).clamp_min_(0.0)
-    return torch.logsumexp(-distance, dim=1) - math.log(cue.shape[1])
 
 
 def recall(
@@ -106,10 +91,22 @@ def _nearest(traces: Traces, cue: Tensor, positions: Tensor, count: int) -> tupl
     count = min(count, positions.shape[1])
     if count == 0:
         return positions[:, :0], torch.zeros_like(positions[:, :0], dtype=torch.float64)
-    score = log_correlation(cue, traces.data_at(positions))
+    keys = traces.data_at(positions)
+    if keys.device.type == "cpu" and positions.shape[1] > 2 * count:
+        near = may_be_nearest(cue, keys, positions >= 0, count)
+        positions, keys = _only(near, positions, keys)
+    score = log_correlation(cue, keys)
     key = (score - 1.0).clamp_min(_LEAST_KEY).float().masked_fill(positions < 0, -torch.inf)
     best = key.sort(dim=1, descending=True, stable=True).indices[:, :count]
     return positions.gather(1, best), score.gather(1, best)
+
+
+def _only(near: Tensor, positions: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """``positions`` [B, N] and ``keys`` [B, N, D] where ``near``, in order, -1 on the right."""
+    column = positions_of(near)
+    at = column.clamp_min(0)
+    positions = positions.gather(1, at).masked_fill_(column < 0, -1)
+    return positions, torch.stack([row.index_select(0, i) for row, i in zip(keys, at, strict=True)])
 
 
 def _entries(

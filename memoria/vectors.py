@@ -41,9 +41,14 @@ class TensorVectors:
         self._data[lane, positions] = data
 
     def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
-        lane = torch.arange(positions.shape[0], device=positions.device).unsqueeze(1)
-        rows = self._data[lane, positions.clamp_min(0)]
-        return rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
+        lanes, capacity, dimension = self._data.shape
+        lane = torch.arange(lanes, device=positions.device).unsqueeze(1)
+        place = lane * capacity + positions.clamp_min(0)
+        rows = self._data.view(-1, dimension).index_select(0, place.view(-1))
+        rows = rows.view(*positions.shape, dimension)
+        if bool((positions < 0).any()):
+            rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
+        return rows
 
     def pack(self, positions: Tensor, capacity: int) -> None:
         lanes, _, dimension = self._data.shape

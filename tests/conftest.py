@@ -1,4 +1,4 @@
-"""Settings of every test: one thread each, since the runner starts one worker a core; no network."""
+"""Settings of every test: one thread each (the runner starts one worker a core), no network."""
 
 from __future__ import annotations
 

@@ -36,10 +36,10 @@ def fire_kernel(
         able = len(fired) - np.searchsorted(by_fires, bound, side="right")
         if row[1, position] > bound:
             able -= 1
-        for k in range(head[place, 1]):
+        for k in range(head[place, 1]):  # in order of counts, and so that it stays: see _renew
             partner = lists[place, 0, k]
             if row[4, partner] == stamp:
-                lists[place, 1, k] += 1
+                _raise(lists[place], k)
                 if row[1, partner] > bound:
                     able -= 1
         if able > 0:  # somebody unlisted may now have passed the bound
@@ -71,13 +71,17 @@ def tied_kernel(
         decided = False
         if place >= 0:
             head[place, 3] = counts[1]
-            for k in range(head[place, 1]):
-                if lists[place, 1, k] > best and not shut[lists[place, 0, k]]:
-                    best = lists[place, 1, k]
-            decided = best > head[place, 2] or head[place, 2] == 0
-        if decided:
             length = head[place, 1]
-        else:
+            first = 0
+            while first < length and shut[lists[place, 0, first]]:
+                first += 1
+            if first < length:
+                best = lists[place, 1, first]
+            decided = best > head[place, 2] or head[place, 2] == 0
+            while decided and first < length and lists[place, 1, first] == best:
+                first += 1
+            length = first
+        if not decided:
             length, touched = _count(position, entry, start, row, touched)
             best = 0
             for t in range(length):
@@ -158,9 +162,29 @@ def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any, counts: An
         lists[place, 0, length] = partner
         lists[place, 1, length] = count
         length += 1
+    order = np.argsort(-lists[place, 1, :length])
+    lists[place, 0, :length] = lists[place, 0, :length][order]
+    lists[place, 1, :length] = lists[place, 1, :length][order]
     head[place, 1] = length
     head[place, 2] = left_out
     head[place, 3] = counts[1]
+
+
+@njit(cache=True)
+def _raise(pairs: Any, k: Any) -> None:
+    """Add one to count k of a list in descending order: it trades places with its run's first."""
+    count = pairs[1, k]
+    low, high = 0, k  # the run of equal counts begins in low..high
+    while low < high:
+        middle = (low + high) // 2
+        if pairs[1, middle] > count:
+            low = middle + 1
+        else:
+            high = middle
+    partner = pairs[0, k]
+    pairs[0, k] = pairs[0, low]
+    pairs[0, low] = partner
+    pairs[1, low] = count + 1
 
 
 @njit(cache=True)
