@@ -49,4 +49,5 @@ def may_be_nearest(cue: Tensor, keys: Tensor, valid: Tensor, count: int) -> Tens
     error = 4.0 * (dimension + 8) * _UNIT * largest + 32.0 * _UNIT * (1.0 + kth.abs())
     near = score >= kth - 2.0 * error
     # where a lane is short of keys, or float32 overflows, everything stays
-    return (near | ~(kth - error).isfinite()) & valid
+    stays: Tensor = (near | ~(kth - error).isfinite()) & valid
+    return stays

@@ -78,11 +78,13 @@ def by_row(values: Any, lanes: int, count: int, name: str) -> list[Any]:
     """``values`` [B][W], or [W] with one lane, in the order of rows: all lanes of place 0, ..."""
     if values is None:
         return [None] * (lanes * count)
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InputError(f"{name} is {type(values).__name__}, not a sequence for each lane")
     flat = lanes == 1 and len(values) == count and not _nested(values)
     nested = [values] if flat else values
-    if len(nested) != lanes or any(len(row) != count for row in nested):
-        received = [len(row) if hasattr(row, "__len__") else row for row in nested]
-        raise ShapeError(name, f"[{lanes}][{count}]", received)
+    rows = [row if isinstance(row, Sequence) and not isinstance(row, str) else [] for row in nested]
+    if [len(row) for row in rows] != [count] * lanes:
+        raise ShapeError(name, f"[{lanes}][{count}]", [len(row) for row in rows])
     return [nested[lane][place] for place in range(count) for lane in range(lanes)]
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from memoria.store.attributes import Pending, StoreAttributes
 from memoria.store.files import StoreFiles
-from memoria.store.life import Pending, StepTable
+from memoria.store.life import StepTable
 from memoria.store.shelf import TextShelf
 
 __all__ = ["chain_start", "current_digest", "next_digest", "state_digest"]
@@ -61,9 +62,9 @@ def state_digest(
 
 def current_digest(files: StoreFiles, lanes: int) -> str:
     """The digest of what ``files`` hold."""
-    attributes, steps = files.attributes, StepTable.read(files)
+    attributes = StoreAttributes.of(files.attributes)
+    steps = StepTable.read(files)
     done = len(steps)
-    chain = steps.digest(done) if done else chain_start(attributes["config"])
-    pending = Pending.from_attributes(attributes["pending"], lanes)
+    chain = steps.digest(done) if done else chain_start(attributes.config)
     first = int(steps.rows()[-1]) if done else 0
-    return state_digest(chain, files, TextShelf(files), pending, first)
+    return state_digest(chain, files, TextShelf(files), attributes.pending, first)

@@ -7,7 +7,6 @@ Torch-free: `inspect` reads a memory through this alone. ``ids`` here are the st
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,62 +15,13 @@ from memoria.config import MemoriaConfig
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
+from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.files import StoreFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
 
-__all__ = ["Life", "Pending", "StepTable", "fold", "lane_logs"]
+__all__ = ["Life", "StepTable", "fold", "lane_logs"]
 
 FloatArray = npt.NDArray[np.float64]
-
-_FROM_THE_START: Final = {"generation": None, "step": 0, "log_end": 0, "rows": 0}
-
-
-@dataclass(frozen=True)
-class Pending:
-    """What a step begun and not ended has done: ``phase`` is idle, working or reminded.
-
-    ``reminded`` [lanes][R] ids, ``scores`` their log correlations, ``longterm`` [lanes] how many
-    of them came from long-term search, ``partial`` [lanes] whether some short-term one did not.
-    """
-
-    phase: str = "idle"
-    reminded: tuple[tuple[int, ...], ...] = ()
-    scores: tuple[tuple[float, ...], ...] = ()
-    longterm: tuple[int, ...] = ()
-    partial: tuple[bool, ...] = ()
-
-    @classmethod
-    def from_attributes(cls, values: dict[str, Any], lanes: int) -> Pending:
-        """Checked, since it stands in a file."""
-        try:
-            made = cls(
-                phase=values["phase"],
-                reminded=tuple(tuple(int(i) for i in row) for row in values["reminded"]),
-                scores=tuple(tuple(float(s) for s in row) for row in values["scores"]),
-                longterm=tuple(int(n) for n in values["longterm"]),
-                partial=tuple(bool(p) for p in values["partial"]),
-            )
-        except (KeyError, TypeError, ValueError):
-            raise DamageError("the store's pending step is not readable") from None
-        wanted = lanes if made.phase == "reminded" else 0
-        rows = zip(made.reminded, made.scores, strict=False)
-        sound = made.phase in ("idle", "working", "reminded") and all(
-            len(part) == wanted
-            for part in (made.reminded, made.scores, made.longterm, made.partial)
-        )
-        if not sound or any(len(ids) != len(scores) for ids, scores in rows):
-            raise DamageError("the store's pending step is not readable")
-        return made
-
-    def to_attributes(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "phase": self.phase,
-            "reminded": [list(row) for row in self.reminded],
-            "scores": [list(row) for row in self.scores],
-            "longterm": list(self.longterm),
-            "partial": list(self.partial),
-        }
 
 
 class StepTable:
@@ -82,7 +32,21 @@ class StepTable:
 
     @classmethod
     def read(cls, files: StoreFiles) -> StepTable:
-        return cls(files.read("log/steps"))
+        """The table of ``files``; raises `DamageError` where it cannot be one."""
+        made = cls(files.read("log/steps"))
+        if len(made):
+            counts = made._table[:, [StepColumn.ROWS, StepColumn.LOG_END]]
+            short = made._table[:, StepColumn.FIRST_SHORT :]
+            lanes = short.shape[1]
+            most = (files.rows("vectors"), files.rows("log/ids"))
+            if not (
+                _grows(counts, most)
+                and _grows(short, most[0] // lanes)
+                and not (counts[:, 0] % lanes).any()
+                and (short <= counts[:, :1] // lanes).all()
+            ):
+                raise DamageError(f"{files.path}: log/steps is not a table of steps")
+        return made
 
     def __len__(self) -> int:
         return len(self._table)
@@ -154,26 +118,34 @@ def fold(
     ``pending`` is the committed one unless given: a writer's own may be ahead of it.
     """
     lanes = config.lanes
+    attributes = StoreAttributes.of(files.attributes)
+    base = attributes.state
     if pending is None:
-        pending = Pending.from_attributes(files.attributes["pending"], lanes)
-    base = {**_FROM_THE_START, **files.attributes["state"]}
+        pending = attributes.pending
     rows, log_end = files.rows("vectors"), files.rows("log/ids")
     done_rows = int(steps.rows()[-1]) if len(steps) else 0
-    if not (0 <= base["rows"] <= done_rows <= rows and 0 <= base["log_end"] <= log_end):
+    done_log = int(steps.log_ends()[-1]) if len(steps) else 0
+    begun = pending.phase != "idle"
+    if not (
+        base.rows <= done_rows <= rows
+        and base.log_end <= done_log == log_end
+        and base.step <= len(steps)
+        and (rows > done_rows) == begun
+    ):
         raise DamageError(f"{files.path}: the step table disagrees with the arrays it counts")
 
-    old_ids, expiry, fires = _base(files, base["generation"])
-    ids = np.concatenate((old_ids, np.arange(base["rows"], rows)))
-    expiry = np.concatenate((expiry, np.full(rows - base["rows"], -1.0)))
-    fires = np.concatenate((fires, np.zeros(rows - base["rows"], np.int64)))
-    logged = files.read("log/ids", base["log_end"])
-    at = _places(ids, len(old_ids), base["rows"], logged)
-    expiry[at] = files.read("log/expiry", base["log_end"])  # of repeats the last one stays
+    old_ids, expiry, fires = _base(files, base)
+    ids = np.concatenate((old_ids, np.arange(base.rows, rows)))
+    expiry = np.concatenate((expiry, np.full(rows - base.rows, -1.0)))
+    fires = np.concatenate((fires, np.zeros(rows - base.rows, np.int64)))
+    logged = files.read("log/ids", base.log_end)
+    at = _places(ids, len(old_ids), base.rows, logged)
+    expiry[at] = files.read("log/expiry", base.log_end)  # of repeats the last one stays
     fires += np.bincount(at, minlength=len(ids))
     expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
-        fires[_places(ids, len(old_ids), base["rows"], fired)] += 1
+        fires[_places(ids, len(old_ids), base.rows, fired)] += 1
 
     alive = expiry > len(steps)
     ids = ids[alive]
@@ -199,6 +171,8 @@ def fold(
 def lane_logs(files: StoreFiles, steps: StepTable, life: Life) -> list[FiringLog]:
     """What fired together, lane by lane, in positions: ranks among the lane's living engrams."""
     logged = files.read("log/ids")
+    if len(logged) and not 0 <= int(logged.min()) <= int(logged.max()) < files.rows("vectors"):
+        raise DamageError(f"{files.path}: log/ids names an engram that is not there")
     ends = steps.log_ends()
     firing = np.repeat(np.arange(len(steps)), np.diff(ends, prepend=0))
     if life.pending.phase == "reminded":
@@ -219,11 +193,13 @@ def lane_logs(files: StoreFiles, steps: StepTable, life: Life) -> list[FiringLog
     return logs
 
 
-def _base(files: StoreFiles, generation: int | None) -> tuple[IntArray, FloatArray, IntArray]:
-    if generation is None:
+def _base(files: StoreFiles, base: StateHead) -> tuple[IntArray, FloatArray, IntArray]:
+    if base.generation is None:
         return np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.int64)
-    at = f"{STATE_GROUP}/{generation}"
+    at = f"{STATE_GROUP}/{base.generation}"
     ids, expiry, fires = (files.read(f"{at}/{name}") for name in ("ids", "expiry", "fires"))
+    if len(ids) and not (ids[0] >= 0 and ids[-1] < base.rows and (np.diff(ids) > 0).all()):
+        raise DamageError(f"{files.path}: {at}/ids are not ascending ids")
     return ids, expiry, fires
 
 
@@ -240,6 +216,15 @@ def _places(ids: IntArray, old: int, first_new: int, wanted: IntArray) -> IntArr
     ):
         raise DamageError("the firing log names an engram that was not alive")
     return place
+
+
+def _grows(columns: IntArray, most: int | tuple[int, ...]) -> bool:
+    """Whether every column ascends from 0 or more to at most its ``most``."""
+    return bool(
+        (columns[0] >= 0).all()
+        and (columns[1:] >= columns[:-1]).all()
+        and (columns[-1] <= np.array(most)).all()
+    )
 
 
 def _as_ids(row: tuple[int, ...]) -> IntArray:

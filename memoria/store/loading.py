@@ -15,8 +15,9 @@ from memoria.connections.sparse import SparseConnections
 from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
 from memoria.ranks import whole_blocks
+from memoria.store.attributes import Pending, StateHead
 from memoria.store.files import StoreFiles
-from memoria.store.life import Life, Pending, StepTable, fold, lane_logs
+from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, STATE_GROUP, state_specs
 from memoria.store.vectors import FileVectors
 
@@ -52,8 +53,8 @@ def load_core(files: StoreFiles, config: MemoriaConfig) -> MemoryCore:
     return core
 
 
-def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> dict[str, Any]:
-    """Stage the state after the last finished step as a generation; returns its attributes.
+def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> StateHead:
+    """Stage the state after the last finished step as a generation; returns its head.
 
     Only between steps. It is what the log says, written out: readers fold less, and a plain Zarr
     reader sees lifespans, types and connections.
@@ -79,13 +80,13 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> di
     specs = state_specs(generation)
     arrays = [(specs[name], values) for name, values in columns.items()]
     files.replace_group(f"{STATE_GROUP}/{generation}", arrays)
-    return {
-        "generation": generation,
-        "step": life.step,
-        "rows": files.rows("vectors"),
-        "log_end": files.rows("log/ids"),
-        "edges": with_edges,
-    }
+    return StateHead(
+        generation=generation,
+        step=life.step,
+        rows=files.rows("vectors"),
+        log_end=files.rows("log/ids"),
+        edges=with_edges,
+    )
 
 
 def strongest_edges(

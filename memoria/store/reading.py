@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from memoria.config import MemoriaConfig
-from memoria.errors import ConfigError, DamageError
+from memoria.store.attributes import StoreAttributes
 from memoria.store.files import StoreFiles
 from memoria.store.schema import expected_specs
 
@@ -19,10 +19,7 @@ def open_files(path: str | os.PathLike[str]) -> StoreFiles:
 
 def config_of(files: StoreFiles) -> MemoriaConfig:
     """The configuration in the store's attributes."""
-    try:
-        return MemoriaConfig(**files.attributes["config"])
-    except (KeyError, TypeError, ConfigError) as error:
-        raise DamageError(f"{files.path}: the configuration is not readable: {error}") from None
+    return StoreAttributes.of(files.attributes).memory_config()
 
 
 def read_config(path: str | os.PathLike[str]) -> MemoriaConfig:

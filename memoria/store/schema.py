@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from memoria.config import MemoriaConfig
-from memoria.errors import DamageError
+from memoria.store.attributes import StoreAttributes
 from memoria.store.spec import ArraySpec
 
 __all__ = [
@@ -91,13 +91,9 @@ def state_specs(generation: int) -> dict[str, ArraySpec]:
 
 def expected_specs(attributes: Mapping[str, Any]) -> list[ArraySpec]:
     """Every array that a store with these attributes must have."""
-    try:
-        config = MemoriaConfig(**attributes["config"])
-        generation = attributes["state"]["generation"]
-        specs = array_specs(config)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise DamageError(f"the store's attributes are not those of a memory: {reason}") from None
+    checked = StoreAttributes.of(attributes)
+    specs = array_specs(checked.memory_config())
+    generation = checked.state.generation
     if generation is not None:
-        specs += state_specs(int(generation)).values()
+        specs += state_specs(generation).values()
     return specs

@@ -65,11 +65,15 @@ class TextShelf:
 
     def last_place(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
-        number = self._numbers().get(source)
+        numbers = self._numbers()
+        number = numbers.get(source)
         if number is None:
             return None
         table = self._files.read("texts/index")
-        offsets = table[table[:, 1] == number, 2]
+        ends, sources = table[:, 0], table[:, 1]
+        if not (_ascends(ends, self._files.rows("texts/bytes")) and sources.max() < len(numbers)):
+            raise DamageError("texts/index points at what is not there")
+        offsets = table[sources == number, 2]
         return int(offsets.max()) if len(offsets) else None
 
     def content(self, first: int, last: int) -> bytes:
@@ -109,7 +113,9 @@ class TextShelf:
 
     def _numbers(self) -> dict[str, int]:
         if self._sources is None:
-            ends = self._files.read("sources/ends").tolist()
+            ends = self._files.read("sources/ends")
+            if not _ascends(ends, self._files.rows("sources/bytes")):
+                raise DamageError("sources/ends points outside of sources/bytes")
             raw = self._files.read("sources/bytes").tobytes()
             names = [_decode(raw[a:b]) for a, b in zip([0, *ends][:-1], ends, strict=True)]
             self._sources = {name: number for number, name in enumerate(names)}
@@ -125,6 +131,13 @@ class TextShelf:
             self._files.append("sources/ends", np.array([end]))
             numbers[source] = len(numbers)
         return numbers[source], offset
+
+
+def _ascends(ends: IntArray, most: int) -> bool:
+    """Whether ``ends`` ascend from 0 or more to at most ``most``."""
+    return bool(
+        len(ends) == 0 or (ends[0] >= 0 and ends[-1] <= most and (np.diff(ends) >= 0).all())
+    )
 
 
 def _checked(place: Place) -> Place:

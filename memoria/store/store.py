@@ -20,9 +20,10 @@ from memoria.errors import StateError
 from memoria.recall import Recalled
 from memoria.rules import parse_rule
 from memoria.store.arguments import Data, Delta, Places, Texts, as_cue, as_gains, by_row
+from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.digest import chain_start, next_digest, state_digest
 from memoria.store.files import StoreFiles
-from memoria.store.life import Pending, StepTable
+from memoria.store.life import StepTable
 from memoria.store.loading import load_core, write_state
 from memoria.store.reading import config_of
 from memoria.store.reminded import Reminded
@@ -59,9 +60,9 @@ class MemoryStore:
         attributes = {
             "config": values,
             "step": 0,
-            "pending": _IDLE.to_attributes(),
+            "pending": _IDLE.model_dump(mode="json"),
             "digest": chain_start(values).hex(),
-            "state": {"generation": None, "step": 0, "rows": 0, "log_end": 0, "edges": False},
+            "state": StateHead().model_dump(),
         }
         return cls(StoreFiles.create(path, array_specs(config), attributes))
 
@@ -135,7 +136,7 @@ class MemoryStore:
         self._shelf.stage(first, flat_texts, flat_places)
         self._files.append("vectors", rows)
         core.add(taken)
-        self._pending = Pending("working")
+        self._pending = Pending(phase="working")
         return np.arange(first, first + count * lanes).reshape(count, lanes).T
 
     def remind(self) -> Reminded:
@@ -235,13 +236,14 @@ class MemoryStore:
 
     def _load(self) -> None:
         """Take over what the files hold."""
-        attributes, steps = self._files.attributes, StepTable.read(self._files)
+        attributes = StoreAttributes.of(self._files.attributes)
+        steps = StepTable.read(self._files)
         self._steps = len(steps)
         self._done_rows = int(steps.rows()[-1]) if self._steps else 0
-        first = chain_start(attributes["config"])
+        first = chain_start(attributes.config)
         self._chain = steps.digest(self._steps) if self._steps else first
-        self._pending = Pending.from_attributes(attributes["pending"], self._config.lanes)
-        self._state = attributes["state"]
+        self._pending = attributes.pending
+        self._state = attributes.state
         self._core = None
         self._shelf.forget_staged()
 
@@ -260,14 +262,16 @@ class MemoryStore:
         ids = self._memory().traces.at(self._memory().traces.ids, positions, -1)
         valid = [row >= 0 for row in ids]
         return Pending(
-            "reminded",
-            tuple(
+            phase="reminded",
+            reminded=tuple(
                 tuple((row[keep] * lanes + lane).tolist())
                 for lane, (row, keep) in enumerate(zip(ids, valid, strict=True))
             ),
-            tuple(tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)),
-            tuple((found.longterm >= 0).sum(1).tolist()),
-            tuple(found.partial.tolist()),
+            scores=tuple(
+                tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)
+            ),
+            longterm=tuple((found.longterm >= 0).sum(1).tolist()),
+            partial=tuple(found.partial.tolist()),
         )
 
     def _padded_ids(self, pending: Pending) -> Tensor:
@@ -333,9 +337,9 @@ class MemoryStore:
         attributes = {
             **self._files.attributes,
             "step": self._steps,
-            "pending": self._pending.to_attributes(),
+            "pending": self._pending.model_dump(mode="json"),
             "digest": self.digest(),
-            "state": self._state,
+            "state": self._state.model_dump(),
         }
         try:
             self._files.commit(attributes)
@@ -344,12 +348,12 @@ class MemoryStore:
             raise
 
     def _write_state_if_due(self, tidy: bool) -> None:
-        fresh = self._files.rows("log/ids") - self._state["log_end"]
+        fresh = self._files.rows("log/ids") - self._state.log_end
         if self.phase != "idle" or fresh == 0:
             return
         living = int((self._memory().traces.types != EngramType.NULL).sum())
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
-            generation = (self._state["generation"] or 0) + 1
+            generation = (self._state.generation or 0) + 1
             self._state = write_state(self._files, self._config, generation)
 
 

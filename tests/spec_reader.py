@@ -1,0 +1,189 @@
+"""A reader of stores written from stores/SPEC-v1.md alone: zarr, hashlib, plain loops.
+
+It shares no code with the library, so that the two can be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+
+Array = np.ndarray[Any, Any]
+
+WORKING, SHORTTERM, LONGTERM = 1, 2, 3
+
+
+@dataclass
+class Engram:
+    """What the log says about one living engram."""
+
+    kind: int
+    expiry: float
+    born: int
+    fires: int
+
+
+@dataclass
+class SpecState:
+    """The memory after ``step`` steps: living engrams by id, and co-fire counts by pair of ids."""
+
+    step: int
+    engrams: dict[int, Engram] = field(default_factory=dict)
+    cofire: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+class SpecReader:
+    """The arrays and attributes of the store at ``path``, all in memory."""
+
+    def __init__(self, path: Path) -> None:
+        group: Any = zarr.open_group(path, mode="r")
+        self.group = group
+        self.attributes: dict[str, Any] = group.attrs["memoria"]
+        self.config: dict[str, Any] = self.attributes["config"]
+        self.pending: dict[str, Any] = self.attributes["pending"]
+        self.lanes = int(self.config["lanes"])
+        self.vectors: Array = group["vectors"][...]
+        self.steps: Array = group["log/steps"][...]
+        self.ids: Array = group["log/ids"][...]
+        self.expiry: Array = group["log/expiry"][...]
+        self.index: Array = group["texts/index"][...]
+        self.text_bytes: bytes = group["texts/bytes"][...].tobytes()
+        self.source_bytes: bytes = group["sources/bytes"][...].tobytes()
+        self.source_ends: list[int] = group["sources/ends"][...].tolist()
+
+    def rows_after(self, step: int) -> int:
+        return int(self.steps[step - 1, 1]) if step else 0
+
+    def log_after(self, step: int) -> int:
+        return int(self.steps[step - 1, 2]) if step else 0
+
+    def first_short(self, step: int) -> list[int]:
+        return [int(x) for x in self.steps[step - 1, 7:]] if step else [0] * self.lanes
+
+    def state(self, step: int | None = None) -> SpecState:
+        """After ``step`` finished steps; None: now, with the step that has been begun."""
+        last = len(self.steps) if step is None else step
+        out = SpecState(last)
+        expiry: dict[int, float] = {}
+        fires: dict[int, int] = {}
+        for t in range(1, last + 1):
+            entries = range(self.log_after(t - 1), self.log_after(t))
+            fired = [int(self.ids[e]) for e in entries]
+            for e, engram in zip(entries, fired, strict=True):
+                expiry[engram] = float(self.expiry[e])
+                fires[engram] = fires.get(engram, 0) + 1
+            self._fire(out, fired)
+        rows = self.rows_after(last)
+        new = list(range(rows, len(self.vectors))) if step is None else []
+        if new:
+            for engram in new:
+                expiry[engram] = last + float(self.config["initial_lifespan"])
+            if self.pending["phase"] == "reminded":
+                fired = new + [engram for row in self.pending["reminded"] for engram in row]
+                for engram in fired:
+                    fires[engram] = fires.get(engram, 0) + 1
+                self._fire(out, fired)
+        short = self.first_short(last)
+        for engram in range(rows + len(new)):
+            if not expiry[engram] > last:
+                continue
+            lane, local = engram % self.lanes, engram // self.lanes
+            kind = SHORTTERM if local >= short[lane] else LONGTERM
+            born = sum(self.rows_after(t) <= engram for t in range(1, last + 1))
+            out.engrams[engram] = Engram(
+                WORKING if engram >= rows else kind, expiry[engram], born, fires.get(engram, 0)
+            )
+        out.cofire = {
+            pair: count
+            for pair, count in out.cofire.items()
+            if pair[0] in out.engrams and pair[1] in out.engrams
+        }
+        return out
+
+    def _fire(self, state: SpecState, fired: list[int]) -> None:
+        for a in fired:
+            for b in fired:
+                if a % self.lanes == b % self.lanes:
+                    state.cofire[a, b] = state.cofire.get((a, b), 0) + 1
+
+    def edges(self, step: int, most: int = 64) -> list[tuple[int, int, int, float]]:
+        """(source, target, count, weight) as ``state/<g>/edges`` must hold them."""
+        state = self.state(step)
+        out = []
+        for source in sorted(state.engrams):
+            found = [
+                (-count, target)
+                for (a, target), count in state.cofire.items()
+                if a == source and target != source
+            ]
+            for negative, target in sorted(found)[:most]:
+                weight = -negative / state.engrams[source].fires
+                out.append((source, target, -negative, weight))
+        return out
+
+    def text(self, engram: int) -> str | None:
+        if engram >= len(self.index):
+            return None
+        start = int(self.index[engram - 1, 0]) if engram else 0
+        return self.text_bytes[start : int(self.index[engram, 0])].decode() or None
+
+    def sources(self) -> list[str]:
+        starts = [0, *self.source_ends]
+        return [
+            self.source_bytes[a:b].decode() for a, b in zip(starts, self.source_ends, strict=False)
+        ]
+
+    def place(self, engram: int) -> tuple[str, int] | None:
+        if engram >= len(self.index) or self.index[engram, 1] < 0:
+            return None
+        return self.sources()[int(self.index[engram, 1])], int(self.index[engram, 2])
+
+    def digests(self) -> list[bytes]:
+        """d_0, d_1, ... after every finished step."""
+        text = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
+        chain = [hashlib.sha256(b"memoria store 1\n" + text.encode("ascii")).digest()]
+        for t in range(1, len(self.steps) + 1):
+            rows = self.rows_after(t - 1), self.rows_after(t)
+            entries = self.log_after(t - 1), self.log_after(t)
+            content = b"".join(n.to_bytes(8, "little") for n in (*rows, *entries))
+            content += b"".join(n.to_bytes(8, "little") for n in self.first_short(t))
+            content += self.vectors[slice(*rows)].astype("<f4").tobytes()
+            content += self.ids[slice(*entries)].astype("<i8").tobytes()
+            content += self.expiry[slice(*entries)].astype("<f8").tobytes()
+            chain.append(hashlib.sha256(chain[-1] + content + self._texts(*rows)).digest())
+        return chain
+
+    def digest(self) -> str:
+        """Of the chain and the step that has been begun."""
+        last = self.digests()[-1]
+        if self.pending["phase"] == "idle":
+            return last.hex()
+        rows = self.rows_after(len(self.steps)), len(self.vectors)
+        begun = json.dumps([self.pending["phase"], self.pending["reminded"]]).encode("ascii")
+        data = self.vectors[slice(*rows)].astype("<f4").tobytes()
+        return hashlib.sha256(last + begun + data + self._texts(*rows)).hexdigest()
+
+    def _texts(self, first: int, last: int) -> bytes:
+        """Texts and places of the rows [first, last); nothing if there is none of either."""
+        table, content, names = b"", b"", b""
+        nothing = True
+        for row in range(first, last):
+            text, place = (self.text(row) or "").encode(), self.place(row)
+            name = b"" if place is None else place[0].encode()
+            sizes = (len(text), *((-1, -1) if place is None else (len(name), place[1])))
+            table += b"".join(n.to_bytes(8, "little", signed=True) for n in sizes)
+            content, names = content + text, names + name
+            nothing = nothing and not text and place is None
+        return b"" if nothing else table + content + names
+
+
+def same_float32(a: float, b: float) -> bool:
+    """Equal after rounding to float32, as ``lifespan`` and ``weight`` are stored."""
+    return math.isclose(float(np.float32(a)), float(np.float32(b)), rel_tol=0, abs_tol=0)
