@@ -18,6 +18,7 @@ from memoria_cli.options import (
     Unit,
     epilog,
 )
+from memoria_cli.threads import one_thread_unless_a_model_runs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,6 +102,7 @@ def _remind(
         data = stream.single(as_cue=True).data
     from memoria.store import MemoryStore
 
+    one_thread_unless_a_model_runs(config.backbone)
     with MemoryStore.open(store, "r" if peek else "r+") as opened:
         reminded = opened.peek(data) if peek else opened.remind()
         document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}

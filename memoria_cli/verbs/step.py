@@ -25,6 +25,7 @@ from memoria_cli.options import (
     WmLength,
     epilog,
 )
+from memoria_cli.threads import one_thread_unless_a_model_runs
 
 if TYPE_CHECKING:
     from memoria.store import MemoryStore
@@ -94,6 +95,7 @@ def _step(
         parse_rule(rule)
     from memoria.store import MemoryStore
 
+    one_thread_unless_a_model_runs(config.backbone)
     with Interrupts() as interrupts, MemoryStore.open(store, "r+") as opened:
         stream = InputStream(
             config,
