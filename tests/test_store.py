@@ -63,7 +63,7 @@ def life_of(path: Path) -> life.Life:
     files = open_files(path)
     try:
         config = config_of(files)
-        return life.fold(files, config, life.StepTable.read(files, config.lanes))
+        return life.fold(files, config, life.StepTable.read(files))
     finally:
         files.close()
 
@@ -964,3 +964,23 @@ def test_forged_arrays_are_refused(victim: Path) -> None:
         file.write_bytes(honest)
     files.close()
     use(victim)
+
+
+@pytest.mark.parametrize("rule", [float("nan"), float("inf"), 1e300, "uniform", "nonsense:1"])
+def test_a_step_with_an_impossible_rule_begins_nothing(tmp_path: Path, rule: Any) -> None:
+    with MemoryStore.create(tmp_path / "s", MemoriaConfig(hidden_dim=2, backbone="array")) as store:
+        with pytest.raises((InputError, ConfigError)):
+            store.step(torch.zeros(1, 1, 2), rule)
+        assert store.phase == "idle"
+
+
+def test_attributes_of_later_versions_are_kept(tmp_path: Path) -> None:
+    path, config = tmp_path / "s", MemoriaConfig(hidden_dim=2, backbone="array")
+    with MemoryStore.create(path, config):
+        pass
+    root = read_root(path)
+    text = encode_attributes({**json.loads(root.attributes), "names": {"first": 0}})
+    (path / "zarr.json").write_bytes(Root(text, root.arrays).encode())
+    with MemoryStore.open(path, "r+") as store:
+        store.step(torch.zeros(1, 1, 2))
+    assert json.loads(read_root(path).attributes)["names"] == {"first": 0}

@@ -15,7 +15,7 @@ from memoria.errors import InputError, ShapeError
 from memoria.rules import parse_rule
 from memoria.store.shelf import Place
 
-__all__ = ["Data", "Delta", "Places", "Texts", "as_cue", "as_gains", "by_row"]
+__all__ = ["Data", "Delta", "Places", "Texts", "as_cue", "as_gains", "by_row", "check_delta"]
 
 _MOST_STEPS: Final = 2.0**52
 
@@ -35,6 +35,14 @@ def as_cue(config: MemoriaConfig, data: Data) -> Tensor:
     if isinstance(data, Tensor) and data.dim() == 2 and config.lanes == 1:
         data = data.unsqueeze(0)
     return as_memory_data(data, config.lanes, config.hidden_dim, torch.device("cpu"))
+
+
+def check_delta(delta: Delta | None) -> None:
+    """Raise `InputError` or `ConfigError` for what no step could take, whatever it reminds of."""
+    if isinstance(delta, str):
+        parse_rule(delta)
+    elif isinstance(delta, (int, float)) and not abs(delta) <= _MOST_STEPS:
+        raise InputError(f"lifespan delta is {delta}", "give numbers of at most 2^52 steps")
 
 
 def as_gains(delta: Delta, ids: Tensor, scores: Sequence[Sequence[float]]) -> Tensor:

@@ -58,17 +58,26 @@ class Pending(_Checked):
 
 
 class StateHead(_Checked):
-    """Which generation of the state is written out, and how far the arrays were then."""
+    """Which generation of the state is written out, and how far the arrays were then.
+
+    It has ``living`` engrams and ``edges``; None where those were left out.
+    """
 
     generation: Annotated[StrictInt, Field(ge=1, lt=2**62)] | None = None
     step: _Count = 0
     rows: _Count = 0
     log_end: _Count = 0
-    edges: StrictBool = False
+    living: _Count = 0
+    edges: _Count | None = None
 
 
 class StoreAttributes(_Checked):
-    """Everything in the attributes but what `StoreFiles` keeps there itself."""
+    """Everything in the attributes but what `StoreFiles` keeps there itself.
+
+    Further keys are passed over, and kept by writers: a later version may add some.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     config: dict[str, Any]
     step: _Count

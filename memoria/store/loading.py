@@ -77,7 +77,7 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> St
         "edges/count": count,
         "edges/weight": (count / np.maximum(fires, 1)).astype(np.float32),
     }
-    specs = state_specs(generation)
+    specs = state_specs(generation, len(life.ids), len(source))
     arrays = [(specs[name], values) for name, values in columns.items()]
     files.replace_group(f"{STATE_GROUP}/{generation}", arrays)
     return StateHead(
@@ -85,7 +85,8 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> St
         step=life.step,
         rows=files.rows("vectors"),
         log_end=files.rows("log/ids"),
-        edges=with_edges,
+        living=len(life.ids),
+        edges=len(source) if with_edges else None,
     )
 
 

@@ -30,6 +30,7 @@ _VECTOR_SHARD: Final = 512
 _SHARD_BYTES: Final = 2**26  # a wide vector gets smaller shards, since tails are rewritten
 _LOG_CHUNK: Final = 8192
 _STATE_CHUNK: Final = 65536
+_LEAST_STATE_CHUNK: Final = 256
 
 
 class StepColumn(IntEnum):
@@ -68,12 +69,18 @@ def array_specs(config: MemoriaConfig) -> list[ArraySpec]:
     ]
 
 
-def state_specs(generation: int) -> dict[str, ArraySpec]:
-    """The arrays of one generation of the state, by short name."""
+def state_specs(generation: int, living: int, edges: int) -> dict[str, ArraySpec]:
+    """The arrays of one generation of the state, by short name.
+
+    A generation never grows, so its chunks are the least power of two that holds it all, from 256
+    to 65536: the state of a small memory is small.
+    """
     at = f"{STATE_GROUP}/{generation}"
+    rows = {"living": living, "edge": edges}
 
     def one(name: str, dtype: str, fill: float | int, axis: str) -> ArraySpec:
-        return ArraySpec(f"{at}/{name}", dtype, (), _STATE_CHUNK, None, fill, (axis,))
+        chunk = min(_STATE_CHUNK, max(_LEAST_STATE_CHUNK, 1 << (rows[axis] - 1).bit_length()))
+        return ArraySpec(f"{at}/{name}", dtype, (), chunk, None, fill, (axis,))
 
     return {
         "ids": one("ids", "i8", -1, "living"),
@@ -93,7 +100,7 @@ def expected_specs(attributes: Mapping[str, Any]) -> list[ArraySpec]:
     """Every array that a store with these attributes must have."""
     checked = StoreAttributes.of(attributes)
     specs = array_specs(checked.memory_config())
-    generation = checked.state.generation
-    if generation is not None:
-        specs += state_specs(generation).values()
+    state = checked.state
+    if state.generation is not None:
+        specs += state_specs(state.generation, state.living, state.edges or 0).values()
     return specs

@@ -18,8 +18,16 @@ from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
 from memoria.errors import StateError
 from memoria.recall import Recalled
-from memoria.rules import parse_rule
-from memoria.store.arguments import Data, Delta, Places, Texts, as_cue, as_gains, by_row
+from memoria.store.arguments import (
+    Data,
+    Delta,
+    Places,
+    Texts,
+    as_cue,
+    as_gains,
+    by_row,
+    check_delta,
+)
 from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.digest import chain_start, next_digest, state_digest
 from memoria.store.files import StoreFiles
@@ -198,8 +206,7 @@ class MemoryStore:
         """``add``, ``remind``, ``adjust`` in one; returns what was reminded."""
         if self.phase != "idle":
             raise StateError(f"a step is under way ({self.phase})", "remind and adjust it first")
-        if isinstance(rule, str):
-            parse_rule(rule)
+        check_delta(rule)
         self.add(data, texts, places)
         reminded = self.remind()
         self.adjust(rule)
