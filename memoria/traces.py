@@ -19,7 +19,8 @@ __all__ = ["LONGTERM", "NULL", "SHORTTERM", "WORKING", "Traces", "positions_of"]
 
 NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 
-_SPARE: Final = 1.5  # capacity over what lives, when arrays are packed
+_SPARE: Final = (1.5, 1.25)  # capacity over what lives, when few or many engrams are packed
+_MANY: Final = 2**16
 _HORIZON: Final = 64  # steps between two looks at every lifespan
 
 
@@ -39,7 +40,7 @@ class Traces:
 
     All [B, C]: ``ids`` int64 (lane-local, never reused; -1 where nothing is), ``types`` uint8,
     ``expiry`` float64 (the step at which it is forgotten; its lifespan is ``expiry - step``),
-    ``born`` int64 (step), ``fires`` int64. An expiry needs no decrement, so ageing costs nothing
+    ``born`` int32 (step), ``fires`` int32. An expiry needs no decrement, so ageing costs nothing
     and never stalls as a float32 countdown does past 2^24.
     """
 
@@ -55,8 +56,8 @@ class Traces:
         self.ids = self._array(torch.int64, -1)
         self.types = self._array(torch.uint8, NULL)
         self.expiry = self._array(torch.float64, -1.0)
-        self.born = self._array(torch.int64, -1)
-        self.fires = self._array(torch.int64, 0)
+        self.born = self._array(torch.int32, -1)
+        self.fires = self._array(torch.int32, 0)
         self._ranks = LivingRanks(self.types != NULL)
 
     def load(
@@ -75,7 +76,8 @@ class Traces:
     def pack(self, count: int) -> Tensor:
         """Close the holes and make room for ``count`` more; returns the old positions kept."""
         kept = positions_of(self.types != NULL)
-        self._resize(kept, max(1, int((kept.shape[1] + count) * _SPARE)))
+        needed = kept.shape[1] + count
+        self._resize(kept, max(1, int(needed * _SPARE[needed > _MANY])))
         self.vectors.pack(kept, self.capacity)
         return kept
 
@@ -136,7 +138,7 @@ class Traces:
 
     def fire(self, positions: Tensor) -> None:
         """Count one firing for the distinct ``positions`` [B, N]; -1 is ignored."""
-        self.fires.scatter_add_(1, positions.clamp_min(0), (positions >= 0).to(torch.int64))
+        self.fires.scatter_add_(1, positions.clamp_min(0), (positions >= 0).to(self.fires))
 
     def mask(self, positions: Tensor) -> Tensor:
         """Boolean [B, C], true at ``positions``."""

@@ -7,7 +7,7 @@ by going through the firings that i took part in. Plain numpy: `inspect` needs n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 __all__ = ["FiringLog", "IntArray"]
 
 IntArray = npt.NDArray[np.int64]
+_Int = TypeVar("_Int", np.int32, np.int64)
 
 _TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
 _PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
@@ -29,7 +30,7 @@ class FiringLog:
         self._load(nothing if entries is None else entries, nothing if starts is None else starts)
 
     def _load(self, entries: IntArray, starts: IntArray) -> None:
-        self._entries = entries
+        self._entries = entries.astype(np.int32)  # positions; half the memory
         self._used = len(entries)
         self._starts = np.append(starts, self._used)
         self._firings = len(starts)
@@ -42,7 +43,7 @@ class FiringLog:
 
     def arrays(self) -> tuple[IntArray, IntArray]:
         """(entries, starts) as the constructor takes them."""
-        return self._entries[: self._used], self._starts[: self._firings]
+        return self._entries[: self._used].astype(np.int64), self._starts[: self._firings]
 
     def append(self, positions: IntArray) -> None:
         """One firing of distinct ``positions``."""
@@ -75,7 +76,7 @@ class FiringLog:
         which, firing = self._firings_of(positions)
         sizes = self._starts[firing + 1] - self._starts[firing]
         partner = self._entries[_ranges(self._starts[firing], sizes)]
-        return np.repeat(which, sizes), partner
+        return np.repeat(which, sizes), partner.astype(np.int64)
 
     def tied(
         self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
@@ -177,9 +178,9 @@ def _ranges(low: IntArray, sizes: IntArray) -> IntArray:
     return ranges
 
 
-def _with_room(array: IntArray, size: int) -> IntArray:
+def _with_room(array: npt.NDArray[_Int], size: int) -> npt.NDArray[_Int]:
     if size <= len(array):
         return array
-    grown = np.empty(max(size, 2 * len(array), 1024), np.int64)
+    grown = np.empty(max(size + size // 4, 1024), array.dtype)
     grown[: len(array)] = array
     return grown

@@ -41,7 +41,9 @@ class HotRows:
     ) -> None:
         self._hot, self._most_lists = hot, most_lists
         used, firings = len(entries), len(starts)
-        self._entry = np.empty((3, max(1024, 2 * used)), np.int32)  # position, previous, firing
+        self._entry = np.empty(
+            (3, max(1024, used + used // 4)), np.int32
+        )  # position, previous, firing
         self._entry[0, :used] = entries
         self._entry[2, :used] = np.repeat(np.arange(firings), np.diff(starts, append=used))
         order = np.argsort(entries, kind="stable")
@@ -50,7 +52,7 @@ class HotRows:
         same = grouped[1:] == grouped[:-1]
         previous[order[1:][same]] = order[:-1][same]
         self._entry[1, :used] = previous
-        self._start = np.zeros(max(1024, 2 * firings) + 1, np.int64)
+        self._start = np.zeros(max(1024, firings + firings // 4) + 1, np.int64)
         self._start[:firings] = starts
         self._start[firings] = used
         self._counts = np.array([used, firings, 0, 0], np.int64)  # + lists used, clock hand
@@ -65,11 +67,12 @@ class HotRows:
         """One firing of distinct ``positions``."""
         used, firings = int(self._counts[0]), int(self._counts[1])
         if used + len(positions) > self._entry.shape[1]:
-            grown = np.empty((3, 2 * (used + len(positions))), np.int32)
+            grown = np.empty((3, (used + len(positions)) * 5 // 4), np.int32)
             grown[:, :used] = self._entry[:, :used]
             self._entry = grown
         if firings + 2 > len(self._start):
-            self._start = np.concatenate((self._start, np.zeros_like(self._start)))
+            more = np.zeros(max(1024, firings // 4), np.int64)
+            self._start = np.concatenate((self._start, more))
         fire_kernel(
             positions.astype(np.int32),
             self._counts,

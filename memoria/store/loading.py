@@ -45,8 +45,8 @@ def load_core(files: StoreFiles, config: MemoriaConfig) -> MemoryCore:
         _padded(life, life.ids // life.lanes, width, -1),
         _padded(life, life.types, width, EngramType.NULL),
         _padded(life, life.expiry, width, -1.0),
-        _padded(life, life.born, width, -1),
-        _padded(life, life.fires, width, 0),
+        _padded(life, life.born.astype(np.int32), width, -1),
+        _padded(life, life.fires.astype(np.int32), width, 0),
         life.next_id,
     )
     vectors.load(capacity)
