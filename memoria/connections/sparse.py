@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SparseConnections"]
 
 _INDEX_AFTER: Final = 200  # questions after which loading numba and building its index pays
-_INDEX_FROM: Final = 1_000_000  # log entries from which it pays at once
+_INDEX_FROM: Final = 100_000  # log entries from which it pays at once
 
 
 class SparseConnections:

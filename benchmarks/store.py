@@ -1,0 +1,237 @@
+"""The store against the bare disk: commits, bulk loads, opening, rows at random.
+
+Everything of one size happens in one folder of one file system, with the raw operation beside
+each measured one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from building import add_build_options, built, config, unit_rows
+from common import SETTING, TableOf, finish, numbers, parser, ratio, say, scratch, start
+
+NAME = "store"
+_BLOCK = 2**22  # bytes of one raw write
+_ROWS = 500
+_FIRST_STEPS = 25
+_SPARE = 3.0  # free disk over what a store takes
+_BULK_STEP = 20_000  # rows given to the store at a time
+
+
+def options() -> argparse.ArgumentParser:
+    made = parser(__doc__, NAME)
+    made.add_argument("--sizes", type=numbers, help="engrams (default 1e5,1e6)")
+    made.add_argument("--dimension", type=int, help="default 768, fewer where the disk is small")
+    add_build_options(made)
+    made.add_argument("--commits", type=int, help="steps committed one by one (default 40)")
+    made.add_argument("--repeats", type=int, help="of opening, gathering and loads (default 7)")
+    made.add_argument("--bulk-rows", type=int, help="vectors of a bulk load (default 100,000)")
+    return made
+
+
+def main(words: list[str] | None = None) -> dict[str, Any]:
+    import torch
+
+    arguments = options().parse_args(words)
+    quick = arguments.quick
+    full = {
+        "sizes": ([5000], [100_000, 1_000_000]),
+        "commits": (5, 40),
+        "repeats": (3, 7),
+        "bulk_rows": (5000, 100_000),
+    }
+    for name, (small, large) in full.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, small if quick else large)
+    torch.set_num_threads(arguments.threads)
+    document = start(arguments)
+    with scratch(arguments.directory) as folder:
+        dimension = arguments.dimension or _fitting(folder, max(arguments.sizes))
+        document["dimension"] = dimension
+        document["bulk_load"] = _bulk_load(folder, arguments, dimension)
+        rows = []
+        for size in sorted(arguments.sizes):
+            with built(folder, size, dimension, arguments) as (place, seconds):
+                say(f"measuring {size:,} engrams")
+                rows.append({"build_seconds": seconds, **_measured(place, folder, size, arguments)})
+        document["sizes"] = rows
+    finish(NAME, arguments, document, _tables(document))
+    return document
+
+
+def _fitting(folder: Path, engrams: int) -> int:
+    """768, or the half of it and so on that the disk has room for."""
+    dimension = 768
+    free = shutil.disk_usage(folder).free
+    while dimension > 48 and engrams * dimension * 4 * _SPARE > free:
+        dimension //= 2
+    return dimension
+
+
+def _measured(
+    place: Path, folder: Path, engrams: int, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    from memoria.benchmark import timing
+
+    opening, loading = _opening(place, arguments.repeats)
+    first, commits, steps, syncs = _commits(place, folder, arguments.commits)
+    commit, sync = timing(commits), timing(syncs)
+    return {
+        "engrams": engrams,
+        "bytes": sum(file.stat().st_size for file in place.rglob("*") if file.is_file()),
+        "open_for_writing": timing(opening),
+        "open_and_first_peek": timing(loading),
+        "commit": commit,
+        "fsync": sync,
+        "commit_over_fsync": ratio(commit["median_seconds"], sync["median_seconds"]),
+        "first_steps": timing(first),
+        "step": timing(steps),
+        "gather_500": timing(_gathers(place, arguments.repeats)),
+    }
+
+
+def _opening(place: Path, repeats: int) -> tuple[list[float], list[float]]:
+    """Seconds to open for writing, and to have the answer to a first question after that."""
+    from memoria.store import MemoryStore
+
+    opening, answering = [], []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        store = MemoryStore.open(place, "r+")
+        opening.append(time.perf_counter() - started)
+        cue = unit_rows(np.random.default_rng(1), SETTING["working"], store.config.hidden_dim)
+        store.peek(cue)
+        answering.append(time.perf_counter() - started)
+        store.close()
+    return opening, answering
+
+
+def _commits(
+    place: Path, folder: Path, count: int
+) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Seconds of the first steps, then of commits, of the step before each, and of raw fsyncs.
+
+    The first steps after opening load the memory and build its index; one commit takes them all.
+    """
+    from memoria.benchmark import fsync_seconds
+    from memoria.store import MemoryStore
+
+    random = np.random.default_rng(2)
+    commits, steps, syncs = [], [], []
+    with MemoryStore.open(place, "r+") as store:
+        for number in range(_FIRST_STEPS + count):
+            data = unit_rows(random, SETTING["working"], store.config.hidden_dim)
+            started = time.perf_counter()
+            store.step(data)
+            stepped = time.perf_counter()
+            steps.append(stepped - started)
+            if number < _FIRST_STEPS - 1:
+                continue
+            store.commit()
+            commits.append(time.perf_counter() - stepped)
+            syncs += fsync_seconds(folder, 1)
+    return steps[:_FIRST_STEPS], commits[1:], steps[_FIRST_STEPS:], syncs
+
+
+def _gathers(place: Path, repeats: int) -> list[float]:
+    """Seconds for rows at random, other ones each time, all of them read from disk before."""
+    from memoria.store.reading import open_files
+
+    random = np.random.default_rng(3)
+    taken = []
+    files = open_files(place)
+    try:
+        total = files.rows("vectors")
+        for start_ in range(0, total, _BULK_STEP):
+            files.read("vectors", start_, min(start_ + _BULK_STEP, total))
+        for _ in range(repeats):
+            rows = random.integers(0, total, _ROWS)
+            started = time.perf_counter()
+            files.gather("vectors", rows)
+            taken.append(time.perf_counter() - started)
+    finally:
+        files.close()
+    return taken
+
+
+def _bulk_load(folder: Path, arguments: argparse.Namespace, dimension: int) -> dict[str, Any]:
+    """Vectors into the store's array and made durable, and as many bytes into a plain file."""
+    from memoria.benchmark import timing
+    from memoria.store.files import StoreFiles
+    from memoria.store.schema import array_specs
+
+    say("bulk load")
+    rows = unit_rows(np.random.default_rng(4), arguments.bulk_rows, dimension)
+    raw, loads = [], []
+    for _ in range(arguments.repeats):
+        raw.append(_raw_write(folder / "raw", rows))
+        files = StoreFiles.create(folder / "bulk", array_specs(config(dimension)), {})
+        started = time.perf_counter()
+        for first in range(0, len(rows), _BULK_STEP):
+            files.append("vectors", rows[first : first + _BULK_STEP])
+        files.commit()
+        loads.append(time.perf_counter() - started)
+        files.close()
+        shutil.rmtree(folder / "bulk")
+    load, bare = timing(loads), timing(raw)
+    return {
+        "rows": len(rows),
+        "bytes": rows.nbytes,
+        "load": load,
+        "raw": bare,
+        "bytes_per_second": rows.nbytes / load["median_seconds"],
+        "raw_bytes_per_second": rows.nbytes / bare["median_seconds"],
+        "share_of_raw_bandwidth": ratio(bare["median_seconds"], load["median_seconds"]),
+    }
+
+
+def _raw_write(place: Path, rows: Any) -> float:
+    view = memoryview(rows).cast("B")
+    started = time.perf_counter()
+    with open(place, "wb", buffering=0) as file:
+        for first in range(0, len(view), _BLOCK):
+            file.write(view[first : first + _BLOCK])
+        os.fsync(file.fileno())
+    seconds = time.perf_counter() - started
+    place.unlink()
+    return seconds
+
+
+def _tables(document: dict[str, Any]) -> list[TableOf]:
+    names = {
+        "open_for_writing": "open for writing",
+        "open_and_first_peek": "open and first peek",
+        "first_steps": f"the first {_FIRST_STEPS} steps after opening",
+        "step": "later step of 50 engrams, not yet durable",
+        "commit": "commit of that step",
+        "fsync": "one raw fsync (64 KiB)",
+        "gather_500": "500 rows at random",
+    }
+    tables: list[TableOf] = []
+    for row in document["sizes"]:
+        cells: list[list[object]] = [
+            [title, *(1e3 * row[key][one] for one in ("median_seconds", "p99_seconds"))]
+            for key, title in names.items()
+        ]
+        cells.append(["commit / fsync", row["commit_over_fsync"]])
+        title = f"{row['engrams']:,} engrams x {document['dimension']}, {row['bytes'] / 1e9:.2f} GB"
+        tables.append((title, ("", "median ms", "p99 ms"), cells))
+    load = document["bulk_load"]
+    load_cells = [
+        ["bulk load", load["bytes_per_second"] / 1e6],
+        ["raw write and fsync", load["raw_bytes_per_second"] / 1e6],
+        ["share", load["share_of_raw_bandwidth"]],
+    ]
+    tables.append((f"bulk load of {load['rows']:,} vectors", ("", "MB/s"), load_cells))
+    return tables
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""The benchmarks run at tiny sizes and write what they promise. No time is judged."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+TIMES = {"samples", "median_seconds", "p99_seconds", "max_seconds"}
+
+
+@pytest.fixture(autouse=True)
+def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their modules can be imported; what they set in the environment does not stay."""
+    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs run here: starting Python with torch for each takes longer than the job."""
+
+    def harness(script: str, job: Mapping[str, Any], *_: Any) -> dict[str, Any]:
+        module = import_module(script.removesuffix(".py"))
+        answer: dict[str, Any] = json.loads(json.dumps(module.run(json.loads(json.dumps(job)))))
+        return answer
+
+    for name in ("step_time", "training"):
+        monkeypatch.setattr(import_module(name), "harness", harness)
+
+
+def ran(name: str, out: Path, *words: str) -> dict[str, Any]:
+    """The JSON that the benchmark wrote, with what all of them hold checked."""
+    module = import_module(name)
+    module.main([*words, "--threads", "1", "--out", str(out / "result.json")])
+    text = (out / "result.json").read_text()
+    document: dict[str, Any] = json.loads(text)
+    machine = document["machine"]
+    assert machine["cores"] >= 1
+    assert machine["torch_threads"] == 1
+    assert machine["packages"]["torch"] == torch.__version__
+    assert len(machine["load_average"]) == 3
+    assert str(ROOT) not in text
+    assert str(out) not in text
+    return document
+
+
+def test_step_time(tmp_path: Path, same_process: None) -> None:
+    sizes = ("--sizes", "60,600", "--upstream-sizes", "60", "--steps", "6", "--lane-size", "100")
+    lives = ("--text-steps", "12", "--life-steps", "20", "--life-engrams", "900")
+    data = ("--dimension", "16", "--texts", "120", "--no-model", "--lanes", "2", "--no-upstream")
+    told = ran("step_time", tmp_path, *sizes, *lives, *data, "--dense-gb", "0.001")
+    assert told["vectors"] == "120 sentences, backbone hash"
+    grown = told["nothing_dies"]
+    for row in grown["sparse"]:
+        assert row.keys() >= TIMES
+        assert row["samples"] == 6
+        assert row["index_bytes"]["Traces"] > 0
+        assert "TensorVectors" not in row["index_bytes"]
+        assert row["index_bytes_per_engram"] * row["engrams"] == pytest.approx(
+            sum(row["index_bytes"].values())
+        )
+    assert [row["engrams"] for row in grown["sparse"]] == [60, 600]
+    assert grown["dense"][0]["median_seconds"] > 0
+    assert "too large" in grown["dense"][1]["missing"]
+    assert grown["upstream"] == [{"engrams": 60, "missing": "not available"}]
+    assert told["training_lanes"]["dense"]["engrams"] == 100
+    assert told["text_with_rule"]["sparse"]["engrams"] > 0
+    assert told["text_with_rule"]["sparse"]["engrams"] == told["text_with_rule"]["dense"]["engrams"]
+    blocks = told["long_life"]["blocks"]
+    assert [block["step"] for block in blocks] == list(range(2, 21, 2))
+    assert blocks[-1]["engrams"] < 20 * 50  # some died
+    ratios = told["ratios"]
+    assert ratios["sparse_600_over_60"] == pytest.approx(
+        grown["sparse"][1]["median_seconds"] / grown["sparse"][0]["median_seconds"]
+    )
+    assert ratios["upstream_over_sparse"] == {"60": None}
+
+
+def test_training(tmp_path: Path, same_process: None) -> None:
+    sizes = ("--layers", "1", "--hidden", "12", "--heads", "2", "--batch", "2", "--length", "8")
+    more = ("--steps", "2", "--warm-up", "3", "--devices", "cpu", "--no-upstream")
+    cases = ran("training", tmp_path, *sizes, *more)["devices"]["cpu"]["cases"]
+    assert list(cases) == ["none", "attention", "ours", "upstream"]
+    for name in ("none", "attention", "ours"):
+        assert cases[name].keys() >= TIMES
+    assert cases["none"]["overhead_percent"] == pytest.approx(0.0)
+    assert cases["none"]["parameters"] < cases["ours"]["parameters"]
+    assert cases["ours"]["engrams"] > 0
+    assert 0 < cases["ours"]["memory_median_seconds"] < cases["ours"]["max_seconds"]
+    assert cases["upstream"]["missing"] == "not available"
+
+
+def test_a_process_of_its_own_and_one_that_fails(tmp_path: Path) -> None:
+    common = import_module("common")
+    np.save(tmp_path / "vectors.npy", np.eye(60, 8, dtype=np.float32))
+    job = {
+        **common.SETTING,
+        "kind": "growth",
+        "implementation": "dense",
+        "vectors": str(tmp_path / "vectors.npy"),
+        "threads": 1,
+        "lanes": 2,
+        "device": "cpu",
+        "warm_up": 1,
+        "alpha": None,
+        "sizes": [100],
+        "steps": 3,
+        "time_limit": 60,
+    }
+    answer = common.harness("memory_harness.py", job)
+    assert len(answer["sizes"][0]["seconds"]) == 3
+    assert answer["sizes"][0]["peak_bytes"] > 0
+    with pytest.raises(common.HarnessError, match="No such file"):
+        common.harness("memory_harness.py", {**job, "vectors": "nowhere.npy"})
+    with pytest.raises(common.HarnessError):
+        common.harness("memory_harness.py", job, "/nowhere/python")
+
+
+def test_an_upstream_that_is_not_there_is_said(tmp_path: Path) -> None:
+    step_time, common = import_module("step_time"), import_module("common")
+    arguments = step_time.options().parse_args(["--upstream-python", "/nowhere/python"])
+    python, why = common.upstream_python(arguments)
+    assert python is None
+    assert "No such file" in why
+    arguments = step_time.options().parse_args(["--upstream-python", sys.executable])
+    python, why = common.upstream_python(arguments)
+    assert python is None
+    assert "memoria-pytorch" in why
+
+
+def test_store(tmp_path: Path) -> None:
+    sizes = ("--sizes", "120", "--dimension", "16", "--commits", "2", "--repeats", "2")
+    words = (*sizes, "--bulk-rows", "600", "--directory", str(tmp_path))
+    told = ran("store", tmp_path, *words, "--kept", str(tmp_path / "kept"))
+    row = told["sizes"][0]
+    assert row["engrams"] == 120
+    assert row["build_seconds"] > 0
+    for key in ("open_for_writing", "open_and_first_peek", "commit", "fsync", "gather_500"):
+        assert row[key].keys() == TIMES
+    assert row["first_steps"]["samples"] > row["step"]["samples"] == 2
+    assert row["commit_over_fsync"] == pytest.approx(
+        row["commit"]["median_seconds"] / row["fsync"]["median_seconds"]
+    )
+    load = told["bulk_load"]
+    assert load["bytes"] == 600 * 16 * 4
+    assert load["share_of_raw_bandwidth"] > 0
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"result.json", "kept"}
+    again = ran("store", tmp_path, *words, "--kept", str(tmp_path / "kept"))
+    assert again["sizes"][0]["build_seconds"] is None
+
+
+def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = import_module("commands")
+    lines: list[tuple[str, ...]] = []
+    monkeypatch.setattr(commands, "_process", lambda *words: lines.append(words))
+    words = ("--sizes", "50", "--dimension", "16", "--repeats", "2", "--directory", str(tmp_path))
+    told = ran("commands", tmp_path, *words)
+    assert list(told["baselines"]) == ["interpreter", "import zarr", "import torch"]
+    assert list(told["commands"]) == ["--help", "--version"]
+    verbs = ("inspect", "inspect --json", "add", "remind", "adjust")
+    assert list(told["stores"][0]) == ["engrams", *verbs]
+    assert all(told["stores"][0][verb].keys() == TIMES for verb in verbs)
+    assert sum("remind" in line for line in lines) == 2
+    assert {line[1] for line in lines if line[0] == "-m"} == {"memoria_cli"}
+
+
+def test_commands_that_fail_stop_the_benchmark() -> None:
+    commands = import_module("commands")
+    with pytest.raises(commands.CommandError, match="no luck"):
+        commands._process("-c", "raise SystemExit('no luck')")
+
+
+def test_encode_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("encode"), "model_folder", lambda: None)
+    told = ran("encode", tmp_path, "--texts", "30", "--repeats", "1")
+    assert told["texts"]["count"] == 30
+    assert [row["name"] for row in told["rows"]] == ["hash, new words", "hash", "bare model"]
+    assert told["rows"][0]["texts_per_second"] > 0
+    assert told["ours_over_bare_model"] is None
+
+
+def test_encode_with_a_model(tmp_path: Path) -> None:
+    if import_module("common").model_folder() is None:
+        pytest.skip("needs the package with all-MiniLM-L6-v2")
+    told = ran("encode", tmp_path, "--texts", "6", "--repeats", "1", "--batch-size", "3")
+    rates = {row["name"]: row["texts_per_second"] for row in told["rows"]}
+    assert told["ours_over_bare_model"] == pytest.approx(
+        rates["hf, same batches"] / rates["bare model"]
+    )
+
+
+def test_the_map_to_more_numbers_keeps_distances() -> None:
+    common = import_module("common")
+    if common.model_folder() is None:
+        pytest.skip("needs the package with all-MiniLM-L6-v2")
+    from memoria.backbones import load_backbone
+
+    wide, about = common.text_vectors(400, 4, model=True)
+    plain = load_backbone(f"hf:{common.model_folder()}").encode(common.sentences()[:4])
+    assert wide.shape == (4, 400)
+    assert "384 numbers mapped to 400" in about
+    np.testing.assert_allclose(wide @ wide.T, plain @ plain.T, atol=1e-5)
+
+
+def test_bytes_are_counted_once_and_without_vectors() -> None:
+    harness = import_module("memory_harness")
+    from memoria import Memoria
+
+    memory = Memoria(4, 8, 2, 9, 4, layout="sparse")
+    memory.add_working_memory(torch.rand(1, 6, 512))
+    held = harness.index_bytes(memory)
+    traces: Any = memory._core.traces  # type: ignore[union-attr]
+    own = sum(value.nbytes for value in vars(traces).values() if isinstance(value, torch.Tensor))
+    assert own <= held["Traces"] < own + 6 * 512
+    assert sum(held.values()) < traces.vectors._data.nbytes
+    assert sum(harness.index_bytes([memory, memory]).values()) == sum(held.values())
+
+
+def test_gains_follow_the_correlation_rule() -> None:
+    harness = import_module("memory_harness")
+    from memoria.rules import parse_rule
+
+    torch.manual_seed(0)
+    cue, memories = torch.rand(1, 3, 4), torch.rand(1, 5, 4)
+    indices = torch.tensor([[4, 2, 0, -1, -1]])
+    gains = harness.correlation_gains(cue, memories, indices, 8.0)
+    square = (cue.unsqueeze(2) - memories.unsqueeze(1)).double().square().sum(3)
+    wanted = parse_rule("correlation:8").gains(square.neg().exp().mean(1)[0, :3].numpy())
+    np.testing.assert_allclose(gains[0, :3].numpy(), wanted, rtol=1e-6)
+    assert gains[0, 3:].tolist() == [0.0, 0.0]
+
+
+def test_texts_that_come_again_are_no_copies(tmp_path: Path) -> None:
+    harness = import_module("memory_harness")
+    vectors = torch.nn.functional.normalize(torch.rand(10, 8), dim=1)
+    np.save(tmp_path / "v.npy", vectors.numpy())
+    job = {"vectors": str(tmp_path / "v.npy"), "lanes": 2, "working": 4, "device": "cpu"}
+    cues = harness.Cues(job)
+    first, _, third = cues.next(), cues.next(), cues.next()
+    assert torch.equal(first[0], vectors[:4])
+    assert torch.equal(first[1], vectors[5:9])
+    assert third.shape == (2, 4, 8)
+    np.testing.assert_allclose(third.norm(dim=2).numpy(), 1.0, rtol=1e-5)
+    assert not any(torch.equal(row, one) for row in third[0] for one in vectors)
