@@ -72,7 +72,7 @@ def test_the_index_of_large_logs_equals_the_oracle(
     """The index that large sparse memories build, from the first firing on and with short lists."""
     small = partial(HotRows, hot=hot, listed=listed, most_lists=lists)
     monkeypatch.setattr("memoria.connections.hot_rows.HotRows", small)
-    monkeypatch.setattr("memoria.connections.sparse._INDEX_FROM", 1)
+    monkeypatch.setattr("memoria.connections.sparse._INDEX_AFTER", 0)
     for changes in ({}, {"tie_break": "oldest", "data": "copies", "random_entries": 2}):
         setting = LONG | {"initial_lifespan": lifespan, "num_final_ltms": 6} | changes
         rng = random.Random(lifespan)

@@ -38,7 +38,12 @@ class DenseConnections:
         if living:
             for lane in range(lanes):  # lane by lane: half the peak of one big gather
                 here = kept[lane][kept[lane] >= 0]
-                packed[lane, : len(here), : len(here)] = self._counts[lane][here][:, here]
+                count, old = len(here), self._counts[lane]
+                if count and int(here[-1]) == count - 1:  # no holes: one copy
+                    packed[lane, :count, :count] = old[:count, :count]
+                else:
+                    rows = old.index_select(0, here)
+                    packed[lane, :count, :count] = rows.index_select(1, here)
         self._counts = packed
 
     def fire(self, positions: Tensor) -> None:

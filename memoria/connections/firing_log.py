@@ -27,6 +27,7 @@ class FiringLog:
 
     def __init__(self, entries: IntArray | None = None, starts: IntArray | None = None) -> None:
         nothing = np.empty(0, np.int64)
+        self.pairs_counted = 0  # in all questions so far
         self._load(nothing if entries is None else entries, nothing if starts is None else starts)
 
     def _load(self, entries: IntArray, starts: IntArray) -> None:
@@ -76,6 +77,7 @@ class FiringLog:
         which, firing = self._firings_of(positions)
         sizes = self._starts[firing + 1] - self._starts[firing]
         partner = self._entries[_ranges(self._starts[firing], sizes)]
+        self.pairs_counted += len(partner)
         return np.repeat(which, sizes), partner.astype(np.int64)
 
     def tied(

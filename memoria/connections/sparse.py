@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseConnections"]
 
-_INDEX_AFTER: Final = 200  # questions after which loading numba and building its index pays
-_INDEX_FROM: Final = 100_000  # log entries from which it pays at once
+_INDEX_AFTER: Final = 3_000_000  # pairs counted, after which loading numba for an index pays
 
 
 class SparseConnections:
@@ -31,7 +30,6 @@ class SparseConnections:
         self._logs = [FiringLog() for _ in range(lanes)] if logs is None else list(logs)
         self._capacity = capacity
         self._hot: list[HotRows | None] = [None] * lanes
-        self._asked = 0
 
     def pack(self, kept: Tensor, capacity: int) -> None:
         for log, row in zip(self._logs, kept.cpu().numpy(), strict=True):
@@ -100,9 +98,8 @@ class SparseConnections:
         With ``oldest`` only the oldest of them. From the index, once it pays to have one.
         """
         log, hot = self._logs[lane], self._hot[lane]
-        self._asked += 1
         if hot is None:
-            if self._asked < _INDEX_AFTER and len(log) < _INDEX_FROM:
+            if log.pairs_counted < _INDEX_AFTER:
                 return log.tied(current, shut, oldest)
             from memoria.connections.hot_rows import HotRows
 
