@@ -19,7 +19,8 @@ _Int = TypeVar("_Int", np.int32, np.int64)
 
 _TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
 _PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
-_TAIL: Final = 4096  # entries searched linearly before they join the sorted index
+_TAIL: Final = 4096  # entries that are always gone through, never sorted
+_SCANS: Final = 16  # going through all entries so many times costs as much as sorting them
 
 
 class FiringLog:
@@ -35,7 +36,9 @@ class FiringLog:
         self._used = len(entries)
         self._starts = np.append(starts, self._used)
         self._firings = len(starts)
+        self._width = int(entries.max()) + 1 if len(entries) else 0  # above every position
         self._indexed = 0
+        self._scanned = 0  # entries gone through unsorted since they were sorted last
         self._by_engram: IntArray = np.empty(0, np.int64)  # firings, grouped by who took part
         self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
 
@@ -52,6 +55,7 @@ class FiringLog:
         self._entries = _with_room(self._entries, end)
         self._starts = _with_room(self._starts, self._firings + 2)
         self._entries[self._used : end] = positions
+        self._width = max(self._width, int(positions.max(initial=-1)) + 1)
         self._used = end
         self._firings += 1
         self._starts[self._firings] = end
@@ -96,7 +100,7 @@ class FiringLog:
             cell = np.flatnonzero(table)
             count = table[cell]
         else:
-            cell, count = np.unique(cell, return_counts=True)
+            cell, count = _counted(cell, len(positions) * len(shut))
         which, partner = cell // len(shut), cell % len(shut)
         most = np.zeros(len(positions), np.int64)
         np.maximum.at(most, which, count)
@@ -149,19 +153,20 @@ class FiringLog:
         if self._indexed == self._used:
             return which, firing
         tail = self._entries[self._indexed : self._used]
-        order = np.argsort(tail)
-        ordered = tail[order]
-        low = np.searchsorted(ordered, positions)
-        sizes = np.searchsorted(ordered, positions, side="right") - low
-        entry = order[_ranges(low, sizes)] + self._indexed
-        late = np.searchsorted(self._starts[: self._firings + 1], entry, side="right") - 1
-        return (
-            np.concatenate((which, np.repeat(np.arange(len(positions)), sizes))),
-            np.concatenate((firing, late)),
-        )
+        rank = np.full(self._width, -1, np.int64)
+        known = positions < self._width
+        rank[positions[known]] = np.flatnonzero(known)
+        found = rank[tail]
+        entry = np.flatnonzero(found >= 0)
+        starts = self._starts[: self._firings + 1]
+        late = np.searchsorted(starts, entry + self._indexed, side="right") - 1
+        return np.concatenate((which, found[entry])), np.concatenate((firing, late))
 
     def _index(self) -> None:
-        if self._used - self._indexed <= _TAIL:
+        """Sort the entries by engram once going through the unsorted ones has cost as much."""
+        tail = self._used - self._indexed
+        self._scanned += tail
+        if tail <= _TAIL or self._scanned <= _SCANS * self._used:
             return
         entries = self._entries[: self._used]
         order = np.argsort(entries, kind="stable")
@@ -170,6 +175,7 @@ class FiringLog:
         sizes = np.bincount(entries)
         self._groups = np.concatenate(([0], np.cumsum(sizes)))
         self._indexed = self._used
+        self._scanned = 0
 
 
 def _ranges(low: IntArray, sizes: IntArray) -> IntArray:
@@ -178,6 +184,14 @@ def _ranges(low: IntArray, sizes: IntArray) -> IntArray:
     total = int(ends[-1]) if len(ends) else 0
     ranges: IntArray = np.arange(total) + np.repeat(low - (ends - sizes), sizes)
     return ranges
+
+
+def _counted(cells: IntArray, limit: int) -> tuple[IntArray, IntArray]:
+    """The distinct ``cells``, below ``limit``, and how often each occurs."""
+    narrow = np.int32 if limit < 2**31 else np.int64  # sorts twice as fast
+    ordered = np.sort(cells.astype(narrow))
+    first = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return ordered[first].astype(np.int64), np.diff(first, append=len(ordered))
 
 
 def _with_room(array: npt.NDArray[_Int], size: int) -> npt.NDArray[_Int]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseConnections"]
 
-_INDEX_AFTER: Final = 3_000_000  # pairs counted, after which loading numba for an index pays
+_INDEX_AFTER: Final = 12_000_000  # pairs counted, after which loading numba for an index pays
 
 
 class SparseConnections:

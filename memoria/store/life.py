@@ -183,14 +183,22 @@ def lane_logs(files: StoreFiles, steps: StepTable, life: Life) -> list[FiringLog
     logs = []
     for lane in range(life.lanes):
         living = life.ids[life.of_lane(lane)]
-        position = np.searchsorted(living, logged)
-        here = np.zeros(len(logged), np.bool_)
-        inside = position < len(living)
-        here[inside] = living[position[inside]] == logged[inside]
+        position = _ranks(living, logged)
+        here = position >= 0
         mine = firing[here]
         starts = np.flatnonzero(np.diff(mine, prepend=-1))
         logs.append(FiringLog(position[here], starts))
     return logs
+
+
+def _ranks(living: IntArray, wanted: IntArray) -> IntArray:
+    """The rank of each of ``wanted`` in ``living`` (ascending), -1 for what does not live."""
+    if len(living) == 0:
+        return np.full(len(wanted), -1)
+    first, span = int(living[0]), int(living[-1] - living[0]) + 1
+    table = np.full(span + 2, -1)  # its two ends stand for all that lies outside
+    table[living - first + 1] = np.arange(len(living))
+    return table[np.clip(wanted - first + 1, 0, span + 1)]
 
 
 def _base(files: StoreFiles, base: StateHead) -> tuple[IntArray, FloatArray, IntArray]:
