@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from memoria.engram_type import EngramType as EngramType
     from memoria.engrams import Engrams as Engrams
     from memoria.errors import MemoriaError as MemoriaError
+    from memoria.history import HistoryManager as HistoryManager
     from memoria.memoria import Memoria as Memoria
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ _HOMES = {
     "Engrams": "memoria.engrams",
     "MemoriaConfig": "memoria.config",
     "MemoriaError": "memoria.errors",
+    "HistoryManager": "memoria.history",
     "Memoria": "memoria.memoria",
 }
 

@@ -12,6 +12,7 @@ from memoria.config import MemoriaConfig
 from memoria.core import MemoryCore, make_connections
 from memoria.engrams import Engrams
 from memoria.errors import ConfigError, StateError
+from memoria.history import HistoryManager
 from memoria.traces import NULL
 from memoria.vectors import TensorVectors
 
@@ -33,7 +34,8 @@ class Memoria:
         num_final_ltms: long-term engrams reminded at a step.
         track_age: ``engrams.age`` holds steps since creation, else it is None.
         track_id: ``engrams.engram_ids`` holds ids that never change, else it is None.
-        keep_history: remember the life of every engram in ``history``; sets both of the above.
+        keep_history: record the life of every engram in ``history``, a `HistoryManager` for each
+            lane from the first finished step on (None before); sets both of the above.
         device: where the memory lives; None takes the device of the first data.
         seed: of the hash.
         tie_break: ``"hash"`` or ``"oldest"`` of equally connected entry points.
@@ -90,6 +92,8 @@ class Memoria:
         """Forget everything; the next data may have other lanes and another dimension."""
         self._core = None
         self._view = None
+        self.history: list[HistoryManager] | None = None
+        self._fired: list[Tensor] = []  # ids [B, N] of each firing of this step
 
     @property
     def timestep(self) -> int:
@@ -141,6 +145,9 @@ class Memoria:
         core.fire(found)
         self._view = None
         positions, _ = found.packed()
+        if self.keep_history:
+            fired = torch.cat((core.working_positions(), positions), dim=1)
+            self._fired.append(core.traces.at(core.traces.ids, fired, -1))
         memories = core.traces.data_at(positions)
         return memories.to(self._outside), core.traces.indices(positions).to(self._outside)
 
@@ -157,8 +164,11 @@ class Memoria:
         traces = core.traces
         at = as_indices(indices, traces.living_count(), traces.device)
         delta = as_delta(lifespan_delta, at, traces.device)
-        core.adjust(traces.nth_living(at), delta)
+        positions, working = traces.nth_living(at), core.working_positions()
+        core.adjust(positions, delta)
         self._view = None
+        if self.keep_history:
+            self._record(core, torch.cat((working, positions), dim=1))
 
     def _running(self, verb: str) -> MemoryCore:
         if self._core is None:
@@ -173,6 +183,23 @@ class Memoria:
         vectors = TensorVectors(lanes, dimension, device)
         connections = make_connections(self.config.layout, lanes, device)
         return MemoryCore(self.config, vectors, connections, lane_ids, device)
+
+    def _record(self, core: MemoryCore, changed: Tensor) -> None:
+        """Append the step that just ended, whose expiry changed at positions ``changed``."""
+        traces = core.traces
+        if self.history is None:
+            self.history = [HistoryManager() for _ in range(traces.lanes)]
+        ids = traces.at(traces.ids, changed, -1).cpu().numpy()
+        expiry = traces.expiry.gather(1, changed.clamp_min(0)).cpu().numpy()
+        first_short = traces.first_shortterm().tolist()
+        fired = [one.cpu().numpy() for one in self._fired]
+        for lane, history in enumerate(self.history):
+            firings = [one[lane][one[lane] >= 0] for one in fired]
+            valid = ids[lane] >= 0
+            history.record(
+                firings, ids[lane][valid], expiry[lane][valid], first_short[lane], traces.next_id
+            )
+        self._fired = []
 
     def _snapshot(self, core: MemoryCore) -> Engrams:
         traces, living = core.traces, core.living_positions()

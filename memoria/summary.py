@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EngramConnection", "EngramInfo", "EngramsInfo"]
+__all__ = ["EngramConnection", "EngramHistory", "EngramInfo", "EngramsInfo", "Firing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +44,25 @@ class EngramsInfo:
     working: tuple[int, ...]
     shortterm: tuple[int, ...]
     longterm: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """An engram fired at a step and gained ``lifespan_gain`` steps."""
+
+    timestep: int
+    engram_id: int
+    lifespan_gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngramHistory:
+    """The life of one engram; ``deletion_timestep`` is None while it lives."""
+
+    id: int
+    creation_timestep: int
+    deletion_timestep: int | None
+    duration: int
+    firing_times: list[int]
+    firings: list[Firing]
+    summaries: list[EngramsInfo]

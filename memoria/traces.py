@@ -117,6 +117,13 @@ class Traces:
         """Positions of the short-term memory, ascending, [B, S], -1 on the right."""
         return self._recent_ones(SHORTTERM)
 
+    def first_shortterm(self) -> Tensor:
+        """Id of each lane's oldest short-term engram, [B]; older ones are long-term memory."""
+        types, ids = self.types[:, self._recent :], self.ids[:, self._recent :]
+        if types.shape[1] == 0:
+            return torch.full_like(self.length, self.next_id)
+        return torch.where(types == SHORTTERM, ids, self.next_id).amin(dim=1)
+
     def longterm_count(self) -> Tensor:
         """Long-term engrams of each lane, [B]."""
         recent = self.types[:, self._recent :]

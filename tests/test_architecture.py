@@ -21,7 +21,7 @@ LIBRARY = """
     rules checks abstractor traces
     config engrams
     connections
-    recall
+    recall history
     core
     memoria
     store

@@ -321,9 +321,8 @@ class MemoryStore:
 
     def _log_step(self, entries: IntArray, expiry: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Stage what the step that just ended leaves behind."""
-        files, traces = self._files, self._memory().traces
-        short = torch.where(traces.types == EngramType.SHORTTERM, traces.ids, traces.next_id)
-        first_short = short.min(dim=1).values.numpy()
+        files = self._files
+        first_short = self._memory().traces.first_shortterm().numpy()
         before = files.rows("log/ids")
         files.append("log/ids", entries)
         files.append("log/expiry", expiry)

@@ -1,0 +1,135 @@
+"""What the history tells is what summaries taken at every step would have told."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lives import LAYOUTS
+
+from memoria import HistoryManager, Memoria
+from memoria.config import Layout
+from memoria.errors import DamageError, InputError, StorageError
+from memoria.summary import EngramsInfo
+
+
+def life(layout: Layout, seed: int, steps: int = 30) -> tuple[Memoria, list[list[EngramsInfo]]]:
+    """Two lanes with forgetting, all three memories, and steps that remind twice or not at all."""
+    rng, generator = random.Random(seed), torch.Generator().manual_seed(seed)
+    memoria = Memoria(2, 6, 3, 4, 3, keep_history=True, layout=layout, seed=seed)
+    seen = []
+    for _ in range(steps):
+        memoria.add_working_memory(torch.randn(2, rng.randint(1, 3), 4, generator=generator))
+        indices = torch.zeros(2, 0, dtype=torch.int64)
+        for _ in range(rng.choice((0, 1, 1, 1, 2))):
+            indices = memoria.remind()[1]
+        gains = torch.randint(-8, 24, indices.shape, generator=generator) / 8
+        memoria.adjust_lifespan_and_memories(indices, gains)
+        seen.append(memoria.engrams.status_summary())
+    return memoria, seen
+
+
+def retold(seen: list[EngramsInfo]) -> dict[str, Any]:
+    """The same facts, read off a summary a step."""
+    born: dict[int, int] = {}
+    died: dict[int, int] = {}
+    firings: list[list[tuple[int, float]]] = []
+    for time, now in enumerate(seen):
+        before = seen[time - 1].engrams if time else {}
+        firings.append([])
+        for id_, engram in sorted(now.engrams.items()):
+            if id_ not in born:
+                born[id_] = time
+            elif engram.fire_count > before[id_].fire_count:
+                gain = engram.lifespan - before[id_].lifespan + 1
+                firings[-1].append((id_, gain))
+        died |= {id_: time for id_ in before if id_ not in now.engrams}
+    return {"born": born, "died": died, "firings": firings}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_it_tells_what_summaries_tell(layout: Layout, seed: int) -> None:
+    memoria, seen = life(layout, seed)
+    assert memoria.history is not None
+    assert len(memoria.history) == 2
+    for lane, history in enumerate(memoria.history):
+        mine = [summaries[lane] for summaries in seen]
+        assert len(history) == history.timestep == len(mine)
+        assert list(history.summaries) == mine
+        assert history[-1] == mine[-1]
+        facts = retold(mine)
+        assert history.engram_creation_times == facts["born"]
+        assert history.engram_deletion_times == facts["died"]
+        told = [
+            [(f.engram_id, f.lifespan_gain) for f in fired] for fired in history.firings_per_time
+        ]
+        assert told == facts["firings"]
+        assert history.engram_ids == list(facts["born"])
+        assert history.alive_engram_ids == sorted(mine[-1].engrams)
+        assert history.deleted_engram_ids == sorted(facts["died"])
+        last = {i: facts["died"].get(i, len(mine)) - 1 for i in facts["born"]}
+        assert history.engram_lastest_alive_timestep == last
+        assert history.latest_engram_infos == {i: mine[t].engrams[i] for i, t in last.items()}
+        times = history.engram_firing_times
+        assert history.engram_fire_counts == {i: len(t) for i, t in times.items()}
+        for id_ in history.engram_ids[:: len(history.engram_ids) // 5]:
+            one = history.inspect(id_)
+            assert (one.creation_timestep, one.deletion_timestep) == (
+                facts["born"][id_],
+                facts["died"].get(id_),
+            )
+            assert one.duration == history.engram_durations[id_] == len(one.summaries)
+            assert one.firing_times == times.get(id_, [])
+            assert one.summaries == mine[facts["born"][id_] : facts["born"][id_] + one.duration]
+
+
+def test_it_begins_with_the_first_finished_step_and_ends_with_the_memory() -> None:
+    memoria = Memoria(2, 6, 3, 4, 3, keep_history=True)
+    assert memoria.track_age
+    assert memoria.track_id
+    memoria.add_working_memory(torch.zeros(1, 1, 2))
+    assert memoria.history is None
+    memoria.adjust_lifespan_and_memories(memoria.remind()[1], torch.zeros(1, 0))
+    assert memoria.history is not None
+    assert len(memoria.history[0]) == 1
+    memoria.reset_memory()
+    assert memoria.history is None
+    assert Memoria(2, 6, 3, 4, 3).history is None
+
+
+def test_saved_and_loaded(tmp_path: Path) -> None:
+    memoria, _ = life("dense", 4)
+    assert memoria.history is not None
+    history = memoria.history[1]
+    history.save(tmp_path / "h.npz")
+    again = HistoryManager.load(tmp_path / "h.npz")
+    assert list(again) == list(history)
+    assert again.firings_per_time == history.firings_per_time
+    HistoryManager().save(tmp_path / "empty.npz")
+    assert len(HistoryManager.load(tmp_path / "empty.npz")) == 0
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    life("dense", 4, 5)[0].history[0].save(tmp_path / "h.npz")  # type: ignore[index]
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "h.npz").read_bytes()[:-40])
+    (tmp_path / "text.npz").write_text("no history")
+    for name in ("cut.npz", "text.npz"):
+        with pytest.raises(DamageError, match=name):
+            HistoryManager.load(tmp_path / name)
+    with pytest.raises(StorageError, match=r"none\.npz"):
+        HistoryManager.load(tmp_path / "none.npz")
+    with pytest.raises(StorageError, match="nowhere"):
+        HistoryManager().save(tmp_path / "nowhere" / "h.npz")
+
+
+def test_an_engram_that_never_was() -> None:
+    memoria, _ = life("dense", 5, 4)
+    assert memoria.history is not None
+    with pytest.raises(InputError, match=r"999.*the ids are 0 to"):
+        memoria.history[0].inspect(999)
+    with pytest.raises(InputError, match="none yet"):
+        HistoryManager().inspect(0)
