@@ -29,7 +29,7 @@ from memoria.store.shelf import TextShelf
 
 __all__ = ["COUNTED_PAIRS", "Inspection"]
 
-COUNTED_PAIRS: Final = 5e7  # above so many pairs in the log, connections are not counted
+COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long
 _BINS: Final = 12
 
 
