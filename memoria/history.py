@@ -8,11 +8,14 @@ time t is the t-th step, counted from 0.
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from operator import eq
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +29,50 @@ from memoria.summary import EngramHistory, EngramInfo, EngramsInfo, Firing
 
 __all__ = ["HistoryManager"]
 
+_Ids = npt.NDArray[np.int32]
+
 _PARTS: Final = ("fired", "fired_ends", "firing_ends", "set_ids", "set_ends", "expiry", "bounds")
+
+_UNSOUND: Final = (  # what zipfile and numpy raise for bytes that `save` never wrote
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError),
+    *(MemoryError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
+)
+
+
+class LazySummaries(Sequence[EngramsInfo]):
+    """The summaries of some steps, each made when it is looked at."""
+
+    def __init__(self, make: Callable[[int], EngramsInfo], times: range) -> None:
+        self._make, self._times = make, times
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @overload
+    def __getitem__(self, at: int) -> EngramsInfo: ...
+    @overload
+    def __getitem__(self, at: slice) -> LazySummaries: ...
+    def __getitem__(self, at: int | slice) -> EngramsInfo | LazySummaries:
+        if isinstance(at, slice):
+            return LazySummaries(self._make, self._times[at])
+        if not -len(self) <= at < len(self):
+            raise IndexError(f"step {at}: there are {len(self)}")
+        return self._make(self._times[at])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class HistoryManager:
     """``len(history)`` steps; ``history[t]`` is the memory as step t left it (`EngramsInfo`)."""
 
     def __init__(self) -> None:
-        self._firings: list[list[IntArray]] = []  # of each step: the ids of each firing
-        self._ids: list[IntArray] = []  # of each step: whose expiry was set,
+        self._firings: list[list[_Ids]] = []  # of each step: the ids of each firing
+        self._ids: list[_Ids] = []  # of each step: whose expiry was set,
         self._expiry: list[npt.NDArray[np.float64]] = []  # and to what
         self._bounds: list[tuple[int, int]] = []  # of each step: first short-term id, next id
 
@@ -50,16 +88,22 @@ class HistoryManager:
 
         Engrams before ``first_short`` are long-term memory after the step.
         """
-        self._firings.append([np.asarray(one, np.int64) for one in firings])
-        self._ids.append(ids)
+        self._firings.append([one.astype(np.int32) for one in firings])  # half the memory
+        self._ids.append(ids.astype(np.int32))
         self._expiry.append(expiry)
         self._bounds.append((first_short, next_id))
 
     def __len__(self) -> int:
         return len(self._bounds)
 
-    def __getitem__(self, time: int) -> EngramsInfo:
-        at = range(len(self))[time]
+    @overload
+    def __getitem__(self, time: int) -> EngramsInfo: ...
+    @overload
+    def __getitem__(self, time: slice) -> LazySummaries: ...
+    def __getitem__(self, time: int | slice) -> EngramsInfo | LazySummaries:
+        return self.summaries[time]
+
+    def _summary(self, at: int) -> EngramsInfo:
         ids, expiry, born = self._living(at)
         counts = FiringLog(*self._log(at, ids)).rows(np.arange(len(ids)), len(ids))
         kinds = np.where(ids >= self._bounds[at][0], EngramType.SHORTTERM, EngramType.LONGTERM)
@@ -76,12 +120,12 @@ class HistoryManager:
         return engrams.status_summary()[0]
 
     def __iter__(self) -> Iterator[EngramsInfo]:
-        return (self[time] for time in range(len(self)))
+        return iter(self.summaries)
 
     @property
-    def summaries(self) -> Sequence[EngramsInfo]:
+    def summaries(self) -> LazySummaries:
         """All summaries, each made when it is looked at."""
-        return self  # type: ignore[return-value]  # a sequence in all but registration
+        return LazySummaries(self._summary, range(len(self)))
 
     @property
     def timestep(self) -> int:
@@ -175,7 +219,7 @@ class HistoryManager:
     def inspect(self, engram_id: int) -> EngramHistory:
         """The life of one engram. Raises `InputError` for one that never was."""
         births = self.engram_creation_times
-        if engram_id not in births:
+        if not isinstance(engram_id, int | np.integer) or engram_id not in births:
             known = f"{min(births)} to {max(births)}" if births else "none yet"
             raise InputError(f"engram = {engram_id!r}: there is none", f"the ids are {known}")
         born, end = births[engram_id], self.engram_deletion_times.get(engram_id)
@@ -188,7 +232,7 @@ class HistoryManager:
             duration=last - born,
             firing_times=[firing.timestep for firing in firings],
             firings=firings,
-            summaries=[self[time] for time in range(born, last)],
+            summaries=self.summaries[born:last],
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -203,34 +247,37 @@ class HistoryManager:
             "expiry": _joined(self._expiry, np.float64),
             "bounds": np.array(self._bounds, np.int64).reshape(-1, 2),
         }
+        aside = Path(f"{os.fspath(path)}.part")  # what is at the path stays until all is written
         try:
-            with Path(path).open("wb") as file:
+            with aside.open("wb") as file:
                 np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+            aside.replace(path)
         except OSError as error:
+            if aside.is_file():
+                aside.unlink()
             raise StorageError(f"{path}: cannot write: {error.strerror or error}") from None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HistoryManager:
         """Read what `save` wrote. Raises `StorageError` or `DamageError`."""
+        made = cls()
         try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:  # checksums, before anything is believed
+                    raise ValueError("checksum")
             with np.load(path, allow_pickle=False) as file:
-                fired, fired_ends, firing_ends, ids, ends, expiry, bounds = (
-                    file[name] for name in _PARTS
-                )
-            firings = np.split(fired, fired_ends[:-1]) if len(fired_ends) else []
-            starts = [0, *firing_ends.tolist()]
-            made = cls()
-            made._firings = [firings[a:b] for a, b in pairwise(starts)]
-            made._ids = np.split(ids, ends[:-1]) if len(ends) else []
+                parts = {name: file[name] for name in _PARTS}
+            _check(parts)
+            fired, fired_ends, firing_ends, ids, ends, expiry, bounds = parts.values()
+            firings = np.split(fired.astype(np.int32), fired_ends[:-1]) if len(fired_ends) else []
+            made._firings = [firings[a:b] for a, b in pairwise([0, *firing_ends.tolist()])]
+            made._ids = np.split(ids.astype(np.int32), ends[:-1]) if len(ends) else []
             made._expiry = np.split(expiry, ends[:-1]) if len(ends) else []
             made._bounds = [(int(short), int(next_id)) for short, next_id in bounds]
         except OSError as error:
             raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, AttributeError):
+        except _UNSOUND:
             raise DamageError(f"{path}: not a history, or damaged") from None
-        sizes = {len(part) for part in (made._firings, made._ids, made._expiry, made._bounds)}
-        if len(sizes) != 1:
-            raise DamageError(f"{path}: not a history, or damaged")
         return made
 
     def _lives(self) -> list[tuple[int, int, int]]:
@@ -252,8 +299,8 @@ class HistoryManager:
         """Ids, expiry and step of creation of who lives after step ``at``."""
         made = np.array([next_id for _, next_id in self._bounds[: at + 1]])
         expiry = np.zeros(int(made[-1]))
-        for ids, values in zip(self._ids[: at + 1], self._expiry[: at + 1], strict=True):
-            expiry[ids] = values
+        for changed, values in zip(self._ids[: at + 1], self._expiry[: at + 1], strict=True):
+            expiry[changed] = values
         ids = np.flatnonzero(expiry > at + 1)
         return ids, expiry[ids], np.searchsorted(made, ids, side="right")
 
@@ -272,3 +319,28 @@ def _joined(
 ) -> npt.NDArray[np.int64]:
     joined: npt.NDArray[np.int64] = np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)
     return joined
+
+
+def _check(parts: dict[str, npt.NDArray[Any]]) -> None:
+    """Raise ValueError unless the parts fit together."""
+    fired, fired_ends, firing_ends, ids, ends, expiry, bounds = parts.values()
+    if any(part.dtype != (float if name == "expiry" else int) for name, part in parts.items()):
+        raise ValueError("type")
+    if any(part.ndim != 1 for name, part in parts.items() if name != "bounds"):
+        raise ValueError("dimensions")
+    short, made = bounds.reshape(-1, 2).T
+    if bounds.shape != (len(made), 2) or not len(made) == len(ends) == len(firing_ends):
+        raise ValueError("number of steps")
+    lengths = ((fired_ends, fired), (firing_ends, fired_ends), (ends, ids))
+    for reach, over in lengths:
+        if (np.diff(reach, prepend=0) < 0).any() or len(over) != (reach[-1] if len(reach) else 0):
+            raise ValueError("ends")
+    if (np.diff(made, prepend=0) < 0).any() or (short < 0).any() or len(expiry) != len(ids):
+        raise ValueError("bounds")
+    if np.isnan(expiry).any():
+        raise ValueError("expiry")
+    fired_reach = np.append(0, fired_ends)[firing_ends]
+    for who, reach in ((fired, fired_reach), (ids, ends)):
+        most = np.repeat(made, np.diff(reach, prepend=0))
+        if ((who < 0) | (who >= most)).any():
+            raise ValueError("ids")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = ["EngramConnection", "EngramHistory", "EngramInfo", "EngramsInfo", "Firing"]
@@ -65,4 +66,4 @@ class EngramHistory:
     duration: int
     firing_times: list[int]
     firings: list[Firing]
-    summaries: list[EngramsInfo]
+    summaries: Sequence[EngramsInfo]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lives import LAYOUTS
@@ -133,3 +135,88 @@ def test_an_engram_that_never_was() -> None:
         memoria.history[0].inspect(999)
     with pytest.raises(InputError, match="none yet"):
         HistoryManager().inspect(0)
+
+
+def test_slices_and_lives_are_told_when_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    memoria, seen = life("sparse", 6)
+    assert memoria.history is not None
+    history, mine = memoria.history[0], [summaries[0] for summaries in seen]
+    assert history[2:5] == mine[2:5]
+    assert history.summaries[::-7] == mine[::-7]
+    assert history.summaries.index(mine[3]) == 3
+    assert history.summaries != mine[1:]
+    with pytest.raises(IndexError, match="there are 30"):
+        history[30]
+    monkeypatch.setattr(HistoryManager, "_summary", None)
+    assert len(history.inspect(history.engram_ids[0]).summaries) > 0
+
+
+def test_a_changed_byte_is_noticed_or_means_nothing(tmp_path: Path) -> None:
+    memoria, _ = life("dense", 4, 5)
+    assert memoria.history is not None
+    path = tmp_path / "h.npz"
+    memoria.history[0].save(path)
+    told, raw = list(memoria.history[0]), path.read_bytes()
+    noticed = 0
+    for at in range(0, len(raw), 3):
+        path.write_bytes(raw[:at] + bytes([raw[at] ^ (1 << at % 8)]) + raw[at + 1 :])
+        try:
+            again = HistoryManager.load(path)
+        except (DamageError, StorageError):
+            noticed += 1
+        else:
+            assert list(again) == told
+    assert noticed > len(raw) // 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda parts: parts["set_ids"].__iadd__(10**6),
+        lambda parts: parts["fired"].__isub__(10**6),
+        lambda parts: parts["firing_ends"].__imul__(3),
+        lambda parts: parts["expiry"].fill(np.nan),
+        lambda parts: parts.update(expiry=parts["expiry"][:-1]),
+        lambda parts: parts.update(bounds=parts["bounds"][:, :1]),
+        lambda parts: parts.update(fired=parts["fired"].astype(np.float32)),
+    ],
+)
+def test_numbers_that_do_not_fit_together(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    memoria, _ = life("dense", 4, 5)
+    assert memoria.history is not None
+    path = tmp_path / "h.npz"
+    memoria.history[0].save(path)
+    with np.load(path) as file:
+        parts = dict(file)
+    change(parts)
+    np.savez(path, **parts)
+    with pytest.raises(DamageError, match="not a history"):
+        HistoryManager.load(path)
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memoria, _ = life("dense", 4, 5)
+    assert memoria.history is not None
+    path = tmp_path / "h.npz"
+    memoria.history[0].save(path)
+    before = path.read_bytes()
+
+    def full(file: Any, **_: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full)
+    with pytest.raises(StorageError, match="No space left"):
+        memoria.history[0].save(path)
+    assert path.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["h.npz"]
+
+
+@pytest.mark.parametrize("wrong", [[1], None, "1", 1.5])
+def test_an_id_that_is_none(wrong: Any) -> None:
+    memoria, _ = life("dense", 5, 4)
+    assert memoria.history is not None
+    with pytest.raises(InputError, match="the ids are"):
+        memoria.history[0].inspect(wrong)
