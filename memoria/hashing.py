@@ -42,7 +42,7 @@ class TieRule:
 
     def values_of_lane(self, lane: int, ids: Tensor) -> Tensor:
         """Hashes of the engram ids [N] of one lane."""
-        lanes = self.lanes[lane : lane + 1]
+        lanes = self.lanes[lane : lane + 1].to(ids.device)
         return hash_keys(self.seed, TIE_STREAM, self.step, lanes, ids.unsqueeze(0)).squeeze(0)
 
 
