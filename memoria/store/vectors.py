@@ -12,7 +12,7 @@ from memoria.store.files import StoreFiles
 
 __all__ = ["FileVectors"]
 
-_CACHE_BYTES: Final = 2**28
+_CACHE_BYTES: Final = 2**29
 _LEAST_ROWS: Final = 1024
 
 
