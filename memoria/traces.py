@@ -105,6 +105,14 @@ class Traces:
         taken = values.gather(1, positions.clamp_min(0))
         return taken.masked_fill_(positions < 0, null)
 
+    def find(self, ids: Tensor) -> Tensor:
+        """Positions of the engrams ``ids`` [B, N], which must be there; -1 stays -1."""
+        found = [
+            torch.searchsorted(mine[:length], wanted)
+            for mine, length, wanted in zip(self.ids, self.length.tolist(), ids, strict=True)
+        ]
+        return torch.stack(found).masked_fill_(ids < 0, -1)
+
     def data_at(self, positions: Tensor) -> Tensor:
         """Vectors [B, N, D] at ``positions``; zeros where -1."""
         return self.vectors.gather(positions, self.at(self.ids, positions, -1))

@@ -290,11 +290,8 @@ class MemoryStore:
 
     def _positions(self, ids: Tensor) -> Tensor:
         """Positions of the store's ids [B, R], -1 stays."""
-        mine = self._memory().traces.ids
-        # places where nothing is come last, and must not disturb the order
-        ordered = torch.where(mine < 0, torch.iinfo(torch.int64).max, mine)
-        local = ids.div(self._config.lanes, rounding_mode="floor").contiguous()
-        return torch.searchsorted(ordered, local).masked_fill(ids < 0, -1)
+        local = ids.div(self._config.lanes, rounding_mode="floor")
+        return self._memory().traces.find(local.masked_fill(ids < 0, -1))
 
     def _answer(self, pending: Pending) -> Reminded:
         core = self._memory()
