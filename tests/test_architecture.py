@@ -38,7 +38,7 @@ INSIDE = {
         dense sparse
     """,
     "memoria.store": """
-        attributes disk reminded spec
+        attributes disk reminded spec trouble
         chunks
         root
         locks staged
@@ -46,9 +46,11 @@ INSIDE = {
         commit
         files
         schema
-        life reading shelf vectors
-        arguments digest firings loading
-        engram_life
+        memory_files
+        life shelf snapshots vectors
+        answers arguments digest firings loading
+        engram_life past
+        reading
         inspection store
     """,
     "memoria.backbones": """

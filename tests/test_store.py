@@ -26,7 +26,7 @@ from memoria.store import MemoryStore, life
 from memoria.store import store as store_module
 from memoria.store import vectors as vectors_module
 from memoria.store.chunks import encode_file
-from memoria.store.reading import config_of, open_files
+from memoria.store.reading import open_files
 from memoria.store.root import Root, encode_attributes, read_root
 
 Tree = dict[str, bytes]
@@ -62,7 +62,7 @@ def tree(path: Path) -> Tree:
 def life_of(path: Path) -> life.Life:
     files = open_files(path)
     try:
-        config = config_of(files)
+        config = files.config
         return life.fold(files, config, life.StepTable.read(files))
     finally:
         files.close()
@@ -949,7 +949,7 @@ def test_forged_arrays_are_refused(victim: Path) -> None:
     """Chunks with sound checksums and contents that count or name what is not there."""
     files = open_files(victim)
     for name, cell, values in FORGED_CELLS:
-        spec, rows = files.spec(name), files.read(name)
+        spec, rows = files.store.spec(name), files.read(name)
         file = victim / name / spec.file_name(0)
         honest = file.read_bytes()
         assert len(rows) <= spec.file_rows

@@ -35,7 +35,7 @@ from memoria.errors import (
     StoreNotFoundError,
 )
 from memoria.store.files import StoreFiles
-from memoria.store.root import MAX_ROOT_BYTES, Root, read_root
+from memoria.store.root import FORMAT_VERSION, MAX_ROOT_BYTES, Root, read_root
 from memoria.store.spec import ArraySpec, parse_array
 
 VECTORS = ArraySpec("vectors", "f4", (3,), 2, 6, math.nan, ("engram", "dim"), {"unit": "none"})
@@ -90,7 +90,7 @@ def test_zarr_reads_what_was_written(tmp_path: Path, rows: int) -> None:
     store.commit({"step": 2, "note": "zwölf"})
     group: Any = zarr.open_group(tmp_path / "store", mode="r")
     ours = group.attrs.asdict()["memoria"]
-    assert ours["format_version"] == 1
+    assert ours["format_version"] == FORMAT_VERSION
     assert ours["note"] == "zwölf"
     for spec in SPECS:
         array = group[spec.name]
@@ -339,7 +339,7 @@ def test_rows_without_files_are_damage(tmp_path: Path, rows: int, spec: ArraySpe
     assert caught.value.exit_code == 3
 
 
-def always(specs: list[ArraySpec], attributes: dict[str, Any]) -> list[ArraySpec]:
+def always(specs: list[ArraySpec], attributes: dict[str, Any], version: int) -> list[ArraySpec]:
     return specs
 
 
@@ -347,12 +347,12 @@ def test_arrays_must_be_the_expected_ones(tmp_path: Path) -> None:
     filled(tmp_path / "store").close()
     seen = []
 
-    def right(attributes: dict[str, Any]) -> list[ArraySpec]:
-        seen.append(attributes)
+    def right(attributes: dict[str, Any], version: int) -> list[ArraySpec]:
+        seen.append((attributes, version))
         return SPECS
 
     StoreFiles.open(tmp_path / "store", expected=right).close()
-    assert seen == [{"step": 1}]
+    assert seen == [({"step": 1}, FORMAT_VERSION)]
     other = ArraySpec("wide", "i4", (2, 2), 3, None, -2)
     for wrong in (SPECS[:-1], [*SPECS, life(1)], [*SPECS[:-1], other]):
         with pytest.raises(DamageError, match=r"wide|life"):
@@ -397,8 +397,8 @@ def test_symbolic_links_inside_are_refused(tmp_path: Path, name: str) -> None:
 def test_a_newer_format_is_not_damage(tmp_path: Path) -> None:
     filled(tmp_path / "store").close()
     root = tmp_path / "store" / "zarr.json"
-    root.write_bytes(root.read_bytes().replace(b'"format_version":1', b'"format_version":7'))
-    with pytest.raises(NewerFormatError, match=r"version 7.* up to 1") as caught:
+    root.write_bytes(root.read_bytes().replace(b'"format_version":2', b'"format_version":7'))
+    with pytest.raises(NewerFormatError, match=r"version 7.* up to 2") as caught:
         StoreFiles.open(tmp_path / "store", "r+")
     assert caught.value.exit_code == 12
 

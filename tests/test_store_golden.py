@@ -22,14 +22,16 @@ from spec_reader import SpecReader, same_float32
 from memoria.config import MemoriaConfig
 from memoria.errors import DamageError, NewerFormatError
 from memoria.store import MemoryStore, life
-from memoria.store.reading import config_of, open_files
+from memoria.store.attributes import Era, Snapshot
+from memoria.store.reading import open_files
 from memoria.store.root import FORMAT_VERSION
 from memoria.store.schema import EDGES_PER_ENGRAM, StepColumn, array_specs, state_specs
 
 STORES = Path(__file__).parents[1] / "stores"
 SAMPLES = sorted(path for path in (STORES / "samples").glob("v*/*") if path.is_dir())
 NAMES = [path.name for path in SAMPLES]
-SPEC = (STORES / "SPEC-v1.md").read_text(encoding="utf-8")
+PAGES = {n: (STORES / f"SPEC-v{n}.md").read_text(encoding="utf-8") for n in (1, 2)}
+SPEC = PAGES[1]
 TEXT = re.sub(r"\s+", " ", SPEC)
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
@@ -65,8 +67,8 @@ def test_there_are_samples_of_every_version() -> None:
     assert {path.parent.name for path in SAMPLES} == {f"v{n + 1}" for n in range(FORMAT_VERSION)}
     assert {"tutorial-two-lanes", "texts-with-sources", "long-term-and-forgotten"} <= set(NAMES)
     readme = (STORES / "samples" / "README.md").read_text(encoding="utf-8")
-    for name in NAMES:
-        assert f"make_v1.py {name} " in readme
+    for path in SAMPLES:
+        assert f"make_{path.parent.name}.py {path.name} " in readme
     size = sum(len(content) for content in tree(STORES / "samples").values())
     assert size < 2 * 10**6
 
@@ -75,7 +77,7 @@ def test_there_are_samples_of_every_version() -> None:
 def test_a_sample_holds_what_it_held(sample: Path) -> None:
     expected, before = expected_of(sample), tree(sample)
     files = open_files(sample)
-    config = config_of(files)
+    config = files.config
     found = life.fold(files, config, life.StepTable.read(files))
     files.close()
     left = dict(zip(found.ids.tolist(), found.lifespan().tolist(), strict=True))
@@ -197,7 +199,7 @@ def test_every_file_of_a_sample_is_needed(sample: Path, tmp_path: Path) -> None:
     (path / "zarr.json").write_bytes(root.replace(b'"seed":', b'"seed":1'))
     with pytest.raises(DamageError, match="checksum"):
         open_files(path)
-    newer = root.replace(b'"format_version":1', b'"format_version":2')
+    newer = re.sub(rb'"format_version":\d', b'"format_version":3', root)
     (path / "zarr.json").write_bytes(newer)  # the version comes before the checksum
     with pytest.raises(NewerFormatError):
         open_files(path)
@@ -206,27 +208,35 @@ def test_every_file_of_a_sample_is_needed(sample: Path, tmp_path: Path) -> None:
 # -- the specification -----------------------------------------------------------------------------
 
 
-def tables() -> dict[str, list[list[str]]]:
-    """The rows of every table below a heading."""
+def tables(version: int = 1) -> dict[str, list[list[str]]]:
+    """The rows of every table below a heading; a later page's go on from the earlier one's."""
     out: dict[str, list[list[str]]] = {}
-    for part in re.split(r"^#+ ", SPEC, flags=re.M)[1:]:
-        title, _, body = part.partition("\n")
-        rows = re.findall(r"^\|(.*)\|$", body, flags=re.M)
-        out[title.strip()] = [[cell.strip().strip("`") for cell in r.split("|")] for r in rows[2:]]
+    for page in range(1, version + 1):
+        for part in re.split(r"^#+ ", PAGES[page], flags=re.M)[1:]:
+            title, _, body = part.partition("\n")
+            rows = re.findall(r"^\|(.*)\|$", body, flags=re.M)
+            cells = [[cell.strip().strip("`") for cell in row.split("|")] for row in rows[2:]]
+            out[title.strip()] = out.get(title.strip(), []) + cells
     return out
 
 
+@pytest.mark.parametrize("version", PAGES)
 @pytest.mark.parametrize(("dimension", "lanes"), [(16, 1), (64, 2), (768, 3), (65536, 500)])
-def test_the_tables_of_arrays_are_those_of_the_code(dimension: int, lanes: int) -> None:
+def test_the_tables_of_arrays_are_those_of_the_code(
+    dimension: int, lanes: int, version: int
+) -> None:
     config = MemoriaConfig(hidden_dim=dimension, lanes=lanes)
-    table, rows = tables()["Append-only arrays"], {"vectors": "N", "log/steps": "T"}
-    specs = array_specs(config)
-    assert [row[0] for row in table] == [spec.name for spec in specs]
+    table, rows = tables(version)["Append-only arrays"], {"vectors": "N", "log/steps": "T"}
+    era = Era() if version == 1 else Era(generation=7)
+    prefix = "" if version == 1 else "era/7/"
+    specs = array_specs(config, version, era)
+    assert [prefix + row[0] for row in table] == [spec.name for spec in specs]
+    assert not any("/" in s.name.partition("log/")[0] for s in array_specs(config, version)[:4])
     for row, spec in zip(table, specs, strict=True):
         name, dtype, shape, chunk, file, fill, names, _ = row
         known = {"D": dimension, "B": lanes}
         sizes = [_number(size, known) for size in shape.strip("[]").split(",")[1:]]
-        assert (name, dtype) == (spec.name, spec.np_dtype.name)
+        assert (prefix + name, dtype) == (spec.name, spec.np_dtype.name)
         assert sizes == list(spec.row_shape)
         assert rows.get(name) in (None, shape.strip("[]").split(",")[0])
         assert _number(chunk, known) == spec.chunk_rows
@@ -272,17 +282,24 @@ def test_the_columns_of_the_step_table_are_those_of_the_code() -> None:
     assert f"the {EDGES_PER_ENGRAM} strongest" in TEXT
 
 
-def test_the_attributes_are_those_that_are_written(tmp_path: Path) -> None:
-    names = [row[0] for row in tables()["Attributes"]]
-    assert names == sorted(SpecReader(SAMPLES[0]).attributes)
-    with MemoryStore.create(tmp_path / "store", MemoriaConfig(hidden_dim=8)) as store:
+@pytest.mark.parametrize("version", PAGES)
+def test_the_attributes_are_those_that_are_written(tmp_path: Path, version: int) -> None:
+    page = {title: sorted(row[0] for row in rows) for title, rows in tables(version).items()}
+    names = page["Attributes"]
+    of_version = [path for path in SAMPLES if path.parent.name == f"v{version}"]
+    assert names == sorted(SpecReader(of_version[0]).attributes)
+    config = MemoriaConfig(hidden_dim=8)
+    with MemoryStore.create(tmp_path / "store", config, version) as store:
         for row in torch.eye(8):
             store.step(row.view(1, 1, 8))
     attributes = SpecReader(tmp_path / "store").attributes
     assert names == sorted(attributes)
-    assert [row[0] for row in tables()["The `state` attribute"]] == sorted(attributes["state"])
-    assert [row[0] for row in tables()["The `pending` attribute"]] == sorted(attributes["pending"])
-    assert [row[0] for row in tables()["The `config` attribute"]] == sorted(attributes["config"])
+    assert page["The `state` attribute"] == sorted(attributes["state"])
+    assert page["The `pending` attribute"] == sorted(attributes["pending"])
+    assert page["The `config` attribute"] == sorted(attributes["config"])
+    if version > 1:
+        assert page["The `era` attribute"] == sorted(Era.model_fields)
+        assert page["The `snapshots` attribute"] == sorted(Snapshot.model_fields)
     assert set(attributes["config"]) == set(MemoriaConfig.model_fields)
 
 

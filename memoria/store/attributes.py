@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -13,16 +14,20 @@ from pydantic import (
     Strict,
     StrictBool,
     StrictInt,
+    StrictStr,
     ValidationError,
 )
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, DamageError
 
-__all__ = ["Pending", "StateHead", "StoreAttributes"]
+__all__ = ["NAMES", "Era", "Pending", "Snapshot", "StateHead", "StoreAttributes"]
 
 _Count = Annotated[StrictInt, Field(ge=0, lt=2**62)]
 _Number = Annotated[FiniteFloat, Strict()]
+NAMES: Final = "[A-Za-z_][A-Za-z0-9._-]{0,63}"  # of snapshots: none can be taken for a step
+_Name = Annotated[StrictStr, Field(pattern=f"^{NAMES}$")]
+_Hash = Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class _Checked(BaseModel):
@@ -69,6 +74,43 @@ class StateHead(_Checked):
     log_end: _Count = 0
     living: _Count = 0
     edges: _Count | None = None
+    events: _Count = 0
+
+
+class Snapshot(_Checked):
+    """A name for what the memory was after ``step`` finished steps and ``events`` events."""
+
+    step: _Count
+    events: _Count
+    digest: _Hash
+    created: _Count  # milliseconds since 1970-01-01 UTC
+    note: Annotated[StrictStr, Field(max_length=1000)] = ""
+
+
+class Era(_Checked):
+    """Where the append-only arrays lie, and what compaction left of the time before it.
+
+    Of the first ``rows`` engrams ``kept`` are left, and of the first ``log_end`` log entries
+    ``log_kept``; these come from the first ``step`` steps. Of those only the states after
+    ``steps`` are still whole. Before the first compaction ``generation`` is None.
+    """
+
+    generation: Annotated[StrictInt, Field(ge=1, lt=2**62)] | None = None
+    step: _Count = 0
+    rows: _Count = 0
+    kept: _Count = 0
+    log_end: _Count = 0
+    log_kept: _Count = 0
+    steps: tuple[_Count, ...] = ()
+
+    def sound(self) -> bool:
+        """Whether nothing more is kept than there was."""
+        return (
+            self.kept <= self.rows
+            and self.log_kept <= self.log_end
+            and all(a < b for a, b in pairwise((-1, *self.steps)))
+            and all(step <= self.step for step in self.steps)
+        )
 
 
 class StoreAttributes(_Checked):
@@ -84,20 +126,43 @@ class StoreAttributes(_Checked):
     pending: Pending
     digest: str
     state: StateHead
+    snapshots: dict[_Name, Snapshot] = Field(default_factory=dict)
+    era: Era = Era()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> StoreAttributes:
-        """Checked; raises `DamageError` in one line."""
+    def of(cls, values: Mapping[str, Any], version: int) -> StoreAttributes:
+        """Checked as those of a store of format ``version``; raises `DamageError` in one line."""
+        known = dict(values)
+        if version == 1:  # there these names mean nothing
+            known = {name: known[name] for name in known.keys() - {"snapshots", "era"}}
         try:
-            made = cls(**values)
+            made = cls(**known)
         except ValidationError as error:
             place = ".".join(str(part) for part in error.errors()[0]["loc"])
             message = error.errors()[0]["msg"]
         else:
-            place, message = "pending", "does not fit the number of lanes"
-            if made.pending.fits(made.memory_config().lanes):
+            place, message = made._fault(version)
+            if not message:
                 return made
         raise DamageError(f"the store's attributes are not those of a memory: {place}: {message}")
+
+    def written(self, version: int) -> dict[str, Any]:
+        """What stands in the root of a store of format ``version``."""
+        document = self.model_dump(mode="json")
+        if version == 1:
+            del document["snapshots"], document["era"], document["state"]["events"]
+        return document
+
+    def _fault(self, version: int) -> tuple[str, str]:
+        """What is wrong, and where; "" if nothing is."""
+        if not self.pending.fits(self.memory_config().lanes):
+            return "pending", "does not fit the number of lanes"
+        if version == 1 and "events" in self.state.model_fields_set:
+            return "state.events", "is unknown to format 1"
+        missing = {"snapshots", "era"} - self.model_fields_set
+        if version > 1 and (missing or "events" not in self.state.model_fields_set):
+            return min(missing, default="state.events"), "Field required"
+        return "era", "" if self.era.sound() else "keeps more than there was"
 
     def memory_config(self) -> MemoriaConfig:
         """The configuration; raises `DamageError`."""

@@ -14,12 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from memoria.store.attributes import Pending, StoreAttributes
-from memoria.store.files import StoreFiles
+from memoria.store.attributes import Pending
 from memoria.store.life import StepTable
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.schema import EventColumn
 from memoria.store.shelf import TextShelf
 
-__all__ = ["chain_start", "current_digest", "next_digest", "state_digest"]
+__all__ = [
+    "chain_after",
+    "chain_start",
+    "current_digest",
+    "event_digest",
+    "next_digest",
+    "state_digest",
+]
 
 
 def chain_start(config: Mapping[str, Any]) -> bytes:
@@ -30,7 +38,7 @@ def chain_start(config: Mapping[str, Any]) -> bytes:
 
 def next_digest(
     chain: bytes,
-    files: StoreFiles,
+    files: MemoryFiles,
     shelf: TextShelf,
     rows: tuple[int, int],
     entries: tuple[int, int],
@@ -40,31 +48,47 @@ def next_digest(
     digest = hashlib.sha256(chain)
     digest.update(np.array([*rows, *entries], "<i8").tobytes())
     digest.update(np.asarray(first_short, "<i8").tobytes())
-    for name, part in (("vectors", rows), ("log/ids", entries), ("log/expiry", entries)):
-        digest.update(files.read(name, *part).tobytes())
+    digest.update(files.new_vectors(*rows).tobytes())
+    first, last = (files.log_row(entry) for entry in entries)
+    for name in ("log/ids", "log/expiry"):
+        digest.update(files.read(name, first, last).tobytes())
     digest.update(shelf.content(*rows))
     return digest.digest()
 
 
 def state_digest(
-    chain: bytes, files: StoreFiles, shelf: TextShelf, pending: Pending, first_row: int
+    chain: bytes, files: MemoryFiles, shelf: TextShelf, pending: Pending, first_row: int
 ) -> str:
     """The digest of the chain and of the step begun since, whose engrams start at ``first_row``."""
     if pending.phase == "idle":
         return chain.hex()
-    rows = (first_row, files.rows("vectors"))
+    rows = (first_row, files.created)
     digest = hashlib.sha256(chain)
     digest.update(json.dumps([pending.phase, pending.reminded]).encode())
-    digest.update(files.read("vectors", *rows).tobytes())
+    digest.update(files.new_vectors(*rows).tobytes())
     digest.update(shelf.content(*rows))
     return digest.hexdigest()
 
 
-def current_digest(files: StoreFiles, lanes: int) -> str:
+def chain_after(files: MemoryFiles, steps: StepTable, step: int, events: int) -> bytes:
+    """The chain after ``step`` finished steps and the first ``events`` events."""
+    chain = steps.digest(step) if step else chain_start(files.attributes.config)
+    happened = files.read("events", 0, events) if events else np.empty((0, 4), np.int64)
+    for event in happened[happened[:, EventColumn.STEP] == step]:
+        chain = event_digest(chain, event)
+    return chain
+
+
+def event_digest(chain: bytes, event: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:
+    """The digest after one event, a row of ``events``; its time is no part of it."""
+    kind = event[[EventColumn.STEP, EventColumn.KIND, EventColumn.ENGRAM]]
+    return hashlib.sha256(chain + b"event" + kind.astype("<i8").tobytes()).digest()
+
+
+def current_digest(files: MemoryFiles, lanes: int) -> str:
     """The digest of what ``files`` hold."""
-    attributes = StoreAttributes.of(files.attributes)
     steps = StepTable.read(files)
     done = len(steps)
-    chain = steps.digest(done) if done else chain_start(attributes.config)
+    chain = chain_after(files, steps, done, files.events)
     first = int(steps.rows()[-1]) if done else 0
-    return state_digest(chain, files, TextShelf(files), attributes.pending, first)
+    return state_digest(chain, files, TextShelf(files), files.attributes.pending, first)

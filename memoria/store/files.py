@@ -22,7 +22,6 @@ from memoria.errors import (
     MemoriaError,
     StateError,
     StorageError,
-    StoreExistsError,
     StoreNotFoundError,
 )
 from memoria.store.commit import refresh_children, write_commit
@@ -30,6 +29,7 @@ from memoria.store.disk import Disk
 from memoria.store.garbage import collect, remove_tree, survey
 from memoria.store.locks import ReaderLease, WriterLock
 from memoria.store.root import (
+    FORMAT_VERSION,
     LEASE_NAME,
     Expected,
     Root,
@@ -39,6 +39,7 @@ from memoria.store.root import (
 )
 from memoria.store.spec import ArraySpec, check_names
 from memoria.store.staged import StoredArray
+from memoria.store.trouble import check_vacant, storage_error
 
 __all__ = ["Mode", "StoreFiles"]
 
@@ -73,31 +74,35 @@ class StoreFiles:
         specs: Sequence[ArraySpec],
         attributes: Mapping[str, Any],
         disk: Disk | None = None,
+        version: int = FORMAT_VERSION,
+        values: Mapping[str, Any] | None = None,
     ) -> StoreFiles:
-        """A new store of empty arrays at ``path``, opened for writing.
+        """A new store at ``path``, opened for writing; its arrays are empty or hold ``values``.
 
         It is built beside ``path`` and renamed into place, so it is there as a whole or not at
         all. Anything but an empty directory at ``path`` raises `StoreExistsError`.
         """
         place = Path(os.path.abspath(path))
-        _check_vacant(place)
+        check_vacant(place)
         by_name = {spec.name: spec for spec in specs}
         if len(by_name) != len(specs):
             raise ConfigError("two arrays have one name")
         check_names(by_name)
-        root = Root(encode_attributes(attributes), {name: (by_name[name], 0) for name in by_name})
+        held = values or {}
+        sizes = {name: (by_name[name], len(held.get(name, ()))) for name in by_name}
+        root = Root(encode_attributes(attributes), sizes, version)
         payload = root.encode()
         store = cls(place.with_name(f".memoria-{os.urandom(4).hex()}.tmp"), "r+", disk or Disk())
         try:
-            store._build(root, payload, place)
+            store._build(root, payload, place, held)
         except BaseException as error:
             store._release("closed")
             with contextlib.suppress(OSError):
                 remove_tree(store._disk, store._path)
             if isinstance(error, OSError) and not isinstance(error, StorageError):
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    _check_vacant(place)
-                raise _storage_error(place, "cannot create the store", error) from None
+                    check_vacant(place)
+                raise storage_error(place, "cannot create the store", error) from None
             raise
         return store
 
@@ -120,7 +125,7 @@ class StoreFiles:
         try:
             found = place.is_dir() and is_store(place)
         except OSError as error:
-            raise _storage_error(place, "cannot open the store", error) from None
+            raise storage_error(place, "cannot open the store", error) from None
         if not found:
             raise StoreNotFoundError(f"{place}: no store", "create one with `memoria init`")
         store = cls(place, mode, disk or Disk())
@@ -152,6 +157,12 @@ class StoreFiles:
         self._check_open()
         attributes: dict[str, Any] = json.loads(self._root.attributes)
         return attributes
+
+    @property
+    def format_version(self) -> int:
+        """Of the store."""
+        self._check_open()
+        return self._root.version
 
     def names(self) -> list[str]:
         """The arrays, staged generations in place of those they supersede, sorted."""
@@ -198,18 +209,23 @@ class StoreFiles:
         self._check_writable()
         self._array(name).append(values)
 
-    def replace_group(self, prefix: str, arrays: Sequence[tuple[ArraySpec, object]]) -> None:
+    def replace_group(
+        self,
+        prefix: str,
+        arrays: Sequence[tuple[ArraySpec, object]],
+        instead_of: Sequence[str] = (),
+    ) -> None:
         """Stage a new generation: ``prefix`` is ``"state/13"``, the arrays lie below it.
 
-        The next commit switches to it; whatever else lay below ``"state"`` leaves the store then.
-        Generations count upwards.
+        The next commit switches to it; whatever else lay below ``"state"``, and the arrays
+        ``instead_of``, leave the store then. Generations count upwards.
         """
         self._check_writable()
         parent, _, number = prefix.rpartition("/")
         if not parent or not (number.isascii() and number.isdigit() and str(int(number)) == number):
             raise ConfigError(f"generation = {prefix!r}: name it like 'state/13'")
         below = parent + "/"
-        old = [name for name in self._arrays if name.startswith(below)]
+        old = {name for name in self._arrays if name.startswith(below)} | {*instead_of}
         for name in self._root.arrays:
             earlier = name[len(below) :].partition("/")[0]
             if not name.startswith(below):
@@ -236,7 +252,8 @@ class StoreFiles:
         """
         self._check_writable().check()
         text = self._root.attributes if attributes is None else encode_attributes(attributes)
-        root = Root(text, {name: (a.spec, a.rows) for name, a in sorted(self._arrays.items())})
+        arrays = {name: (a.spec, a.rows) for name, a in sorted(self._arrays.items())}
+        root = Root(text, arrays, self._root.version)
         payload = root.encode()
         if root == self._root and self._root_durable:
             return
@@ -247,7 +264,7 @@ class StoreFiles:
         except BaseException as error:
             self._recover()
             if isinstance(error, OSError) and not isinstance(error, StorageError):
-                raise _storage_error(self._path, "commit failed", error) from None
+                raise storage_error(self._path, "commit failed", error) from None
             raise
         self._accept(root)
         self._collect()
@@ -269,8 +286,8 @@ class StoreFiles:
         finally:
             self._release("closed")
 
-    def _build(self, root: Root, payload: bytes, place: Path) -> None:
-        """Write the empty store aside, then rename it to ``place``."""
+    def _build(self, root: Root, payload: bytes, place: Path, values: Mapping[str, Any]) -> None:
+        """Write the store aside, then rename it to ``place``."""
         self._disk.mkdir(self._path)
         self._lock = WriterLock(self._path)
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -278,6 +295,9 @@ class StoreFiles:
         arrays = [
             StoredArray(spec, self._path / name, 0, True) for name, (spec, _) in root.arrays.items()
         ]
+        for array in arrays:
+            if array.spec.name in values:
+                array.append(values[array.spec.name])
         write_commit(self._disk, self._path, arrays, root.groups(), payload)
         self._disk.rename(self._path, place)
         self._path = place
@@ -305,9 +325,10 @@ class StoreFiles:
 
     def _accept(self, root: Root) -> None:
         """``root`` is committed and durable."""
-        groups = set(root.groups())
-        in_use = {self._path / group for group in groups}  # may have been left over before
-        gone = [self._path / group for group in self._root.groups() if group not in groups]
+        named = {*root.groups(), *root.arrays}
+        in_use = {self._path / name for name in named}  # may have been left over before
+        before = (*self._root.groups(), *self._root.arrays)
+        gone = [self._path / name for name in before if name not in named]
         self._leftover = [place for place in self._leftover if place not in in_use] + gone
         for name, array in self._arrays.items():
             if array.rows > array.committed and not array.fresh:
@@ -358,34 +379,3 @@ class StoreFiles:
         if name not in self._arrays:
             raise InputError(f"array = {name!r}: not in {self._path}")
         return self._arrays[name]
-
-
-def _check_vacant(place: Path) -> None:
-    """Raise unless a store can be created at ``place``."""
-    try:
-        if not place.parent.is_dir():
-            raise StorageError(f"{place.parent}: no such directory", "create it first")
-        if not os.path.lexists(place):
-            return
-        if place.is_symlink() or not place.is_dir() or any(place.iterdir()):
-            raise StoreExistsError(f"{place}: exists already", "choose another name")
-        if place.samefile(os.curdir):
-            raise StorageError(f"{place}: is the current directory", "run it from elsewhere")
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise _storage_error(place, "cannot create the store", error) from None
-
-
-def _storage_error(path: Path, what: str, error: OSError) -> StorageError:
-    hints = {
-        errno.ENOSPC: "free some space and try again",
-        errno.EDQUOT: "free some space and try again",
-        errno.EACCES: "check who may write there",
-        errno.EPERM: "check who may write there",
-        errno.EROFS: "the file system is read-only",
-        errno.EBUSY: "name a new directory",
-    }
-    where = error.filename2 or error.filename or path
-    said = error.strerror or str(error)
-    return StorageError(f"{where}: {what}: {said}", hints.get(error.errno or 0))

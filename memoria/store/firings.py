@@ -13,8 +13,8 @@ import numpy as np
 from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
-from memoria.store.files import StoreFiles
 from memoria.store.life import FloatArray, Life, StepTable
+from memoria.store.memory_files import MemoryFiles
 
 __all__ = ["Firings", "connected_pairs", "fired_pairs", "forgotten_at"]
 
@@ -32,11 +32,11 @@ class Firings:
     expiry: FloatArray
 
     @classmethod
-    def read(cls, files: StoreFiles, table: StepTable, life: Life) -> Firings:
+    def read(cls, files: MemoryFiles, table: StepTable, life: Life) -> Firings:
         """The log of ``files``. Raises `DamageError` where it names what never was."""
         ids, expiry = files.read("log/ids"), files.read("log/expiry")
         sizes = np.diff(table.log_ends(), prepend=0)
-        rows = files.rows("vectors")
+        rows = files.created
         if (
             (sizes < 0).any()
             or not sizes.sum() == len(ids) == len(expiry)

@@ -16,13 +16,15 @@ from memoria.store.spec import ArraySpec
 __all__ = ["TEMPORARY", "collect", "remove_tree", "survey"]
 
 TEMPORARY = ".tmp"
+_OWN = frozenset({"era", "events", "log", "sources", "state", "texts", "vectors"})  # top names
 
 
 def survey(path: Path, root: Root) -> list[Path]:
     """Check that files of a sound size cover every committed row; what is left over.
 
-    Left over are ``*.tmp`` files, and generations (directories named by a number beside a
-    committed one) that the root does not know. Symbolic links raise `DamageError`.
+    Left over are ``*.tmp`` files, and what the root does not know of generations (directories
+    named by a number beside a committed one) and of the arrays that a first era superseded.
+    Symbolic links raise `DamageError`.
     """
     groups = root.groups()
     numbered = {_parent(group) for group in groups if _is_number(group)}
@@ -31,8 +33,10 @@ def survey(path: Path, root: Root) -> list[Path]:
         entries = _entries(path / directory)
         for name, entry in entries.items():
             if entry.is_dir(follow_symlinks=False):
-                group = f"{directory}/{name}"
-                stale = directory in numbered and _is_number(group) and group not in groups
+                group = f"{directory}/{name}" if directory else name
+                known = group in groups or group in root.arrays
+                number = directory in numbered and _is_number(group)
+                stale = not known and (number or group in _OWN)
             else:
                 stale = name.endswith(TEMPORARY)
             if stale:

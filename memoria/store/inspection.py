@@ -19,11 +19,10 @@ from memoria.engram_type import EngramType
 from memoria.errors import InputError, StorageError
 from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, plain_numbers, story, told_history
-from memoria.store.files import StoreFiles
 from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
 from memoria.store.life import StepTable, fold, lane_logs
-from memoria.store.reading import config_of, open_files
-from memoria.store.root import FORMAT_VERSION
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM
 from memoria.store.shelf import TextShelf
 
@@ -40,17 +39,20 @@ class Inspection:
     `StoreNotFoundError`, `NewerFormatError`, `DamageError`, `StorageError`.
     """
 
-    def __init__(self, files: StoreFiles) -> None:
+    def __init__(self, files: MemoryFiles) -> None:
         self._files = files
-        self.config = config_of(files)
+        self.config = files.config
         self._steps = StepTable.read(files)
         self._life = fold(files, self.config, self._steps)
         self._shelf = TextShelf(files)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Inspection:
-        """The state of the store at ``path`` that is committed now."""
-        files = open_files(path)
+    def open(cls, path: str | os.PathLike[str], at: int | str | None = None) -> Inspection:
+        """The state of the store at ``path`` that is committed now.
+
+        With ``at`` that of a snapshot, by its name, or of a finished step, by its number.
+        """
+        files = open_files(path, at)
         try:
             return cls(files)
         except BaseException:
@@ -75,7 +77,7 @@ class Inspection:
     @property
     def created(self) -> int:
         """Engrams ever created; their ids are 0 to this less one."""
-        return self._files.rows("vectors")
+        return self._files.created
 
     @cached_property
     def pairs(self) -> float:
@@ -93,7 +95,7 @@ class Inspection:
         times = self._steps.times().tolist()
         return {
             "path": str(self._files.path),
-            "format_version": FORMAT_VERSION,
+            "format_version": self._files.format_version,
             "step": life.step,
             "phase": life.pending.phase,
             "config": config.model_dump(mode="json"),

@@ -15,8 +15,8 @@ from memoria.config import MemoriaConfig
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
-from memoria.store.attributes import Pending, StateHead, StoreAttributes
-from memoria.store.files import StoreFiles
+from memoria.store.attributes import Pending, StateHead
+from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
 
 __all__ = ["Life", "StepTable", "fold", "lane_logs"]
@@ -27,18 +27,19 @@ FloatArray = npt.NDArray[np.float64]
 class StepTable:
     """``log/steps``: what each finished step left behind."""
 
-    def __init__(self, table: IntArray) -> None:
+    def __init__(self, table: IntArray, log_rows: IntArray) -> None:
         self._table = table
+        self._log_rows = log_rows
 
     @classmethod
-    def read(cls, files: StoreFiles) -> StepTable:
+    def read(cls, files: MemoryFiles) -> StepTable:
         """The table of ``files``; raises `DamageError` where it cannot be one."""
-        made = cls(files.read("log/steps"))
-        if len(made):
-            counts = made._table[:, [StepColumn.ROWS, StepColumn.LOG_END]]
-            short = made._table[:, StepColumn.FIRST_SHORT :]
+        table = files.read("log/steps")
+        if len(table):
+            counts = table[:, [StepColumn.ROWS, StepColumn.LOG_END]]
+            short = table[:, StepColumn.FIRST_SHORT :]
             lanes = short.shape[1]
-            most = (files.rows("vectors"), files.rows("log/ids"))
+            most = (files.created, files.log_end)
             if not (
                 _grows(counts, most)
                 and _grows(short, most[0] // lanes)
@@ -46,7 +47,7 @@ class StepTable:
                 and (short <= counts[:, :1] // lanes).all()
             ):
                 raise DamageError(f"{files.path}: log/steps is not a table of steps")
-        return made
+        return cls(table, files.log_rows(table[:, StepColumn.LOG_END]))
 
     def __len__(self) -> int:
         return len(self._table)
@@ -60,8 +61,13 @@ class StepTable:
         return self._table[:, StepColumn.ROWS]
 
     def log_ends(self) -> IntArray:
-        """Log entries there were after each step, [T]."""
-        return self._table[:, StepColumn.LOG_END]
+        """The row of ``log/ids`` at which each step ends, [T]."""
+        return self._log_rows
+
+    def row(self, step: int) -> IntArray:
+        """What ``step`` finished steps (at least 1) left behind, [columns]."""
+        row: IntArray = self._table[step - 1]
+        return row
 
     def first_short(self, lanes: int) -> IntArray:
         """First short-term engram (local) of each lane after the last step, [lanes]."""
@@ -111,24 +117,24 @@ class Life:
 
 
 def fold(
-    files: StoreFiles, config: MemoriaConfig, steps: StepTable, pending: Pending | None = None
+    files: MemoryFiles, config: MemoriaConfig, steps: StepTable, pending: Pending | None = None
 ) -> Life:
     """The state after the last finished step, and of the step begun since.
 
     ``pending`` is the committed one unless given: a writer's own may be ahead of it.
     """
     lanes = config.lanes
-    attributes = StoreAttributes.of(files.attributes)
-    base = attributes.state
+    base = files.attributes.state
     if pending is None:
-        pending = attributes.pending
-    rows, log_end = files.rows("vectors"), files.rows("log/ids")
+        pending = files.attributes.pending
+    rows, log_end = files.created, files.rows("log/ids")
+    base_log = 0 if base.generation is None else files.log_row(base.log_end)
     done_rows = int(steps.rows()[-1]) if len(steps) else 0
     done_log = int(steps.log_ends()[-1]) if len(steps) else 0
     begun = pending.phase != "idle"
     if not (
         base.rows <= done_rows <= rows
-        and base.log_end <= done_log == log_end
+        and base_log <= done_log == log_end
         and base.step <= len(steps)
         and (rows > done_rows) == begun
     ):
@@ -138,9 +144,9 @@ def fold(
     ids = np.concatenate((old_ids, np.arange(base.rows, rows)))
     expiry = np.concatenate((expiry, np.full(rows - base.rows, -1.0)))
     fires = np.concatenate((fires, np.zeros(rows - base.rows, np.int64)))
-    logged = files.read("log/ids", base.log_end)
+    logged = files.read("log/ids", base_log)
     at = _places(ids, len(old_ids), base.rows, logged)
-    expiry[at] = files.read("log/expiry", base.log_end)  # of repeats the last one stays
+    expiry[at] = files.read("log/expiry", base_log)  # of repeats the last one stays
     fires += np.bincount(at, minlength=len(ids))
     expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
@@ -168,10 +174,10 @@ def fold(
     )
 
 
-def lane_logs(files: StoreFiles, steps: StepTable, life: Life) -> list[FiringLog]:
+def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLog]:
     """What fired together, lane by lane, in positions: ranks among the lane's living engrams."""
     logged = files.read("log/ids")
-    if len(logged) and not 0 <= int(logged.min()) <= int(logged.max()) < files.rows("vectors"):
+    if len(logged) and not 0 <= int(logged.min()) <= int(logged.max()) < files.created:
         raise DamageError(f"{files.path}: log/ids names an engram that is not there")
     ends = steps.log_ends()
     firing = np.repeat(np.arange(len(steps)), np.diff(ends, prepend=0))
@@ -201,7 +207,7 @@ def _ranks(living: IntArray, wanted: IntArray) -> IntArray:
     return table[np.clip(wanted - first + 1, 0, span + 1)]
 
 
-def _base(files: StoreFiles, base: StateHead) -> tuple[IntArray, FloatArray, IntArray]:
+def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, IntArray]:
     if base.generation is None:
         return np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.int64)
     at = f"{STATE_GROUP}/{base.generation}"

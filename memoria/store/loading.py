@@ -16,9 +16,9 @@ from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
 from memoria.ranks import whole_blocks
 from memoria.store.attributes import Pending, StateHead
-from memoria.store.files import StoreFiles
 from memoria.store.life import Life, StepTable, fold, lane_logs
-from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, STATE_GROUP, state_specs
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, state_specs
 from memoria.store.vectors import FileVectors
 
 __all__ = ["load_core", "strongest_edges", "write_state"]
@@ -26,7 +26,7 @@ __all__ = ["load_core", "strongest_edges", "write_state"]
 _CPU = torch.device("cpu")
 
 
-def load_core(files: StoreFiles, config: MemoriaConfig) -> MemoryCore:
+def load_core(files: MemoryFiles, config: MemoriaConfig) -> MemoryCore:
     """The memory as it was committed, ready to step. ``auto`` keeps connections as the log."""
     steps = StepTable.read(files)
     life = fold(files, config, steps)
@@ -53,7 +53,7 @@ def load_core(files: StoreFiles, config: MemoriaConfig) -> MemoryCore:
     return core
 
 
-def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> StateHead:
+def write_state(files: MemoryFiles, config: MemoriaConfig, generation: int) -> StateHead:
     """Stage the state after the last finished step as a generation; returns its head.
 
     Only between steps. It is what the log says, written out: readers fold less, and a plain Zarr
@@ -79,14 +79,15 @@ def write_state(files: StoreFiles, config: MemoriaConfig, generation: int) -> St
     }
     specs = state_specs(generation, len(life.ids), len(source))
     arrays = [(specs[name], values) for name, values in columns.items()]
-    files.replace_group(f"{STATE_GROUP}/{generation}", arrays)
+    files.replace_state(generation, arrays)
     return StateHead(
         generation=generation,
         step=life.step,
-        rows=files.rows("vectors"),
-        log_end=files.rows("log/ids"),
+        rows=files.created,
+        log_end=files.log_end,
         living=len(life.ids),
         edges=len(source) if with_edges else None,
+        events=files.events,
     )
 
 

@@ -1,31 +1,44 @@
-"""Opening a store without tensors: its configuration, for what comes before loading torch."""
+"""Opening a store without tensors, now or in the past, for what comes before loading torch."""
 
 from __future__ import annotations
 
 import os
 
 from memoria.config import MemoriaConfig
-from memoria.store.attributes import StoreAttributes
 from memoria.store.files import StoreFiles
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.past import past_view
 from memoria.store.schema import expected_specs
 
-__all__ = ["config_of", "open_files", "read_config"]
+__all__ = ["open_files", "read_config", "split_moment"]
 
 
-def open_files(path: str | os.PathLike[str]) -> StoreFiles:
-    """The store's files for reading, with the arrays of its format checked to be there."""
-    return StoreFiles.open(path, "r", expected_specs)
+def open_files(path: str | os.PathLike[str], at: int | str | None = None) -> MemoryFiles:
+    """The store's files for reading, with the arrays of its format checked to be there.
 
-
-def config_of(files: StoreFiles) -> MemoriaConfig:
-    """The configuration in the store's attributes."""
-    return StoreAttributes.of(files.attributes).memory_config()
+    With ``at`` as a snapshot (by name) or a finished step (by number) left them.
+    """
+    files = StoreFiles.open(path, "r", expected_specs)
+    try:
+        memory = MemoryFiles(files)
+        return memory if at is None else past_view(memory, at)
+    except BaseException:
+        files.close()
+        raise
 
 
 def read_config(path: str | os.PathLike[str]) -> MemoriaConfig:
     """The configuration of the store at ``path``."""
     files = open_files(path)
     try:
-        return config_of(files)
+        return files.config
     finally:
         files.close()
+
+
+def split_moment(text: str) -> tuple[str, int | str | None]:
+    """``STORE@NAME`` and ``STORE@STEP`` as (path, moment); a path that exists has none."""
+    path, mark, moment = text.rpartition("@")
+    if not mark or not path or "/" in moment or not moment or os.path.lexists(text):
+        return text, None
+    return path, int(moment) if moment.isascii() and moment.isdigit() else moment

@@ -46,14 +46,14 @@ __all__ = [
     "read_root",
 ]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 MAX_ROOT_BYTES: Final = 64 * 2**20
 ROOT_NAME: Final = "zarr.json"
 LOCK_NAME: Final = ".lock"
 LEASE_NAME: Final = ".lease"
 _RESERVED: Final = ("checksum", "format_version")
 
-Expected = Callable[[dict[str, Any]], Sequence[ArraySpec]]
+Expected = Callable[[dict[str, Any], int], Sequence[ArraySpec]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,7 @@ class Root:
 
     attributes: str
     arrays: Mapping[str, tuple[ArraySpec, int]]
+    version: int = FORMAT_VERSION
 
     def encode(self) -> bytes:
         """The document's bytes. `InputError` where no reader would take it back."""
@@ -84,7 +85,7 @@ class Root:
         metadata |= {name: spec.metadata(rows) for name, (spec, rows) in self.arrays.items()}
         return {
             **GROUP_METADATA,
-            "attributes": {"memoria": {**attributes, "format_version": FORMAT_VERSION}},
+            "attributes": {"memoria": {**attributes, "format_version": self.version}},
             "consolidated_metadata": {
                 "kind": "inline",
                 "must_understand": False,
@@ -141,11 +142,11 @@ def read_root(path: Path, expected: Expected | None = None) -> Root:
     if checksum != _checksum(document):
         raise _damage(path, f"checksum {checksum!r} does not match")
     own = {name: value for name, value in ours.items() if name not in _RESERVED}
-    root = Root(_canonical(own), _parse_arrays(path, document))
+    root = Root(_canonical(own), _parse_arrays(path, document), version)
     if root._document(own) != document:
         raise _damage(path, "is not laid out as a store")
     if expected is not None:
-        _compare(path, root, expected(own))
+        _compare(path, root, expected(own, version))
     return root
 
 

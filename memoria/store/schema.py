@@ -1,22 +1,27 @@
-"""The arrays of format version 1, for a configuration. stores/SPEC-v1.md says the same in prose."""
+"""The arrays of each format version, for a configuration. stores/SPEC-v*.md say it in prose."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import IntEnum
 from typing import Any, Final
 
 from memoria.config import MemoriaConfig
-from memoria.store.attributes import StoreAttributes
+from memoria.store.attributes import Era, StoreAttributes
+from memoria.store.root import FORMAT_VERSION
 from memoria.store.spec import ArraySpec
 
 __all__ = [
     "EDGES_PER_ENGRAM",
     "EDGE_PAIRS",
+    "ERA_GROUP",
     "STATE_GROUP",
+    "EventColumn",
     "StepColumn",
     "array_specs",
+    "era_prefix",
     "expected_specs",
     "state_specs",
 ]
@@ -24,6 +29,7 @@ __all__ = [
 EDGES_PER_ENGRAM: Final = 64  # connections written out per engram; the log holds all of them
 EDGE_PAIRS: Final = 10**8  # pairs in the living's log above which they are not written out
 STATE_GROUP: Final = "state"
+ERA_GROUP: Final = "era"
 
 _VECTOR_CHUNK: Final = 16
 _VECTOR_SHARD: Final = 512
@@ -43,8 +49,36 @@ class StepColumn(IntEnum):
     FIRST_SHORT = 7  # the lane's first short-term engram; older ones are long-term
 
 
-def array_specs(config: MemoriaConfig) -> list[ArraySpec]:
-    """The append-only arrays."""
+class EventColumn(IntEnum):
+    """Columns of ``events``, one row for every engram that something was done to between steps."""
+
+    STEP = 0  # steps finished by then
+    KIND = 1  # an `EventKind`
+    ENGRAM = 2  # its id
+    TIME = 3  # milliseconds since 1970-01-01 UTC
+
+
+def era_prefix(era: Era) -> str:
+    """What stands before the names of the append-only arrays."""
+    return "" if era.generation is None else f"{ERA_GROUP}/{era.generation}/"
+
+
+def array_specs(
+    config: MemoriaConfig, version: int = FORMAT_VERSION, era: Era | None = None
+) -> list[ArraySpec]:
+    """The append-only arrays, by the names under which they lie."""
+    prefix = era_prefix(era or Era())
+    specs = _arrays(config)
+    if version > 1:
+        specs.append(ArraySpec("events", "i8", (4,), 1024, None, -1, ("event", "field")))
+    if prefix:
+        specs.append(ArraySpec("kept/ids", "i8", (), _LOG_CHUNK, None, -1, ("engram",)))
+        specs.append(ArraySpec("kept/ends", "i8", (), _LOG_CHUNK, None, -1, ("step",)))
+        specs.append(ArraySpec("kept/places", "i8", (), 512, None, -2, ("source",)))
+    return [replace(spec, name=prefix + spec.name) for spec in specs]
+
+
+def _arrays(config: MemoriaConfig) -> list[ArraySpec]:
     dimension, lanes = config.hidden_dim, config.lanes
     chunks = max(1, min(_VECTOR_SHARD // _VECTOR_CHUNK, _SHARD_BYTES // (64 * dimension)))
     columns = StepColumn.FIRST_SHORT + lanes
@@ -96,10 +130,10 @@ def state_specs(generation: int, living: int, edges: int) -> dict[str, ArraySpec
     }
 
 
-def expected_specs(attributes: Mapping[str, Any]) -> list[ArraySpec]:
-    """Every array that a store with these attributes must have."""
-    checked = StoreAttributes.of(attributes)
-    specs = array_specs(checked.memory_config())
+def expected_specs(attributes: Mapping[str, Any], version: int) -> list[ArraySpec]:
+    """Every array that a store of format ``version`` with these attributes must have."""
+    checked = StoreAttributes.of(attributes, version)
+    specs = array_specs(checked.memory_config(), version, checked.era)
     state = checked.state
     if state.generation is not None:
         specs += state_specs(state.generation, state.living, state.edges or 0).values()

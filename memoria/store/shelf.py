@@ -13,7 +13,7 @@ import numpy as np
 
 from memoria.connections.firing_log import IntArray
 from memoria.errors import DamageError, InputError
-from memoria.store.files import StoreFiles
+from memoria.store.memory_files import MemoryFiles
 
 __all__ = ["Place", "TextShelf"]
 
@@ -25,7 +25,7 @@ _NO_PLACE = (-1, -1)
 class TextShelf:
     """Reads the texts of engrams and stages new ones."""
 
-    def __init__(self, files: StoreFiles) -> None:
+    def __init__(self, files: MemoryFiles) -> None:
         self._files = files
         self._sources: dict[str, int] | None = None  # numbers by name, in order
 
@@ -40,7 +40,7 @@ class TextShelf:
         start = self._files.rows("texts/bytes")
         ends = start + np.cumsum([len(text) for text in encoded])
         where = [_NO_PLACE if place is None else self._numbered(place) for place in checked]
-        missing = first - self._files.rows("texts/index")
+        missing = self._row(first) - self._files.rows("texts/index")
         gap = np.tile(np.array([[start, -1, -1]], np.int64), (missing, 1))
         rows = np.column_stack((ends, np.array(where, np.int64)))
         self._files.append("texts/index", np.concatenate((gap, rows)))
@@ -73,8 +73,8 @@ class TextShelf:
         ends, sources = table[:, 0], table[:, 1]
         if not (_ascends(ends, self._files.rows("texts/bytes")) and sources.max() < len(numbers)):
             raise DamageError("texts/index points at what is not there")
-        offsets = table[sources == number, 2]
-        return int(offsets.max()) if len(offsets) else None
+        offsets = np.append(table[sources == number, 2], self._files.kept_places()[number:][:1])
+        return int(offsets.max(initial=-1)) if offsets.max(initial=-1) >= 0 else None
 
     def content(self, first: int, last: int) -> bytes:
         """Texts and places of rows [first, last) for the digest; nothing if there are none.
@@ -93,23 +93,35 @@ class TextShelf:
         texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
         return table + texts + b"".join(names)
 
+    def sources_before(self, row: int) -> int:
+        """How many sources the first ``row`` rows of ``texts/index`` name: the first so many."""
+        table = self._files.read("texts/index", 0, row)
+        named = int(table[:, 1].max(initial=-1)) + 1
+        if named > self._files.rows("sources/ends"):
+            raise DamageError("texts/index names a source that is not there")
+        return named
+
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
         self._sources = None
 
     def _rows(self, ids: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         known = self._files.rows("texts/index")
-        inside = ids < known
+        at = self._files.engram_rows(ids)
+        inside = (at >= 0) & (at < known)
         rows = np.full((len(ids), 3), -1, np.int64)
-        rows[inside] = self._files.gather("texts/index", ids[inside])
+        rows[inside] = self._files.gather("texts/index", at[inside])
         total = self._files.rows("texts/bytes")
         starts = np.where(inside, 0, total)  # engrams without a row have their text at the end
-        later = inside & (ids > 0)
-        starts[later] = self._files.gather("texts/index", ids[later] - 1)[:, 0]
+        later = inside & (at > 0)
+        starts[later] = self._files.gather("texts/index", at[later] - 1)[:, 0]
         ends = np.where(inside, rows[:, 0], starts)
         if (starts > ends).any() or (ends > total).any():
             raise DamageError("texts/index points outside of texts/bytes")
         return starts, ends, rows[:, 1:]
+
+    def _row(self, engram: int) -> int:
+        return int(self._files.engram_rows(np.array([engram]))[0])
 
     def _numbers(self) -> dict[str, int]:
         if self._sources is None:

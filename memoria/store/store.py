@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from memoria.connections.firing_log import IntArray
 from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
 from memoria.errors import StateError
-from memoria.recall import Recalled
+from memoria.store.answers import answer, as_pending, padded_ids, positions_of_ids
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -28,15 +29,18 @@ from memoria.store.arguments import (
     by_row,
     check_delta,
 )
-from memoria.store.attributes import Pending, StateHead, StoreAttributes
-from memoria.store.digest import chain_start, next_digest, state_digest
+from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttributes
+from memoria.store.digest import chain_after, chain_start, next_digest, state_digest
 from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable
 from memoria.store.loading import load_core, write_state
-from memoria.store.reading import config_of
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.past import past_view
 from memoria.store.reminded import Reminded
+from memoria.store.root import FORMAT_VERSION
 from memoria.store.schema import array_specs, expected_specs
 from memoria.store.shelf import TextShelf
+from memoria.store.snapshots import named, new_snapshot
 
 __all__ = ["MemoryStore"]
 
@@ -54,35 +58,50 @@ class MemoryStore:
     writer at a time, any number of readers.
     """
 
-    def __init__(self, files: StoreFiles) -> None:
+    def __init__(self, files: MemoryFiles) -> None:
         self._files = files
-        self._config = config_of(files)
+        self._config = files.config
         self._shelf = TextShelf(files)
         self._core: MemoryCore | None = None
         self._load()
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], config: MemoriaConfig) -> MemoryStore:
-        """A new store at ``path``, open for writing. Raises `StoreExistsError`."""
+    def create(
+        cls, path: str | os.PathLike[str], config: MemoriaConfig, version: int = FORMAT_VERSION
+    ) -> MemoryStore:
+        """A new store at ``path``, open for writing. Raises `StoreExistsError`.
+
+        ``version`` is its format: an older one for older programs.
+        """
         values = config.model_dump(mode="json")
-        attributes = {
-            "config": values,
-            "step": 0,
-            "pending": _IDLE.model_dump(mode="json"),
-            "digest": chain_start(values).hex(),
-            "state": StateHead().model_dump(),
-        }
-        return cls(StoreFiles.create(path, array_specs(config), attributes))
+        attributes = StoreAttributes(
+            config=values,
+            step=0,
+            pending=_IDLE,
+            digest=chain_start(values).hex(),
+            state=StateHead(),
+        ).written(version)
+        specs = array_specs(config, version)
+        return cls(MemoryFiles(StoreFiles.create(path, specs, attributes, version=version)))
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], mode: Literal["r", "r+"] = "r") -> MemoryStore:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        mode: Literal["r", "r+"] = "r",
+        at: int | str | None = None,
+    ) -> MemoryStore:
         """The store at ``path``; ``"r"`` reads the state committed now, ``"r+"`` steps it.
 
+        ``at`` opens the past for reading: a snapshot by its name, a finished step by its number.
         Raises `StoreNotFoundError`, `StoreLockedError`, `NewerFormatError`, `DamageError`.
         """
+        if at is not None and mode != "r":
+            raise StateError("the past can only be read", "open it with mode='r'")
         files = StoreFiles.open(path, mode, expected_specs)
         try:
-            return cls(files)
+            memory = MemoryFiles(files)
+            return cls(memory if at is None else past_view(memory, at))
         except BaseException:
             files.close()
             raise
@@ -139,7 +158,7 @@ class MemoryStore:
         flat_texts = by_row(texts, lanes, count, "texts")
         flat_places = by_row(places, lanes, count, "places")
         core = self._memory()
-        first = self._files.rows("vectors")
+        first = self._files.created
         rows = taken.transpose(0, 1).reshape(count * lanes, dimension).numpy()
         self._shelf.stage(first, flat_texts, flat_places)
         self._files.append("vectors", rows)
@@ -159,8 +178,8 @@ class MemoryStore:
             core = self._memory()
             found = core.recall()
             core.fire(found)
-            self._pending = self._as_pending(found)
-        return self._answer(self._pending)
+            self._pending = as_pending(core, found)
+        return answer(self._memory(), self._shelf, self._pending)
 
     def peek(self, cue: Data | None = None) -> Reminded:
         """What ``cue`` [B, W, D] or [W, D] (default: the working memory) brings back.
@@ -171,7 +190,7 @@ class MemoryStore:
         if cue is None and core.working_positions().shape[1] == 0:
             raise StateError("there is no working memory to ask with", "give a cue")
         taken = None if cue is None else as_cue(self._config, cue)
-        return self._answer(self._as_pending(core.recall(taken)))
+        return answer(core, self._shelf, as_pending(core, core.recall(taken)))
 
     def adjust(self, delta: Delta | None = None) -> None:
         """End the step: reminded engrams gain ``delta``, all lose 1, memories move up or end.
@@ -184,10 +203,10 @@ class MemoryStore:
             raise StateError("the step has not been reminded", "remind first")
         core, lanes = self._memory(), self._config.lanes
         working = core.working_positions()
-        ids = self._padded_ids(self._pending)
+        ids = padded_ids(self._pending)
         wanted = self._config.rule if delta is None else delta
         gains = as_gains(wanted, ids, self._pending.scores)
-        positions = self._positions(ids)
+        positions = positions_of_ids(core, ids)
         core.adjust(positions, gains)
         fired = torch.cat((working, positions), dim=1)
         expiry = core.traces.expiry.gather(1, fired.clamp_min(0))
@@ -211,6 +230,28 @@ class MemoryStore:
         reminded = self.remind()
         self.adjust(rule)
         return reminded
+
+    @property
+    def snapshots(self) -> Mapping[str, Snapshot]:
+        """Names for earlier states, to `open` with ``at``."""
+        return MappingProxyType(self._snapshots)
+
+    def snapshot(self, name: str, note: str = "") -> Snapshot:
+        """Name what the last finished step left behind; durable with the next `commit`.
+
+        A step that has been begun is no part of it. Costs nothing: the log keeps the past.
+        Raises `InputError` for a name that is taken, or that cannot be told from a step.
+        """
+        self._check_writable()
+        made = new_snapshot(self._files, self._snapshots, name, note, self._steps, self._chain)
+        self._snapshots[name] = made
+        return made
+
+    def delete_snapshot(self, name: str) -> Snapshot:
+        """Take a name back; what it named stays until it is compacted."""
+        self._check_writable()
+        named(self._files.path, self._snapshots, name)
+        return self._snapshots.pop(name)
 
     def commit(self) -> None:
         """Make everything since the last commit durable, at once; it is, when this returns."""
@@ -243,13 +284,13 @@ class MemoryStore:
 
     def _load(self) -> None:
         """Take over what the files hold."""
-        attributes = StoreAttributes.of(self._files.attributes)
+        attributes = self._files.attributes
         steps = StepTable.read(self._files)
         self._steps = len(steps)
         self._done_rows = int(steps.rows()[-1]) if self._steps else 0
-        first = chain_start(attributes.config)
-        self._chain = steps.digest(self._steps) if self._steps else first
+        self._chain = chain_after(self._files, steps, self._steps, self._files.events)
         self._pending = attributes.pending
+        self._snapshots = dict(attributes.snapshots)
         self._state = attributes.state
         self._core = None
         self._shelf.forget_staged()
@@ -263,67 +304,14 @@ class MemoryStore:
         if self.mode != "r+":
             raise StateError(f"{self.path} is open for reading", "open it with mode='r+'")
 
-    def _as_pending(self, found: Recalled) -> Pending:
-        positions, scores = found.packed()
-        lanes = self._config.lanes
-        ids = self._memory().traces.at(self._memory().traces.ids, positions, -1)
-        valid = [row >= 0 for row in ids]
-        return Pending(
-            phase="reminded",
-            reminded=tuple(
-                tuple((row[keep] * lanes + lane).tolist())
-                for lane, (row, keep) in enumerate(zip(ids, valid, strict=True))
-            ),
-            scores=tuple(
-                tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)
-            ),
-            longterm=tuple((found.longterm >= 0).sum(1).tolist()),
-            partial=tuple(found.partial.tolist()),
-        )
-
-    def _padded_ids(self, pending: Pending) -> Tensor:
-        width = max(
-            (len(row) + more for row, more in zip(pending.reminded, pending.partial, strict=True)),
-            default=0,
-        )
-        return torch.tensor([[*row, *[-1] * (width - len(row))] for row in pending.reminded])
-
-    def _positions(self, ids: Tensor) -> Tensor:
-        """Positions of the store's ids [B, R], -1 stays."""
-        local = ids.div(self._config.lanes, rounding_mode="floor")
-        return self._memory().traces.find(local.masked_fill(ids < 0, -1))
-
-    def _answer(self, pending: Pending) -> Reminded:
-        core = self._memory()
-        ids = self._padded_ids(pending).to(torch.int64)
-        positions = self._positions(ids)
-        width = ids.shape[1]
-        scores = torch.tensor(
-            [[*row, *[-torch.inf] * (width - len(row))] for row in pending.scores],
-            dtype=torch.float64,
-        )
-        expiry = core.traces.expiry.gather(1, positions.clamp_min(0)) - core.step
-        rows = [row[row >= 0].numpy() for row in ids]
-        texts = [self._shelf.texts(row) for row in rows]
-        return Reminded(
-            ids=ids,
-            indices=core.traces.indices(positions),
-            memories=core.traces.data_at(positions),
-            correlation=scores.exp(),
-            types=core.traces.at(core.traces.types, positions, EngramType.NULL),
-            lifespans=expiry.masked_fill(positions < 0, -1.0),
-            longterm=torch.tensor(pending.longterm),
-            texts=[[*row, *[None] * (width - len(row))] for row in texts],
-        )
-
     def _log_step(self, entries: IntArray, expiry: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Stage what the step that just ended leaves behind."""
         files = self._files
         first_short = self._memory().traces.first_shortterm().numpy()
-        before = files.rows("log/ids")
+        before = files.log_end
         files.append("log/ids", entries)
         files.append("log/expiry", expiry)
-        rows, after = files.rows("vectors"), before + len(entries)
+        rows, after = files.created, before + len(entries)
         span = (self._done_rows, rows)
         self._chain = next_digest(
             self._chain, files, self._shelf, span, (before, after), first_short
@@ -337,21 +325,23 @@ class MemoryStore:
 
     def _commit(self, tidy: bool) -> None:
         self._write_state_if_due(tidy)
-        attributes = {
-            **self._files.attributes,
-            "step": self._steps,
-            "pending": self._pending.model_dump(mode="json"),
-            "digest": self.digest(),
-            "state": self._state.model_dump(),
-        }
+        attributes = self._files.attributes.model_copy(
+            update={
+                "step": self._steps,
+                "pending": self._pending,
+                "digest": self.digest(),
+                "state": self._state,
+                "snapshots": self._snapshots,
+            }
+        )
         try:
-            self._files.commit(attributes)
+            self._files.commit(attributes.written(self._files.format_version))
         except BaseException:
             self._load()
             raise
 
     def _write_state_if_due(self, tidy: bool) -> None:
-        fresh = self._files.rows("log/ids") - self._state.log_end
+        fresh = self._files.log_end - self._state.log_end
         if self.phase != "idle" or fresh == 0:
             return
         living = int((self._memory().traces.types != EngramType.NULL).sum())

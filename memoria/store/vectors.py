@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memoria.store.files import StoreFiles
+from memoria.store.memory_files import MemoryFiles
 
 __all__ = ["FileVectors"]
 
@@ -22,7 +22,7 @@ class FileVectors:
     A pool holds what was touched lately; when it is full it starts over.
     """
 
-    def __init__(self, files: StoreFiles, lanes: int, dimension: int) -> None:
+    def __init__(self, files: MemoryFiles, lanes: int, dimension: int) -> None:
         self._files, self._lanes, self._dimension = files, lanes, dimension
         self._most = max(_LEAST_ROWS, _CACHE_BYTES // (4 * dimension))
         self._pool = np.empty((_LEAST_ROWS, dimension), np.float32)
@@ -49,14 +49,14 @@ class FileVectors:
         missing = self._slots[lane, position] < 0
         if missing.any():
             rows = local[lane[missing], column[missing]] * self._lanes + lane[missing]
-            found = self._files.gather("vectors", rows)
+            found = self._files.vectors(rows)
             if not self._keep(lane[missing], position[missing], found):
                 out[lane[missing], column[missing]] = found
             kept = self._slots[lane, position] >= 0
             lost = ~kept & ~missing  # the pool started over
             if lost.any():
                 rows = local[lane[lost], column[lost]] * self._lanes + lane[lost]
-                out[lane[lost], column[lost]] = self._files.gather("vectors", rows)
+                out[lane[lost], column[lost]] = self._files.vectors(rows)
             lane, column, position = lane[kept], column[kept], position[kept]
         out[lane, column] = self._pool[self._slots[lane, position]]
         return torch.from_numpy(out)

@@ -22,7 +22,7 @@ from memoria.backbones.hashing import HashBackbone
 from memoria.config import MemoriaConfig
 from memoria.store import MemoryStore
 from memoria.store.life import StepTable, fold
-from memoria.store.reading import config_of, open_files
+from memoria.store.reading import open_files
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -56,7 +56,7 @@ def tutorial_two_lanes(path: Path) -> None:
     """The tutorial: two finished steps of random data, seed 42, and a third one begun."""
     generator = torch.Generator().manual_seed(42)
     data = [torch.rand(2, 8, 64, generator=generator) for _ in range(3)]
-    store = MemoryStore.create(path, MemoriaConfig.preset("tutorial"))
+    store = MemoryStore.create(path, MemoriaConfig.preset("tutorial"), version=1)
     store.add(data[0])
     store.remind()
     store.adjust(0.0)
@@ -82,7 +82,7 @@ def texts_with_sources(path: Path) -> None:
         rule="uniform:1.5",
     )
     one = np.full((1, 32), 0.125, np.float32)
-    with MemoryStore.create(path, config) as store:
+    with MemoryStore.create(path, config, version=1) as store:
         store.step(one)
         for number, (texts, places) in enumerate(_readings()):
             store.step(backbone.encode(texts), texts=texts, places=places)
@@ -107,14 +107,14 @@ def long_term_and_forgotten(path: Path) -> None:
         backbone="array",
     )
     numbers = random.Random(64)
-    with MemoryStore.create(path, config) as store:
+    with MemoryStore.create(path, config, version=1) as store:
         for number in range(60):
-            _step_in_eighths(store, numbers)
+            step_in_eighths(store, numbers)
             if number % 7 == 0:
                 store.commit()
     store = MemoryStore.open(path, "r+")
     for _ in range(4):
-        _step_in_eighths(store, numbers)
+        step_in_eighths(store, numbers)
     store.commit()
     store.close()
 
@@ -129,7 +129,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 def expectation(path: Path) -> dict[str, Any]:
     """What a reader must find in the store at ``path``, and how it must go on."""
     files = open_files(path)
-    config = config_of(files)
+    config = files.config
     life = fold(files, config, StepTable.read(files))
     lanes = [
         {
@@ -183,7 +183,8 @@ def _continuation(path: Path) -> dict[str, Any]:
             return {"data": data.tolist(), "reminded": reminded, "digest": store.digest()}
 
 
-def _step_in_eighths(store: MemoryStore, numbers: random.Random) -> None:
+def step_in_eighths(store: MemoryStore, numbers: random.Random) -> None:
+    """One step of such numbers, with gains in eighths."""
     config = store.config
     store.add(eighths(numbers, config.lanes, config.wm_length, config.hidden_dim))
     width = store.remind().ids.shape[1]
@@ -208,12 +209,13 @@ def _readings() -> list[tuple[list[str], list[tuple[str, int]]]]:
     return steps
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) != 2 or arguments[0] not in MAKERS:
-        sys.stderr.write(f"usage: make_v1.py {{{','.join(MAKERS)}}} OUT\n")
+def main(arguments: list[str], makers: dict[str, Callable[[Path], None]], script: str) -> int:
+    """Make the sample that the arguments name."""
+    if len(arguments) != 2 or arguments[0] not in makers:
+        sys.stderr.write(f"usage: {script} {{{','.join(makers)}}} OUT\n")
         return 2
     path = Path(arguments[1])
-    MAKERS[arguments[0]](path)
+    makers[arguments[0]](path)
     for name in (".lock", ".lease"):  # of running processes, no part of what is remembered
         (path / name).unlink(missing_ok=True)
     text = json.dumps(expectation(path), indent=1, ensure_ascii=False)
@@ -224,4 +226,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(sys.argv[1:], MAKERS, "make_v1.py"))

@@ -1,0 +1,237 @@
+"""`MemoryFiles`: the arrays of a memory by meaning, whatever era they lie in, now or in the past.
+
+`StoreFiles` knows arrays and nothing of memories. Here ``vectors`` are found by engram id though
+compaction has moved them, the log begins where it still goes back to, and a view of an earlier
+step ends there: `fold`, `Inspection` and all other readers need not know.
+
+Torch-free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.config import MemoriaConfig
+from memoria.connections.firing_log import IntArray
+from memoria.errors import DamageError, InputError
+from memoria.store.attributes import StoreAttributes
+from memoria.store.files import StoreFiles
+from memoria.store.schema import STATE_GROUP, era_prefix
+from memoria.store.spec import ArraySpec
+
+__all__ = ["MemoryFiles"]
+
+
+class MemoryFiles:
+    """The arrays of one memory, by their names in format 1 (``"log/ids"``), in every era.
+
+    Rows are those on disk; `engram_rows` says in which an engram lies. ``ends``, where given,
+    are the rows at which a view of the past ends, with the attributes of then.
+    """
+
+    def __init__(
+        self,
+        files: StoreFiles,
+        attributes: StoreAttributes | None = None,
+        ends: Mapping[str, int] | None = None,
+    ) -> None:
+        self.store = files
+        self._ends = dict(ends or {})
+        self._past = attributes
+        self._raw: dict[str, Any] = {}
+        self._now: StoreAttributes | None = None
+        self._load()
+
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self.store.path
+
+    @property
+    def mode(self) -> str:
+        """``"r"`` or ``"r+"``."""
+        return self.store.mode
+
+    @property
+    def is_past(self) -> bool:
+        """Whether this is a view of an earlier step."""
+        return self._past is not None
+
+    @property
+    def attributes(self) -> StoreAttributes:
+        """The committed attributes, or those of the past that this is a view of."""
+        if self._past is not None:
+            return self._past
+        if self._now is None:
+            self._now = StoreAttributes.of(self._raw, self.format_version)
+        return self._now
+
+    @property
+    def format_version(self) -> int:
+        """Of the store."""
+        return self.store.format_version
+
+    def rows(self, name: str) -> int:
+        """Rows of an array, staged ones too."""
+        rows = self.store.rows(self._name(name))
+        return min(rows, self._ends.get(name, rows))
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        """Rows [start, stop) of an array."""
+        rows = self.rows(name)
+        stop = rows if stop is None else stop
+        if stop > rows:
+            raise InputError(f"rows {start}:{stop} of '{name}': it has {rows}")
+        return self.store.read(self._name(name), start, stop)
+
+    def gather(self, name: str, rows: IntArray) -> npt.NDArray[Any]:
+        """The rows asked for, in any order."""
+        return self.store.gather(self._name(name), rows)
+
+    def append(self, name: str, values: npt.ArrayLike) -> None:
+        """Stage rows."""
+        self.store.append(self._name(name), values)
+
+    def replace_state(self, generation: int, arrays: Sequence[tuple[ArraySpec, object]]) -> None:
+        """Stage a new generation of the state."""
+        self.store.replace_group(f"{STATE_GROUP}/{generation}", arrays)
+
+    def commit(self, changed: Mapping[str, Any]) -> None:
+        """Commit what is staged with ``changed`` attributes; the others stay."""
+        attributes = {**self._raw, **changed}
+        try:
+            self.store.commit(attributes)
+        except BaseException:
+            self._load()
+            raise
+        moved = attributes.get("era") != self._raw.get("era")
+        self._raw, self._now = attributes, None
+        if moved:
+            self._load()
+
+    def rollback(self) -> None:
+        """Drop what is staged."""
+        self.store.rollback()
+        self._load()
+
+    def close(self) -> None:
+        """Release the store."""
+        self.store.close()
+
+    @property
+    def created(self) -> int:
+        """Engrams ever created: their ids are 0 to this less one."""
+        return self.rows("vectors") + self._era.rows - self._era.kept
+
+    @property
+    def events(self) -> int:
+        """Rows of ``events``; format 1 has none."""
+        return self.rows("events") if self.format_version > 1 else 0
+
+    @property
+    def log_end(self) -> int:
+        """Log entries ever written, also those that compaction dropped."""
+        return self.rows("log/ids") + self._era.log_end - self._era.log_kept
+
+    def log_row(self, entry: int) -> int:
+        """The row of ``log/ids`` at which entry number ``entry`` lies, of the last era on."""
+        row = entry - self._era.log_end + self._era.log_kept
+        if entry < self._era.log_end:
+            raise DamageError(f"{self.path}: what compaction dropped is counted on")
+        return row
+
+    def log_rows(self, ends: IntArray) -> IntArray:
+        """The rows of ``log/ids`` at which steps end, from the entry numbers of log/steps [T]."""
+        era = self._era
+        rows = ends - era.log_end + era.log_kept
+        if era.generation is not None:
+            before = min(era.step, len(ends))
+            rows[:before] = self._kept_ends[:before]
+        return rows
+
+    def engram_rows(self, ids: IntArray) -> IntArray:
+        """The row in ``vectors`` and ``texts/index`` of each engram; -1 where compacted away."""
+        era = self._era
+        if era.generation is None:
+            return ids
+        rows = ids - era.rows + era.kept
+        old = ids < era.rows
+        at = np.searchsorted(self.kept, ids[old])
+        there = np.append(self.kept, -1)[at] == ids[old]
+        rows[old] = np.where(there, at, -1)
+        return rows
+
+    def rows_before(self, engram: int) -> int:
+        """How many rows of ``vectors`` are of engrams below ``engram``."""
+        era = self._era
+        if era.generation is None or engram >= era.rows:
+            return engram - era.rows + era.kept
+        return int(np.searchsorted(self.kept, engram))
+
+    def vectors(self, ids: IntArray) -> npt.NDArray[np.float32]:
+        """The vectors [n, D] of engrams; `InputError` for one that compaction took."""
+        rows = self.engram_rows(ids)
+        if len(rows) and int(rows.min()) < 0:
+            gone = int(ids[int(rows.argmin())])
+            raise InputError(f"engram {gone}: compaction has removed its vector")
+        return self.gather("vectors", rows)
+
+    def new_vectors(self, first: int, last: int) -> npt.NDArray[np.float32]:
+        """The vectors of the engrams [first, last), none of them from before the era."""
+        shift = self._era.rows - self._era.kept
+        return self.read("vectors", first - shift, last - shift)
+
+    @cached_property
+    def kept(self) -> IntArray:
+        """Ids of the engrams that the last compaction kept, ascending; all, if there was none."""
+        era = self._era
+        if era.generation is None:
+            return np.arange(0)
+        ids: IntArray = self.store.read(self._name("kept/ids"))
+        if len(ids) != era.kept or (
+            len(ids) and not (ids[0] >= 0 and ids[-1] < era.rows and (np.diff(ids) > 0).all())
+        ):
+            raise DamageError(f"{self.path}: kept/ids are not the {era.kept} engrams kept")
+        return ids
+
+    @cached_property
+    def _kept_ends(self) -> IntArray:
+        era = self._era
+        ends: IntArray = self.store.read(self._name("kept/ends"))
+        if len(ends) != era.step or (
+            len(ends) and not (ends[0] >= 0 and ends[-1] <= era.log_kept and _ascends(ends))
+        ):
+            raise DamageError(f"{self.path}: kept/ends are not those of {era.step} steps")
+        return ends
+
+    def kept_places(self) -> IntArray:
+        """The greatest offset remembered of each source when the era began; -1: of none."""
+        if self._era.generation is None:
+            return np.empty(0, np.int64)
+        return self.store.read(self._name("kept/places"))
+
+    def _name(self, name: str) -> str:
+        return name if name.startswith(f"{STATE_GROUP}/") else self._prefix + name
+
+    def _load(self) -> None:
+        """Take over the committed attributes."""
+        self._raw = self.store.attributes
+        self._now = None
+        self.config: MemoriaConfig = self.attributes.memory_config()
+        self._era = self.attributes.era
+        self._prefix = era_prefix(self._era)
+        for name in ("kept", "_kept_ends"):
+            self.__dict__.pop(name, None)
+        rows, log = (self.store.rows(self._name(name)) for name in ("vectors", "log/ids"))
+        if rows < self._era.kept or log < self._era.log_kept:
+            raise DamageError(f"{self.path}: the arrays of the era are shorter than what it kept")
+
+
+def _ascends(ends: IntArray) -> bool:
+    return bool((ends[1:] >= ends[:-1]).all())

@@ -1,0 +1,92 @@
+"""Views of a memory as an earlier step left it.
+
+The log is the memory, and it only grows, so that the past is the same arrays cut shorter: after
+step s every array ends where row s - 1 of ``log/steps`` says, and no step is begun.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from memoria.errors import DamageError, InputError
+from memoria.store.attributes import Pending, StateHead
+from memoria.store.digest import chain_after
+from memoria.store.life import StepTable
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.schema import EventColumn
+from memoria.store.shelf import TextShelf
+from memoria.store.snapshots import named
+
+__all__ = ["past_view"]
+
+
+def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
+    """``files`` as snapshot ``at``, or as step number ``at``, left them: read-only.
+
+    Step s is what the s-th finished step left behind, before anything was done by hand. Raises
+    `InputError` for a name or a step that is not there, or that compaction has removed.
+    """
+    steps = StepTable.read(files)
+    if isinstance(at, str):
+        snapshot = named(files.path, files.attributes.snapshots, at)
+        step, events = snapshot.step, snapshot.events
+    else:
+        step, events = at, _events_before(files, at)
+    _check_there(files, step, len(steps), events)
+    ends = _ends(files, steps, step) | {"events": events}
+    digest = chain_after(files, steps, step, events).hex()
+    if isinstance(at, str) and digest != snapshot.digest:
+        raise DamageError(f"{files.path}: snapshot '{at}' is not what step {step} left behind")
+    now = files.attributes
+    state = now.state
+    if state.step > step or state.events > events:
+        state = StateHead()
+    attributes = now.model_copy(
+        update={"step": step, "pending": Pending(), "digest": digest, "state": state}
+    )
+    return MemoryFiles(files.store, attributes, ends)
+
+
+def _events_before(files: MemoryFiles, step: int) -> int:
+    """Events that happened before the end of step ``step``."""
+    if files.events == 0:
+        return 0
+    happened = files.read("events")[:, EventColumn.STEP]
+    return int(np.searchsorted(happened, step, side="left"))
+
+
+def _check_there(files: MemoryFiles, step: int, done: int, events: int) -> None:
+    era = files.attributes.era
+    if not 0 <= step <= done:
+        raise InputError(f"step = {step}: not there", f"the steps of {files.path} are 0 to {done}")
+    if events > files.events:
+        raise DamageError(f"{files.path}: a snapshot counts events that are not there")
+    if step < era.step and step not in era.steps:
+        left = ", ".join(map(str, era.steps))
+        raise InputError(
+            f"step = {step}: compaction has removed it",
+            f"there are {left + ' and ' if left else ''}{era.step} to {done}",
+        )
+
+
+def _ends(files: MemoryFiles, steps: StepTable, step: int) -> dict[str, int]:
+    """Where each array ended after ``step`` finished steps."""
+    created = int(steps.rows()[step - 1]) if step else 0
+    log = int(steps.log_ends()[step - 1]) if step else 0
+    rows = files.rows_before(created)
+    index = min(rows, files.rows("texts/index"))
+    texts = sources = names = 0
+    if index:
+        texts = int(files.read("texts/index", index - 1, index)[0, 0])
+        sources = TextShelf(files).sources_before(index)
+        names = int(files.read("sources/ends", sources - 1, sources)[0]) if sources else 0
+    return {
+        "vectors": rows,
+        "log/steps": step,
+        "log/ids": log,
+        "log/expiry": log,
+        "texts/index": index,
+        "texts/bytes": texts,
+        "sources/ends": sources,
+        "sources/bytes": names,
+    }
