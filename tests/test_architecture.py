@@ -48,10 +48,10 @@ INSIDE = {
         schema
         memory_files
         life shelf snapshots vectors
-        answers arguments digest firings loading
-        engram_life past
-        reading
-        inspection store
+        answers arguments digest loading state
+        firings past
+        copying engram_life reading
+        compacting inspection store
     """,
     "memoria.backbones": """
         base wordhash

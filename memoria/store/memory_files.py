@@ -10,6 +10,7 @@ Torch-free.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,25 +26,32 @@ from memoria.store.files import StoreFiles
 from memoria.store.schema import STATE_GROUP, era_prefix
 from memoria.store.spec import ArraySpec
 
-__all__ = ["MemoryFiles"]
+__all__ = ["Cut", "MemoryFiles"]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a view of the past ends: the attributes of then, and the rows of each array.
+
+    ``created`` engrams and ``log_end`` log entries had ever been.
+    """
+
+    attributes: StoreAttributes
+    rows: Mapping[str, int]
+    created: int
+    log_end: int
 
 
 class MemoryFiles:
     """The arrays of one memory, by their names in format 1 (``"log/ids"``), in every era.
 
-    Rows are those on disk; `engram_rows` says in which an engram lies. ``ends``, where given,
-    are the rows at which a view of the past ends, with the attributes of then.
+    Rows are those on disk; `engram_rows` says in which an engram lies. With ``cut`` it is a view
+    of the past.
     """
 
-    def __init__(
-        self,
-        files: StoreFiles,
-        attributes: StoreAttributes | None = None,
-        ends: Mapping[str, int] | None = None,
-    ) -> None:
+    def __init__(self, files: StoreFiles, cut: Cut | None = None) -> None:
         self.store = files
-        self._ends = dict(ends or {})
-        self._past = attributes
+        self._cut = cut
         self._raw: dict[str, Any] = {}
         self._now: StoreAttributes | None = None
         self._load()
@@ -61,13 +69,13 @@ class MemoryFiles:
     @property
     def is_past(self) -> bool:
         """Whether this is a view of an earlier step."""
-        return self._past is not None
+        return self._cut is not None
 
     @property
     def attributes(self) -> StoreAttributes:
         """The committed attributes, or those of the past that this is a view of."""
-        if self._past is not None:
-            return self._past
+        if self._cut is not None:
+            return self._cut.attributes
         if self._now is None:
             self._now = StoreAttributes.of(self._raw, self.format_version)
         return self._now
@@ -80,7 +88,7 @@ class MemoryFiles:
     def rows(self, name: str) -> int:
         """Rows of an array, staged ones too."""
         rows = self.store.rows(self._name(name))
-        return min(rows, self._ends.get(name, rows))
+        return rows if self._cut is None else min(rows, self._cut.rows.get(name, rows))
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         """Rows [start, stop) of an array."""
@@ -127,6 +135,8 @@ class MemoryFiles:
     @property
     def created(self) -> int:
         """Engrams ever created: their ids are 0 to this less one."""
+        if self._cut is not None:
+            return self._cut.created
         return self.rows("vectors") + self._era.rows - self._era.kept
 
     @property
@@ -137,6 +147,8 @@ class MemoryFiles:
     @property
     def log_end(self) -> int:
         """Log entries ever written, also those that compaction dropped."""
+        if self._cut is not None:
+            return self._cut.log_end
         return self.rows("log/ids") + self._era.log_end - self._era.log_kept
 
     def log_row(self, entry: int) -> int:
@@ -152,7 +164,7 @@ class MemoryFiles:
         rows = ends - era.log_end + era.log_kept
         if era.generation is not None:
             before = min(era.step, len(ends))
-            rows[:before] = self._kept_ends[:before]
+            rows[:before] = self.kept_ends[:before]
         return rows
 
     def engram_rows(self, ids: IntArray) -> IntArray:
@@ -201,7 +213,8 @@ class MemoryFiles:
         return ids
 
     @cached_property
-    def _kept_ends(self) -> IntArray:
+    def kept_ends(self) -> IntArray:
+        """The entry of the kept log at which each step before the era ends."""
         era = self._era
         ends: IntArray = self.store.read(self._name("kept/ends"))
         if len(ends) != era.step or (
@@ -212,7 +225,7 @@ class MemoryFiles:
 
     def kept_places(self) -> IntArray:
         """The greatest offset remembered of each source when the era began; -1: of none."""
-        if self._era.generation is None:
+        if self._era.generation is None or self.attributes.step < self._era.step:
             return np.empty(0, np.int64)
         return self.store.read(self._name("kept/places"))
 
@@ -226,7 +239,7 @@ class MemoryFiles:
         self.config: MemoriaConfig = self.attributes.memory_config()
         self._era = self.attributes.era
         self._prefix = era_prefix(self._era)
-        for name in ("kept", "_kept_ends"):
+        for name in ("kept", "kept_ends"):
             self.__dict__.pop(name, None)
         rows, log = (self.store.rows(self._name(name)) for name in ("vectors", "log/ids"))
         if rows < self._era.kept or log < self._era.log_kept:

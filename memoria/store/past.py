@@ -12,12 +12,12 @@ from memoria.errors import DamageError, InputError
 from memoria.store.attributes import Pending, StateHead
 from memoria.store.digest import chain_after
 from memoria.store.life import StepTable
-from memoria.store.memory_files import MemoryFiles
-from memoria.store.schema import EventColumn
+from memoria.store.memory_files import Cut, MemoryFiles
+from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.shelf import TextShelf
 from memoria.store.snapshots import named
 
-__all__ = ["past_view"]
+__all__ = ["finished_view", "past_view"]
 
 
 def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
@@ -26,17 +26,27 @@ def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
     Step s is what the s-th finished step left behind, before anything was done by hand. Raises
     `InputError` for a name or a step that is not there, or that compaction has removed.
     """
+    if isinstance(at, int):
+        return _view(files, at, _events_before(files, at))
+    snapshot = named(files.path, files.attributes.snapshots, at)
+    view = _view(files, snapshot.step, snapshot.events)
+    if view.attributes.digest != snapshot.digest:
+        left = f"what step {snapshot.step} left behind"
+        raise DamageError(f"{files.path}: snapshot '{at}' does not name {left}")
+    return view
+
+
+def finished_view(files: MemoryFiles) -> MemoryFiles:
+    """``files`` without the step that has been begun."""
+    return _view(files, files.rows("log/steps"), files.events)
+
+
+def _view(files: MemoryFiles, step: int, events: int) -> MemoryFiles:
     steps = StepTable.read(files)
-    if isinstance(at, str):
-        snapshot = named(files.path, files.attributes.snapshots, at)
-        step, events = snapshot.step, snapshot.events
-    else:
-        step, events = at, _events_before(files, at)
     _check_there(files, step, len(steps), events)
-    ends = _ends(files, steps, step) | {"events": events}
+    created = int(steps.rows()[step - 1]) if step else 0
+    rows = _rows(files, steps, step, created) | {"events": events}
     digest = chain_after(files, steps, step, events).hex()
-    if isinstance(at, str) and digest != snapshot.digest:
-        raise DamageError(f"{files.path}: snapshot '{at}' is not what step {step} left behind")
     now = files.attributes
     state = now.state
     if state.step > step or state.events > events:
@@ -44,7 +54,8 @@ def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
     attributes = now.model_copy(
         update={"step": step, "pending": Pending(), "digest": digest, "state": state}
     )
-    return MemoryFiles(files.store, attributes, ends)
+    log_end = int(steps.row(step)[StepColumn.LOG_END]) if step else 0
+    return MemoryFiles(files.store, Cut(attributes, rows, created, log_end))
 
 
 def _events_before(files: MemoryFiles, step: int) -> int:
@@ -69,9 +80,8 @@ def _check_there(files: MemoryFiles, step: int, done: int, events: int) -> None:
         )
 
 
-def _ends(files: MemoryFiles, steps: StepTable, step: int) -> dict[str, int]:
+def _rows(files: MemoryFiles, steps: StepTable, step: int, created: int) -> dict[str, int]:
     """Where each array ended after ``step`` finished steps."""
-    created = int(steps.rows()[step - 1]) if step else 0
     log = int(steps.log_ends()[step - 1]) if step else 0
     rows = files.rows_before(created)
     index = min(rows, files.rows("texts/index"))

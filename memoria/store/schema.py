@@ -67,13 +67,15 @@ def array_specs(
     config: MemoriaConfig, version: int = FORMAT_VERSION, era: Era | None = None
 ) -> list[ArraySpec]:
     """The append-only arrays, by the names under which they lie."""
-    prefix = era_prefix(era or Era())
+    era = era or Era()
+    prefix = era_prefix(era)
     specs = _arrays(config)
     if version > 1:
         specs.append(ArraySpec("events", "i8", (4,), 1024, None, -1, ("event", "field")))
     if prefix:
-        specs.append(ArraySpec("kept/ids", "i8", (), _LOG_CHUNK, None, -1, ("engram",)))
-        specs.append(ArraySpec("kept/ends", "i8", (), _LOG_CHUNK, None, -1, ("step",)))
+        kept, steps = (_least_chunk(n) for n in (era.kept, era.step))
+        specs.append(ArraySpec("kept/ids", "i8", (), kept, None, -1, ("engram",)))
+        specs.append(ArraySpec("kept/ends", "i8", (), steps, None, -1, ("step",)))
         specs.append(ArraySpec("kept/places", "i8", (), 512, None, -2, ("source",)))
     return [replace(spec, name=prefix + spec.name) for spec in specs]
 
@@ -113,7 +115,7 @@ def state_specs(generation: int, living: int, edges: int) -> dict[str, ArraySpec
     rows = {"living": living, "edge": edges}
 
     def one(name: str, dtype: str, fill: float | int, axis: str) -> ArraySpec:
-        chunk = min(_STATE_CHUNK, max(_LEAST_STATE_CHUNK, 1 << (rows[axis] - 1).bit_length()))
+        chunk = _least_chunk(rows[axis])
         return ArraySpec(f"{at}/{name}", dtype, (), chunk, None, fill, (axis,))
 
     return {
@@ -128,6 +130,10 @@ def state_specs(generation: int, living: int, edges: int) -> dict[str, ArraySpec
         "edges/count": one("edges/count", "i8", -1, "edge"),
         "edges/weight": one("edges/weight", "f4", math.nan, "edge"),
     }
+
+
+def _least_chunk(rows: int) -> int:
+    return min(_STATE_CHUNK, max(_LEAST_STATE_CHUNK, 1 << (rows - 1).bit_length()))
 
 
 def expected_specs(attributes: Mapping[str, Any], version: int) -> list[ArraySpec]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
+from typing import Any
 
 import numpy as np
 
@@ -65,16 +66,41 @@ class TextShelf:
 
     def last_place(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
-        numbers = self._numbers()
-        number = numbers.get(source)
+        number = self._numbers().get(source)
         if number is None:
             return None
-        table = self._files.read("texts/index")
-        ends, sources = table[:, 0], table[:, 1]
-        if not (_ascends(ends, self._files.rows("texts/bytes")) and sources.max() < len(numbers)):
+        last = int(self.last_places()[number])
+        return last if last >= 0 else None
+
+    def last_places(self) -> IntArray:
+        """The greatest offset remembered of each source, [sources]; -1 where there is none."""
+        places = np.full(len(self._numbers()), -1, np.int64)
+        table, before = self._files.read("texts/index"), self._files.kept_places()
+        ends, sources, offsets = table.T
+        sound = _ascends(ends, self._files.rows("texts/bytes"))
+        if not (sound and sources.max(initial=-1) < len(places) and len(before) <= len(places)):
             raise DamageError("texts/index points at what is not there")
-        offsets = np.append(table[sources == number, 2], self._files.kept_places()[number:][:1])
-        return int(offsets.max(initial=-1)) if offsets.max(initial=-1) >= 0 else None
+        placed = sources >= 0
+        np.maximum.at(places, sources[placed], offsets[placed])
+        places[: len(before)] = np.maximum(places[: len(before)], before)
+        return places
+
+    def only(self, ids: IntArray) -> dict[str, Any]:
+        """The rows of ``texts/index`` and ``texts/bytes`` of a memory with these engrams alone."""
+        if self._files.rows("texts/index") == 0:
+            return {"texts/index": np.empty((0, 3), np.int64), "texts/bytes": np.empty(0, np.uint8)}
+        starts, ends, where = self._rows(ids)
+        sizes = ends - starts
+        parts = [
+            self._files.read("texts/bytes", start, end)
+            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+            if end > start
+        ]
+        table = np.column_stack((np.cumsum(sizes), where))
+        return {
+            "texts/index": table,
+            "texts/bytes": np.concatenate([np.empty(0, np.uint8), *parts]),
+        }
 
     def content(self, first: int, last: int) -> bytes:
         """Texts and places of rows [first, last) for the digest; nothing if there are none.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,29 @@ from memoria.errors import InputError, ShapeError
 from memoria.store.chunks import ChunkFile, encode_file
 from memoria.store.spec import ArraySpec
 
-__all__ = ["StoredArray"]
+__all__ = ["LazyRows", "StoredArray"]
 
 Rows = npt.NDArray[Any]
+
+
+class LazyRows:
+    """Rows [count, ...] that ``read(start, stop)`` brings when they are written, part by part.
+
+    For copies larger than memory. Parts may be asked for from several threads, one at a time.
+    """
+
+    def __init__(self, count: int, read: Callable[[int, int], Rows]) -> None:
+        self._count = count
+        self._read = read
+        self._turn = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, part: slice) -> Rows:
+        start, stop, _ = part.indices(self._count)
+        with self._turn:
+            return self._read(start, max(start, stop))
 
 
 class StoredArray:
@@ -30,7 +51,7 @@ class StoredArray:
         self.directory = directory
         self.committed = committed
         self.fresh = fresh
-        self._blocks: list[Rows] = []
+        self._blocks: list[Rows | LazyRows] = []
         self._starts: list[int] = []
         self.rows = committed
         self._tail: Rows | None = None  # the last file's rows, when it is not full
@@ -39,6 +60,9 @@ class StoredArray:
     def append(self, values: Any) -> None:
         """Stage a copy of ``values`` [n, *row_shape]."""
         spec = self.spec
+        if isinstance(values, LazyRows):
+            self._stage(values)
+            return
         given = np.asarray(values)
         if given.ndim != 1 + len(spec.row_shape) or given.shape[1:] != spec.row_shape:
             expected = "[" + ", ".join(["n", *map(str, spec.row_shape)]) + "]"
@@ -48,10 +72,7 @@ class StoredArray:
                 f"array '{spec.name}': {given.dtype} does not fit {spec.np_dtype}",
                 f"convert it with .astype('{spec.dtype}')",
             )
-        if len(given):
-            self._starts.append(self.rows)
-            self._blocks.append(np.array(given, spec.np_dtype, order="C", copy=True))
-            self.rows += len(given)
+        self._stage(np.array(given, spec.np_dtype, order="C", copy=True))
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows [start, stop), wherever they are. Every chunk read is verified."""
@@ -87,7 +108,8 @@ class StoredArray:
             blocks = np.searchsorted(self._starts, ordered[on_disk:], side="right") - 1
             for block, part in _runs(blocks, 1):
                 places = order[on_disk:][part]
-                out[places] = self._blocks[block][ordered[on_disk:][part] - self._starts[block]]
+                staged = self._blocks[block][:]
+                out[places] = staged[ordered[on_disk:][part] - self._starts[block]]
         return out
 
     def changed_files(self) -> range:
@@ -139,12 +161,19 @@ class StoredArray:
         self._blocks, self._starts = [], []
         self.rows = self.committed
 
+    def _stage(self, block: Rows | LazyRows) -> None:
+        if len(block):
+            self._starts.append(self.rows)
+            self._blocks.append(block)
+            self.rows += len(block)
+
     def _copy_staged(self, start: int, stop: int, out: Rows) -> None:
         """Copy the staged rows [start, stop) to the beginning of ``out``."""
         block = bisect_right(self._starts, start) - 1
         done = start
         while done < stop:
-            rows = self._blocks[block][done - self._starts[block] :][: stop - done]
+            first = done - self._starts[block]
+            rows = self._blocks[block][first : first + stop - done]
             out[done - start : done - start + len(rows)] = rows
             done += len(rows)
             block += 1

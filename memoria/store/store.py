@@ -33,7 +33,7 @@ from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttribut
 from memoria.store.digest import chain_after, chain_start, next_digest, state_digest
 from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable
-from memoria.store.loading import load_core, write_state
+from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.reminded import Reminded
@@ -41,6 +41,7 @@ from memoria.store.root import FORMAT_VERSION
 from memoria.store.schema import array_specs, expected_specs
 from memoria.store.shelf import TextShelf
 from memoria.store.snapshots import named, new_snapshot
+from memoria.store.state import state_arrays
 
 __all__ = ["MemoryStore"]
 
@@ -347,7 +348,8 @@ class MemoryStore:
         living = int((self._memory().traces.types != EngramType.NULL).sum())
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
             generation = (self._state.generation or 0) + 1
-            self._state = write_state(self._files, self._config, generation)
+            self._state, arrays = state_arrays(self._files, generation)
+            self._files.replace_state(generation, arrays)
 
 
 def _log_order(working: int, lanes: int, fired: Tensor) -> tuple[Any, Any]:

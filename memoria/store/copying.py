@@ -1,0 +1,175 @@
+"""A memory written anew: whole or as it was, with all it ever knew or only what it still needs.
+
+Copies, upgrades, restored snapshots, archives and compaction are all made of `contents`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from memoria.connections.firing_log import IntArray
+from memoria.store.attributes import Era, StateHead, StoreAttributes
+from memoria.store.disk import Disk
+from memoria.store.files import StoreFiles
+from memoria.store.life import StepTable, fold
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.past import finished_view, past_view
+from memoria.store.root import FORMAT_VERSION
+from memoria.store.schema import StepColumn, array_specs, era_prefix
+from memoria.store.shelf import TextShelf
+from memoria.store.spec import ArraySpec
+from memoria.store.staged import LazyRows
+from memoria.store.state import state_arrays
+
+__all__ = ["Contents", "contents", "copy_memory", "needed_engrams"]
+
+_LOG = ("log/ids", "log/expiry")
+_TEXTS = ("texts/bytes", "texts/index")
+_SOURCES = ("sources/bytes", "sources/ends")
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store is to hold: its attributes, and each array with its rows."""
+
+    attributes: StoreAttributes
+    arrays: list[tuple[ArraySpec, Any]]
+    version: int = FORMAT_VERSION
+
+    def values(self) -> dict[str, Any]:
+        """The rows by the arrays' names."""
+        return {spec.name: rows for spec, rows in self.arrays}
+
+
+def contents(
+    files: MemoryFiles,
+    kept: IntArray | None = None,
+    generation: int | None = None,
+    state: int = 1,
+) -> Contents:
+    """What a copy of ``files`` holds, now or in the past that it is a view of.
+
+    With ``kept``, ascending ids of engrams, only these and what the log says of them; without,
+    everything there is. It lies in the era ``generation``; None: the first, and in none if none
+    is needed. The state is generation ``state``.
+    """
+    before = files.attributes
+    era, rows = Era(generation=generation), _as_they_are(files)
+    if kept is not None:
+        era, rows = _compacted(files, kept, generation or 1)
+    elif before.era.generation is not None:
+        era, held = _same_era(files, generation or 1)
+        rows |= held
+    elif generation is not None:
+        rows |= dict.fromkeys(("kept/ids", "kept/ends", "kept/places"), np.empty(0, np.int64))
+    if files.format_version == 1:
+        rows["events"] = np.empty((0, 4), np.int64)
+    specs = array_specs(files.config, FORMAT_VERSION, era)
+    prefix = era_prefix(era)
+    arrays = [(spec, rows[spec.name.removeprefix(prefix)]) for spec in specs]
+    head, written = StateHead(), list[Any]()
+    if before.step:
+        head, written = state_arrays(finished_view(files), state)
+    snapshots = {
+        name: snapshot
+        for name, snapshot in before.snapshots.items()
+        if snapshot.step <= before.step and snapshot.events <= files.events
+    }
+    if kept is not None:  # of earlier steps nothing is left but what was asked for
+        snapshots = {n: s for n, s in snapshots.items() if s.step in (*era.steps, before.step)}
+    changed = {"era": era, "state": head, "snapshots": snapshots}
+    return Contents(before.model_copy(update=changed), [*arrays, *written])
+
+
+def copy_memory(
+    files: MemoryFiles,
+    path: str | os.PathLike[str],
+    kept: IntArray | None = None,
+    disk: Disk | None = None,
+) -> None:
+    """Write `contents` as a new store at ``path``, which is there as a whole or not at all."""
+    held = contents(files, kept)
+    specs = [spec for spec, _ in held.arrays]
+    attributes = held.attributes.written(held.version)
+    StoreFiles.create(path, specs, attributes, disk, held.version, held.values()).close()
+
+
+def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -> IntArray:
+    """Engrams alive now or in a state that a snapshot (None: any) names, ascending."""
+    names = files.attributes.snapshots if snapshots is None else snapshots
+    views = [files, *(past_view(files, name) for name in names)]
+    alive = [fold(view, view.config, StepTable.read(view)).ids for view in views]
+    return np.unique(np.concatenate(alive))
+
+
+def _as_they_are(files: MemoryFiles) -> dict[str, Any]:
+    names = ["vectors", "log/steps", *_LOG, *_TEXTS, *_SOURCES]
+    if files.format_version > 1:
+        names.append("events")
+    return {name: _lazy(files, name) for name in names}
+
+
+def _lazy(files: MemoryFiles, name: str) -> LazyRows:
+    return LazyRows(files.rows(name), _reader(files, name))
+
+
+def _reader(files: MemoryFiles, name: str) -> Callable[[int, int], Any]:
+    return lambda start, stop: files.read(name, start, stop)
+
+
+def _compacted(files: MemoryFiles, kept: IntArray, generation: int) -> tuple[Era, dict[str, Any]]:
+    steps = StepTable.read(files)
+    done = len(steps)
+    created = int(steps.rows()[-1]) if done else 0
+    old = kept[kept < created]
+    begun = np.arange(created, files.created)  # of the step under way: behind the era
+    ids = files.read("log/ids")
+    chosen = np.isin(ids, old)
+    held = np.cumsum(chosen)
+    ends = np.concatenate(([0], held))[steps.log_ends()]
+    rows = _as_they_are(files)
+    wanted = np.concatenate((old, begun))
+    rows["vectors"] = LazyRows(len(wanted), lambda a, b: files.vectors(wanted[a:b]))
+    rows["log/ids"] = ids[chosen]
+    rows["log/expiry"] = files.read("log/expiry")[chosen]
+    rows |= TextShelf(files).only(wanted)
+    rows |= {"kept/ids": old, "kept/ends": ends, "kept/places": TextShelf(files).last_places()}
+    snapshots = files.attributes.snapshots.values()
+    era = Era(
+        generation=generation,
+        step=done,
+        rows=created,
+        kept=len(old),
+        log_end=int(files.read("log/steps", done - 1, done)[0, StepColumn.LOG_END]) if done else 0,
+        log_kept=len(rows["log/ids"]),
+        steps=tuple(sorted({s.step for s in snapshots if s.step < done})),
+    )
+    return era, rows
+
+
+def _same_era(files: MemoryFiles, generation: int) -> tuple[Era, dict[str, Any]]:
+    """The era of ``files`` itself; where they are a view from before it, as it was by then."""
+    era, steps = files.attributes.era, StepTable.read(files)
+    done = len(steps)
+    kept, ends, places = files.kept, files.kept_ends, TextShelf(files).last_places()
+    if done < era.step:
+        last = files.read("log/steps", done - 1, done)[0] if done else np.zeros(8, np.int64)
+        created = int(last[StepColumn.ROWS])
+        kept, ends = kept[: files.rows_before(created)], ends[:done]
+        era = era.model_copy(
+            update={
+                "step": done,
+                "rows": created,
+                "kept": len(kept),
+                "log_end": int(last[StepColumn.LOG_END]),
+                "log_kept": files.rows("log/ids"),
+                "steps": tuple(step for step in era.steps if step <= done),
+            }
+        )
+    held = {"kept/ids": kept, "kept/ends": ends, "kept/places": places}
+    return era.model_copy(update={"generation": generation}), held
