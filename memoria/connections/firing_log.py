@@ -26,13 +26,17 @@ _SCANS: Final = 16  # going through all entries so many times costs as much as s
 class FiringLog:
     """``entries`` are positions, ``starts[f]`` is where firing f begins."""
 
-    def __init__(self, entries: IntArray | None = None, starts: IntArray | None = None) -> None:
+    def __init__(
+        self,
+        entries: npt.NDArray[np.int32] | IntArray | None = None,
+        starts: IntArray | None = None,
+    ) -> None:
         nothing = np.empty(0, np.int64)
         self.pairs_counted = 0  # in all questions so far
         self._load(nothing if entries is None else entries, nothing if starts is None else starts)
 
-    def _load(self, entries: IntArray, starts: IntArray) -> None:
-        self._entries = entries.astype(np.int32)  # positions; half the memory
+    def _load(self, entries: npt.NDArray[np.int32] | IntArray, starts: IntArray) -> None:
+        self._entries = entries.astype(np.int32, copy=False)  # half the memory of int64
         self._used = len(entries)
         self._starts = np.append(starts, self._used)
         self._firings = len(starts)
@@ -45,9 +49,20 @@ class FiringLog:
     def __len__(self) -> int:
         return self._used
 
-    def arrays(self) -> tuple[IntArray, IntArray]:
-        """(entries, starts) as the constructor takes them."""
-        return self._entries[: self._used].astype(np.int64), self._starts[: self._firings]
+    @property
+    def entries(self) -> npt.NDArray[np.int32]:
+        """Positions that fired, [N], firing after firing."""
+        return self._entries[: self._used]
+
+    @property
+    def starts(self) -> IntArray:
+        """Where every firing begins in `entries`, and where the last one ends, [F + 1]."""
+        return self._starts[: self._firings + 1]
+
+    @property
+    def room(self) -> int:
+        """Entries there is memory for."""
+        return len(self._entries)
 
     def append(self, positions: IntArray) -> None:
         """One firing of distinct ``positions``."""
@@ -60,18 +75,28 @@ class FiringLog:
         self._firings += 1
         self._starts[self._firings] = end
 
-    def pack(self, kept: IntArray, capacity: int) -> None:
-        """Rename positions ``kept`` to 0..K-1, drop the others and firings left with nobody."""
-        rename = np.full(capacity, -1, np.int64)
+    def pack(self, kept: IntArray) -> bool:
+        """Rename positions ``kept`` to 0..K-1, drop the others and firings left with nobody.
+
+        Returns whether that changed anything.
+        """
+        if self._width <= len(kept) and (len(kept) == 0 or int(kept[-1]) == len(kept) - 1):
+            return False
+        rename = np.full(max(self._width, int(kept.max(initial=-1)) + 1), -1, np.int32)
         rename[kept] = np.arange(len(kept))
-        entries = rename[self._entries[: self._used]]
+        entries = rename[self.entries]
         lives = entries >= 0
-        firing = np.repeat(np.arange(self._firings), np.diff(self._starts[: self._firings + 1]))[
-            lives
-        ]
-        sizes = np.bincount(firing, minlength=self._firings)
+        before = np.zeros(len(lives) + 1, np.int64)
+        np.cumsum(lives, out=before[1:])
+        sizes = np.diff(before[self.starts])
         sizes = sizes[sizes > 0]
         self._load(entries[lives], np.cumsum(sizes) - sizes)
+        return True
+
+    def drop_index(self) -> None:
+        """Release what questions have sorted; the next ones sort again if they must."""
+        self._indexed = self._scanned = 0
+        self._by_engram, self._groups = np.empty(0, np.int64), np.zeros(1, np.int64)
 
     def pairs(self, positions: IntArray) -> tuple[IntArray, IntArray]:
         """Everyone who fired with each of ``positions``, once per common firing.
@@ -138,7 +163,7 @@ class FiringLog:
 
     def pairs_of_all(self) -> int:
         """How many pairs `pairs` would give for all positions: the sum of squared firings."""
-        sizes = np.diff(self._starts[: self._firings + 1])
+        sizes = np.diff(self.starts)
         return int((sizes * sizes).sum())
 
     def _firings_of(self, positions: IntArray) -> tuple[IntArray, IntArray]:
@@ -158,7 +183,7 @@ class FiringLog:
         rank[positions[known]] = np.flatnonzero(known)
         found = rank[tail]
         entry = np.flatnonzero(found >= 0)
-        starts = self._starts[: self._firings + 1]
+        starts = self.starts
         late = np.searchsorted(starts, entry + self._indexed, side="right") - 1
         return np.concatenate((which, found[entry])), np.concatenate((firing, late))
 
@@ -170,7 +195,7 @@ class FiringLog:
             return
         entries = self._entries[: self._used]
         order = np.argsort(entries, kind="stable")
-        firing = np.repeat(np.arange(self._firings), np.diff(self._starts[: self._firings + 1]))
+        firing = np.repeat(np.arange(self._firings), np.diff(self.starts))
         self._by_engram = firing[order]
         sizes = np.bincount(entries)
         self._groups = np.concatenate(([0], np.cumsum(sizes)))

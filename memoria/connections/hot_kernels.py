@@ -7,27 +7,32 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["fire_kernel", "tied_kernel"]
+__all__ = ["follow_kernel", "pack_kernel", "tied_kernel"]
 
 
 @njit(cache=True)
-def fire_kernel(
-    fired: Any, counts: Any, entry: Any, start: Any, row: Any, lists: Any, head: Any
+def follow_kernel(
+    known: int, entries: Any, starts: Any, previous: Any, row: Any, lists: Any, head: Any
 ) -> None:
-    """Append one firing and bring the lists of those who fired up to date."""
-    used, firing = counts[0], counts[1]
-    stamp = np.int32(firing + 1)
-    for position in fired:
-        entry[0, used] = position
-        entry[1, used] = row[0, position]
-        entry[2, used] = firing
-        row[0, position] = used
-        row[1, position] += 1
-        row[4, position] = stamp
-        used += 1
-    counts[0], counts[1] = used, firing + 1
-    start[firing + 1] = used
+    """Take in the log's firings from number ``known`` on."""
+    for firing in range(known, len(starts) - 1):
+        first, last = starts[firing], starts[firing + 1]
+        listed = False
+        for at in range(first, last):
+            position = entries[at]
+            previous[at] = row[0, position]
+            row[0, position] = at
+            row[1, position] += 1
+            listed |= row[2, position] >= 0
+        if listed:
+            _count_up(entries[first:last], row, lists, head)
+
+
+@njit(cache=True)
+def _count_up(fired: Any, row: Any, lists: Any, head: Any) -> None:
+    """Bring the lists of those who just fired together up to date."""
     by_fires = np.sort(row[1][fired])
+    row[3][fired] = 1
     for position in fired:
         place = row[2, position]
         if place < 0:
@@ -38,12 +43,13 @@ def fire_kernel(
             able -= 1
         for k in range(head[place, 1]):  # in order of counts, and so that it stays: see _renew
             partner = lists[place, 0, k]
-            if row[4, partner] == stamp:
+            if row[3, partner] == 1:
                 _raise(lists[place], k)
                 if row[1, partner] > bound:
                     able -= 1
         if able > 0:  # somebody unlisted may now have passed the bound
             head[place, 2] = bound + 1
+    row[3][fired] = 0
 
 
 @njit(cache=True)
@@ -52,17 +58,19 @@ def tied_kernel(
     shut: Any,
     oldest: bool,
     hot: int,
-    counts: Any,
-    entry: Any,
-    start: Any,
+    entries: Any,
+    starts: Any,
+    previous: Any,
     row: Any,
     lists: Any,
     head: Any,
+    places: Any,
 ) -> Any:
     """See `HotRows.tied`."""
     which = np.empty(1024, np.int64)
     partners = np.empty(1024, np.int64)
     found = 0
+    now = len(starts) - 1
     touched = np.empty(4096, np.int32)
     for r in range(len(positions)):
         position = positions[r]
@@ -70,7 +78,7 @@ def tied_kernel(
         best = 0
         decided = False
         if place >= 0:
-            head[place, 3] = counts[1]
+            head[place, 3] = now
             length = head[place, 1]
             first = 0
             while first < length and shut[lists[place, 0, first]]:
@@ -82,7 +90,7 @@ def tied_kernel(
                 first += 1
             length = first
         if not decided:
-            length, touched = _count(position, entry, start, row, touched)
+            length, touched = _count(position, entries, starts, previous, row, touched)
             best = 0
             for t in range(length):
                 partner = touched[t]
@@ -90,9 +98,10 @@ def tied_kernel(
                     best = row[3, partner]
             if row[1, position] >= hot:
                 if place < 0:
-                    place = _take_list(position, counts, row, head)
+                    place = _take_list(position, now, places, row, head)
                 if place >= 0:
-                    _renew(place, touched[:length], row, lists, head, counts)
+                    _renew(place, touched[:length], row, lists, head)
+                    head[place, 3] = now
         if found + length > len(which):
             size = 2 * (found + length)
             which = _grown(which, found, size)
@@ -115,28 +124,74 @@ def tied_kernel(
 
 
 @njit(cache=True)
-def _count(position: Any, entry: Any, start: Any, row: Any, touched: Any) -> Any:
+def pack_kernel(rename: Any, row: Any, lists: Any, head: Any, places: Any) -> None:
+    """Give owners and partners their new positions, and drop those that have none (-1).
+
+    Counts of the others stand, and so do the bounds: what was unlisted stays so, or is gone.
+    """
+    kept = 0
+    for place in range(places[0]):
+        owner = rename[head[place, 0]]
+        if owner < 0:
+            continue
+        length = 0
+        for k in range(head[place, 1]):
+            partner = rename[lists[place, 0, k]]
+            if partner >= 0:
+                lists[kept, 0, length] = partner
+                lists[kept, 1, length] = lists[place, 1, k]
+                length += 1
+        head[kept, 0] = owner
+        head[kept, 1] = length
+        head[kept, 2] = head[place, 2]
+        head[kept, 3] = head[place, 3]
+        row[2, owner] = kept
+        kept += 1
+    places[0] = kept
+
+
+@njit(cache=True)
+def _count(position: Any, entries: Any, starts: Any, previous: Any, row: Any, touched: Any) -> Any:
     """Co-fire counts of one row into the scratch counts; the partners touched."""
     length = 0
     at = row[0, position]
+    firing = len(starts) - 1
     while at >= 0:
-        firing = entry[2, at]
-        first, last = start[firing], start[firing + 1]
+        firing = _firing_of(at, firing, starts)
+        first, last = starts[firing], starts[firing + 1]
         if length + last - first > len(touched):
             touched = _grown(touched, length, 2 * (length + last - first))
         for e in range(first, last):
-            partner = entry[0, e]
+            partner = entries[e]
             if partner != position:
                 if row[3, partner] == 0:
                     touched[length] = partner
                     length += 1
                 row[3, partner] += 1
-        at = entry[1, at]
+        at = previous[at]
     return length, touched
 
 
 @njit(cache=True)
-def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any, counts: Any) -> None:
+def _firing_of(at: Any, later: Any, starts: Any) -> Any:
+    """The firing that entry ``at`` is in, ``later`` or one before it, of hot rows one near it."""
+    stride = 1
+    low, high = later, later + 1
+    while starts[low] > at:
+        high = low
+        low = max(0, low - stride)
+        stride *= 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if starts[middle] > at:
+            high = middle
+        else:
+            low = middle
+    return low
+
+
+@njit(cache=True)
+def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any) -> None:
     """List the strongest of the partners just counted; the bound is the best left out."""
     room = lists.shape[2]
     most = 0
@@ -167,7 +222,6 @@ def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any, counts: An
     lists[place, 1, :length] = lists[place, 1, :length][order]
     head[place, 1] = length
     head[place, 2] = left_out
-    head[place, 3] = counts[1]
 
 
 @njit(cache=True)
@@ -188,17 +242,17 @@ def _raise(pairs: Any, k: Any) -> None:
 
 
 @njit(cache=True)
-def _take_list(position: Any, counts: Any, row: Any, head: Any) -> Any:
-    """A free list, or one that was not used in this step; -1 when there is none."""
-    if counts[2] < len(head):
-        place = counts[2]
-        counts[2] += 1
+def _take_list(position: Any, now: Any, places: Any, row: Any, head: Any) -> Any:
+    """A free list, or one that was not used since the last firing; -1 when there is none."""
+    if places[0] < len(head):
+        place = places[0]
+        places[0] += 1
     else:
         place = -1
         for _ in range(len(head)):
-            counts[3] = (counts[3] + 1) % len(head)
-            if head[counts[3], 3] != counts[1]:
-                place = counts[3]
+            places[1] = (places[1] + 1) % len(head)
+            if head[places[1], 3] != now:
+                place = places[1]
                 break
         if place < 0:
             return place

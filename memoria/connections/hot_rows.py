@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
-from memoria.connections.hot_kernels import fire_kernel, tied_kernel
+from memoria.connections.firing_log import FiringLog, IntArray
+from memoria.connections.hot_kernels import follow_kernel, pack_kernel, tied_kernel
 
 __all__ = ["HotRows"]
 
@@ -28,89 +28,85 @@ _FIRST_LISTS: Final = 256
 
 
 class HotRows:
-    """Built from a log's ``entries`` and ``starts`` for positions below ``capacity``."""
+    """The index of ``log``, whose positions are below ``capacity``. It follows as the log grows."""
 
     def __init__(
         self,
-        entries: IntArray,
-        starts: IntArray,
+        log: FiringLog,
         capacity: int,
         hot: int = _HOT,
         listed: int = _LISTED,
         most_lists: int = _MOST_LISTS,
     ) -> None:
-        self._hot, self._most_lists = hot, most_lists
-        used, firings = len(entries), len(starts)
-        self._entry = np.empty(
-            (3, max(1024, used + used // 4)), np.int32
-        )  # position, previous, firing
-        self._entry[0, :used] = entries
-        self._entry[2, :used] = np.repeat(np.arange(firings), np.diff(starts, append=used))
-        order = np.argsort(entries, kind="stable")
-        grouped = entries[order]
-        previous = np.full(used, -1, np.int32)
-        same = grouped[1:] == grouped[:-1]
-        previous[order[1:][same]] = order[:-1][same]
-        self._entry[1, :used] = previous
-        self._start = np.zeros(max(1024, firings + firings // 4) + 1, np.int64)
-        self._start[:firings] = starts
-        self._start[firings] = used
-        self._counts = np.array([used, firings, 0, 0], np.int64)  # + lists used, clock hand
-        # per position: last entry, firings, its list, scratch count, stamp of the running firing
-        self._row = np.zeros((5, capacity), np.int32)
-        self._row[0], self._row[2] = -1, -1
-        self._row[0, grouped] = order  # of repeats the last one stays
-        self._row[1] = np.bincount(entries, minlength=capacity)
-        self._lists(min(_FIRST_LISTS, most_lists), listed)
+        self._log, self._hot, self._most_lists = log, hot, most_lists
+        self._places = np.zeros(2, np.int64)  # lists used, clock hand
+        self._list = np.zeros((min(_FIRST_LISTS, most_lists), 2, listed), np.int32)
+        self._head = np.zeros((len(self._list), 4), np.int32)  # owner, length, bound, last use
+        self._known = 0  # firings taken in
+        self._previous: Int32Array = np.empty(0, np.int32)  # entry of the same engram, -1: none
+        self._row = _no_rows(capacity)
 
-    def append(self, positions: IntArray) -> None:
-        """One firing of distinct ``positions``."""
-        used, firings = int(self._counts[0]), int(self._counts[1])
-        if used + len(positions) > self._entry.shape[1]:
-            grown = np.empty((3, (used + len(positions)) * 5 // 4), np.int32)
-            grown[:, :used] = self._entry[:, :used]
-            self._entry = grown
-        if firings + 2 > len(self._start):
-            more = np.zeros(max(1024, firings // 4), np.int64)
-            self._start = np.concatenate((self._start, more))
-        fire_kernel(
-            positions.astype(np.int32),
-            self._counts,
-            self._entry,
-            self._start,
-            self._row,
-            self._list,
-            self._head,
-        )
+    def pack(self, kept: IntArray, capacity: int) -> None:
+        """Positions ``kept`` become 0..K-1, here and in the log; room for ``capacity``."""
+        self._follow()  # the lists' counts stand, so they must be up to date
+        if self._log.pack(kept):
+            rename = np.full(self._row.shape[1], -1, np.int32)
+            rename[kept] = np.arange(len(kept))
+            self._known, self._row = 0, _no_rows(capacity)
+            self._follow()
+            pack_kernel(rename, self._row, self._list, self._head, self._places)
+        else:
+            row = _no_rows(capacity)
+            row[:, : self._row.shape[1]] = self._row[:, :capacity]
+            self._row = row
 
     def tied(
         self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
     ) -> tuple[IntArray, IntArray]:
         """As `FiringLog.tied`."""
-        full = int(self._counts[2]) + len(positions) > len(self._head)
-        if full and len(self._head) < self._most_lists:
-            size = min(
-                self._most_lists, max(2 * len(self._head), int(self._counts[2]) + len(positions))
-            )
-            head, lists = self._head, self._list
-            self._lists(size, lists.shape[2])
-            self._head[: len(head)] = head
-            self._list[: len(lists)] = lists
+        self._follow()
+        self._reserve_lists(int(self._places[0]) + len(positions))
         which, partner = tied_kernel(
             positions,
             shut,
             oldest,
             self._hot,
-            self._counts,
-            self._entry,
-            self._start,
+            self._log.entries,
+            self._log.starts,
+            self._previous,
             self._row,
             self._list,
             self._head,
+            self._places,
         )
         return which, partner
 
-    def _lists(self, count: int, listed: int) -> None:
-        self._list = np.zeros((count, 2, listed), np.int32)  # partners, their counts
-        self._head = np.zeros((count, 4), np.int32)  # owner, length, bound, last use
-        self._head[:, 0] = -1
+    def _follow(self) -> None:
+        """Take in what the log has gained."""
+        entries, starts = self._log.entries, self._log.starts
+        if self._log.room != len(self._previous):
+            previous = np.empty(self._log.room, np.int32)
+            known = min(len(previous), len(self._previous))
+            previous[:known] = self._previous[:known]
+            self._previous = previous
+        follow_kernel(
+            self._known, entries, starts, self._previous, self._row, self._list, self._head
+        )
+        self._known = len(starts) - 1
+
+    def _reserve_lists(self, count: int) -> None:
+        size = min(self._most_lists, max(2 * len(self._head), count))
+        if count <= len(self._head) or size <= len(self._head):
+            return
+        head, lists = self._head, self._list
+        self._head = np.zeros((size, head.shape[1]), np.int32)
+        self._list = np.zeros((size, *lists.shape[1:]), np.int32)
+        self._head[: len(head)] = head
+        self._list[: len(lists)] = lists
+
+
+def _no_rows(capacity: int) -> Int32Array:
+    """Per position: last entry, firings, list, scratch count (0 between calls)."""
+    row = np.zeros((4, capacity), np.int32)
+    row[0], row[2] = -1, -1
+    return row

@@ -33,18 +33,17 @@ class SparseConnections:
         self._hot: list[HotRows | None] = [None] * lanes
 
     def pack(self, kept: Tensor, capacity: int) -> None:
-        for log, row in zip(self._logs, kept.cpu().numpy(), strict=True):
-            log.pack(row[row >= 0], max(self._capacity, capacity))
+        for log, hot, row in zip(self._logs, self._hot, kept.cpu().numpy(), strict=True):
+            here = row[row >= 0]
+            if hot is None:
+                log.pack(here)
+            else:
+                hot.pack(here, capacity)
         self._capacity = capacity
-        self._hot = [None] * len(self._logs)
 
     def fire(self, positions: Tensor) -> None:
-        for lane, row in enumerate(positions.cpu().numpy()):
-            fired = np.unique(row[row >= 0])
-            self._logs[lane].append(fired)
-            hot = self._hot[lane]
-            if hot is not None:
-                hot.append(fired)
+        for log, row in zip(self._logs, positions.cpu().numpy(), strict=True):
+            log.append(np.unique(row[row >= 0]))
 
     def strongest(
         self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
@@ -104,7 +103,8 @@ class SparseConnections:
                 return log.tied(current, shut, oldest)
             from memoria.connections.hot_rows import HotRows
 
-            hot = self._hot[lane] = HotRows(*log.arrays(), self._capacity)
+            log.drop_index()
+            hot = self._hot[lane] = HotRows(log, self._capacity)
         return hot.tied(current, shut, oldest)
 
     def _wishes(self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule) -> IntArray:
