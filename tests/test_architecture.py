@@ -38,8 +38,8 @@ INSIDE = {
         dense sparse
     """,
     "memoria.store": """
-        attributes disk reminded spec trouble
-        chunks
+        attributes reminded spec trouble workers
+        chunks disk
         root
         locks staged
         garbage

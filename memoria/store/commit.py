@@ -1,12 +1,15 @@
 """The order of writes that makes a commit atomic and durable.
 
-1. the new chunk files under temporary names, each fsynced;
-2. renamed into place: a tail chunk is swapped whole, its committed rows unchanged;
-3. the files of new directories, fsynced, then every directory touched, fsynced;
-4. the root under a temporary name, fsynced, renamed, its directory fsynced.
+1. the new chunk files under temporary names, new directories with their files, and the new root
+   under a temporary name, each file fsynced;
+2. the chunk files renamed into place: a tail is swapped whole, its committed rows unchanged;
+3. every directory touched, fsynced;
+4. the root renamed, its directory fsynced.
 
-Up to the rename in 4 every reader sees the old state, since nothing the old root counts has
-changed; from it on the new one. Only after the last fsync is the commit acknowledged.
+The files of 1 are fsynced at once, the root's too: it means nothing before its rename in 4, which
+comes after every other fsync. Up to that rename every reader sees the old state, since nothing
+the old root counts has changed; from it on the new one. Only after the last fsync is the commit
+acknowledged.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from memoria.store.disk import Disk, run_all
+from memoria.store.disk import Disk
 from memoria.store.garbage import TEMPORARY, remove_tree
 from memoria.store.root import ROOT_NAME
 from memoria.store.spec import GROUP_METADATA
@@ -42,24 +45,24 @@ def write_commit(
     the state on disk is then the old one, or the new one if only the very last fsync failed.
     """
     staged = list(arrays)
-    grown = [array for array in staged if not array.fresh and array.rows > array.committed]
     fresh = [array for array in staged if array.fresh]
-    touched = {array.directory for array in grown}
-    swaps = [_temporary(target) for array in grown for target, _ in _files(array)]
+    grown = [array for array in staged if not array.fresh and array.rows > array.committed]
+    swaps = [(_temporary(to), to, encode) for array in grown for to, encode in _files(array)]
+    new_root = _temporary(path / ROOT_NAME)
+    written: list[tuple[Path, Encoder]] = [(temporary, encode) for temporary, _, encode in swaps]
+    written.append((new_root, lambda: [root]))
     try:
         for array in grown:
             array.load_tail()
-        _write(disk, [(_temporary(to), encode) for array in grown for to, encode in _files(array)])
-        for array in grown:
-            for target, _ in _files(array):
-                disk.rename(_temporary(target), target)
-        touched |= _write_fresh(disk, path, fresh, new_groups)
-        run_all([partial(disk.fsync_dir, directory) for directory in sorted(touched)])
-        swaps.append(_temporary(path / ROOT_NAME))
-        disk.write_durable(_temporary(path / ROOT_NAME), [root])
-        disk.rename(_temporary(path / ROOT_NAME), path / ROOT_NAME)
+        made = _make_directories(disk, path, fresh, new_groups)
+        _write(disk, [*written, *_new_files(path, fresh, new_groups)])
+        for temporary, target, _ in swaps:
+            disk.rename(temporary, target)
+        touched = {*made, *(array.directory for array in grown)}
+        disk.run_all([partial(disk.fsync_dir, directory) for directory in sorted(touched)])
+        disk.rename(new_root, path / ROOT_NAME)
     except BaseException:
-        for temporary in swaps:  # a full disk wants its space back
+        for temporary, _ in written:  # a full disk wants its space back
             with contextlib.suppress(OSError):
                 remove_tree(disk, temporary)
         raise
@@ -83,14 +86,21 @@ def refresh_children(disk: Disk, arrays: Iterable[StoredArray]) -> None:
         disk.rename(_temporary(target), target)
 
 
-def _write_fresh(
+def _make_directories(
     disk: Disk, path: Path, arrays: Sequence[StoredArray], groups: Sequence[str]
 ) -> set[Path]:
-    """Make the directories of new groups and arrays with their files; every directory touched."""
+    """Make the directories of new groups and arrays; every directory that changes by it."""
     directories = [path / group for group in groups] + [array.directory for array in arrays]
     for directory in directories:
         remove_tree(disk, directory)  # of a commit that failed: the root never knew it
         disk.mkdir(directory)
+    return {*directories, *(directory.parent for directory in directories)}
+
+
+def _new_files(
+    path: Path, arrays: Sequence[StoredArray], groups: Sequence[str]
+) -> list[tuple[Path, Encoder]]:
+    """The files of new groups and arrays, their metadata first."""
     files: list[tuple[Path, Encoder]] = [
         (path / group / ROOT_NAME, partial(_metadata, GROUP_METADATA)) for group in groups
     ]
@@ -98,8 +108,7 @@ def _write_fresh(
         metadata = array.spec.metadata(array.rows)
         files.append((array.directory / ROOT_NAME, partial(_metadata, metadata)))
         files += _files(array)
-    _write(disk, files)
-    return {*directories, *(directory.parent for directory in directories)}
+    return files
 
 
 def _files(array: StoredArray) -> list[tuple[Path, Encoder]]:
@@ -116,7 +125,7 @@ def _write(disk: Disk, files: Sequence[tuple[Path, Encoder]]) -> None:
         disk.write_durable(path, encode())
 
     if files:
-        run_all([partial(write, path, encode) for path, encode in files])
+        disk.run_all([partial(write, path, encode) for path, encode in files])
 
 
 def _metadata(document: Any) -> list[bytes]:

@@ -6,19 +6,37 @@ A test can hand in a `Disk` that records the operations or fails at one of them.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Disk", "run_all"]
+from memoria.store.workers import Workers
+
+__all__ = ["Disk"]
 
 _WORKERS: Final = 6  # enough for the file system to write many fsyncs in one journal commit
 _IOV_MAX: Final = 512
 
 
 class Disk:
-    """The real disk. Every method raises `OSError`."""
+    """The real disk. Every method raises `OSError`.
+
+    `run_all` keeps threads for its next call; `close` ends them. It may be used again after that.
+    """
+
+    def __init__(self) -> None:
+        self._workers = Workers(_WORKERS)
+
+    def run_all(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Run the tasks on a few threads; after all have stopped, raise the first error.
+
+        Once a task failed no further one starts, and none is left running on return.
+        """
+        self._workers.run(tasks)
+
+    def close(self) -> None:
+        """End the threads; a second call does nothing."""
+        self._workers.close()
 
     def write_file(self, path: Path, parts: Sequence[Any]) -> int:
         """Create or truncate ``path``, write the buffers ``parts``; the open descriptor."""
@@ -76,38 +94,3 @@ def _write_all(descriptor: int, parts: Sequence[Any]) -> None:
             written -= len(views.pop(0))
         if written:
             views[0] = views[0][written:]
-
-
-def run_all(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run the tasks on a few threads; after all have stopped, raise the first error.
-
-    Once a task failed no further one starts, and none is left running on return.
-    """
-    if len(tasks) == 1:
-        tasks[0]()
-        return
-    waiting = list(reversed(tasks))
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        while not errors:
-            try:
-                task = waiting.pop()
-            except IndexError:
-                return
-            try:
-                task()
-            except BaseException as error:
-                errors.append(error)
-
-    threads = [threading.Thread(target=work) for _ in range(min(_WORKERS, len(tasks)) - 1)]
-    for thread in threads:
-        thread.start()
-    try:
-        work()
-    except BaseException as error:  # an interrupt: the others must stop before files are reused
-        errors.append(error)
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]

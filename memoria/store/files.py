@@ -359,6 +359,7 @@ class StoreFiles:
         if self._unusable is None:
             self._unusable = StateError(f"{self._path}: the store is {why}", "open it again")
         self._arrays = {}
+        self._disk.close()
         for lock in (self._lock, self._lease):
             if lock is not None:
                 lock.release()
