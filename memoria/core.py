@@ -80,8 +80,28 @@ class MemoryCore:
         """Gains of ``delta`` [B, N] steps for ``positions`` [B, N]; then the step ends."""
         self.traces.extend(positions, delta)
         self.traces.promote(self.config.stm_capacity)
+        self.traces.hold(self.step)
         self.step += 1
-        self.traces.forget(self.step)
+        self.traces.expire(self.step)
+
+    @torch.no_grad()
+    def forget(self, positions: Tensor) -> None:
+        """Forget the engrams at ``positions`` [B, N] (-1 ignored) at once. Only between steps."""
+        self.traces.forget(positions, self.step)
+
+    @torch.no_grad()
+    def pin(self, positions: Tensor) -> None:
+        """Let the engrams at ``positions`` [B, N] lose no lifespan. Only between steps.
+
+        Their lifespan becomes ``ceil(lifespan)``; each step it gains ``max(0, delta)``, rounded up
+        again, and loses nothing.
+        """
+        self.traces.pin(positions, self.step)
+
+    @torch.no_grad()
+    def unpin(self, positions: Tensor) -> None:
+        """Let the engrams at ``positions`` [B, N] age again. Only between steps."""
+        self.traces.unpin(positions)
 
     def working_positions(self) -> Tensor:
         """Positions of the working memory, [B, W]."""

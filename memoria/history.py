@@ -86,7 +86,8 @@ class HistoryManager:
     ) -> None:
         """Append a step: its firings (ids each), the expiry set for ``ids``, and what was made.
 
-        Engrams before ``first_short`` are long-term memory after the step.
+        Engrams before ``first_short`` are long-term memory after the step. ``ids`` may repeat: the
+        last expiry stays, and an engram that fired gained what that is above the last but one.
         """
         self._firings.append([one.astype(np.int32) for one in firings])  # half the memory
         self._ids.append(ids.astype(np.int32))
@@ -187,7 +188,12 @@ class HistoryManager:
         out: list[list[Firing]] = []
         for time, firings in enumerate(self._firings):
             before = {int(i): held.get(int(i), 0.0) for one in firings for i in one}
-            held.update(zip(self._ids[time].tolist(), self._expiry[time].tolist(), strict=True))
+            for id_, expiry in zip(
+                self._ids[time].tolist(), self._expiry[time].tolist(), strict=True
+            ):
+                if id_ in before:
+                    before[id_] = held.get(id_, 0.0)
+                held[id_] = expiry
             out.append(
                 [
                     Firing(time, id_, held[id_] - before[id_])

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from memoria.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
 from memoria.config import MemoriaConfig
+from memoria.connections.firing_log import IntArray
 from memoria.core import MemoryCore, make_connections
 from memoria.engrams import Engrams
 from memoria.errors import ConfigError, StateError
 from memoria.history import HistoryManager
-from memoria.traces import NULL
+from memoria.traces import NULL, Traces
 from memoria.vectors import TensorVectors
 
 __all__ = ["Memoria"]
+
+_Expiries = tuple[IntArray, IntArray, npt.NDArray[np.float64]]  # lane, id, expiry of each, all [N]
 
 
 class Memoria:
@@ -94,6 +99,7 @@ class Memoria:
         self._view = None
         self.history: list[HistoryManager] | None = None
         self._fired: list[Tensor] = []  # ids [B, N] of each firing of this step
+        self._set: list[_Expiries] = []  # what pins and events made of expiries since the last step
 
     @property
     def timestep(self) -> int:
@@ -113,6 +119,13 @@ class Memoria:
         if self._view is None:
             self._view = self._snapshot(self._core)
         return self._view
+
+    @property
+    def pinned(self) -> Tensor:
+        """Which of ``engrams`` are pinned, bool [B, M]; false at nulls."""
+        if self._core is None:
+            return torch.zeros([0, 0], dtype=torch.bool)
+        return self._core.traces.at(self._core.traces.pinned, self._core.living_positions(), 0)
 
     @torch.no_grad()
     def add_working_memory(self, data: Tensor) -> None:
@@ -165,10 +178,54 @@ class Memoria:
         at = as_indices(indices, traces.living_count(), traces.device)
         delta = as_delta(lifespan_delta, at, traces.device)
         positions, working = traces.nth_living(at), core.working_positions()
+        if self.keep_history:
+            self._set.append(_expiries(traces, traces.held, 1.0))  # what a pin alone makes them
         core.adjust(positions, delta)
         self._view = None
         if self.keep_history:
             self._record(core, torch.cat((working, positions), dim=1))
+
+    @torch.no_grad()
+    def forget(self, indices: Tensor) -> None:
+        """Forget the engrams ``indices`` [B, N] (-1 is ignored) at once, pinned or not.
+
+        Between steps only: raises `StateError` while there is working memory, `ShapeError` and
+        `InputError` as `adjust_lifespan_and_memories` does; the memory is then unchanged.
+        """
+        core, positions = self._between_steps("forget", indices)
+        core.forget(positions)
+        self._happened(core, positions)
+
+    @torch.no_grad()
+    def pin(self, indices: Tensor) -> None:
+        """Let the engrams ``indices`` [B, N] lose no lifespan until `unpin`; errors as `forget`.
+
+        Their lifespan becomes ``ceil(lifespan)`` steps. At the end of a step it does not sink but
+        grows by ``max(0, delta)``, rounded up again.
+        """
+        core, positions = self._between_steps("pin", indices)
+        core.pin(positions)
+        self._happened(core, positions)
+
+    @torch.no_grad()
+    def unpin(self, indices: Tensor) -> None:
+        """Let the engrams ``indices`` [B, N] age again; errors as `forget`."""
+        core, positions = self._between_steps("unpin", indices)
+        core.unpin(positions)
+        self._happened(core, positions)
+
+    def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Tensor]:
+        core = self._running(verb)
+        if core.working_positions().shape[1]:
+            message = f"{verb}: there is working memory, so a step is under way"
+            raise StateError(message, "end it with adjust_lifespan_and_memories() first")
+        at = as_indices(indices, core.traces.living_count(), core.traces.device)
+        return core, core.traces.nth_living(at)
+
+    def _happened(self, core: MemoryCore, positions: Tensor) -> None:
+        self._view = None
+        if self.keep_history:
+            self._set.append(_expiries(core.traces, core.traces.cells(positions)))
 
     def _running(self, verb: str) -> MemoryCore:
         if self._core is None:
@@ -189,17 +246,18 @@ class Memoria:
         traces = core.traces
         if self.history is None:
             self.history = [HistoryManager() for _ in range(traces.lanes)]
-        ids = traces.at(traces.ids, changed, -1).cpu().numpy()
-        expiry = traces.expiry.gather(1, changed.clamp_min(0)).cpu().numpy()
+        own, held = traces.cells(changed), traces.held
+        width = max(1, traces.capacity)
+        cells = torch.unique(torch.cat((own[0] * width + own[1], held[0] * width + held[1])))
+        now = _expiries(traces, (cells // width, cells % width))
+        lanes, ids, expiry = map(np.concatenate, zip(*self._set, now, strict=True))
         first_short = traces.first_shortterm().tolist()
         fired = [one.cpu().numpy() for one in self._fired]
         for lane, history in enumerate(self.history):
             firings = [one[lane][one[lane] >= 0] for one in fired]
-            valid = ids[lane] >= 0
-            history.record(
-                firings, ids[lane][valid], expiry[lane][valid], first_short[lane], traces.next_id
-            )
-        self._fired = []
+            mine = lanes == lane
+            history.record(firings, ids[mine], expiry[mine], first_short[lane], traces.next_id)
+        self._fired, self._set = [], []
 
     def _snapshot(self, core: MemoryCore) -> Engrams:
         traces, living = core.traces, core.living_positions()
@@ -219,3 +277,8 @@ class Memoria:
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
+
+
+def _expiries(traces: Traces, cells: tuple[Tensor, Tensor], more: float = 0.0) -> _Expiries:
+    lane, expiry = cells[0].cpu().numpy(), traces.expiry[cells].cpu().numpy() + more
+    return lane, traces.ids[cells].cpu().numpy(), expiry

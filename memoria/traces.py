@@ -22,6 +22,7 @@ NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 _SPARE: Final = (1.5, 1.25)  # capacity over what lives, when few or many engrams are packed
 _MANY: Final = 2**16
 _HORIZON: Final = 64  # steps between two looks at every lifespan
+_LONGEST: Final = 2.0**52  # lifespan of a pinned engram: its expiry counts steps exactly
 
 
 def positions_of(mask: Tensor) -> Tensor:
@@ -40,8 +41,8 @@ class Traces:
 
     All [B, C]: ``ids`` int64 (lane-local, never reused; -1 where nothing is), ``types`` uint8,
     ``expiry`` float64 (the step at which it is forgotten; its lifespan is ``expiry - step``),
-    ``born`` int32 (step), ``fires`` int32. An expiry needs no decrement, so ageing costs nothing
-    and never stalls as a float32 countdown does past 2^24.
+    ``born`` int32 (step), ``fires`` int32, ``pinned`` bool. An expiry needs no decrement, so ageing
+    costs nothing and never stalls as a float32 countdown does past 2^24.
     """
 
     def __init__(self, lanes: int, vectors: Vectors, device: torch.device) -> None:
@@ -58,13 +59,23 @@ class Traces:
         self.expiry = self._array(torch.float64, -1.0)
         self.born = self._array(torch.int32, -1)
         self.fires = self._array(torch.int32, 0)
+        self.pinned = self._array(torch.bool, False)
+        self.held = self._pinned_cells()  # (lane, position) of each
         self._ranks = LivingRanks(self.types != NULL)
 
     def load(
-        self, ids: Tensor, types: Tensor, expiry: Tensor, born: Tensor, fires: Tensor, next_id: int
+        self,
+        ids: Tensor,
+        types: Tensor,
+        expiry: Tensor,
+        born: Tensor,
+        fires: Tensor,
+        next_id: int,
+        pinned: Tensor | None = None,
     ) -> None:
         """Take over engrams from elsewhere, all [B, M], ``ids`` -1 and types NULL on the right."""
         self.ids, self.types, self.expiry, self.born, self.fires = ids, types, expiry, born, fires
+        self.pinned = torch.zeros_like(types, dtype=torch.bool) if pinned is None else pinned
         self.capacity = self.used = ids.shape[1]
         self.next_id = next_id
         self._resize(positions_of(types != NULL), ids.shape[1])
@@ -162,9 +173,14 @@ class Traces:
         return hit[:, :-1]
 
     def extend(self, positions: Tensor, delta: Tensor) -> None:
-        """Add ``delta`` [B, N] steps to the lifespans at ``positions``; repeats add up."""
+        """Add ``delta`` [B, N] steps to the lifespans at ``positions``; repeats add up.
+
+        What is pinned loses nothing: it gains ``max(0, delta)``.
+        """
         padded = positions < 0
         gain = delta.to(self.expiry).masked_fill(padded, 0.0)
+        if self._any_pinned():
+            gain = torch.where(self.at(self.pinned, positions, 0), gain.clamp_min(0.0), gain)
         self.expiry.scatter_add_(1, positions.clamp_min(0), gain)
         self._soon.append(positions)
 
@@ -179,7 +195,32 @@ class Traces:
             older = (types != SHORTTERM).to(torch.uint8).cumprod(1).sum(1)
             self._recent = int(torch.minimum(self._recent + older, self.length).min())
 
-    def forget(self, step: int) -> None:
+    def hold(self, step: int) -> None:
+        """``step`` ends: what is pinned expires one step later, at a whole number."""
+        if self._any_pinned():
+            self.expiry[self.held] = _whole(self.expiry[self.held], step) + 1
+
+    def pin(self, positions: Tensor, step: int) -> None:
+        """From now on the engrams at ``positions`` [B, N] lose no lifespan, rounded up to steps."""
+        lane, position = self.cells(positions)
+        self.expiry[lane, position] = _whole(self.expiry[lane, position], step)
+        self.pinned[lane, position] = True
+        self.held = self._pinned_cells()
+
+    def unpin(self, positions: Tensor) -> None:
+        """The engrams at ``positions`` [B, N] age again."""
+        self.pinned[self.cells(positions)] = False
+        self.held = self._pinned_cells()
+
+    def forget(self, positions: Tensor, step: int) -> None:
+        """The engrams at ``positions`` [B, N] expire at ``step``, which is now."""
+        cells = self.cells(positions)
+        self.expiry[cells] = step
+        self._forget(*cells)
+        if self._any_pinned():
+            self.unpin(positions)
+
+    def expire(self, step: int) -> None:
         """Forget what has no lifespan left at ``step``."""
         if step > self._horizon:
             self._horizon = step + _HORIZON
@@ -188,14 +229,31 @@ class Traces:
         soon = torch.cat(self._soon, dim=1)
         lives = self.at(self.types, soon, NULL) != NULL
         lane, place = (lives & (self.at(self.expiry, soon, 0) <= step)).nonzero(as_tuple=True)
-        cell = torch.unique(lane * self.capacity + soon[lane, place])
-        lane, position = cell // max(1, self.capacity), cell % max(1, self.capacity)
-        self.types[lane, position] = NULL
-        self._ranks.change(lane, position, -1)
+        self._forget(lane, soon[lane, place])
+
+    def cells(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """(lane, position) of every one of ``positions`` [B, N] but -1."""
+        lane, place = (positions >= 0).nonzero(as_tuple=True)
+        return lane, positions[lane, place]
 
     def indices(self, positions: Tensor) -> Tensor:
         """Ranks among the living of ``positions`` [B, N]; -1 stays -1."""
         return self._ranks.rank(self.types != NULL, positions)
+
+    def _forget(self, lane: Tensor, position: Tensor) -> None:
+        """The places, repeated or not, hold nothing from now on."""
+        width = max(1, self.capacity)
+        cells = torch.unique(lane * width + position)
+        lane, position = cells // width, cells % width
+        self.types[lane, position] = NULL
+        self._ranks.change(lane, position, -1)
+
+    def _pinned_cells(self) -> tuple[Tensor, Tensor]:
+        lane, position = self.pinned.nonzero(as_tuple=True)
+        return lane, position
+
+    def _any_pinned(self) -> bool:
+        return self.held[0].numel() > 0
 
     def _recent_ones(self, kind: int) -> Tensor:
         found = positions_of(self.types[:, self._recent :] == kind)
@@ -209,6 +267,8 @@ class Traces:
         self.expiry = self._packed(self.expiry, kept, -1.0)
         self.born = self._packed(self.born, kept, -1)
         self.fires = self._packed(self.fires, kept, 0)
+        self.pinned = self._packed(self.pinned, kept, False)
+        self.held = self._pinned_cells()
         self._ranks = LivingRanks(self.types != NULL)
         self.length = (kept >= 0).sum(dim=1)
         self.used = kept.shape[1]
@@ -222,3 +282,8 @@ class Traces:
         packed = self._array(values.dtype, fill)
         packed[:, : kept.shape[1]] = self.at(values, kept, int(fill))
         return packed
+
+
+def _whole(expiry: Tensor, step: int) -> Tensor:
+    """What a pinned engram's ``expiry`` is made at ``step``, so that adding 1 to it is exact."""
+    return expiry.ceil().clamp_max(step + _LONGEST)

@@ -75,6 +75,7 @@ def assert_same_state(memoria: Memoria, oracle: OracleMemoria) -> None:
     assert engrams.lifespan.tolist() == expected["lifespan"]
     assert ages_of(memoria).tolist() == expected["age"]
     assert ids_of(memoria).tolist() == expected["ids"]
+    assert memoria.pinned.tolist() == expected["pinned"]
     assert engrams.induce_counts.tolist() == expected["counts"]
     fires = [[row[i] for i, row in enumerate(lane)] for lane in expected["counts"]]
     assert engrams.fire_count.tolist() == fires

@@ -52,6 +52,11 @@ def log_mean_correlation(working: Sequence[Sequence[float]], x: Sequence[float])
     return math.log(total / len(distances)) - nearest
 
 
+def whole_steps(lifespan: float) -> float:
+    """The lifespan of a pinned engram: whole steps, at least 1, so few that doubles count them."""
+    return max(1.0, min(2.0**52, lifespan if math.isinf(lifespan) else float(math.ceil(lifespan))))
+
+
 @dataclass
 class Trace:
     """One engram."""
@@ -61,6 +66,7 @@ class Trace:
     expiry: float
     kind: int = WORKING
     age: int = 0
+    pinned: bool = False
 
 
 @dataclass
@@ -141,11 +147,14 @@ class OracleMemoria:
         for lane, row, gains in zip(self.lanes, indices, delta, strict=True):
             for index, gain in zip(row, gains, strict=True):
                 if index >= 0:
-                    lane.traces[index].expiry += gain
+                    trace = lane.traces[index]
+                    trace.expiry += max(0.0, gain) if trace.pinned else gain
         self.timestep += 1
         for lane in self.lanes:
             for trace in lane.traces:
                 trace.age += 1
+                if trace.pinned:
+                    trace.expiry = self.timestep + whole_steps(trace.expiry - (self.timestep - 1))
                 if trace.kind == WORKING:
                     trace.kind = SHORTTERM
             shortterm = lane.of(SHORTTERM)
@@ -153,6 +162,28 @@ class OracleMemoria:
                 trace.kind = LONGTERM
             lane.forgotten |= {t.id for t in lane.traces if t.expiry - self.timestep <= 0}
             lane.traces = [t for t in lane.traces if t.expiry - self.timestep > 0]
+
+    # -- what a person may do between steps --------------------------------------------------------
+
+    def forget(self, indices: Sequence[Sequence[int]]) -> None:
+        """``indices`` [B][N]; -1 is passed over, here and below."""
+        for lane, row in zip(self.lanes, indices, strict=True):
+            gone = {id(lane.traces[index]) for index in row if index >= 0}
+            lane.forgotten |= {t.id for t in lane.traces if id(t) in gone}
+            lane.traces = [t for t in lane.traces if id(t) not in gone]
+
+    def pin(self, indices: Sequence[Sequence[int]]) -> None:
+        for trace in self._named(indices):
+            trace.pinned = True
+            trace.expiry = self.timestep + whole_steps(trace.expiry - self.timestep)
+
+    def unpin(self, indices: Sequence[Sequence[int]]) -> None:
+        for trace in self._named(indices):
+            trace.pinned = False
+
+    def _named(self, indices: Sequence[Sequence[int]]) -> list[Trace]:
+        rows = zip(self.lanes, indices, strict=True)
+        return [lane.traces[index] for lane, row in rows for index in row if index >= 0]
 
     # -- the parts of remind ---------------------------------------------------------------------
 
@@ -229,10 +260,10 @@ class OracleMemoria:
     # -- the state as the padded tensors show it ---------------------------------------------------
 
     def state(self) -> dict[str, list[Any]]:
-        """``data``, ``types``, ``lifespan``, ``age``, ``ids``, ``counts``, nulls on the right."""
+        """What every engram is, lane by lane and in order, nulls on the right."""
         width = max((len(lane.traces) for lane in self.lanes), default=0)
         out: dict[str, list[Any]] = {
-            key: [] for key in ("data", "types", "lifespan", "age", "ids", "counts")
+            key: [] for key in ("data", "types", "lifespan", "age", "ids", "counts", "pinned")
         }
         for lane in self.lanes:
             living = lane.traces
@@ -243,6 +274,7 @@ class OracleMemoria:
             out["lifespan"].append(left + [-1.0] * pad)
             out["age"].append([t.age for t in living] + [-1] * pad)
             out["ids"].append([t.id for t in living] + [-1] * pad)
+            out["pinned"].append([t.pinned for t in living] + [False] * pad)
             counts = [[lane.count(a, b) for b in living] + [-1] * pad for a in living]
             out["counts"].append(counts + [[-1] * width for _ in range(pad)])
         return out
