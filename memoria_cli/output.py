@@ -6,14 +6,17 @@ stores, files and arguments is made harmless first: no control character reaches
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Any, Final, Protocol
 
 __all__ = [
@@ -27,11 +30,13 @@ __all__ = [
     "note",
     "prepare",
     "progress",
+    "records",
     "result",
 ]
 
 _SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
 _GAP: Final = "  "
+_AT_ONCE: Final = 1000  # records that are written together
 # Controls (C0, DEL, C1), line separators, what turns the direction of writing, lone surrogates.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -89,11 +94,59 @@ def result(document: Mapping[str, Any], human: Sequence[str | Table], as_json: b
     if _gathering:
         _gathering[-1].append(document)
     elif as_json:
-        _write(json.dumps(document, allow_nan=False).replace("\x7f", "\\u007f") + "\n")
+        _write(_json(document) + "\n")
     elif sys.stdout is not None and sys.stdout.isatty():
         _write_rich(human)
     else:
         _write("".join(line + "\n" for part in human for line in _plain(part)))
+
+
+def records(
+    documents: Iterable[Mapping[str, Any]],
+    style: str,
+    columns: Sequence[str],
+    head: Mapping[str, Any],
+    key: str,
+) -> None:
+    """Records as they come, for lists of any length, in one of three styles.
+
+    ``json``: one document, ``head`` with them as its list ``key``. ``jsonl``: one a line. ``csv``:
+    ``columns`` under their names, as they are; made harmless where a terminal shows them.
+    """
+    if _gathering:
+        _gathering[-1].append({**head, key: list(documents)})
+        return
+    if style == "csv":
+        _write(_csv([columns]))
+    if style == "json":
+        _write(_json({**head, key: []})[: -len("]}")])
+    waiting, glue = iter(documents), ""
+    while block := list(islice(waiting, _AT_ONCE)):
+        if style == "csv":
+            _write(_csv([[one[name] for name in columns] for one in block]))
+        elif style == "jsonl":
+            _write("".join(_json(one) + "\n" for one in block))
+        else:
+            _write(glue + ", ".join(map(_json, block)))
+            glue = ", "
+    if style == "json":
+        _write("]}\n")
+
+
+def _json(value: object) -> str:
+    """On one line and in ASCII, DEL written out too."""
+    return json.dumps(value, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow(
+            [harmless(one) if terminal and isinstance(one, str) else one for one in row]
+        )
+    return text.getvalue()
 
 
 def note(text: str, keep_lines: bool = False) -> None:
@@ -106,7 +159,7 @@ def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool)
     """What went wrong, as one line on stderr: text, or with --json ``{"error": {...}}``."""
     if as_json:
         error = {"code": code, "type": kind, "message": message, "hint": hint}
-        _say(json.dumps({"error": error}).replace("\x7f", "\\u007f") + "\n")
+        _say(_json({"error": error}) + "\n")
         return
     line = f"memoria: {message}" if hint is None else f"memoria: {message}; hint: {hint}"
     _say(harmless(line) + "\n")

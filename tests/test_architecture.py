@@ -51,7 +51,9 @@ INSIDE = {
         answers arguments digest loading state
         firings past
         copying engram_life reading
-        compacting inspection store
+        compacting engram_table
+        listing
+        inspection store
     """,
     "memoria.backbones": """
         base wordhash
@@ -65,7 +67,7 @@ INSIDE = {
         arrays
     """,
     "memoria_cli": """
-        backbone_options interrupts options output threads
+        backbone_options interrupts options output threads wording
         verbs
         app
         boundary

@@ -80,6 +80,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 PHASE = {"add": "idle", "remind": "working", "adjust": "reminded", "step": "idle"}
+READING: dict[str, list[str]] = {"inspect": [], "list": ["--type", "all"]}  # verbs that only read
 INPUT = {"add": ["good.npy"], "remind": [], "adjust": [], "step": ["good.npy"]}
 
 
@@ -97,6 +98,29 @@ def is_refused(ran: Ran, code: int, *said: str) -> None:
 @pytest.mark.parametrize("store", ["nothing", "folder", "good.npy", "nothing/at/all"])
 def test_no_store(cli: Cli, place: Path, verb: str, store: str) -> None:
     is_refused(cli(verb, store, *INPUT[verb]), 10, os.path.abspath(store), "memoria init")
+
+
+@pytest.mark.parametrize("verb", READING)
+def test_verbs_that_only_read(cli: Cli, place: Path, verb: str) -> None:
+    for store in ("nothing", "folder", "good.npy", "nothing/at/all"):
+        said = (os.path.abspath(store), "memoria init")
+        is_refused(cli(verb, store, *READING[verb]), 10, *said)
+    root = place / "working" / "zarr.json"
+    before = root.read_bytes()
+    root.write_bytes(before.replace(b'"lanes":2', b'"lanes":3'))
+    is_refused(cli(verb, "working", *READING[verb]), 3, "zarr.json")
+    document = json.loads(before)
+    document["attributes"]["memoria"]["format_version"] = 99
+    root.write_text(json.dumps(document))
+    is_refused(cli(verb, "working", *READING[verb]), 12, "format version 99", "upgrade")
+    root.write_bytes(before)
+    chunk = place / "working" / "log" / "ids" / "c.0"
+    whole = chunk.read_bytes()
+    chunk.write_bytes(whole[:9] + bytes([whole[9] ^ 1]) + whole[10:])
+    is_refused(cli(verb, "working", *READING[verb]), 3, "log/ids")
+    chunk.write_bytes(whole)
+    with MemoryStore.open("idle", "r+"):  # a writer is in nobody's way
+        assert cli.ok(verb, "idle", *READING[verb]).out
 
 
 BAD_INPUT = {

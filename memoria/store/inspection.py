@@ -18,9 +18,11 @@ from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import InputError, StorageError
 from memoria.store.digest import current_digest
-from memoria.store.engram_life import iso_time, plain_numbers, story, told_history
+from memoria.store.engram_life import iso_time, story, told_history
+from memoria.store.engram_table import EngramTable
 from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
 from memoria.store.life import StepTable, fold, lane_logs
+from memoria.store.listing import Listing, Order, Wanted, select
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM
@@ -30,6 +32,8 @@ __all__ = ["COUNTED_PAIRS", "Inspection"]
 
 COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long
 _BINS: Final = 12
+_LISTED: Final = ("id", "lane", "index", "type", "lifespan", "age", "fire_count", "text")
+_LIVING: Final = Wanted()
 
 
 class Inspection:
@@ -125,32 +129,29 @@ class Inspection:
         self, limit: int | None = None, lane: int | None = None
     ) -> list[dict[str, Any]]:
         """The living engrams by id, the oldest first; ``index`` is the rank in the lane."""
-        life = self._life
-        index = _ranks(life.ids % life.lanes)
-        chosen = np.flatnonzero(self._mine(lane))[:limit]
-        columns = zip(
-            life.ids[chosen].tolist(),
-            index[chosen].tolist(),
-            life.types[chosen].tolist(),
-            plain_numbers(life.lifespan()[chosen]),
-            (life.step - life.born[chosen]).tolist(),
-            life.fires[chosen].tolist(),
-            self._shelf.texts(life.ids[chosen]),
-            strict=True,
-        )
-        return [
-            {
-                "id": id_,
-                "lane": id_ % life.lanes,
-                "index": rank,
-                "type": EngramType(kind).name.lower(),
-                "lifespan": lifespan,
-                "age": age,
-                "fire_count": fires,
-                "text": text,
-            }
-            for id_, rank, kind, lifespan, age, fires, text in columns
-        ]
+        chosen = self.table().take(np.flatnonzero(self._mine(lane))[:limit])
+        return [{key: one[key] for key in _LISTED} for one in chosen.documents(self._shelf)]
+
+    def table(self, forgotten: bool = False) -> EngramTable:
+        """The living engrams as columns, with ``forgotten`` everyone who ever was."""
+        living = EngramTable.living(self._life, self._steps)
+        if not forgotten:
+            return living
+        gone = EngramTable.forgotten(self._firings, self._steps, self.config.lanes, self.created)
+        return living.joined(gone)
+
+    def listing(
+        self,
+        wanted: Wanted = _LIVING,
+        order: Order = "id",
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Listing:
+        """The engrams that are ``wanted``, by ``order``, at most ``limit`` of them."""
+        if wanted.lane is not None:
+            self._checked(wanted.lane)
+        table = self.table(forgotten=wanted.kind in ("forgotten", "all"))
+        return select(table, self._shelf, self._life.step, wanted, order, reverse, limit)
 
     def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
         """The strongest connections: by weight, then count, then from the oldest source, target.
@@ -281,15 +282,6 @@ class Inspection:
             _strongest([ids[source], ids[target], count, count / fires[source]], limit)
             for source, target, count in log.edges(len(ids), most)
         ]
-
-
-def _ranks(lanes: IntArray) -> IntArray:
-    """How many of the same lane stand before each, [A]."""
-    order = np.argsort(lanes, kind="stable")
-    ordered = lanes[order]
-    ranks = np.empty(len(lanes), np.int64)
-    ranks[order] = np.arange(len(lanes)) - np.searchsorted(ordered, ordered)
-    return ranks
 
 
 def _strongest(columns: list[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -21,6 +21,8 @@ __all__ = ["Place", "TextShelf"]
 Place = tuple[str, int]
 
 _NO_PLACE = (-1, -1)
+_READ: Final = 2**20  # bytes of text that one read brings, about
+_GAP: Final = 2**16  # bytes between two texts that a read rather skips
 
 
 class TextShelf:
@@ -50,19 +52,36 @@ class TextShelf:
     def texts(self, ids: IntArray) -> list[str | None]:
         """The text of each engram; None where there is none."""
         starts, ends, _ = self._rows(ids)
-        out: list[str | None] = []
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            raw = self._files.read("texts/bytes", start, end).tobytes() if end > start else None
-            out.append(None if raw is None else _decode(raw))
+        out: list[str | None] = [None] * len(ids)
+        present = np.flatnonzero(ends > starts)
+        present = present[np.argsort(starts[present], kind="stable")]
+        for group in _near(present, starts[present], ends[present]):
+            first, last = int(starts[group[0]]), int(ends[group].max())
+            raw = self._files.read("texts/bytes", first, last).tobytes()
+            spans = zip(
+                (starts[group] - first).tolist(), (ends[group] - first).tolist(), strict=True
+            )
+            for place, (start, end) in zip(group.tolist(), spans, strict=True):
+                out[place] = _decode(raw[start:end])
         return out
 
     def places(self, ids: IntArray) -> list[Place | None]:
         """The source and character offset of each engram; None where there is none."""
-        _, _, where = self._rows(ids)
-        names = list(self._numbers())
-        if len(where) and int(where[:, 0].max()) >= len(names):
-            raise DamageError("texts/index names a source that is not there")
+        where, names = self.where(ids), self.sources()
         return [None if n < 0 else (names[n], offset) for n, offset in where.tolist()]
+
+    def where(self, ids: IntArray) -> IntArray:
+        """(place in `sources`, character offset) of each engram, [n, 2]; -1 where there is none."""
+        _, _, where = self._rows(ids)
+        if len(where) and not -1 <= int(where[:, 0].min()) <= int(where[:, 0].max()) < len(
+            self._numbers()
+        ):
+            raise DamageError("texts/index names a source that is not there")
+        return where
+
+    def sources(self) -> list[str]:
+        """The names of all sources, in the order in which they came."""
+        return list(self._numbers())
 
     def last_place(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
@@ -169,6 +188,14 @@ class TextShelf:
             self._files.append("sources/ends", np.array([end]))
             numbers[source] = len(numbers)
         return numbers[source], offset
+
+
+def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
+    """``places``, in the order of their texts, cut into groups whose texts one read brings."""
+    if len(places) == 0:
+        return []
+    cut = (np.diff(starts // _READ) > 0) | (starts[1:] - ends[:-1] > _GAP)
+    return np.split(places, np.flatnonzero(cut) + 1)
 
 
 def _ascends(ends: IntArray, most: int) -> bool:

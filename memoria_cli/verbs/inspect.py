@@ -10,6 +10,7 @@ import typer
 from memoria.errors import UsageError
 from memoria_cli import output
 from memoria_cli.options import Json, Store, epilog
+from memoria_cli.wording import byte_size, minute, number, shortened
 
 if TYPE_CHECKING:
     from memoria.store.inspection import Inspection
@@ -141,11 +142,11 @@ def _summary(document: _Document) -> output.Table:
         ("connections", "too many to count" if count is None else f"{count:,}"),
         ("lanes", str(config["lanes"])),
         ("vectors", f"{config['hidden_dim']} numbers, backbone {config['backbone']}"),
-        ("on disk", f"{_bytes(document['bytes'])}, format {document['format_version']}"),
+        ("on disk", f"{byte_size(document['bytes'])}, format {document['format_version']}"),
     ]
     if document["last_step_time"] is not None:
-        rows.append(("first step", _minute(document["first_step_time"])))
-        rows.append(("last step", _minute(document["last_step_time"])))
+        rows.append(("first step", minute(document["first_step_time"])))
+        rows.append(("last step", minute(document["last_step_time"])))
     rows.append(("digest", document["digest"]))
     return output.Table(document["path"], ("", ""), rows, framed=True)
 
@@ -175,7 +176,7 @@ def _engrams(engrams: Sequence[_Document]) -> output.Table:
             str(one["lane"]),
             str(one["index"]),
             one["type"],
-            _number(one["lifespan"]),
+            number(one["lifespan"]),
             str(one["age"]),
             str(one["fire_count"]),
             shortened(one["text"], 2 * _TEXT),
@@ -203,7 +204,7 @@ def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
 
 def _history(history: Sequence[_Document]) -> output.Table:
     names = ("step", "added", "reminded", "fired", "forgotten", "living")
-    rows = [(*(str(one[name]) for name in names), _minute(one["time"])) for one in history]
+    rows = [(*(str(one[name]) for name in names), minute(one["time"])) for one in history]
     return output.Table(_titled("steps", rows), (*names, "ended"), rows)
 
 
@@ -219,7 +220,7 @@ def _forgotten(engrams: Sequence[_Document]) -> output.Table:
 def _life(life: _Document, most: int | None) -> list[_Part]:
     head = [("type", life["type"]), ("lane", str(life["lane"]))]
     if life["type"] != "forgotten":
-        head.append(("lifespan", _number(life["lifespan"])))
+        head.append(("lifespan", number(life["lifespan"])))
     head += [("age", str(life["age"])), ("fired", _times(life["fire_count"]))]
     if life["text"] is not None:
         head.append(("text", " ".join(life["text"].split())))
@@ -264,7 +265,7 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
     if life["forgotten"] is not None:
         moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
     return [
-        (str(step), what, _signed(told.get("gain")), _number(told.get("lifespan")))
+        (str(step), what, _signed(told.get("gain")), number(told.get("lifespan")))
         for step, _, what, told in sorted(firings + moves, key=lambda event: event[:2])
     ]
 
@@ -273,12 +274,6 @@ def bar(share: float) -> str:
     """``share`` (0 to 1) of a full bar, in block characters; nothing only for 0."""
     eighths = max(round(share * _BAR * 8), 1 if share > 0 else 0)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-
-
-def shortened(text: str | None, width: int = _TEXT) -> str:
-    """The text on one line of at most ``width`` characters."""
-    flat = " ".join((text or "").split())
-    return flat if len(flat) <= width else flat[: width - 1].rstrip() + "…"
 
 
 def _with_text(engram: int, text: str | None) -> str:
@@ -293,28 +288,12 @@ def _span(low: float, high: float) -> str:
     return f"{low:g}" if high - low == 1 else f"{low:g} to {high:g}"
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
-
-
 def _signed(value: float | None) -> str:
     return "" if value is None else f"{value:+.4g}"
 
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def _minute(time: str) -> str:
-    return time[:16].replace("T", " ") + " UTC"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}" if unit != "bytes" else f"{count} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"
 
 
 def register(app: typer.Typer) -> None:
