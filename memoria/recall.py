@@ -19,6 +19,7 @@ from memoria.traces import LONGTERM, Traces, positions_of
 
 __all__ = ["Recalled", "recall"]
 
+_DRAWS_AT_ONCE: Final = 2**20  # random entries; bounds memory
 _LEAST_KEY: Final = -3e38  # above float32's lowest, so that the far away still beats padding
 
 
@@ -129,12 +130,20 @@ def _entries(
         draws = torch.full_like(unreminded, most)
     if most == 0 or traces.capacity == 0:
         return entries
-    number = torch.arange(most, device=entries.device).expand(traces.lanes, -1)
-    hashes = hash_keys(config.seed, ENTRY_STREAM, step, lane_ids, number)
     available = traces.longterm_count().unsqueeze(1)
-    drawn = traces.nth_living(hashes % available.clamp_min(1))
-    drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
-    return torch.cat((entries, drawn), dim=1)
+    at_once = max(1, _DRAWS_AT_ONCE // traces.lanes)
+    for first in range(0, most, at_once):
+        number = torch.arange(first, min(most, first + at_once), device=entries.device)
+        number = number.expand(traces.lanes, -1)
+        hashes = hash_keys(config.seed, ENTRY_STREAM, step, lane_ids, number)
+        drawn = traces.nth_living(hashes % available.clamp_min(1))
+        drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
+        entries = torch.cat((entries, drawn), dim=1)
+        if most > at_once:  # what was drawn before is no news, and all of them end it
+            entries = _distinct(entries)
+            if bool(((entries >= 0).sum(1, keepdim=True) >= available).all()):
+                break
+    return entries
 
 
 def _search(traces: Traces, connections: Connections, entries: Tensor, depth: int) -> Tensor:

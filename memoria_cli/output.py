@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
+_LONGEST: Final = 1_000  # characters of an error's message and of its hint
 _GAP: Final = "  "
 _AT_ONCE: Final = 1000  # records that are written together
 # Controls (C0, DEL, C1), line separators, what turns the direction of writing, lone surrogates.
@@ -157,12 +158,18 @@ def note(text: str, keep_lines: bool = False) -> None:
 
 def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool) -> None:
     """What went wrong, as one line on stderr: text, or with --json ``{"error": {...}}``."""
+    message, hint = _shortened(message), None if hint is None else _shortened(hint)
     if as_json:
         error = {"code": code, "type": kind, "message": message, "hint": hint}
         _say(_json({"error": error}) + "\n")
         return
     line = f"memoria: {message}" if hint is None else f"memoria: {message}; hint: {hint}"
     _say(harmless(line) + "\n")
+
+
+def _shortened(text: str) -> str:
+    """Bounded: a value from a file or an argument may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def finish() -> None:

@@ -51,7 +51,7 @@ INSIDE = {
         answers arguments digest loading state
         firings past
         copying engram_life reading
-        archive compacting engram_table
+        compacting engram_table
         listing
         inspection store
     """,

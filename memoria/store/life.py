@@ -153,7 +153,7 @@ def fold(
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
         fires[_places(ids, len(old_ids), base.rows, fired)] += 1
 
-    alive = expiry > len(steps)
+    alive = (expiry > len(steps)) | (ids >= done_rows)  # T + a tiny lifespan may round to T
     ids = ids[alive]
     first_short = steps.first_short(lanes)
     types = np.where(
@@ -211,9 +211,15 @@ def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, In
     if base.generation is None:
         return np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.int64)
     at = f"{STATE_GROUP}/{base.generation}"
-    ids, expiry, fires = (files.read(f"{at}/{name}") for name in ("ids", "expiry", "fires"))
-    if len(ids) and not (ids[0] >= 0 and ids[-1] < base.rows and (np.diff(ids) > 0).all()):
+    names = ("ids", "expiry", "fires")
+    if any(files.rows(f"{at}/{name}") != base.living for name in names):
+        raise DamageError(f"{files.path}: {at} is not of {base.living} living engrams")
+    ids, expiry, fires = (files.read(f"{at}/{name}") for name in names)
+    # compared, not subtracted: a difference may overflow
+    if len(ids) and not (ids[0] >= 0 and ids[-1] < base.rows and (ids[1:] > ids[:-1]).all()):
         raise DamageError(f"{files.path}: {at}/ids are not ascending ids")
+    if not ((fires >= 1) & (fires <= base.step)).all():
+        raise DamageError(f"{files.path}: {at}/fires are not counts of {base.step} steps")
     return ids, expiry, fires
 
 

@@ -192,7 +192,10 @@ class MemoryFiles:
         if len(rows) and int(rows.min()) < 0:
             gone = int(ids[int(rows.argmin())])
             raise InputError(f"engram {gone}: compaction has removed its vector")
-        return self.gather("vectors", rows)
+        found = self.gather("vectors", rows)
+        if not np.isfinite(found).all():
+            raise DamageError(f"{self.path}: vectors hold NaN or Inf")
+        return found
 
     def new_vectors(self, first: int, last: int) -> npt.NDArray[np.float32]:
         """The vectors of the engrams [first, last), none of them from before the era."""
@@ -207,7 +210,7 @@ class MemoryFiles:
             return np.arange(0)
         ids: IntArray = self.store.read(self._name("kept/ids"))
         if len(ids) != era.kept or (
-            len(ids) and not (ids[0] >= 0 and ids[-1] < era.rows and (np.diff(ids) > 0).all())
+            len(ids) and not (ids[0] >= 0 and ids[-1] < era.rows and (ids[1:] > ids[:-1]).all())
         ):
             raise DamageError(f"{self.path}: kept/ids are not the {era.kept} engrams kept")
         return ids
@@ -241,9 +244,12 @@ class MemoryFiles:
         self._prefix = era_prefix(self._era)
         for name in ("kept", "kept_ends"):
             self.__dict__.pop(name, None)
-        rows, log = (self.store.rows(self._name(name)) for name in ("vectors", "log/ids"))
+        names = ("vectors", "log/ids", "log/expiry", "log/steps", "texts/index")
+        rows, log, expiry, steps, texts = (self.store.rows(self._name(name)) for name in names)
         if rows < self._era.kept or log < self._era.log_kept:
             raise DamageError(f"{self.path}: the arrays of the era are shorter than what it kept")
+        if expiry != log or texts > rows or (not self.is_past and steps != self.attributes.step):
+            raise DamageError(f"{self.path}: the arrays are not of one length")
 
 
 def _ascends(ends: IntArray) -> bool:

@@ -26,7 +26,7 @@ _GAP: Final = 2**16  # bytes between two texts that a read rather skips
 
 
 class TextShelf:
-    """Reads the texts of engrams and stages new ones."""
+    """Reads the texts of engrams and stages new ones. Raises `DamageError` where they are wrong."""
 
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
@@ -161,7 +161,7 @@ class TextShelf:
         later = inside & (at > 0)
         starts[later] = self._files.gather("texts/index", at[later] - 1)[:, 0]
         ends = np.where(inside, rows[:, 0], starts)
-        if (starts > ends).any() or (ends > total).any():
+        if not ((starts >= 0) & (starts <= ends) & (ends <= total)).all():
             raise DamageError("texts/index points outside of texts/bytes")
         return starts, ends, rows[:, 1:]
 
@@ -201,7 +201,7 @@ def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
 def _ascends(ends: IntArray, most: int) -> bool:
     """Whether ``ends`` ascend from 0 or more to at most ``most``."""
     return bool(
-        len(ends) == 0 or (ends[0] >= 0 and ends[-1] <= most and (np.diff(ends) >= 0).all())
+        len(ends) == 0 or (ends[0] >= 0 and ends[-1] <= most and (ends[1:] >= ends[:-1]).all())
     )
 
 

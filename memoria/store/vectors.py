@@ -25,7 +25,7 @@ class FileVectors:
     def __init__(self, files: MemoryFiles, lanes: int, dimension: int) -> None:
         self._files, self._lanes, self._dimension = files, lanes, dimension
         self._most = max(_LEAST_ROWS, _CACHE_BYTES // (4 * dimension))
-        self._pool = np.empty((_LEAST_ROWS, dimension), np.float32)
+        self._pool = np.empty((0, dimension), np.float32)
         self._used = 0
         self._slots = np.full((lanes, 0), -1, np.int64)  # by position, -1: not in the pool
 
