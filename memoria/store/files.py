@@ -325,11 +325,12 @@ class StoreFiles:
 
     def _accept(self, root: Root) -> None:
         """``root`` is committed and durable."""
-        named = {*root.groups(), *root.arrays}
-        in_use = {self._path / name for name in named}  # may have been left over before
-        before = (*self._root.groups(), *self._root.arrays)
-        gone = [self._path / name for name in before if name not in named]
-        self._leftover = [place for place in self._leftover if place not in in_use] + gone
+        if root.arrays.keys() != self._root.arrays.keys():
+            named = {*root.groups(), *root.arrays}
+            in_use = {self._path / name for name in named}  # may have been left over before
+            before = (*self._root.groups(), *self._root.arrays)
+            gone = [self._path / name for name in before if name not in named]
+            self._leftover = [place for place in self._leftover if place not in in_use] + gone
         for name, array in self._arrays.items():
             if array.rows > array.committed and not array.fresh:
                 self._lagging.add(name)

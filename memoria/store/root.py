@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,6 @@ from memoria.errors import (
 )
 from memoria.store.chunks import DAMAGE_HINT, crc32c
 from memoria.store.spec import (
-    GROUP_METADATA,
     ArraySpec,
     check_names,
     empty_group,
@@ -66,9 +66,9 @@ class Root:
 
     def encode(self) -> bytes:
         """The document's bytes. `InputError` where no reader would take it back."""
-        document = self._document(json.loads(self.attributes))
-        document["attributes"]["memoria"]["checksum"] = _checksum(document)
-        payload = _canonical(document).encode()
+        own = {**json.loads(self.attributes), "format_version": self.version}
+        own["checksum"] = _checksum(self.text(own))
+        payload = self.text(own).encode()
         if len(payload) > MAX_ROOT_BYTES:
             raise InputError(
                 f"attributes make a {ROOT_NAME} of {len(payload)} bytes",
@@ -76,22 +76,35 @@ class Root:
             )
         return payload
 
-    def groups(self) -> list[str]:
+    def groups(self) -> Sequence[str]:
         """Every group but the root, parents first."""
-        return parent_groups(self.arrays)
+        return self._groups
 
-    def _document(self, attributes: dict[str, Any]) -> dict[str, Any]:
-        metadata = {group: empty_group() for group in self.groups()}
-        metadata |= {name: spec.metadata(rows) for name, (spec, rows) in self.arrays.items()}
-        return {
-            **GROUP_METADATA,
-            "attributes": {"memoria": {**attributes, "format_version": self.version}},
-            "consolidated_metadata": {
-                "kind": "inline",
-                "must_understand": False,
-                "metadata": metadata,
-            },
-        }
+    def text(self, attributes: Mapping[str, Any]) -> str:
+        """The canonical document with ``attributes`` as those of the store."""
+        before, after = self._around
+        return f"{before}{_canonical(attributes)}{after}"
+
+    @cached_property
+    def _groups(self) -> tuple[str, ...]:
+        return tuple(parent_groups(self.arrays))
+
+    @cached_property
+    def _around(self) -> tuple[str, str]:
+        """What stands before and after the store's attributes. Names need no escapes."""
+        group = _canonical(empty_group())
+        parts = dict.fromkeys(self.groups(), group)
+        parts |= {name: _array_text(spec, rows) for name, (spec, rows) in self.arrays.items()}
+        metadata = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
+        consolidated = f'{{"kind":"inline","metadata":{{{metadata}}},"must_understand":false}}'
+        rest = f'"consolidated_metadata":{consolidated},"node_type":"group","zarr_format":3}}'
+        return '{"attributes":{"memoria":', f"}},{rest}"
+
+
+@lru_cache(maxsize=256)
+def _array_text(spec: ArraySpec, rows: int) -> str:
+    """Metadata as it stands in the document; a commit changes that of a few arrays only."""
+    return _canonical(spec.metadata(rows))
 
 
 def _canonical(value: Any) -> str:
@@ -139,11 +152,12 @@ def read_root(path: Path, expected: Expected | None = None) -> Root:
             "upgrade memoria",
         )
     checksum = ours.pop("checksum", None)
-    if checksum != _checksum(document):
+    text = _canonical_or_damage(path, document)
+    if checksum != _checksum(text):
         raise _damage(path, f"checksum {checksum!r} does not match")
     own = {name: value for name, value in ours.items() if name not in _RESERVED}
     root = Root(_canonical(own), _parse_arrays(path, document), version)
-    if root._document(own) != document:
+    if root.text({**own, "format_version": version}) != text:
         raise _damage(path, "is not laid out as a store")
     if expected is not None:
         _compare(path, root, expected(own, version))
@@ -206,11 +220,15 @@ def _compare(path: Path, root: Root, expected: Sequence[ArraySpec]) -> None:
             raise _damage(path, f"array {name!r} is not of the shape or type it must have")
 
 
-def _checksum(document: dict[str, Any]) -> str:
+def _checksum(text: str) -> str:
+    return "crc32c:" + crc32c(text.encode())[::-1].hex()
+
+
+def _canonical_or_damage(path: Path, document: Any) -> str:
     try:
-        return "crc32c:" + crc32c(_canonical(document).encode())[::-1].hex()
+        return _canonical(document)
     except (ValueError, RecursionError) as error:  # a number too long to print, too deep a nest
-        return f"none: {error}"
+        raise _damage(path, f"is no document of this format: {error}") from None
 
 
 def _refuse_constant(name: str) -> Any:
