@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
+
+from memoria.errors import UsageError
 
 __all__ = [
     "SPEED_PANEL",
@@ -15,16 +19,59 @@ __all__ = [
     "Inputs",
     "Json",
     "Store",
+    "StoreAt",
     "Texts",
     "Unit",
     "WmLength",
+    "at_moment",
     "epilog",
+    "present_only",
 ]
 
 SPEED_PANEL: Final = "Speed"
 
+
+def at_moment(store: str) -> tuple[str, int | str | None]:
+    """A `StoreAt` argument as (path, at), for what opens with ``at=``: `Inspection.open`,
+    `MemoryStore.open`, `memoria.store.reading.open_files`.
+
+    ``STORE@NAME`` is a snapshot, ``STORE@STEP`` a finished step; ``at`` is None for the present,
+    and for anything that exists under the whole text.
+    """
+    from memoria.store.reading import split_moment
+
+    return split_moment(store)
+
+
+def present_only(store: str) -> str:
+    """Refuse ``STORE@NAME`` and ``STORE@STEP`` where there is such a store."""
+    if "@" in store:
+        from memoria.store.root import is_store
+
+        path, at = at_moment(store)
+        if at is not None and os.path.isdir(path) and is_store(Path(path)):
+            raise UsageError(
+                f"{store}: the past can only be read",
+                f"leave out @{at}, or make a store of it with `memoria snapshot restore`",
+            )
+    return store
+
+
+# For what writes: it refuses the past by itself.
 Store: TypeAlias = Annotated[
-    str, typer.Argument(metavar="STORE", help="The store's directory.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="STORE", help="The store's directory.", show_default=False, callback=present_only
+    ),
+]
+# For what only reads: open `at_moment` of it.
+StoreAt: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="STORE",
+        help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
+        show_default=False,
+    ),
 ]
 Inputs: TypeAlias = Annotated[
     list[str] | None,

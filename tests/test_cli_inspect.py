@@ -20,7 +20,7 @@ from memoria.store.inspection import Inspection
 from memoria_cli.verbs.inspect import bar, shortened
 
 SUMMARY = (
-    "path format_version step config lanes engrams connections bytes digest phase"
+    "path at format_version step config lanes engrams connections bytes digest phase"
     " first_step_time last_step_time histograms"
 ).split()
 

@@ -20,7 +20,15 @@ import numpy.typing as npt
 from memoria.errors import DamageError, StorageError
 from memoria.store.spec import ArraySpec
 
-__all__ = ["CRC_BYTES", "DAMAGE_HINT", "ChunkFile", "crc32c", "encode_file", "file_sizes"]
+__all__ = [
+    "CRC_BYTES",
+    "DAMAGE_HINT",
+    "ChunkFile",
+    "crc32c",
+    "encode_file",
+    "file_sizes",
+    "rows_bytes",
+]
 
 CRC_BYTES: Final = 4
 DAMAGE_HINT: Final = "restore the store from a copy"
@@ -59,6 +67,12 @@ def file_sizes(spec: ArraySpec, used: int) -> tuple[int, int]:
         return length, length
     index = _index_bytes(spec) + CRC_BYTES
     return -(-used // spec.chunk_rows) * length + index, spec.file_chunks * length + index
+
+
+def rows_bytes(spec: ArraySpec, rows: int) -> int:
+    """Bytes of the files that hold so many rows, and nothing else."""
+    whole, rest = divmod(rows, spec.file_rows)
+    return whole * file_sizes(spec, spec.file_rows)[0] + (file_sizes(spec, rest)[0] if rest else 0)
 
 
 class ChunkFile:

@@ -10,10 +10,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from memoria.errors import StateError
-from memoria.store.chunks import file_sizes
+from memoria.store.chunks import rows_bytes
 from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.disk import Disk
 from memoria.store.files import StoreFiles
@@ -54,7 +52,7 @@ def compact(
     with _Rewriting(path, dry_run, disk) as (source, target):
         kept = needed_engrams(source)
         held = contents(source, kept, *_next_generations(source))
-        before = stored_bytes(source.store)
+        before = source.stored_bytes()
         era = held.attributes.era
         there = source.rows("vectors")
         report = Compaction(
@@ -63,7 +61,7 @@ def compact(
             entries_kept=era.log_kept,
             entries_dropped=source.rows("log/ids") - era.log_kept,
             bytes_before=before,
-            bytes_after=sum(_bytes(spec, len(rows)) for spec, rows in held.arrays),
+            bytes_after=sum(rows_bytes(spec, len(rows)) for spec, rows in held.arrays),
             steps_kept=(*era.steps, era.step),
         )
         if target is not None and report.engrams_dropped:
@@ -101,11 +99,6 @@ def go_back(
             "lost_snapshots": lost,
             "digest": held.attributes.digest,
         }
-
-
-def stored_bytes(files: StoreFiles) -> int:
-    """What the committed rows of all arrays take."""
-    return sum(_bytes(files.spec(name), files.committed_rows(name)) for name in files.names())
 
 
 class _Rewriting:
@@ -148,8 +141,3 @@ def _switch(source: MemoryFiles, target: StoreFiles, held: Contents) -> None:
     if written:
         target.replace_group(f"{STATE_GROUP}/{state}", written)
     target.commit({**target.attributes, **held.attributes.written(source.format_version)})
-
-
-def _bytes(spec: Any, rows: int) -> int:
-    starts = np.arange(0, rows, spec.file_rows)
-    return sum(file_sizes(spec, min(rows - start, spec.file_rows))[0] for start in starts.tolist())

@@ -43,8 +43,9 @@ class Inspection:
     `StoreNotFoundError`, `NewerFormatError`, `DamageError`, `StorageError`.
     """
 
-    def __init__(self, files: MemoryFiles) -> None:
+    def __init__(self, files: MemoryFiles, at: int | str | None = None) -> None:
         self._files = files
+        self._at = at
         self.config = files.config
         self._steps = StepTable.read(files)
         self._life = fold(files, self.config, self._steps)
@@ -58,7 +59,7 @@ class Inspection:
         """
         files = open_files(path, at)
         try:
-            return cls(files)
+            return cls(files, at)
         except BaseException:
             files.close()
             raise
@@ -93,12 +94,14 @@ class Inspection:
 
         ``engrams`` are the living, ``forgotten`` the created ones that are not. ``connections``
         are the directed pairs of living engrams that fired together, None where `pairs` is more
-        than `COUNTED_PAIRS`. ``bytes`` are those of the files.
+        than `COUNTED_PAIRS`. ``bytes`` are those of the files; of a view of the past, ``at``, what
+        its rows take of them.
         """
         life, config = self._life, self.config
         times = self._steps.times().tolist()
         return {
             "path": str(self._files.path),
+            "at": self._at,
             "format_version": self._files.format_version,
             "step": life.step,
             "phase": life.pending.phase,
@@ -108,7 +111,7 @@ class Inspection:
             "connections": (
                 connected_pairs(self._firings, life) if self.pairs <= COUNTED_PAIRS else None
             ),
-            "bytes": _bytes_below(os.fspath(self._files.path)),
+            "bytes": self._bytes(),
             "digest": current_digest(self._files, config.lanes),
             "first_step_time": iso_time(times[0]) if times else None,
             "last_step_time": iso_time(times[-1]) if times else None,
@@ -244,6 +247,11 @@ class Inspection:
     @cached_property
     def _logs(self) -> list[FiringLog]:
         return lane_logs(self._files, self._steps, self._life)
+
+    def _bytes(self) -> int:
+        if self._files.is_past:
+            return self._files.stored_bytes()
+        return _bytes_below(os.fspath(self._files.path))
 
     def _lanes(self) -> list[dict[str, int]]:
         life, kinds = self._life, len(EngramType)

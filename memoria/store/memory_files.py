@@ -22,6 +22,7 @@ from memoria.config import MemoriaConfig
 from memoria.connections.firing_log import IntArray
 from memoria.errors import DamageError, InputError
 from memoria.store.attributes import StoreAttributes
+from memoria.store.chunks import rows_bytes
 from memoria.store.files import StoreFiles
 from memoria.store.schema import STATE_GROUP, era_prefix
 from memoria.store.spec import ArraySpec
@@ -225,6 +226,15 @@ class MemoryFiles:
         ):
             raise DamageError(f"{self.path}: kept/ends are not those of {era.step} steps")
         return ends
+
+    def stored_bytes(self) -> int:
+        """What the rows of all arrays take in the store's files."""
+        state = self.attributes.state.generation is not None
+        return sum(
+            rows_bytes(self.store.spec(name), self.rows(name.removeprefix(self._prefix)))
+            for name in self.store.names()
+            if state or not name.startswith(f"{STATE_GROUP}/")
+        )
 
     def kept_places(self) -> IntArray:
         """The greatest offset remembered of each source when the era began; -1: of none."""

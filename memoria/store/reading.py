@@ -27,9 +27,9 @@ def open_files(path: str | os.PathLike[str], at: int | str | None = None) -> Mem
         raise
 
 
-def read_config(path: str | os.PathLike[str]) -> MemoriaConfig:
-    """The configuration of the store at ``path``."""
-    files = open_files(path)
+def read_config(path: str | os.PathLike[str], at: int | str | None = None) -> MemoriaConfig:
+    """The configuration of the store at ``path``; with ``at``, if that moment of it is there."""
+    files = open_files(path, at)
     try:
         return files.config
     finally:

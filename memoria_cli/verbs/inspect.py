@@ -9,7 +9,7 @@ import typer
 
 from memoria.errors import UsageError
 from memoria_cli import output
-from memoria_cli.options import Json, Store, epilog
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
 from memoria_cli.wording import byte_size, minute, number, shortened
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _NEXT: Final = {
 
 
 def _inspect(
-    store: Store,
+    store: StoreAt,
     engram: Annotated[
         int | None,
         typer.Argument(
@@ -78,7 +78,8 @@ def _inspect(
 ) -> None:
     """Show what a memory holds: counts, lifespans, ages, connections, or one engram's life.
 
-    Changes nothing, and a writer may go on meanwhile. Steps are numbered from 1.
+    Changes nothing, and a writer may go on meanwhile. Steps are numbered from 1. STORE@NAME shows
+    what a snapshot names, STORE@STEP what a step left behind.
     """
     from memoria.store.inspection import Inspection
 
@@ -86,7 +87,7 @@ def _inspect(
     if engram is not None and (lists or lane is not None):
         raise UsageError(f"engram {engram} is told alone", "leave out the lists and --lane")
     most = limit if limit is not None or json else _LIST
-    with Inspection.open(store) as view:
+    with Inspection.open(*at_moment(store)) as view:
         if engram is not None:
             life = view.engram(engram)
             output.result(life, [] if json else _life(life, most), json)
@@ -148,7 +149,8 @@ def _summary(document: _Document) -> output.Table:
         rows.append(("first step", minute(document["first_step_time"])))
         rows.append(("last step", minute(document["last_step_time"])))
     rows.append(("digest", document["digest"]))
-    return output.Table(document["path"], ("", ""), rows, framed=True)
+    moment = "" if document["at"] is None else f"@{document['at']}"
+    return output.Table(f"{document['path']}{moment}", ("", ""), rows, framed=True)
 
 
 def _lanes(lanes: Sequence[_Document]) -> output.Table:

@@ -10,7 +10,7 @@ import typer
 
 from memoria.errors import UsageError
 from memoria_cli import output
-from memoria_cli.options import Json, Store, epilog
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
 from memoria_cli.wording import minute, number, shortened
 
 __all__ = ["EXAMPLES", "register"]
@@ -56,7 +56,7 @@ def _filter(name: str, shown: str, help_: str) -> Any:
 
 
 def _list(
-    store: Store,
+    store: StoreAt,
     kind: Annotated[
         _Kind,
         typer.Option("--type", help="In which memory they are.", rich_help_panel=_FILTERS),
@@ -116,7 +116,6 @@ def _list(
     from memoria.store.engram_table import FIELDS
     from memoria.store.inspection import Inspection
     from memoria.store.listing import Span, Wanted, moment
-    from memoria.store.reading import split_moment
 
     if json and style is not None:
         raise UsageError(f"--json and --format {style} exclude each other", "choose one")
@@ -136,7 +135,7 @@ def _list(
     )
     as_table = not json and style in (None, _Style.TABLE)
     most = _ROWS if limit is None and as_table else limit
-    with Inspection.open(*split_moment(store)) as view:
+    with Inspection.open(*at_moment(store)) as view:
         found = view.listing(wanted, sort.value, reverse, most)
         head = {"step": found.step, "count": found.count}
         if as_table:

@@ -14,9 +14,11 @@ from memoria_cli.options import (
     BatchSize,
     Device,
     Json,
-    Store,
+    StoreAt,
     Unit,
+    at_moment,
     epilog,
+    present_only,
 )
 from memoria_cli.threads import one_thread_unless_a_model_runs
 
@@ -35,7 +37,7 @@ EXAMPLES: Final = (
 
 
 def _remind(
-    store: Store,
+    store: StoreAt,
     peek: Annotated[
         bool, typer.Option("--peek", help="Ask without changing anything: nothing fires.")
     ] = False,
@@ -78,7 +80,7 @@ def _remind(
     """Remind with the working memory and let everything fire: the second part of a step.
 
     Asked again before `memoria adjust`, it repeats its answer. With --peek it only asks, and may
-    be given a cue of its own.
+    be given a cue of its own, and the past: STORE@NAME as a snapshot left it, STORE@STEP as a step.
     """
     from memoria.outputs import check_output, save_arrays
     from memoria.store import read_config
@@ -88,7 +90,8 @@ def _remind(
             "--cue asks without changing anything, so it needs --peek",
             "add --peek, or `memoria add` the input first to remember it too",
         )
-    config = read_config(store)
+    path, at = at_moment(store) if peek else (present_only(store), None)
+    config = read_config(path, at)
     if out is not None:
         if not out.lower().endswith(".npz"):
             raise UsageError(f"--out {out}: must be an .npz file")
@@ -103,7 +106,7 @@ def _remind(
     from memoria.store import MemoryStore
 
     one_thread_unless_a_model_runs(config.backbone)
-    with MemoryStore.open(store, "r" if peek else "r+") as opened:
+    with MemoryStore.open(path, "r" if peek else "r+", at) as opened:
         reminded = opened.peek(data) if peek else opened.remind()
         document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
     if out is not None:
