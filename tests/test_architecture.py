@@ -38,10 +38,11 @@ INSIDE = {
         dense sparse
     """,
     "memoria.store": """
-        attributes reminded spec trouble workers
+        attributes reminded sources spec trouble workers
         chunks disk
         root
-        locks staged
+        array_files locks
+        staged
         garbage
         commit
         files

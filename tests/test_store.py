@@ -28,6 +28,7 @@ from memoria.store import vectors as vectors_module
 from memoria.store.chunks import encode_file
 from memoria.store.reading import open_files
 from memoria.store.root import Root, encode_attributes, read_root
+from memoria.store.sources import LocalSource
 
 Tree = dict[str, bytes]
 
@@ -915,7 +916,7 @@ FORGED_ATTRIBUTES: list[tuple[list[str | int], list[Any]]] = [
 def test_forged_attributes_are_refused(victim: Path) -> None:
     """A checksum is easily made anew: whatever it covers may be anything."""
     use(victim)
-    root = read_root(victim)
+    root = read_root(LocalSource(victim))
     attributes, honest = json.loads(root.attributes), (victim / "zarr.json").read_bytes()
     try:
         for at, values in FORGED_ATTRIBUTES:
@@ -978,9 +979,9 @@ def test_attributes_of_later_versions_are_kept(tmp_path: Path) -> None:
     path, config = tmp_path / "s", MemoriaConfig(hidden_dim=2, backbone="array")
     with MemoryStore.create(path, config):
         pass
-    root = read_root(path)
+    root = read_root(LocalSource(path))
     text = encode_attributes({**json.loads(root.attributes), "names": {"first": 0}})
     (path / "zarr.json").write_bytes(Root(text, root.arrays).encode())
     with MemoryStore.open(path, "r+") as store:
         store.step(torch.zeros(1, 1, 2))
-    assert json.loads(read_root(path).attributes)["names"] == {"first": 0}
+    assert json.loads(read_root(LocalSource(path)).attributes)["names"] == {"first": 0}

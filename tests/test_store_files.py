@@ -36,6 +36,7 @@ from memoria.errors import (
 )
 from memoria.store.files import StoreFiles
 from memoria.store.root import FORMAT_VERSION, MAX_ROOT_BYTES, Root, read_root
+from memoria.store.sources import LocalSource
 from memoria.store.spec import ArraySpec, parse_array
 
 VECTORS = ArraySpec("vectors", "f4", (3,), 2, 6, math.nan, ("engram", "dim"), {"unit": "none"})
@@ -307,13 +308,13 @@ def test_any_flipped_byte_of_the_root_is_found(tmp_path: Path) -> None:
     filled(tmp_path / "store").close()
     root = tmp_path / "store" / "zarr.json"
     sound = root.read_bytes()
-    read_root(tmp_path / "store")
+    read_root(LocalSource(tmp_path / "store"))
     for place in range(len(sound)):
         broken = bytearray(sound)
         broken[place] ^= 1 << (place % 7)
         root.write_bytes(broken)
         with pytest.raises((DamageError, NewerFormatError), match=r"zarr\.json|format version"):
-            read_root(tmp_path / "store")
+            read_root(LocalSource(tmp_path / "store"))
 
 
 def test_an_edit_through_zarr_is_found(tmp_path: Path) -> None:
@@ -325,7 +326,7 @@ def test_an_edit_through_zarr_is_found(tmp_path: Path) -> None:
 
 def rewrite(path: Path, changed: dict[str, tuple[ArraySpec, int]]) -> None:
     """The root with other arrays, and a checksum that fits."""
-    root = read_root(path)
+    root = read_root(LocalSource(path))
     (path / "zarr.json").write_bytes(Root(root.attributes, {**root.arrays, **changed}).encode())
 
 

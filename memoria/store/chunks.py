@@ -7,17 +7,15 @@ file with sharding:     (chunk, crc32c) of every chunk begun, then the index: (o
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-from types import TracebackType
+from array import array
 from typing import Any, Final
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from memoria.errors import DamageError, StorageError
+from memoria.errors import DamageError
+from memoria.store.sources import SourceFile, Span
 from memoria.store.spec import ArraySpec
 
 __all__ = [
@@ -34,6 +32,7 @@ CRC_BYTES: Final = 4
 DAMAGE_HINT: Final = "restore the store from a copy"
 _ABSENT: Final = 2**64 - 1
 _INDEX_DTYPE: Final = np.dtype("<u8")
+_RESIDUE: Final = 0x48674BC7  # the crc32c of any bytes with their own crc32c behind them
 
 
 def crc32c(data: npt.NDArray[Any] | bytes) -> bytes:
@@ -76,92 +75,65 @@ def rows_bytes(spec: ArraySpec, rows: int) -> int:
 
 
 class ChunkFile:
-    """A chunk or shard file opened for reading: ``with ChunkFile(path, spec) as file``.
+    """What is known of one chunk or shard file: where its chunks lie, and which were verified.
 
-    A missing, shortened or changed file raises `DamageError` naming file and array, any other
-    trouble `StorageError`.
+    Everything that does not match raises `DamageError` naming file and array. A file with shards
+    needs its index first: read `index_span` and give it to `take_index`.
     """
 
-    def __init__(self, path: Path, spec: ArraySpec) -> None:
-        self._path = path
-        self._spec = spec
-        try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            self._descriptor = os.open(path, flags)
-        except FileNotFoundError:
-            raise self._damage("missing") from None
-        except OSError as error:
-            if os.path.islink(path):
-                raise self._damage("a symbolic link") from None
-            raise self._trouble(error) from None
-        try:
-            self._load_index()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+    __slots__ = ("_offsets", "_place", "_spec", "file", "verified")
 
-    def __enter__(self) -> ChunkFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.close(self._descriptor)
-
-    def chunk(self, index: int) -> npt.NDArray[Any]:
-        """Rows [chunk_rows, *row_shape] of the file's chunk ``index``, read-only, verified."""
-        spec = self._spec
-        offset = 0
-        if self._index is not None:
-            offset, length = int(self._index[2 * index]), int(self._index[2 * index + 1])
-            if length != spec.chunk_bytes + CRC_BYTES or offset + length > self._end:
-                raise self._damage(f"inner chunk {index} missing")
-        flat = self._read(offset, spec.chunk_bytes, f"chunk {index}").view(spec.np_dtype)
-        return flat.reshape(spec.chunk_rows, *spec.row_shape)
-
-    def _load_index(self) -> None:
-        spec = self._spec
-        try:
-            status = os.fstat(self._descriptor)
-        except OSError as error:
-            raise self._trouble(error) from None
-        if not stat.S_ISREG(status.st_mode):
-            raise self._damage("not a file")
+    def __init__(self, file: SourceFile, spec: ArraySpec, place: str) -> None:
+        self.file, self._spec, self._place = file, spec, place
+        self.verified = bytearray(spec.file_chunks)  # 1 where the checksum was found to match
+        self._offsets = array("q", [0])
         least, most = file_sizes(spec, 1)
-        if not least <= status.st_size <= most:
-            raise self._damage(f"{status.st_size} bytes long, expected {least} to {most}")
-        self._index: npt.NDArray[np.uint64] | None = None
-        self._end = status.st_size
-        if spec.shard_rows is not None:
-            self._end -= _index_bytes(spec) + CRC_BYTES
-            index = self._read(self._end, _index_bytes(spec), "shard index")
-            self._index = index.view(_INDEX_DTYPE)
+        if not least <= file.size <= most:
+            raise self.damage(f"{file.size} bytes long, expected {least} to {most}")
 
-    def _read(self, offset: int, size: int, what: str) -> npt.NDArray[np.uint8]:
-        try:
-            data = os.pread(self._descriptor, size + CRC_BYTES, offset)
-            while 0 < len(data) < size + CRC_BYTES:  # a signal, or the limit of one call
-                more = os.pread(self._descriptor, size + CRC_BYTES - len(data), offset + len(data))
-                if not more:
-                    break
-                data += more
-        except OSError as error:
-            raise self._trouble(error) from None
-        if len(data) != size + CRC_BYTES:
-            raise self._damage(f"{what} cut short")
-        content = np.frombuffer(data, np.uint8, size)
-        if crc32c(content) != data[size:]:
-            raise self._damage(f"checksum of {what} does not match")
-        return content
+    def index_span(self) -> Span | None:
+        """Where the shard index lies with its checksum; None without sharding."""
+        if self._spec.shard_rows is None:
+            return None
+        size = _index_bytes(self._spec) + CRC_BYTES
+        return self.file, self.file.size - size, size
 
-    def _damage(self, what: str) -> DamageError:
-        return DamageError(f"{self._path}: {what} (array '{self._spec.name}')", DAMAGE_HINT)
+    def take_index(self, data: bytes) -> None:
+        """``data`` are the bytes of `index_span`."""
+        size = _index_bytes(self._spec)
+        self._check(data, size + CRC_BYTES, "shard index")
+        index = np.frombuffer(data, _INDEX_DTYPE, size // 8).reshape(-1, 2)
+        length = self._spec.chunk_bytes + CRC_BYTES
+        last = self.file.size - size - CRC_BYTES - length
+        there = (index[:, 1] == length) & (index[:, 0] <= max(0, last)) & (last >= 0)
+        self._offsets = array("q", np.where(there, index[:, 0], -1).astype(np.int64).tobytes())
 
-    def _trouble(self, error: OSError) -> StorageError:
-        return StorageError(f"{self._path}: cannot read: {error.strerror or error}")
+    def offset(self, chunk: int) -> int:
+        """Where the file's chunk of this number begins."""
+        offset = self._offsets[chunk]
+        if offset < 0:
+            raise self.damage(f"inner chunk {chunk} missing")
+        return offset
+
+    def check(self, chunk: int, data: bytes | npt.NDArray[np.uint8]) -> None:
+        """Verify chunk and checksum ``data``, and remember it."""
+        self._check(data, self._spec.chunk_bytes + CRC_BYTES, f"chunk {chunk}")
+        self.verified[chunk] = 1
+
+    def check_rows(self, chunk: int, data: bytes, size: int) -> None:
+        """``data``, part of a verified chunk, must be all that was asked for."""
+        if len(data) != size:
+            raise self.damage(f"chunk {chunk} cut short")
+
+    def damage(self, what: str) -> DamageError:
+        """The error for a file of which ``what`` is true."""
+        return DamageError(f"{self._place}: {what} (array '{self._spec.name}')", DAMAGE_HINT)
+
+    def _check(self, data: bytes | npt.NDArray[np.uint8], size: int, what: str) -> None:
+        if len(data) != size:
+            raise self.damage(f"{what} cut short")
+        if google_crc32c.value(data) != _RESIDUE:
+            raise self.damage(f"checksum of {what} does not match")
 
 
 def _index_bytes(spec: ArraySpec) -> int:

@@ -37,6 +37,7 @@ from memoria.store.root import (
     is_store,
     read_root,
 )
+from memoria.store.sources import LocalSource, Source
 from memoria.store.spec import ArraySpec, check_names
 from memoria.store.staged import StoredArray
 from memoria.store.trouble import check_vacant, storage_error
@@ -56,6 +57,7 @@ class StoreFiles:
 
     def __init__(self, path: Path, mode: Mode, disk: Disk) -> None:
         self._path = path
+        self._source: Source = LocalSource(path)
         self._mode = mode
         self._disk = disk
         self._lock: WriterLock | None = None
@@ -238,7 +240,7 @@ class StoreFiles:
         for spec, values in arrays:
             if spec.name in fresh:
                 raise ConfigError(f"array {spec.name!r} is given twice")
-            fresh[spec.name] = StoredArray(spec, self._path / spec.name, 0, True)
+            fresh[spec.name] = StoredArray(spec, self._source, 0, True)
             fresh[spec.name].append(values)
         kept = {name: array for name, array in self._arrays.items() if name not in old}
         check_names({name: array.spec for name, array in (kept | fresh).items()})
@@ -292,15 +294,14 @@ class StoreFiles:
         self._lock = WriterLock(self._path)
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         os.close(os.open(self._path / LEASE_NAME, flags, 0o666))
-        arrays = [
-            StoredArray(spec, self._path / name, 0, True) for name, (spec, _) in root.arrays.items()
-        ]
+        arrays = [StoredArray(spec, self._source, 0, True) for spec, _ in root.arrays.values()]
         for array in arrays:
             if array.spec.name in values:
                 array.append(values[array.spec.name])
         write_commit(self._disk, self._path, arrays, root.groups(), payload)
         self._disk.rename(self._path, place)
         self._path = place
+        self._source = LocalSource(place)
         self._lock.moved_to(place)
         self._disk.fsync_dir(place.parent)
         self._load()
@@ -308,8 +309,9 @@ class StoreFiles:
 
     def _load(self, expected: Expected | None = None) -> None:
         """Read the committed root and check it against the files; nothing is staged after."""
-        self._root = read_root(self._path, expected)
-        self._leftover = survey(self._path, self._root)
+        self._source.close()  # what was held of the files before holds no more
+        self._root = read_root(self._source, expected)
+        self._leftover = [self._path / name for name in survey(self._source, self._root)]
         self._arrays = {}
         self._lagging = set()
         self._root_durable = False
@@ -318,7 +320,7 @@ class StoreFiles:
     def _forget_staged(self) -> None:
         arrays = {}
         for name, (spec, rows) in self._root.arrays.items():
-            array = self._arrays.get(name) or StoredArray(spec, self._path / name, rows, False)
+            array = self._arrays.get(name) or StoredArray(spec, self._source, rows, False)
             array.forget_staged()
             arrays[name] = array
         self._arrays = arrays
@@ -361,6 +363,7 @@ class StoreFiles:
             self._unusable = StateError(f"{self._path}: the store is {why}", "open it again")
         self._arrays = {}
         self._disk.close()
+        self._source.close()
         for lock in (self._lock, self._lease):
             if lock is not None:
                 lock.release()

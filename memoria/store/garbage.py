@@ -6,11 +6,12 @@ import os
 import stat
 from pathlib import Path
 
-from memoria.errors import DamageError, StorageError
+from memoria.errors import DamageError, MemoriaError, StorageError
 from memoria.store.chunks import DAMAGE_HINT, file_sizes
 from memoria.store.disk import Disk
 from memoria.store.locks import exclusive_lease
 from memoria.store.root import Root
+from memoria.store.sources import Entry, Source
 from memoria.store.spec import ArraySpec
 
 __all__ = ["TEMPORARY", "collect", "remove_tree", "survey"]
@@ -19,8 +20,8 @@ TEMPORARY = ".tmp"
 _OWN = frozenset({"era", "events", "log", "sources", "state", "texts", "vectors"})  # top names
 
 
-def survey(path: Path, root: Root) -> list[Path]:
-    """Check that files of a sound size cover every committed row; what is left over.
+def survey(source: Source, root: Root) -> list[str]:
+    """Check that files of a sound size cover every committed row; the paths of what is left over.
 
     Left over are ``*.tmp`` files, and what the root does not know of generations (directories
     named by a number beside a committed one) and of the arrays that a first era superseded.
@@ -28,21 +29,21 @@ def survey(path: Path, root: Root) -> list[Path]:
     """
     groups = root.groups()
     numbered = {_parent(group) for group in groups if _is_number(group)}
-    leftover: list[Path] = []
+    leftover: list[str] = []
     for directory in ["", *groups, *root.arrays]:  # parents first: no link is walked through
-        entries = _entries(path / directory)
+        entries = _entries(source, directory)
         for name, entry in entries.items():
-            if entry.is_dir(follow_symlinks=False):
-                group = f"{directory}/{name}" if directory else name
-                known = group in groups or group in root.arrays
-                number = directory in numbered and _is_number(group)
-                stale = not known and (number or group in _OWN)
+            path = f"{directory}/{name}" if directory else name
+            if entry.kind == "directory":
+                known = path in groups or path in root.arrays
+                number = directory in numbered and _is_number(path)
+                stale = not known and (number or path in _OWN)
             else:
                 stale = name.endswith(TEMPORARY)
             if stale:
-                leftover.append(Path(entry.path))
+                leftover.append(path)
         if directory in root.arrays:
-            _check_files(path / directory, entries, *root.arrays[directory])
+            _check_files(source, entries, *root.arrays[directory])
     return leftover
 
 
@@ -90,39 +91,39 @@ def _is_number(group: str) -> bool:
     return bool(parent) and name.isascii() and name.isdigit()
 
 
-def _entries(directory: Path) -> dict[str, os.DirEntry[str]]:
+def _entries(source: Source, directory: str) -> dict[str, Entry]:
+    place = source.place(directory)
     try:
-        with os.scandir(directory) as found:
-            entries = {entry.name: entry for entry in found}
+        entries = source.entries(directory)
     except (FileNotFoundError, NotADirectoryError):
-        raise DamageError(f"{directory}: directory missing", DAMAGE_HINT) from None
+        raise DamageError(f"{place}: directory missing", DAMAGE_HINT) from None
+    except MemoriaError:
+        raise
     except OSError as error:
-        raise StorageError(f"{directory}: cannot read: {error.strerror or error}") from None
-    for entry in entries.values():
-        if entry.is_symlink():
-            raise DamageError(f"{entry.path}: is a symbolic link", DAMAGE_HINT)
+        raise StorageError(f"{place}: cannot read: {error.strerror or error}") from None
+    for name, entry in entries.items():
+        if entry.kind == "link":
+            raise DamageError(f"{place}/{name}: is a symbolic link", DAMAGE_HINT)
     return entries
 
 
-def _check_files(
-    directory: Path, entries: dict[str, os.DirEntry[str]], spec: ArraySpec, rows: int
-) -> None:
+def _check_files(source: Source, entries: dict[str, Entry], spec: ArraySpec, rows: int) -> None:
     for index in range(spec.file_count(rows)):
         name = spec.file_name(index)
+        place = source.place(f"{spec.name}/{name}")
         try:
             # a listing may miss a file that is being swapped: ask for it by name
-            status = entries[name].stat(follow_symlinks=False) if name in entries else None
-            status = status or os.lstat(directory / name)
+            entry = entries.get(name) or source.entry(f"{spec.name}/{name}")
         except FileNotFoundError:
-            raise DamageError(
-                f"{directory / name}: missing (array '{spec.name}')", DAMAGE_HINT
-            ) from None
+            raise DamageError(f"{place}: missing (array '{spec.name}')", DAMAGE_HINT) from None
+        except MemoriaError:
+            raise
         except OSError as error:
-            raise StorageError(f"{directory / name}: {error.strerror or error}") from None
+            raise StorageError(f"{place}: {error.strerror or error}") from None
         least, most = file_sizes(spec, min(rows - index * spec.file_rows, spec.file_rows))
-        if not stat.S_ISREG(status.st_mode) or not least <= status.st_size <= most:
+        if entry.kind != "file" or not least <= entry.size <= most:
             raise DamageError(
-                f"{directory / name}: {status.st_size} bytes long, expected {least} to {most} "
+                f"{place}: {entry.size} bytes long, expected {least} to {most} "
                 f"(array '{spec.name}')",
                 DAMAGE_HINT,
             )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -20,11 +19,13 @@ from memoria.errors import (
     ConfigError,
     DamageError,
     InputError,
+    MemoriaError,
     NewerFormatError,
     StorageError,
     StoreNotFoundError,
 )
 from memoria.store.chunks import DAMAGE_HINT, crc32c
+from memoria.store.sources import NotAFileError, Source
 from memoria.store.spec import (
     ArraySpec,
     check_names,
@@ -128,45 +129,47 @@ def is_store(path: Path) -> bool:
     return os.path.lexists(path / LEASE_NAME) or os.path.lexists(path / ROOT_NAME)
 
 
-def read_root(path: Path, expected: Expected | None = None) -> Root:
-    """The committed state of the store in directory ``path``, checked.
+def read_root(source: Source, expected: Expected | None = None) -> Root:
+    """The committed state of the store in ``source``, checked.
 
     Raises `StoreNotFoundError` (a Zarr group, but none of ours), `NewerFormatError`,
     `DamageError` and `StorageError`.
     """
-    document = _parse(path)
+    place = source.place(ROOT_NAME)
+    document = _parse(source, place)
     attributes = document.get("attributes")
     ours = attributes.get("memoria") if isinstance(attributes, dict) else None
     if not isinstance(ours, dict):
-        if os.path.lexists(path / LEASE_NAME):
-            raise _damage(path, "has lost the attributes of the store")
+        if _has_lease(source):
+            raise _damage(place, "has lost the attributes of the store")
         raise StoreNotFoundError(
-            f"{path}: a Zarr group, but not a memory", "create one with `memoria init`"
+            f"{source.place('')}: a Zarr group, but not a memory", "create one with `memoria init`"
         )
+    store = source.place("")
     version = ours.get("format_version")
     if type(version) is not int or version < 1:
-        raise _damage(path, f"format_version = {version!r}")
+        raise _damage(place, f"format_version = {version!r}")
     if version > FORMAT_VERSION:
         raise NewerFormatError(
-            f"{path}: format version {version}, this program knows up to {FORMAT_VERSION}",
+            f"{store}: format version {version}, this program knows up to {FORMAT_VERSION}",
             "upgrade memoria",
         )
     checksum = ours.pop("checksum", None)
-    text = _canonical_or_damage(path, document)
+    text = _canonical_or_damage(place, document)
     if checksum != _checksum(text):
-        raise _damage(path, f"checksum {checksum!r} does not match")
+        raise _damage(place, f"checksum {checksum!r} does not match")
     own = {name: value for name, value in ours.items() if name not in _RESERVED}
-    root = Root(_canonical(own), _parse_arrays(path, document), version)
+    root = Root(_canonical(own), _parse_arrays(place, document), version)
     if root.text({**own, "format_version": version}) != text:
-        raise _damage(path, "is not laid out as a store")
+        raise _damage(place, "is not laid out as a store")
     if expected is not None:
-        _compare(path, root, expected(own, version))
+        _compare(place, root, expected(own, version))
     return root
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(source: Source, path: str) -> dict[str, Any]:
     try:
-        document = json.loads(_read(path), parse_constant=_refuse_constant)
+        document = json.loads(_read(source, path), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise _damage(path, f"is not JSON: {error}") from None
     if not isinstance(document, dict):
@@ -174,28 +177,34 @@ def _parse(path: Path) -> dict[str, Any]:
     return document
 
 
-def _read(path: Path) -> bytes:
-    file = path / ROOT_NAME
+def _read(source: Source, path: str) -> bytes:
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with open(os.open(file, flags), "rb") as handle:
-            status = os.fstat(handle.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise _damage(path, "is not a file")
-            if status.st_size > MAX_ROOT_BYTES:
-                raise _damage(path, f"is {status.st_size} bytes long, over {MAX_ROOT_BYTES}")
-            return handle.read(MAX_ROOT_BYTES + 1)
+        file = source.open(ROOT_NAME)
+        try:
+            if file.size > MAX_ROOT_BYTES:
+                raise _damage(path, f"is {file.size} bytes long, over {MAX_ROOT_BYTES}")
+            return file.read(0, file.size)
+        finally:
+            file.close()
     except FileNotFoundError:
         raise _damage(path, "is missing") from None
-    except IsADirectoryError:
-        raise _damage(path, "is not a file") from None
+    except NotAFileError as error:
+        raise _damage(path, f"is {error.strerror}") from None
+    except MemoriaError:
+        raise
     except OSError as error:
-        if file.is_symlink():
-            raise _damage(path, "is a symbolic link") from None
-        raise StorageError(f"{file}: cannot read: {error.strerror or error}") from None
+        raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
 
 
-def _parse_arrays(path: Path, document: dict[str, Any]) -> dict[str, tuple[ArraySpec, int]]:
+def _has_lease(source: Source) -> bool:
+    try:
+        source.entry(LEASE_NAME)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _parse_arrays(path: str, document: dict[str, Any]) -> dict[str, tuple[ArraySpec, int]]:
     arrays = {}
     try:
         for name, metadata in document["consolidated_metadata"]["metadata"].items():
@@ -209,7 +218,7 @@ def _parse_arrays(path: Path, document: dict[str, Any]) -> dict[str, tuple[Array
     return arrays
 
 
-def _compare(path: Path, root: Root, expected: Sequence[ArraySpec]) -> None:
+def _compare(path: str, root: Root, expected: Sequence[ArraySpec]) -> None:
     specs = {spec.name: spec for spec in expected}
     for name in sorted(specs.keys() | root.arrays.keys()):
         if name not in root.arrays:
@@ -224,7 +233,7 @@ def _checksum(text: str) -> str:
     return "crc32c:" + crc32c(text.encode())[::-1].hex()
 
 
-def _canonical_or_damage(path: Path, document: Any) -> str:
+def _canonical_or_damage(path: str, document: Any) -> str:
     try:
         return _canonical(document)
     except (ValueError, RecursionError) as error:  # a number too long to print, too deep a nest
@@ -235,5 +244,5 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _damage(path: Path, what: str) -> DamageError:
-    return DamageError(f"{path / ROOT_NAME}: {what}", DAMAGE_HINT)
+def _damage(path: str, what: str) -> DamageError:
+    return DamageError(f"{path}: {what}", DAMAGE_HINT)

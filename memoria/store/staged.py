@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, ShapeError
-from memoria.store.chunks import ChunkFile, encode_file
+from memoria.store.array_files import ArrayFiles
+from memoria.store.chunks import encode_file
+from memoria.store.sources import Source
 from memoria.store.spec import ArraySpec
 
 __all__ = ["LazyRows", "StoredArray"]
@@ -41,14 +43,15 @@ class LazyRows:
 
 
 class StoredArray:
-    """Rows [0, committed) lie in files under ``directory``, rows [committed, rows) in memory.
+    """Rows [0, committed) lie in files of ``source``, rows [committed, rows) in memory.
 
     ``fresh`` marks an array whose directory no commit has made yet.
     """
 
-    def __init__(self, spec: ArraySpec, directory: Path, committed: int, fresh: bool) -> None:
+    def __init__(self, spec: ArraySpec, source: Source, committed: int, fresh: bool) -> None:
         self.spec = spec
-        self.directory = directory
+        self.directory = Path(source.place(spec.name))  # where a writer's source is local
+        self._files = ArrayFiles(source, spec)
         self.committed = committed
         self.fresh = fresh
         self._blocks: list[Rows | LazyRows] = []
@@ -76,17 +79,10 @@ class StoredArray:
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows [start, stop), wherever they are. Every chunk read is verified."""
-        spec = self.spec
         on_disk = min(stop, self.committed)
-        out = spec.empty(stop - start)
-        begin = start - start % spec.file_rows if start < on_disk else on_disk
-        for first in range(begin, on_disk, spec.file_rows):
-            low, high = max(start, first), min(on_disk, first + spec.file_rows)
-            with self._open(first // spec.file_rows) as file:
-                for chunk in range((low - first) // spec.chunk_rows, _ceil(high - first, spec)):
-                    origin = first + chunk * spec.chunk_rows
-                    a, b = max(low, origin), min(high, origin + spec.chunk_rows)
-                    out[a - start : b - start] = file.chunk(chunk)[a - origin : b - origin]
+        out = self.spec.empty(stop - start)
+        if start < on_disk:
+            self._files.read(start, on_disk, out[: on_disk - start])
         self._copy_staged(max(start, self.committed), stop, out[max(0, on_disk - start) :])
         return out
 
@@ -97,16 +93,11 @@ class StoredArray:
         ordered = rows[order]
         on_disk = int(np.searchsorted(ordered, self.committed))
         out = spec.empty(len(rows))
-        for index, group in _runs(ordered[:on_disk], spec.file_rows):
-            with self._open(index) as file:
-                local = ordered[group] - index * spec.file_rows
-                places = order[group]
-                for chunk, part in _runs(local, spec.chunk_rows):
-                    picked = local[part] - chunk * spec.chunk_rows
-                    out[places[part]] = file.chunk(chunk)[picked]
+        if on_disk:
+            self._files.gather(ordered[:on_disk], order[:on_disk], out)
         if on_disk < len(rows):
             blocks = np.searchsorted(self._starts, ordered[on_disk:], side="right") - 1
-            for block, part in _runs(blocks, 1):
+            for block, part in _runs(blocks):
                 places = order[on_disk:][part]
                 staged = self._blocks[block][:]
                 out[places] = staged[ordered[on_disk:][part] - self._starts[block]]
@@ -125,6 +116,7 @@ class StoredArray:
         used = self.committed % spec.file_rows
         if used and self._tail is None:
             tail = np.full((spec.file_rows, *spec.row_shape), spec.fill, spec.np_dtype)
+            self._files.forget([self.committed // spec.file_rows])  # verify what is written anew
             tail[:used] = self.read(self.committed - used, self.committed)
             self._tail = tail
 
@@ -151,6 +143,7 @@ class StoredArray:
     def accept(self) -> None:
         """The staged rows are committed now."""
         if self.rows > self.committed:
+            self._files.forget(self.changed_files())
             self._tail, self._next_tail = self._next_tail, None
             self.committed = self.rows
             self._blocks, self._starts = [], []
@@ -178,19 +171,9 @@ class StoredArray:
             done += len(rows)
             block += 1
 
-    def _open(self, index: int) -> ChunkFile:
-        return ChunkFile(self.directory / self.spec.file_name(index), self.spec)
 
-
-def _ceil(rows: int, spec: ArraySpec) -> int:
-    return -(-rows // spec.chunk_rows)
-
-
-def _runs(ordered: npt.NDArray[np.int64], size: int) -> Iterator[tuple[int, slice]]:
-    """The stretches of equal ``ordered // size``, with that value."""
-    if len(ordered) == 0:
-        return
-    keys = ordered // size
+def _runs(keys: npt.NDArray[np.int64]) -> Iterator[tuple[int, slice]]:
+    """The stretches of equal ``keys``, with that value."""
     cuts = (np.flatnonzero(np.diff(keys)) + 1).tolist()
     for start, stop in zip([0, *cuts], [*cuts, len(keys)], strict=True):
         yield int(keys[start]), slice(start, stop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,19 +16,23 @@ __all__ = ["FileVectors"]
 _CACHE_BYTES: Final = 2**29
 _LEAST_ROWS: Final = 1024
 
+Index = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
 
 class FileVectors:
     """`Vectors` over the array ``vectors``, whose row ``id * lanes + lane`` is an engram's.
 
-    A pool holds what was touched lately; when it is full it starts over.
+    A pool holds what was read or added lately; when it is full the oldest of it makes room.
     """
 
     def __init__(self, files: MemoryFiles, lanes: int, dimension: int) -> None:
         self._files, self._lanes, self._dimension = files, lanes, dimension
         self._most = max(_LEAST_ROWS, _CACHE_BYTES // (4 * dimension))
         self._pool = np.empty((0, dimension), np.float32)
-        self._used = 0
-        self._slots = np.full((lanes, 0), -1, np.int64)  # by position, -1: not in the pool
+        self._owners = np.full(0, -1, np.int64)  # whose vector a place of the pool holds
+        self._next = 0  # the place that is filled next
+        self.load(0)
 
     @property
     def dimension(self) -> int:
@@ -35,65 +40,63 @@ class FileVectors:
 
     def append(self, positions: Tensor, data: Tensor) -> None:
         at, rows = positions.numpy(), data.numpy()
-        self._keep(
-            np.repeat(np.arange(self._lanes), at.shape[1]),
-            at.ravel(),
-            rows.reshape(-1, self._dimension),
-        )
+        lane = np.repeat(np.arange(self._lanes), at.shape[1])
+        self._keep(self._owner(lane, at.ravel()), rows.reshape(-1, self._dimension))
 
     def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
         at, local = positions.numpy(), ids.numpy()
         out = np.zeros((*at.shape, self._dimension), np.float32)
         lane, column = np.nonzero(at >= 0)
-        position = at[lane, column]
-        missing = self._slots[lane, position] < 0
-        if missing.any():
-            rows = local[lane[missing], column[missing]] * self._lanes + lane[missing]
-            found = self._files.vectors(rows)
-            if not self._keep(lane[missing], position[missing], found):
-                out[lane[missing], column[missing]] = found
-            kept = self._slots[lane, position] >= 0
-            lost = ~kept & ~missing  # the pool started over
-            if lost.any():
-                rows = local[lane[lost], column[lost]] * self._lanes + lane[lost]
-                out[lane[lost], column[lost]] = self._files.vectors(rows)
-            lane, column, position = lane[kept], column[kept], position[kept]
-        out[lane, column] = self._pool[self._slots[lane, position]]
+        owner = self._owner(lane, at[lane, column])
+        place = self._places[owner]
+        held = place >= 0
+        out[lane[held], column[held]] = self._pool[place[held]]
+        if not held.all():
+            lane, column = lane[~held], column[~held]
+            found = self._files.vectors(local[lane, column] * self._lanes + lane)
+            out[lane, column] = found
+            self._keep(owner[~held], found)
         return torch.from_numpy(out)
 
     def pack(self, positions: Tensor, capacity: int) -> None:
         kept = positions.numpy()
-        slots = np.full((self._lanes, capacity), -1, np.int64)
         lane, column = np.nonzero(kept >= 0)
-        if self._slots.shape[1]:
-            slots[lane, column] = self._slots[lane, kept[lane, column]]
-        self._slots = slots
+        before = self._places[self._owner(lane, kept[lane, column])]
+        self.load(capacity)
+        self._assign(self._owner(lane, column)[before >= 0], before[before >= 0])
 
     def load(self, capacity: int) -> None:
         """Room for positions up to ``capacity``, none of them in the pool."""
-        self._slots = np.full((self._lanes, capacity), -1, np.int64)
-        self._used = 0
+        self._capacity = capacity
+        self._places = np.full(self._lanes * capacity, -1, np.int64)  # in the pool, by owner
+        self._owners.fill(-1)
 
-    def _keep(
-        self,
-        lane: np.ndarray[tuple[int], np.dtype[np.int64]],
-        position: np.ndarray[tuple[int], np.dtype[np.int64]],
-        rows: np.ndarray[tuple[int, int], np.dtype[np.float32]],
-    ) -> bool:
-        """Put rows into the pool; False when they are more than it may ever hold."""
-        if len(rows) > self._most:
-            return False
-        if self._used + len(rows) > self._most:
-            self._slots.fill(-1)
-            self._used = 0
-        end = self._used + len(rows)
-        if end > len(self._pool):
-            grown = np.empty(
-                (min(self._most, max(end, 2 * len(self._pool))), self._dimension), np.float32
-            )
-            grown[: self._used] = self._pool[: self._used]
-            self._pool = grown
-        self._pool[self._used : end] = rows
-        self._slots[lane, position] = np.arange(self._used, end)
-        self._used = end
-        return True
+    def _owner(self, lane: Index, position: Index) -> Index:
+        return lane * self._capacity + position
+
+    def _assign(self, owners: Index, places: Index) -> None:
+        self._places[owners] = places
+        self._owners[places] = owners
+
+    def _keep(self, owners: Index, rows: Floats) -> None:
+        """Put rows into the pool, in place of the oldest; of more than it holds, the last ones."""
+        owners, rows = owners[-self._most :], rows[-self._most :]
+        end = self._next + len(rows)
+        if end > len(self._pool) and len(self._pool) < self._most:
+            self._grow(min(self._most, max(end, 2 * len(self._pool))))
+        places = np.arange(self._next, end) % self._most
+        evicted = self._owners[places]
+        evicted = evicted[evicted >= 0]
+        self._places[evicted] = -1
+        self._assign(owners, places)
+        self._pool[places] = rows
+        self._next = end if end <= len(self._pool) < self._most else end % self._most
+
+    def _grow(self, size: int) -> None:
+        pool = np.empty((size, self._dimension), np.float32)
+        owners = np.full(size, -1, np.int64)
+        pool[: self._next], owners[: self._next] = (
+            self._pool[: self._next],
+            self._owners[: self._next],
+        )
+        self._pool, self._owners = pool, owners

@@ -1,0 +1,227 @@
+"""Where a store's bytes are read from: one small interface, and the local directory behind it.
+
+Paths inside a source are relative and have ``/`` between their parts; ``""`` is the store itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, Literal, NamedTuple, Protocol
+
+__all__ = [
+    "Entry",
+    "FileReplacedError",
+    "LocalSource",
+    "NotAFileError",
+    "Source",
+    "SourceFile",
+    "Span",
+    "read_spans",
+]
+
+_SHARE_OF_DESCRIPTORS: Final = 16  # a store keeps at most one in so many that a process may have
+_MOST_DESCRIPTORS: Final = 2048
+
+
+class Entry(NamedTuple):
+    """What stands under a name. The size, in bytes, is that of a file."""
+
+    kind: Literal["file", "directory", "link", "other"]
+    size: int
+
+
+class NotAFileError(OSError):
+    """There is something else than a file under the name; the text says what."""
+
+
+class FileReplacedError(Exception):
+    """Another file has taken the place of ``file``: what was known of its bytes holds no more."""
+
+    def __init__(self, file: SourceFile) -> None:
+        super().__init__()
+        self.file = file
+
+
+class SourceFile(Protocol):
+    """A file of a source, of ``size`` bytes."""
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """The bytes from ``offset`` on; fewer than ``length`` where the file ends."""
+
+    def close(self) -> None:
+        """Give back what the file holds. Reading it again is allowed."""
+
+
+Span = tuple[SourceFile, int, int]  # file, offset, length
+
+
+class Source(Protocol):
+    """A directory of files, wherever it lies.
+
+    Every method raises `OSError`: `FileNotFoundError` for what is not there, `NotAFileError` for
+    a link or a directory opened as a file. Not for use by several threads at once.
+    """
+
+    def place(self, path: str) -> str:
+        """``path`` as messages name it."""
+
+    def entries(self, directory: str) -> dict[str, Entry]:
+        """What lies in the directory, by name."""
+
+    def entry(self, path: str) -> Entry:
+        """What lies at ``path``."""
+
+    def open(self, path: str) -> SourceFile:
+        """The file at ``path``, as it is now."""
+
+    def read_many(self, spans: Sequence[Span]) -> list[bytes]:
+        """`SourceFile.read` of every span, as fast as the source can."""
+
+    def close(self) -> None:
+        """Give back what is held. Reading again is allowed."""
+
+
+def read_spans(spans: Iterable[Span]) -> list[bytes]:
+    """`SourceFile.read` of every span, one after another."""
+    return [file.read(offset, length) for file, offset, length in spans]
+
+
+class LocalSource:
+    """The directory ``path``. Links in it are not followed.
+
+    Files stay open as long as there are descriptors for them, so that one that is replaced by a
+    rename is read to the end as it was.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._most = _allowed_descriptors()
+        self._held: dict[LocalFile, None] = {}  # files with a descriptor, the first opened first
+
+    def place(self, path: str) -> str:
+        return os.path.join(self.path, path) if path else str(self.path)
+
+    def entries(self, directory: str) -> dict[str, Entry]:
+        found = {}
+        with os.scandir(self.path / directory) as inside:
+            for one in inside:
+                try:
+                    found[one.name] = _entry_of(one.stat(follow_symlinks=False))
+                except FileNotFoundError:  # removed or renamed meanwhile
+                    continue
+        return found
+
+    def entry(self, path: str) -> Entry:
+        return _entry_of(os.lstat(self.path / path))
+
+    def open(self, path: str) -> LocalFile:
+        return LocalFile(self, self.place(path))
+
+    def read_many(self, spans: Sequence[Span]) -> list[bytes]:
+        return read_spans(spans)
+
+    def close(self) -> None:
+        for file in list(self._held):
+            file.close()
+
+    def hold(self, file: LocalFile) -> None:
+        """``file`` has got a descriptor."""
+        while len(self._held) >= self._most:
+            next(iter(self._held)).close()
+        self._held[file] = None
+
+    def let_go(self, file: LocalFile) -> None:
+        """``file`` has closed its descriptor."""
+        self._held.pop(file, None)
+
+    def make_room(self) -> bool:
+        """Close every descriptor, as there are too many; False if there are none."""
+        some = bool(self._held)
+        self.close()
+        return some
+
+
+class LocalFile:
+    """A regular file that is opened again when its descriptor was given back."""
+
+    __slots__ = ("_descriptor", "_identity", "_place", "_source", "size")
+
+    def __init__(self, source: LocalSource, place: str) -> None:
+        self._source, self._place = source, place
+        self._descriptor = -1
+        status = self._open()
+        self._identity = _identity(status)
+        self.size = status.st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        if self._descriptor < 0 and _identity(self._open()) != self._identity:
+            self.close()
+            raise FileReplacedError(self)
+        data = os.pread(self._descriptor, length, offset)
+        while 0 < len(data) < length:  # a signal, or the limit of one call
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            self._source.let_go(self)
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        descriptor = getattr(self, "_descriptor", -1)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def _open(self) -> os.stat_result:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            descriptor = os.open(self._place, flags)
+        except OSError as error:
+            if error.errno == errno.EMFILE and self._source.make_room():
+                descriptor = os.open(self._place, flags)
+            elif os.path.islink(self._place):
+                raise NotAFileError(error.errno, "a symbolic link", self._place) from None
+            else:
+                raise
+        self._descriptor = descriptor
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise NotAFileError(errno.EINVAL, "not a file", self._place)
+        except BaseException:
+            self.close()
+            raise
+        self._source.hold(self)
+        return status
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _entry_of(status: os.stat_result) -> Entry:
+    if stat.S_ISREG(status.st_mode):
+        return Entry("file", status.st_size)
+    if stat.S_ISDIR(status.st_mode):
+        return Entry("directory", 0)
+    return Entry("link" if stat.S_ISLNK(status.st_mode) else "other", 0)
+
+
+def _allowed_descriptors() -> int:
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_DESCRIPTORS
+    return max(8, min(_MOST_DESCRIPTORS, soft // _SHARE_OF_DESCRIPTORS))
