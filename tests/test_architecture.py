@@ -52,7 +52,7 @@ INSIDE = {
         answers arguments digest loading state
         firings past
         copying engram_life reading
-        compacting engram_table
+        archive compacting engram_table
         listing
         inspection store
     """,

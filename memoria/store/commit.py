@@ -15,7 +15,6 @@ acknowledged.
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 from memoria.store.disk import Disk
 from memoria.store.garbage import TEMPORARY, remove_tree
 from memoria.store.root import ROOT_NAME
-from memoria.store.spec import GROUP_METADATA
+from memoria.store.spec import GROUP_METADATA, metadata_bytes
 from memoria.store.staged import StoredArray
 
 __all__ = ["refresh_children", "write_commit"]
@@ -129,7 +128,7 @@ def _write(disk: Disk, files: Sequence[tuple[Path, Encoder]]) -> None:
 
 
 def _metadata(document: Any) -> list[bytes]:
-    return [json.dumps(document, sort_keys=True, indent=2).encode()]
+    return [metadata_bytes(document)]
 
 
 def _temporary(path: Path) -> Path:

@@ -6,14 +6,14 @@ Copies, upgrades, restored snapshots, archives and compaction are all made of `c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from memoria.connections.firing_log import IntArray
-from memoria.store.attributes import Era, StateHead, StoreAttributes
+from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
 from memoria.store.disk import Disk
 from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable, fold
@@ -51,17 +51,21 @@ def contents(
     kept: IntArray | None = None,
     generation: int | None = None,
     state: int = 1,
+    snapshots: Mapping[str, Snapshot] | None = None,
 ) -> Contents:
     """What a copy of ``files`` holds, now or in the past that it is a view of.
 
     With ``kept``, ascending ids of engrams, only these and what the log says of them; without,
     everything there is. It lies in the era ``generation``; None: the first, and in none if none
-    is needed. The state is generation ``state``.
+    is needed. The state is generation ``state``. ``snapshots`` go along, None: all there are.
     """
     before = files.attributes
+    if snapshots is None:
+        snapshots = before.snapshots
     era, rows = Era(generation=generation), _as_they_are(files)
     if kept is not None:
-        era, rows = _compacted(files, kept, generation or 1)
+        steps = {snapshot.step for snapshot in snapshots.values()}
+        era, rows = _compacted(files, kept, generation or 1, steps)
     elif before.era.generation is not None:
         era, held = _same_era(files, generation or 1)
         rows |= held
@@ -75,14 +79,14 @@ def contents(
     head, written = StateHead(), list[Any]()
     if before.step:
         head, written = state_arrays(finished_view(files), state)
-    snapshots = {
+    known = {
         name: snapshot
-        for name, snapshot in before.snapshots.items()
+        for name, snapshot in snapshots.items()
         if snapshot.step <= before.step and snapshot.events <= files.events
     }
     if kept is not None:  # of earlier steps nothing is left but what was asked for
-        snapshots = {n: s for n, s in snapshots.items() if s.step in (*era.steps, before.step)}
-    changed = {"era": era, "state": head, "snapshots": snapshots}
+        known = {n: s for n, s in known.items() if s.step in (*era.steps, before.step)}
+    changed = {"era": era, "state": head, "snapshots": known}
     return Contents(before.model_copy(update=changed), [*arrays, *written])
 
 
@@ -122,7 +126,9 @@ def _reader(files: MemoryFiles, name: str) -> Callable[[int, int], Any]:
     return lambda start, stop: files.read(name, start, stop)
 
 
-def _compacted(files: MemoryFiles, kept: IntArray, generation: int) -> tuple[Era, dict[str, Any]]:
+def _compacted(
+    files: MemoryFiles, kept: IntArray, generation: int, past: set[int]
+) -> tuple[Era, dict[str, Any]]:
     steps = StepTable.read(files)
     done = len(steps)
     created = int(steps.rows()[-1]) if done else 0
@@ -139,7 +145,6 @@ def _compacted(files: MemoryFiles, kept: IntArray, generation: int) -> tuple[Era
     rows["log/expiry"] = files.read("log/expiry")[chosen]
     rows |= TextShelf(files).only(wanted)
     rows |= {"kept/ids": old, "kept/ends": ends, "kept/places": TextShelf(files).last_places()}
-    snapshots = files.attributes.snapshots.values()
     era = Era(
         generation=generation,
         step=done,
@@ -147,7 +152,7 @@ def _compacted(files: MemoryFiles, kept: IntArray, generation: int) -> tuple[Era
         kept=len(old),
         log_end=int(files.read("log/steps", done - 1, done)[0, StepColumn.LOG_END]) if done else 0,
         log_kept=len(rows["log/ids"]),
-        steps=tuple(sorted({s.step for s in snapshots if s.step < done})),
+        steps=tuple(sorted(step for step in past if step < done)),
     )
     return era, rows
 

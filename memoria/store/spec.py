@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ __all__ = [
     "ArraySpec",
     "check_names",
     "empty_group",
+    "metadata_bytes",
     "parent_groups",
     "parse_array",
 ]
@@ -192,6 +194,11 @@ def parse_array(name: str, document: Any) -> tuple[ArraySpec, int]:
     if spec.metadata(rows) != document:
         raise ValueError("not an array of this format")
     return spec, rows
+
+
+def metadata_bytes(document: Mapping[str, Any]) -> bytes:
+    """What the ``zarr.json`` of a group or an array holds."""
+    return json.dumps(document, sort_keys=True, indent=2).encode()
 
 
 def check_names(specs: Mapping[str, ArraySpec]) -> None:

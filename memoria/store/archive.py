@@ -1,0 +1,124 @@
+"""A memory as one file: a zip of its store, the same bytes for the same memory.
+
+Entries are stored without compression, by name in ascending order, with one date, and hold what
+is committed and nothing else, so that two archives of one state are equal, and reading verbs open
+one where it lies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from memoria.errors import StorageError, StoreExistsError
+from memoria.store.copying import Contents, contents, copy_memory, needed_engrams
+from memoria.store.disk import Disk
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.reading import open_files
+from memoria.store.root import ROOT_NAME, Root, encode_attributes
+from memoria.store.spec import GROUP_METADATA, metadata_bytes
+from memoria.store.staged import StoredArray
+from memoria.store.trouble import storage_error
+
+__all__ = ["ARCHIVE_SUFFIX", "import_archive", "write_archive"]
+
+ARCHIVE_SUFFIX: Final = ".memoria.zip"
+_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+_MODE: Final = 0o100644 << 16
+_PART: Final = 2**20
+
+Encoder = Callable[[], Sequence[Any]]
+
+
+def write_archive(
+    files: MemoryFiles, out: str | os.PathLike[str], history: bool = True, force: bool = False
+) -> dict[str, Any]:
+    """Write the memory, now or in the past that ``files`` is a view of, to the file ``out``.
+
+    Without ``history`` only what is alive goes along, without snapshots. ``out`` is there as a
+    whole or not at all; an existing one raises `StoreExistsError` unless ``force``. Returns
+    ``path``, ``step``, ``digest``, ``engrams``, ``bytes`` and ``sha256``.
+    """
+    place = Path(os.path.abspath(out))
+    if os.path.lexists(place) and (not force or place.is_dir()):
+        raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
+    alive = needed_engrams(files, ())
+    held = contents(files) if history else contents(files, alive, snapshots={})
+    aside = place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp")
+    disk = Disk()
+    try:
+        descriptor = disk.write_file(aside, [])
+        with open(descriptor, "wb") as handle:
+            _write_zip(handle, held)
+            handle.flush()
+            disk.fsync(handle.fileno(), aside)
+        with open(aside, "rb") as written:
+            sha256 = hashlib.file_digest(written, "sha256").hexdigest()
+            size = os.fstat(written.fileno()).st_size
+        disk.rename(aside, place)
+        disk.fsync_dir(place.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        if isinstance(error, OSError) and not isinstance(error, StorageError):
+            raise storage_error(place, "cannot write the archive", error) from None
+        raise
+    return {
+        "path": str(place),
+        "step": held.attributes.step,
+        "digest": held.attributes.digest,
+        "engrams": len(alive),
+        "bytes": size,
+        "sha256": sha256,
+    }
+
+
+def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+    """Make the memory in the file ``archive`` a store at ``path``, every chunk verified.
+
+    Raises `DamageError` for an archive that is not sound; ``path`` is there as a whole or not at
+    all.
+    """
+    files = open_files(archive)
+    try:
+        copy_memory(files, path)
+    finally:
+        files.close()
+
+
+def _write_zip(handle: BinaryIO, held: Contents) -> None:
+    with zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
+        for name, encode in sorted(_entries(held).items()):
+            parts = [memoryview(part).cast("B") for part in encode() if len(part)]
+            entry = zipfile.ZipInfo(name, _DATE)
+            entry.create_system, entry.external_attr = 3, _MODE
+            entry.file_size = sum(len(part) for part in parts)
+            with archive.open(entry, "w") as target:
+                for part in parts:
+                    target.write(part)
+
+
+def _entries(held: Contents) -> dict[str, Encoder]:
+    """Every file of the store, by its name in it."""
+    sizes = {spec.name: (spec, len(rows)) for spec, rows in held.arrays}
+    root = Root(encode_attributes(held.attributes.written(held.version)), sizes, held.version)
+    entries: dict[str, Encoder] = {ROOT_NAME: lambda: [root.encode()]}
+    for group in root.groups():
+        entries[f"{group}/{ROOT_NAME}"] = partial(_document, GROUP_METADATA)
+    for spec, rows in held.arrays:
+        array = StoredArray(spec, Path(spec.name), 0, True)
+        array.append(rows)
+        entries[f"{spec.name}/{ROOT_NAME}"] = partial(_document, spec.metadata(len(rows)))
+        for index in array.changed_files():
+            entries[f"{spec.name}/{spec.file_name(index)}"] = partial(array.encode, index)
+    return entries
+
+
+def _document(document: Any) -> list[bytes]:
+    return [metadata_bytes(document)]
