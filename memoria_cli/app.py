@@ -8,12 +8,24 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria_cli import output
-from memoria_cli.verbs import add, adjust, bench, demo, encode, init, inspect, list, remind, step
+from memoria_cli.verbs import (
+    add,
+    adjust,
+    bench,
+    demo,
+    diff,
+    encode,
+    init,
+    inspect,
+    list,
+    remind,
+    step,
+)
 
 __all__ = ["VERBS", "build", "command"]
 
 # Each module has `register(app)`, which adds its verb or verbs.
-VERBS: Final = (init, add, remind, adjust, step, inspect, list, encode, bench, demo)
+VERBS: Final = (init, add, remind, adjust, step, inspect, list, diff, encode, bench, demo)
 
 
 def build() -> typer.Typer:

@@ -53,8 +53,9 @@ INSIDE = {
         firings past
         copying engram_life reading
         archive compacting engram_table
-        listing
+        cofire_changes listing
         inspection store
+        comparing
     """,
     "memoria.backbones": """
         base wordhash

@@ -80,7 +80,11 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
 
 
 PHASE = {"add": "idle", "remind": "working", "adjust": "reminded", "step": "idle"}
-READING: dict[str, list[str]] = {"inspect": [], "list": ["--type", "all"]}  # verbs that only read
+READING: dict[str, list[str]] = {
+    "inspect": [],
+    "list": ["--type", "all"],
+    "diff": ["idle@1"],
+}  # verbs that only read
 INPUT = {"add": ["good.npy"], "remind": [], "adjust": [], "step": ["good.npy"]}
 
 

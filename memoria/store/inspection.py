@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.listing import Listing, Order, Wanted, select
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
-from memoria.store.schema import EDGES_PER_ENGRAM
+from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
 from memoria.store.shelf import TextShelf
 
 __all__ = ["COUNTED_PAIRS", "Inspection"]
@@ -84,10 +85,46 @@ class Inspection:
         """Engrams ever created; their ids are 0 to this less one."""
         return self._files.created
 
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self._files.path
+
+    @property
+    def at(self) -> int | str | None:
+        """The snapshot or step that was asked for; None: the present."""
+        return self._at
+
+    @property
+    def phase(self) -> str:
+        """``idle``, or how far the step begun is."""
+        return self._life.pending.phase
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of this state."""
+        return current_digest(self._files, self.config.lanes)
+
+    @property
+    def step(self) -> int:
+        """Steps finished."""
+        return self._life.step
+
+    @property
+    def steps(self) -> StepTable:
+        """What each finished step left behind."""
+        return self._steps
+
+    def events(self) -> IntArray:
+        """What was done by hand between steps, [E, 3]: (finished steps, kind, engram)."""
+        if self._files.events == 0:
+            return np.empty((0, 3), np.int64)
+        return self._files.read("events")[:, : EventColumn.TIME]
+
     @cached_property
     def pairs(self) -> float:
         """Pairs of living engrams in the log, repeats too: what finding connections costs."""
-        return fired_pairs(self._firings, self._life)
+        return fired_pairs(self.firings, self._life)
 
     def summary(self) -> dict[str, Any]:
         """Counts, size and digest.
@@ -104,15 +141,15 @@ class Inspection:
             "at": self._at,
             "format_version": self._files.format_version,
             "step": life.step,
-            "phase": life.pending.phase,
+            "phase": self.phase,
             "config": config.model_dump(mode="json"),
             "lanes": self._lanes(),
             "engrams": len(life.ids),
             "connections": (
-                connected_pairs(self._firings, life) if self.pairs <= COUNTED_PAIRS else None
+                connected_pairs(self.firings, life) if self.pairs <= COUNTED_PAIRS else None
             ),
             "bytes": self._bytes(),
-            "digest": current_digest(self._files, config.lanes),
+            "digest": self.digest,
             "first_step_time": iso_time(times[0]) if times else None,
             "last_step_time": iso_time(times[-1]) if times else None,
         }
@@ -140,8 +177,12 @@ class Inspection:
         living = EngramTable.living(self._life, self._steps)
         if not forgotten:
             return living
-        gone = EngramTable.forgotten(self._firings, self._steps, self.config.lanes, self.created)
+        gone = EngramTable.forgotten(self.firings, self._steps, self.config.lanes, self.created)
         return living.joined(gone)
+
+    def documents(self, table: EngramTable) -> list[dict[str, Any]]:
+        """The rows of ``table`` as records with their texts."""
+        return table.documents(self._shelf)
 
     def listing(
         self,
@@ -192,19 +233,19 @@ class Inspection:
         """
         if lane is not None:
             self._checked(lane)
-        told = told_history(self._firings, self._steps, self._life, self.created, lane)
+        told = told_history(self.firings, self._steps, self._life, self.created, lane)
         return told if limit is None else told[max(0, len(told) - limit) :]
 
     def forgotten_list(
         self, limit: int | None = None, lane: int | None = None
     ) -> list[dict[str, Any]]:
         """The forgotten engrams, the last first, with the ``step`` at whose end each went."""
-        gone = forgotten_at(self._firings, self.created, len(self._steps))
+        gone = forgotten_at(self.firings, self.created, len(self._steps))
         ids = np.flatnonzero(gone)
         if lane is not None:
             ids = ids[ids % self.config.lanes == self._checked(lane)]
         ids = ids[np.lexsort((-ids, -gone[ids]))][:limit]
-        fires = np.bincount(self._firings.ids, minlength=self.created)
+        fires = np.bincount(self.firings.ids, minlength=self.created)
         columns = zip(
             ids.tolist(),
             gone[ids].tolist(),
@@ -234,14 +275,19 @@ class Inspection:
         ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
         a forgotten one, with any that ever fired with it.
         """
-        return story(engram, self._firings, self._steps, self._life, self._shelf, self.created)
+        return story(engram, self.firings, self._steps, self._life, self._shelf, self.created)
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""
         return self._shelf.texts(np.array(ids, np.int64))
 
+    def vectors(self, ids: IntArray) -> npt.NDArray[np.float32]:
+        """The vectors [n, D] of engrams."""
+        return self._files.vectors(ids)
+
     @cached_property
-    def _firings(self) -> Firings:
+    def firings(self) -> Firings:
+        """Every firing in the log, of the running step too."""
         return Firings.read(self._files, self._steps, self._life)
 
     @cached_property

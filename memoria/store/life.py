@@ -85,6 +85,10 @@ class StepTable:
         at = int(np.searchsorted(boundary, local, side="right"))
         return at if at < len(self) else None
 
+    def digests(self) -> IntArray:
+        """The chained sha256 after each step as four words, [T, 4]."""
+        return self._table[:, StepColumn.DIGEST : StepColumn.FIRST_SHORT]
+
     def digest(self, step: int) -> bytes:
         """The chained sha256 after ``step`` finished steps (at least 1)."""
         words = self._table[step - 1, StepColumn.DIGEST : StepColumn.FIRST_SHORT]
