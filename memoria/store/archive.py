@@ -22,6 +22,7 @@ from memoria.store.disk import Disk
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.root import ROOT_NAME, Root, encode_attributes
+from memoria.store.sources import LocalSource
 from memoria.store.spec import GROUP_METADATA, metadata_bytes
 from memoria.store.staged import StoredArray
 from memoria.store.trouble import storage_error
@@ -112,7 +113,7 @@ def _entries(held: Contents) -> dict[str, Encoder]:
     for group in root.groups():
         entries[f"{group}/{ROOT_NAME}"] = partial(_document, GROUP_METADATA)
     for spec, rows in held.arrays:
-        array = StoredArray(spec, Path(spec.name), 0, True)
+        array = StoredArray(spec, LocalSource(Path()), 0, True)
         array.append(rows)
         entries[f"{spec.name}/{ROOT_NAME}"] = partial(_document, spec.metadata(len(rows)))
         for index in array.changed_files():
