@@ -40,8 +40,8 @@ INSIDE = {
     "memoria.store": """
         attributes reminded sources spec trouble workers
         chunks disk
-        root
-        array_files locks
+        root zip_source
+        array_files locks opening
         staged
         garbage
         commit

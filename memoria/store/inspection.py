@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
-from memoria.errors import InputError, StorageError
+from memoria.errors import InputError
 from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
 from memoria.store.engram_table import EngramTable
@@ -297,7 +297,7 @@ class Inspection:
     def _bytes(self) -> int:
         if self._files.is_past:
             return self._files.stored_bytes()
-        return _bytes_below(os.fspath(self._files.path))
+        return self._files.store.total_bytes()
 
     def _lanes(self) -> list[dict[str, int]]:
         life, kinds = self._life, len(EngramType)
@@ -356,20 +356,3 @@ def _histogram(values: npt.NDArray[np.float64]) -> list[dict[str, float]]:
         {"from": a, "to": b, "count": n}
         for a, b, n in zip(ends[:-1].tolist(), ends[1:].tolist(), counts.tolist(), strict=True)
     ]
-
-
-def _bytes_below(path: str) -> int:
-    """The size of all files below a directory; what a writer removes meanwhile counts nothing."""
-    total = 0
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    total += _bytes_below(entry.path)
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-    except FileNotFoundError:
-        return total
-    except OSError as error:
-        raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
-    return total
