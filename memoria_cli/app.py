@@ -20,12 +20,13 @@ from memoria_cli.verbs import (
     list,
     remind,
     step,
+    verify,
 )
 
 __all__ = ["VERBS", "build", "command"]
 
 # Each module has `register(app)`, which adds its verb or verbs.
-VERBS: Final = (init, add, remind, adjust, step, inspect, list, diff, encode, bench, demo)
+VERBS: Final = (init, add, remind, adjust, step, inspect, list, diff, verify, encode, bench, demo)
 
 
 def build() -> typer.Typer:

@@ -55,7 +55,15 @@ INSIDE = {
         archive compacting engram_table
         cofire_changes listing
         inspection store
-        comparing
+        comparing verify
+    """,
+    "memoria.store.verify": """
+        findings loose
+        rooted tree steps
+        content events texts
+        digests edges log pending state
+        verifying
+        repairing
     """,
     "memoria.backbones": """
         base wordhash
