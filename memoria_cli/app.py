@@ -12,6 +12,7 @@ from memoria_cli.verbs import (
     add,
     adjust,
     bench,
+    compact,
     demo,
     diff,
     encode,
@@ -19,14 +20,30 @@ from memoria_cli.verbs import (
     inspect,
     list,
     remind,
+    snapshot,
     step,
-    verify,
+    upgrade,
 )
 
 __all__ = ["VERBS", "build", "command"]
 
 # Each module has `register(app)`, which adds its verb or verbs.
-VERBS: Final = (init, add, remind, adjust, step, inspect, list, diff, verify, encode, bench, demo)
+VERBS: Final = (
+    init,
+    add,
+    remind,
+    adjust,
+    step,
+    inspect,
+    list,
+    diff,
+    snapshot,
+    compact,
+    upgrade,
+    encode,
+    bench,
+    demo,
+)
 
 
 def build() -> typer.Typer:

@@ -10,6 +10,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from memoria.errors import UsageError
+from memoria_cli import output
 
 __all__ = [
     "SPEED_PANEL",
@@ -23,9 +24,11 @@ __all__ = [
     "Texts",
     "Unit",
     "WmLength",
+    "Yes",
     "at_moment",
     "epilog",
     "present_only",
+    "sure",
 ]
 
 SPEED_PANEL: Final = "Speed"
@@ -41,6 +44,20 @@ def at_moment(store: str) -> tuple[str, int | str | None]:
     from memoria.store.reading import split_moment
 
     return split_moment(store)
+
+
+def sure(plan: Sequence[str], question: str, yes: bool) -> None:
+    """Say the ``plan`` and ask before what cannot be undone, unless ``yes``.
+
+    Raises `UsageError` where no terminal is there to answer, and aborts at a no.
+    """
+    if yes:
+        return
+    answer = output.ask(plan, question)
+    if answer is None:
+        raise UsageError(f"{question} nobody is there to answer", "--yes goes ahead unasked")
+    if not answer:
+        raise typer.Abort
 
 
 def present_only(store: str) -> str:
@@ -134,6 +151,9 @@ Device: TypeAlias = Annotated[
         show_default="a GPU if there is one",
         rich_help_panel=SPEED_PANEL,
     ),
+]
+Yes: TypeAlias = Annotated[
+    bool, typer.Option("--yes", "-y", help="Go ahead without asking; needed where nobody can be.")
 ]
 Json: TypeAlias = Annotated[
     bool, typer.Option("--json", help="Print one JSON document; errors too, on stderr.")

@@ -23,6 +23,7 @@ __all__ = [
     "OutputClosedError",
     "Progress",
     "Table",
+    "ask",
     "collected",
     "failure",
     "finish",
@@ -154,6 +155,15 @@ def note(text: str, keep_lines: bool = False) -> None:
     """A notice for people, on stderr."""
     lines = text.rstrip("\n").split("\n") if keep_lines else [text]
     _say("".join(f"{harmless(line)}\n" for line in lines))
+
+
+def ask(plan: Sequence[str], question: str) -> bool | None:
+    """The answer, no unless yes, to a question on the terminal after a plan; None without one."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return None
+    note("\n".join(plan), keep_lines=True)
+    _say(f"{harmless(question)} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool) -> None:

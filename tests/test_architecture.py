@@ -40,8 +40,8 @@ INSIDE = {
     "memoria.store": """
         attributes reminded sources spec trouble workers
         chunks disk
-        root zip_source
-        array_files locks opening
+        root
+        array_files locks
         staged
         garbage
         commit
@@ -51,19 +51,12 @@ INSIDE = {
         life shelf snapshots vectors
         answers arguments digest loading state
         firings past
-        copying engram_life reading
+        engram_life reading
+        copying naming
         archive compacting engram_table
         cofire_changes listing
         inspection store
-        comparing verify
-    """,
-    "memoria.store.verify": """
-        findings loose
-        rooted tree steps
-        content events texts
-        digests edges log pending state
-        verifying
-        repairing
+        comparing
     """,
     "memoria.backbones": """
         base wordhash
@@ -77,7 +70,8 @@ INSIDE = {
         arrays
     """,
     "memoria_cli": """
-        backbone_options interrupts options output threads wording
+        backbone_options interrupts output threads wording
+        options
         verbs
         app
         boundary

@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cli_tools import DIARY, Cli, environment, process, rows
 
 from memoria import __version__
 from memoria.config import MemoriaConfig
+from memoria.store import MemoryStore
 from memoria_cli.app import VERBS, command
 
 NAMES = [module.__name__.rpartition(".")[2] for module in VERBS]
@@ -37,18 +38,31 @@ def examples_in(text: str) -> list[str]:
     return [line.strip() for line in after.splitlines() if line.strip().startswith("memoria ")]
 
 
+def leaves(names: Iterable[str]) -> dict[str, Any]:
+    """The commands of these names; in place of a group, its own as "group command"."""
+    found: dict[str, Any] = {}
+    for name in names:
+        one = command().commands[name]
+        below = getattr(one, "commands", None)
+        found |= {name: one} if below is None else {f"{name} {n}": c for n, c in below.items()}
+    return found
+
+
+LEAVES = leaves(command().commands)
+
+
 def parameters(verb: str) -> list[Any]:
-    return list(command().commands[verb].params)
+    return list(LEAVES[verb].params)
 
 
 def test_every_verb_is_registered() -> None:
     assert set(NAMES) <= set(command().commands)
 
 
-@pytest.mark.parametrize("verb", sorted(command().commands))
+@pytest.mark.parametrize("verb", sorted(LEAVES))
 def test_every_verb_and_option_is_documented(cli: Cli, verb: str) -> None:
-    assert command().commands[verb].help
-    text = cli.ok(verb, "--help").out
+    assert LEAVES[verb].help
+    text = cli.ok(*verb.split(), "--help").out
     for parameter in parameters(verb):
         assert parameter.help, f"{verb}: {parameter.name} has no help"
         for name in [*parameter.opts, *parameter.secondary_opts]:
@@ -67,12 +81,29 @@ def test_the_help_lists_the_verbs_and_exit_codes(cli: Cli) -> None:
     assert cli.ok().out.split() == text.split()
 
 
+@pytest.mark.parametrize("group", sorted({verb.split()[0] for verb in LEAVES if " " in verb}))
+def test_the_help_of_a_group_lists_its_verbs(cli: Cli, group: str) -> None:
+    assert command().commands[group].help
+    text = cli.ok(group, "--help").out
+    for verb in leaves([group]):
+        assert re.search(rf"^\W*{verb.split()[1]}\s", text, re.MULTILINE)
+    examples = [line for verb in leaves([group]) for line in examples_in(help_of(cli, verb))]
+    assert len(examples_in(text)) >= 2
+    assert set(examples_in(text)) <= set(examples)
+    assert cli.ok(group).out.split() == text.split()
+
+
+def help_of(cli: Cli, verb: str) -> str:
+    return cli.ok(*verb.split(), "--help").out
+
+
 def test_every_example_runs(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text(DIARY * 2, encoding="utf-8")
     np.save(tmp_path / "a.npy", rows(2, 8, 64))
     np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))
-    for verb in NAMES:  # in the order of the help: each finds what those before it made
-        for line in examples_in(cli.ok(verb, "--help").out):
+    MemoryStore.create(tmp_path / "old", MemoriaConfig(hidden_dim=8), version=1).close()
+    for verb in leaves(NAMES):  # in the order of the help: each finds what those before it made
+        for line in examples_in(help_of(cli, verb)):
             ran = cli(*shlex.split(line)[1:])
             assert (ran.code, ran.err) == (0, ""), line
             assert ran.out

@@ -7,7 +7,8 @@ go on with what they opened, and a failure changes nothing.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from memoria.errors import StateError
@@ -15,90 +16,124 @@ from memoria.store.chunks import rows_bytes
 from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.disk import Disk
 from memoria.store.files import StoreFiles
+from memoria.store.garbage import bytes_below
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
-from memoria.store.snapshots import check_format
+from memoria.store.snapshots import check_format, named
 
 __all__ = ["Compaction", "compact", "go_back"]
 
 
 @dataclass(frozen=True)
 class Compaction:
-    """What compacting leaves behind, or has left: engrams, log entries and bytes."""
+    """What compacting leaves behind, or has left.
+
+    ``entries`` are those of the firing log, ``bytes`` those of all files of the store: measured,
+    but ``bytes_after`` is reckoned where nothing was written. ``steps_kept`` are the steps up to
+    now after which the state can still be told. While ``waiting``, readers hold what was dropped,
+    and a later writer removes it.
+    """
 
     engrams_kept: int
     engrams_dropped: int
     entries_kept: int
     entries_dropped: int
+    snapshots_dropped: tuple[str, ...]
+    steps_kept: tuple[int, ...]
     bytes_before: int
     bytes_after: int
-    steps_kept: tuple[int, ...]
+    waiting: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to drop."""
+        return bool(self.engrams_dropped or self.snapshots_dropped)
 
     def record(self) -> dict[str, Any]:
         """As plain values."""
-        return {**asdict(self), "steps_kept": list(self.steps_kept)}
+        return {name: list(v) if type(v) is tuple else v for name, v in asdict(self).items()}
 
 
 def compact(
-    path: str | os.PathLike[str], dry_run: bool = False, disk: Disk | None = None
+    path: str | os.PathLike[str],
+    dry_run: bool = False,
+    snapshots: Iterable[str] | None = None,
+    disk: Disk | None = None,
 ) -> Compaction:
     """Drop engrams that neither the memory nor a snapshot of it needs, and their log.
 
     What is left goes on as if nothing had happened: same ids, same results, same digests. The
-    states of steps up to now are gone but for those of snapshots. With ``dry_run`` nothing is
-    written, and ``bytes_after`` is what the arrays would take.
+    states of steps up to now are gone but for those of ``snapshots``, None: of all; the others
+    lose their names. Where there is nothing to drop nothing is written, as with ``dry_run``.
+    Raises `InputError` for a snapshot that is not there, `StateError` for a store of format 1.
     """
+    before = bytes_below(path) if os.path.isdir(path) else 0
     with _Rewriting(path, dry_run, disk) as (source, target):
-        kept = needed_engrams(source)
-        held = contents(source, kept, *_next_generations(source))
-        before = source.stored_bytes()
+        taken = source.attributes.snapshots
+        names = sorted(taken) if snapshots is None else sorted(set(snapshots))
+        wanted = {name: named(source.path, taken, name) for name in names}
+        kept = needed_engrams(source, names)
+        held = contents(source, kept, *_next_generations(source), wanted)
         era = held.attributes.era
-        there = source.rows("vectors")
+        reckoned = sum(rows_bytes(spec, len(rows)) for spec, rows in held.arrays)
         report = Compaction(
             engrams_kept=len(kept),
-            engrams_dropped=there - len(kept),
+            engrams_dropped=source.rows("vectors") - len(kept),
             entries_kept=era.log_kept,
             entries_dropped=source.rows("log/ids") - era.log_kept,
-            bytes_before=before,
-            bytes_after=sum(rows_bytes(spec, len(rows)) for spec, rows in held.arrays),
+            snapshots_dropped=tuple(sorted(taken.keys() - wanted.keys())),
             steps_kept=(*era.steps, era.step),
+            bytes_before=before,
+            bytes_after=max(0, before - source.stored_bytes() + reckoned),
         )
-        if target is not None and report.engrams_dropped:
+        if not report.changes:
+            return replace(report, bytes_after=before)
+        old = source.path / source.prefix / "vectors"
+        if target is not None:
             _switch(source, target, held)
-    return report
+    if dry_run:
+        return report
+    return replace(report, bytes_after=bytes_below(source.path), waiting=os.path.lexists(old))
 
 
 def go_back(
     path: str | os.PathLike[str],
     name: str,
     drop_later: bool = False,
+    dry_run: bool = False,
     disk: Disk | None = None,
 ) -> dict[str, Any]:
-    """Make the state that snapshot ``name`` names the memory's state; later steps are gone.
+    """Make the state that snapshot ``name`` names the memory's state; what came later is gone.
 
-    Raises `StateError` where a later snapshot would be lost, unless ``drop_later``.
+    Returns ``step`` and ``digest`` of the state, and ``lost_steps``, ``lost_events``,
+    ``lost_snapshots`` and ``lost_begun``, whether a step had been begun. With ``dry_run`` nothing
+    is written. Raises `StateError` where later snapshots would be lost, unless ``drop_later``.
     """
-    with _Rewriting(path, False, disk) as (source, target):
+    with _Rewriting(path, dry_run, disk) as (source, target):
+        now, there = source.attributes, source.events
         past = open_files(path, at=name)
         try:
             held = contents(past, None, *_next_generations(source))
-            lost = sorted(source.attributes.snapshots.keys() - held.attributes.snapshots.keys())
+            lost = sorted(now.snapshots.keys() - held.attributes.snapshots.keys())
+            told = {
+                "step": held.attributes.step,
+                "lost_steps": now.step - held.attributes.step,
+                "lost_events": there - past.events,
+                "lost_begun": now.pending.phase != "idle",
+                "lost_snapshots": lost,
+                "digest": held.attributes.digest,
+            }
             if lost and not drop_later:
                 raise StateError(
                     f"going back to '{name}' would lose the later snapshots {', '.join(lost)}",
                     "--drop-later does so, -o NEW makes a copy instead",
                 )
-            if target is not None:
+            if target is not None and (held.attributes.digest != now.digest or lost):
                 _switch(source, target, held)
         finally:
             past.close()
-        return {
-            "step": held.attributes.step,
-            "lost_steps": source.attributes.step - held.attributes.step,
-            "lost_snapshots": lost,
-            "digest": held.attributes.digest,
-        }
+    return told
 
 
 class _Rewriting:

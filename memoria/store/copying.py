@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 
 from memoria.connections.firing_log import IntArray
+from memoria.errors import MemoriaError
 from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
 from memoria.store.disk import Disk
 from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view, past_view
+from memoria.store.reading import open_files
 from memoria.store.root import FORMAT_VERSION
 from memoria.store.schema import StepColumn, array_specs, era_prefix
 from memoria.store.shelf import TextShelf
@@ -26,7 +28,7 @@ from memoria.store.spec import ArraySpec
 from memoria.store.staged import LazyRows
 from memoria.store.state import state_arrays
 
-__all__ = ["Contents", "contents", "copy_memory", "needed_engrams"]
+__all__ = ["Contents", "contents", "copy_memory", "needed_engrams", "upgrade"]
 
 _LOG = ("log/ids", "log/expiry")
 _TEXTS = ("texts/bytes", "texts/index")
@@ -77,7 +79,7 @@ def contents(
     prefix = era_prefix(era)
     arrays = [(spec, rows[spec.name.removeprefix(prefix)]) for spec in specs]
     head, written = StateHead(), list[Any]()
-    if before.step:
+    if before.step or generation is not None:  # generations of a store count upwards
         head, written = state_arrays(finished_view(files), state)
     known = {
         name: snapshot
@@ -101,6 +103,32 @@ def copy_memory(
     specs = [spec for spec, _ in held.arrays]
     attributes = held.attributes.written(held.version)
     StoreFiles.create(path, specs, attributes, disk, held.version, held.values()).close()
+
+
+def upgrade(path: str | os.PathLike[str], new: str | os.PathLike[str]) -> dict[str, Any]:
+    """Copy the store at ``path`` to ``new`` in the newest format: same ids, same digest.
+
+    Returns ``path``, ``new``, ``from_version``, ``to_version``, ``step`` and ``digest``. Raises
+    `MemoriaError` where it has that format already.
+    """
+    files = open_files(path)
+    try:
+        if files.format_version >= FORMAT_VERSION:
+            raise MemoriaError(
+                f"{files.path}: has format {files.format_version}, the newest, already",
+                "for a mere copy, copy the directory",
+            )
+        copy_memory(files, new)
+        return {
+            "path": str(files.path),
+            "new": os.path.abspath(new),
+            "from_version": files.format_version,
+            "to_version": FORMAT_VERSION,
+            "step": files.attributes.step,
+            "digest": files.attributes.digest,
+        }
+    finally:
+        files.close()
 
 
 def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -> IntArray:

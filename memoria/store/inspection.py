@@ -7,9 +7,10 @@ in `memoria.store.firings`. Nothing here changes a store, and nothing loads torc
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final
 
 import numpy as np
@@ -18,10 +19,12 @@ import numpy.typing as npt
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import InputError
+from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
 from memoria.store.engram_table import EngramTable
 from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
+from memoria.store.garbage import bytes_below
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.listing import Listing, Order, Wanted, select
 from memoria.store.memory_files import MemoryFiles
@@ -120,6 +123,11 @@ class Inspection:
         if self._files.events == 0:
             return np.empty((0, 3), np.int64)
         return self._files.read("events")[:, : EventColumn.TIME]
+
+    @property
+    def snapshots(self) -> Mapping[str, Snapshot]:
+        """The snapshots of the store, by name; in the past those of today."""
+        return MappingProxyType(self._files.attributes.snapshots)
 
     @cached_property
     def pairs(self) -> float:
@@ -297,7 +305,7 @@ class Inspection:
     def _bytes(self) -> int:
         if self._files.is_past:
             return self._files.stored_bytes()
-        return self._files.store.total_bytes()
+        return bytes_below(os.fspath(self._files.path))
 
     def _lanes(self) -> list[dict[str, int]]:
         life, kinds = self._life, len(EngramType)

@@ -134,6 +134,11 @@ class MemoryFiles:
         self.store.close()
 
     @property
+    def prefix(self) -> str:
+        """What stands before the names of the append-only arrays in the store: its era."""
+        return self._prefix
+
+    @property
     def created(self) -> int:
         """Engrams ever created: their ids are 0 to this less one."""
         if self._cut is not None:
