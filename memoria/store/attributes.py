@@ -91,12 +91,14 @@ class Era(_Checked):
     """Where the append-only arrays lie, and what compaction left of the time before it.
 
     Of the first ``rows`` engrams ``kept`` are left, and of the first ``log_end`` log entries
-    ``log_kept``; these come from the first ``step`` steps. Of those only the states after
-    ``steps`` are still whole. Before the first compaction ``generation`` is None.
+    ``log_kept``; these come from the first ``step`` steps. It began after ``events`` events. Of
+    the steps before, only states of snapshots after ``steps`` are still whole. Before the first
+    compaction ``generation`` is None.
     """
 
     generation: Annotated[StrictInt, Field(ge=1, lt=2**62)] | None = None
     step: _Count = 0
+    events: _Count = 0
     rows: _Count = 0
     kept: _Count = 0
     log_end: _Count = 0

@@ -176,6 +176,7 @@ def _compacted(
     era = Era(
         generation=generation,
         step=done,
+        events=files.events,
         rows=created,
         kept=len(old),
         log_end=int(files.read("log/steps", done - 1, done)[0, StepColumn.LOG_END]) if done else 0,
@@ -190,13 +191,14 @@ def _same_era(files: MemoryFiles, generation: int) -> tuple[Era, dict[str, Any]]
     era, steps = files.attributes.era, StepTable.read(files)
     done = len(steps)
     kept, ends, places = files.kept, files.kept_ends, TextShelf(files).last_places()
-    if done < era.step:
+    if done < era.step or files.events < era.events:
         last = files.read("log/steps", done - 1, done)[0] if done else np.zeros(8, np.int64)
         created = int(last[StepColumn.ROWS])
         kept, ends = kept[: files.rows_before(created)], ends[:done]
         era = era.model_copy(
             update={
                 "step": done,
+                "events": files.events,
                 "rows": created,
                 "kept": len(kept),
                 "log_end": int(last[StepColumn.LOG_END]),

@@ -27,7 +27,7 @@ def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
     `InputError` for a name or a step that is not there, or that compaction has removed.
     """
     if isinstance(at, int):
-        return _view(files, at, _events_before(files, at))
+        return _view(files, at, _events_with(files, at))
     snapshot = named(files.path, files.attributes.snapshots, at)
     view = _view(files, snapshot.step, snapshot.events)
     if view.attributes.digest != snapshot.digest:
@@ -58,11 +58,18 @@ def _view(files: MemoryFiles, step: int, events: int) -> MemoryFiles:
     return MemoryFiles(files.store, Cut(attributes, rows, created, log_end))
 
 
-def _events_before(files: MemoryFiles, step: int) -> int:
-    """Events that happened before the end of step ``step``."""
-    if files.events == 0:
-        return 0
-    happened = files.read("events")[:, EventColumn.STEP]
+def _events_with(files: MemoryFiles, step: int) -> int:
+    """Events that belong to the state after step ``step``: those that happened before its end.
+
+    Of an earlier era it is the state that a snapshot names; what the era began with also counts
+    the events after that step.
+    """
+    era = files.attributes.era
+    if era.generation is not None and step <= era.step:
+        snapshots = files.attributes.snapshots.values()
+        named = (one.events for one in snapshots if one.step == step)
+        return era.events if step == era.step else min(named, default=0)
+    happened = files.read("events")[:, EventColumn.STEP] if files.events else np.empty(0)
     return int(np.searchsorted(happened, step, side="left"))
 
 
@@ -72,8 +79,9 @@ def _check_there(files: MemoryFiles, step: int, done: int, events: int) -> None:
         raise InputError(f"step = {step}: not there", f"the steps of {files.path} are 0 to {done}")
     if events > files.events:
         raise DamageError(f"{files.path}: a snapshot counts events that are not there")
-    if step < era.step and step not in era.steps:
-        left = ", ".join(map(str, era.steps))
+    known = sorted({s.step for s in files.attributes.snapshots.values()} & {*era.steps})
+    if step < era.step and step not in known:
+        left = ", ".join(map(str, known))
         raise InputError(
             f"step = {step}: compaction has removed it",
             f"there are {left + ' and ' if left else ''}{era.step} to {done}",
