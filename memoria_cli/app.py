@@ -23,6 +23,7 @@ from memoria_cli.verbs import (
     snapshot,
     step,
     upgrade,
+    verify,
 )
 
 __all__ = ["VERBS", "build", "command"]
@@ -40,6 +41,7 @@ VERBS: Final = (
     snapshot,
     compact,
     upgrade,
+    verify,
     encode,
     bench,
     demo,

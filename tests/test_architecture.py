@@ -40,8 +40,8 @@ INSIDE = {
     "memoria.store": """
         attributes reminded sources spec trouble workers
         chunks disk
-        root
-        array_files locks
+        root zip_source
+        array_files locks opening
         staged
         garbage
         commit
@@ -56,7 +56,15 @@ INSIDE = {
         archive compacting engram_table
         cofire_changes listing
         inspection store
-        comparing
+        comparing verify
+    """,
+    "memoria.store.verify": """
+        findings loose
+        rooted tree steps
+        content events texts
+        digests edges log pending state
+        verifying
+        repairing
     """,
     "memoria.backbones": """
         base wordhash

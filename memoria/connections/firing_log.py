@@ -148,9 +148,16 @@ class FiringLog:
         Yields (source, target, co-fire count), by source, then from the strongest, then from the
         oldest target. Nobody is connected to itself.
         """
-        at_once = max(1, _PAIRS_AT_ONCE // max(1, self.pairs_of_all() // max(1, engrams)))
-        for first in range(0, engrams, at_once):
-            sources = np.arange(first, min(first + at_once, engrams))
+        sizes = np.diff(self._starts[: self._firings + 1])
+        pairs = np.bincount(
+            self._entries[: self._used], weights=np.repeat(sizes, sizes), minlength=engrams
+        )
+        total = np.cumsum(pairs[:engrams])
+        last = 0
+        while last < engrams:
+            first, before = last, total[last - 1] if last else 0
+            last = max(first + 1, int(np.searchsorted(total, before + _PAIRS_AT_ONCE, "right")))
+            sources = np.arange(first, last)
             which, partner = self.pairs(sources)
             other = partner != sources[which]
             cell, count = np.unique(which[other] * engrams + partner[other], return_counts=True)

@@ -108,6 +108,22 @@ class ChunkFile:
         there = (index[:, 1] == length) & (index[:, 0] <= max(0, last)) & (last >= 0)
         self._offsets = array("q", np.where(there, index[:, 0], -1).astype(np.int64).tobytes())
 
+    @property
+    def chunks(self) -> int:
+        """Chunks that the file has bytes for: 1 without sharding."""
+        span = self.index_span()
+        return 1 if span is None else span[1] // (self._spec.chunk_bytes + CRC_BYTES)
+
+    def check_index(self) -> None:
+        """Raise `DamageError` unless a shard is its chunks, one behind another from the first."""
+        span, length = self.index_span(), self._spec.chunk_bytes + CRC_BYTES
+        if span is None:
+            return
+        there = [number * length for number in range(self.chunks)]
+        absent = [-1] * (self._spec.file_chunks - self.chunks)
+        if span[1] % length or self._offsets.tolist() != there + absent:
+            raise self.damage("the shard index is not that of chunks one behind another")
+
     def offset(self, chunk: int) -> int:
         """Where the file's chunk of this number begins."""
         offset = self._offsets[chunk]

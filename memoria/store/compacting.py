@@ -16,8 +16,8 @@ from memoria.store.chunks import rows_bytes
 from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.disk import Disk
 from memoria.store.files import StoreFiles
-from memoria.store.garbage import bytes_below
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.opening import source_at
 from memoria.store.reading import open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
 from memoria.store.snapshots import check_format, named
@@ -68,7 +68,8 @@ def compact(
     lose their names. Where there is nothing to drop nothing is written, as with ``dry_run``.
     Raises `InputError` for a snapshot that is not there, `StateError` for a store of format 1.
     """
-    before = bytes_below(path) if os.path.isdir(path) else 0
+    place = source_at(path, writable=True)
+    before = place.total_bytes()
     with _Rewriting(path, dry_run, disk) as (source, target):
         taken = source.attributes.snapshots
         names = sorted(taken) if snapshots is None else sorted(set(snapshots))
@@ -94,7 +95,7 @@ def compact(
             _switch(source, target, held)
     if dry_run:
         return report
-    return replace(report, bytes_after=bytes_below(source.path), waiting=os.path.lexists(old))
+    return replace(report, bytes_after=place.total_bytes(), waiting=os.path.lexists(old))
 
 
 def go_back(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -28,6 +28,8 @@ __all__ = [
     "next_digest",
     "state_digest",
 ]
+
+_BYTES_AT_ONCE: Final = 2**24
 
 
 def chain_start(config: Mapping[str, Any]) -> bytes:
@@ -48,7 +50,7 @@ def next_digest(
     digest = hashlib.sha256(chain)
     digest.update(np.array([*rows, *entries], "<i8").tobytes())
     digest.update(np.asarray(first_short, "<i8").tobytes())
-    digest.update(files.new_vectors(*rows).tobytes())
+    _add_vectors(digest, files, rows)
     first, last = (files.log_row(entry) for entry in entries)
     for name in ("log/ids", "log/expiry"):
         digest.update(files.read(name, first, last).tobytes())
@@ -65,9 +67,16 @@ def state_digest(
     rows = (first_row, files.created)
     digest = hashlib.sha256(chain)
     digest.update(json.dumps([pending.phase, pending.reminded]).encode())
-    digest.update(files.new_vectors(*rows).tobytes())
+    _add_vectors(digest, files, rows)
     digest.update(shelf.content(*rows))
     return digest.hexdigest()
+
+
+def _add_vectors(digest: hashlib._Hash, files: MemoryFiles, rows: tuple[int, int]) -> None:
+    """Part by part: a step may be larger than memory."""
+    at_once = max(1, _BYTES_AT_ONCE // (4 * files.config.hidden_dim))
+    for first in range(*rows, at_once):
+        digest.update(files.new_vectors(first, min(first + at_once, rows[1])).tobytes())
 
 
 def chain_after(files: MemoryFiles, steps: StepTable, step: int, events: int) -> bytes:

@@ -22,19 +22,18 @@ from memoria.errors import (
     MemoriaError,
     StateError,
     StorageError,
-    StoreNotFoundError,
 )
 from memoria.store.commit import refresh_children, write_commit
 from memoria.store.disk import Disk
 from memoria.store.garbage import collect, remove_tree, survey
 from memoria.store.locks import ReaderLease, WriterLock
+from memoria.store.opening import source_at
 from memoria.store.root import (
     FORMAT_VERSION,
     LEASE_NAME,
     Expected,
     Root,
     encode_attributes,
-    is_store,
     read_root,
 )
 from memoria.store.sources import LocalSource, Source
@@ -55,9 +54,9 @@ class StoreFiles:
     `StoreExistsError`, `StoreLockedError`, `NewerFormatError`, `DamageError`, `StorageError`.
     """
 
-    def __init__(self, path: Path, mode: Mode, disk: Disk) -> None:
+    def __init__(self, path: Path, mode: Mode, disk: Disk, source: Source | None = None) -> None:
         self._path = path
-        self._source: Source = LocalSource(path)
+        self._source = source or LocalSource(path)
         self._mode = mode
         self._disk = disk
         self._lock: WriterLock | None = None
@@ -111,7 +110,7 @@ class StoreFiles:
     @classmethod
     def open(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Source,
         mode: Mode = "r",
         expected: Expected | None = None,
         disk: Disk | None = None,
@@ -120,20 +119,16 @@ class StoreFiles:
 
         A reader stays on the state committed now, and writes nothing. ``expected`` gets the
         attributes and returns the arrays that must be there; another set raises `DamageError`.
+        An archive is only read.
         """
         if mode not in ("r", "r+"):
             raise ConfigError(f"mode = {mode!r}: must be 'r' or 'r+'")
-        place = Path(os.path.abspath(path))
-        try:
-            found = place.is_dir() and is_store(place)
-        except OSError as error:
-            raise storage_error(place, "cannot open the store", error) from None
-        if not found:
-            raise StoreNotFoundError(f"{place}: no store", "create one with `memoria init`")
-        store = cls(place, mode, disk or Disk())
+        source = path if isinstance(path, Source) else source_at(path, mode == "r+")
+        place = Path(source.place(""))
+        store = cls(place, mode, disk or Disk(), source)
         if mode == "r+":
             store._lock = WriterLock(place)
-        else:
+        elif isinstance(source, LocalSource):
             store._lease = ReaderLease.take(place)  # before the root: what it names must stay
         try:
             store._load(expected)
@@ -165,6 +160,18 @@ class StoreFiles:
         """Of the store."""
         self._check_open()
         return self._root.version
+
+    @property
+    def name(self) -> str:
+        """The store as messages name it: its path."""
+        return self._source.place("")
+
+    def total_bytes(self) -> int:
+        """What all files of the store take together."""
+        try:
+            return self._source.total_bytes()
+        except OSError as error:
+            raise storage_error(self._path, "cannot read", error) from None
 
     def names(self) -> list[str]:
         """The arrays, staged generations in place of those they supersede, sorted."""

@@ -14,7 +14,7 @@ from memoria.store.root import Root
 from memoria.store.sources import Entry, Source
 from memoria.store.spec import ArraySpec
 
-__all__ = ["TEMPORARY", "bytes_below", "collect", "remove_tree", "survey"]
+__all__ = ["TEMPORARY", "collect", "is_stale", "remove_tree", "survey"]
 
 TEMPORARY = ".tmp"
 _OWN = frozenset({"era", "events", "log", "sources", "state", "texts", "vectors"})  # top names
@@ -27,24 +27,26 @@ def survey(source: Source, root: Root) -> list[str]:
     named by a number beside a committed one) and of the arrays that a first era superseded.
     Symbolic links raise `DamageError`.
     """
-    groups = root.groups()
-    numbered = {_parent(group) for group in groups if _is_number(group)}
     leftover: list[str] = []
-    for directory in ["", *groups, *root.arrays]:  # parents first: no link is walked through
+    for directory in ["", *root.groups(), *root.arrays]:  # parents first: no link is walked through
         entries = _entries(source, directory)
         for name, entry in entries.items():
             path = f"{directory}/{name}" if directory else name
-            if entry.kind == "directory":
-                known = path in groups or path in root.arrays
-                number = directory in numbered and _is_number(path)
-                stale = not known and (number or path in _OWN)
-            else:
-                stale = name.endswith(TEMPORARY)
-            if stale:
+            is_directory = entry.kind == "directory"
+            if is_stale(path, root) if is_directory else name.endswith(TEMPORARY):
                 leftover.append(path)
         if directory in root.arrays:
             _check_files(source, entries, *root.arrays[directory])
     return leftover
+
+
+def is_stale(path: str, root: Root) -> bool:
+    """Whether the directory ``path`` of a store is left over: ours once, unknown to ``root``."""
+    groups = root.groups()
+    if path in groups or path in root.arrays:
+        return False
+    numbered = {_parent(group) for group in groups if _is_number(group)}
+    return path in _OWN or (_parent(path) in numbered and _is_number(path))
 
 
 def collect(disk: Disk, path: Path, leftover: list[Path]) -> list[Path]:
@@ -79,23 +81,6 @@ def remove_tree(disk: Disk, path: Path) -> None:
     for name in names:
         remove_tree(disk, path / name)
     disk.rmdir(path)
-
-
-def bytes_below(path: str | os.PathLike[str]) -> int:
-    """The size of all files below a directory; what a writer removes meanwhile counts nothing."""
-    total = 0
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    total += bytes_below(entry.path)
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-    except FileNotFoundError:
-        return total
-    except OSError as error:
-        raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
-    return total
 
 
 def _parent(group: str) -> str:

@@ -24,7 +24,6 @@ from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
 from memoria.store.engram_table import EngramTable
 from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
-from memoria.store.garbage import bytes_below
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.listing import Listing, Order, Wanted, select
 from memoria.store.memory_files import MemoryFiles
@@ -305,7 +304,7 @@ class Inspection:
     def _bytes(self) -> int:
         if self._files.is_past:
             return self._files.stored_bytes()
-        return bytes_below(os.fspath(self._files.path))
+        return self._files.store.total_bytes()
 
     def _lanes(self) -> list[dict[str, int]]:
         life, kinds = self._life, len(EngramType)

@@ -45,6 +45,7 @@ __all__ = [
     "encode_attributes",
     "is_store",
     "read_root",
+    "read_root_bytes",
 ]
 
 FORMAT_VERSION: Final = 2
@@ -169,7 +170,7 @@ def read_root(source: Source, expected: Expected | None = None) -> Root:
 
 def _parse(source: Source, path: str) -> dict[str, Any]:
     try:
-        document = json.loads(_read(source, path), parse_constant=_refuse_constant)
+        document = json.loads(read_root_bytes(source), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise _damage(path, f"is not JSON: {error}") from None
     if not isinstance(document, dict):
@@ -177,7 +178,9 @@ def _parse(source: Source, path: str) -> dict[str, Any]:
     return document
 
 
-def _read(source: Source, path: str) -> bytes:
+def read_root_bytes(source: Source) -> bytes:
+    """The root file as it is. Raises `DamageError` and `StorageError`."""
+    path = source.place(ROOT_NAME)
     try:
         file = source.open(ROOT_NAME)
         try:

@@ -8,23 +8,26 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
     "Entry",
     "FileReplacedError",
+    "LocalFile",
     "LocalSource",
     "NotAFileError",
     "Source",
     "SourceFile",
     "Span",
+    "Tree",
     "read_spans",
 ]
 
 _SHARE_OF_DESCRIPTORS: Final = 16  # a store keeps at most one in so many that a process may have
 _MOST_DESCRIPTORS: Final = 2048
+_MOST_DIRECTORIES: Final = 1024
 
 
 class Entry(NamedTuple):
@@ -62,6 +65,7 @@ class SourceFile(Protocol):
 Span = tuple[SourceFile, int, int]  # file, offset, length
 
 
+@runtime_checkable
 class Source(Protocol):
     """A directory of files, wherever it lies.
 
@@ -84,6 +88,9 @@ class Source(Protocol):
     def read_many(self, spans: Sequence[Span]) -> list[bytes]:
         """`SourceFile.read` of every span, as fast as the source can."""
 
+    def total_bytes(self) -> int:
+        """What all files take together."""
+
     def close(self) -> None:
         """Give back what is held. Reading again is allowed."""
 
@@ -91,6 +98,43 @@ class Source(Protocol):
 def read_spans(spans: Iterable[Span]) -> list[bytes]:
     """`SourceFile.read` of every span, one after another."""
     return [file.read(offset, length) for file, offset, length in spans]
+
+
+class Tree:
+    """Directories made of the paths of files, for sources that only know those.
+
+    `ValueError` for a file inside of another, or more directories than any store has.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self._directories: dict[str, dict[str, Entry]] = {"": {}}
+        for path, size in sizes.items():
+            self._add(path, Entry("file", size))
+
+    def entries(self, directory: str) -> dict[str, Entry]:
+        """As `Source.entries`."""
+        if directory not in self._directories:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
+        return self._directories[directory]
+
+    def entry(self, path: str) -> Entry:
+        """As `Source.entry`."""
+        directory, _, name = path.rpartition("/")
+        found = self._directories.get(directory, {}).get(name)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return found
+
+    def _add(self, path: str, entry: Entry) -> None:
+        directory, _, name = path.rpartition("/")
+        if directory not in self._directories:
+            if len(self._directories) >= _MOST_DIRECTORIES:
+                raise ValueError(f"over {_MOST_DIRECTORIES} directories")
+            self._add(directory, Entry("directory", 0))
+            self._directories[directory] = {}
+        if name in self._directories[directory]:
+            raise ValueError(f"'{path}' is there twice")
+        self._directories[directory][name] = entry
 
 
 class LocalSource:
@@ -126,6 +170,9 @@ class LocalSource:
 
     def read_many(self, spans: Sequence[Span]) -> list[bytes]:
         return read_spans(spans)
+
+    def total_bytes(self) -> int:
+        return _bytes_below(os.fspath(self.path))
 
     def close(self) -> None:
         for file in list(self._held):
@@ -204,6 +251,21 @@ class LocalFile:
             raise
         self._source.hold(self)
         return status
+
+
+def _bytes_below(path: str) -> int:
+    """The size of all files below a directory; what a writer removes meanwhile counts nothing."""
+    total = 0
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    total += _bytes_below(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return total
+    return total
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -1,0 +1,49 @@
+"""From what a user names a store by to the source that it is read from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from memoria.errors import StoreNotFoundError, UsageError
+from memoria.store.root import ROOT_NAME, is_store
+from memoria.store.sources import LocalSource, Source
+from memoria.store.trouble import storage_error
+from memoria.store.zip_source import ZipSource
+
+__all__ = ["source_at"]
+
+_ZIP: Final = ".zip"
+
+
+def source_at(path: str | os.PathLike[str], writable: bool) -> Source:
+    """The store at ``path``: a directory, or, to be read only, a zip file.
+
+    Raises `StoreNotFoundError` where there is none, `UsageError` for one that cannot be written.
+    """
+    place = Path(os.path.abspath(path))
+    try:
+        found = place.is_dir() and is_store(place)
+        archive = not found and place.suffix.lower() == _ZIP and place.is_file()
+    except OSError as error:
+        raise storage_error(place, "cannot open the store", error) from None
+    if found:
+        return LocalSource(place)
+    if not archive:
+        raise StoreNotFoundError(f"{place}: no store", "create one with `memoria init`")
+    if writable:
+        raise UsageError(
+            f"{place}: an archive is only read", "`memoria import` makes a store of it"
+        )
+    source = ZipSource(place)
+    return _with_root(source, f"{place}: an archive, but not of a memory")
+
+
+def _with_root(source: Source, otherwise: str) -> Source:
+    try:
+        source.entry(ROOT_NAME)
+    except FileNotFoundError:
+        source.close()
+        raise StoreNotFoundError(otherwise) from None
+    return source

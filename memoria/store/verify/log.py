@@ -1,0 +1,221 @@
+"""The log against its rules, step after step, and the state that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.connections.firing_log import IntArray
+from memoria.store.life import FloatArray
+from memoria.store.verify.events import EventList, Fates
+from memoria.store.verify.findings import Findings
+from memoria.store.verify.steps import Steps
+
+__all__ = ["LogCheck"]
+
+_ENTRIES: Final = 2**19  # gone through at once
+_CELLS: Final = 2**20  # of first short-term engrams
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Entries of the steps ``first`` to ``last`` - 1; all arrays [n]."""
+
+    first: int
+    last: int
+    ids: IntArray
+    expiry: FloatArray
+    step: IntArray
+    place: IntArray  # within its step
+    new: Mask  # created in that step
+    short: Mask  # short-term when the step began
+    rows: IntArray  # in ``vectors``, -1: not there
+
+
+class LogCheck:
+    """Goes through the log once: `run`, with a stop at every step in ``stops``."""
+
+    def __init__(self, steps: Steps, events: EventList, findings: Findings) -> None:
+        self._steps = steps
+        self._events = events
+        self._findings = findings
+        self._initial = float(steps.files.config.initial_lifespan)
+        self._ids = steps.array("log/ids")
+        self._expiry = steps.array("log/expiry")
+
+    def run(self, fates: Fates, stops: set[int]) -> Iterator[int]:
+        """Fold the steps into ``fates``; yields each step number in ``stops`` (and the last).
+
+        What happened between that step and the next is for the caller to fold in.
+        """
+        steps = self._steps
+        if 0 in stops:
+            yield 0
+        first = 1
+        while first <= steps.done:
+            last = self._end(first, stops)
+            block = self._read(first, last)
+            if block is None:
+                fates.known = False
+            else:
+                self._check(block, fates)
+                fates.fire(block.rows, block.expiry, block.step)
+            if last - 1 in stops or last > steps.done:
+                yield last - 1
+            first = last
+
+    def _end(self, first: int, stops: set[int]) -> int:
+        """Behind the last step of the block that begins with ``first``: all known, or one."""
+        steps = self._steps
+        if not steps.known[first - 1]:
+            return first + 1
+        most = min(steps.done, first - 1 + max(1, _CELLS // steps.lanes))
+        reach = int(steps.log_start[first - 1]) + _ENTRIES
+        last = first + 1
+        while last <= most and steps.known[last - 1] and last - 1 not in stops:
+            if steps.log_stop[last - 1] > reach:
+                break
+            last += 1
+        return last
+
+    def _read(self, first: int, last: int) -> _Block | None:
+        """The entries of the steps [first, last), or None where they cannot be read."""
+        steps, loose = self._steps, self._steps.loose
+        if not steps.known[first - 1]:
+            return None
+        some = slice(first - 1, last - 1)
+        start, stop = int(steps.log_start[first - 1]), int(steps.log_stop[last - 2])
+        ids: IntArray = loose.read(self._ids, start, stop)
+        expiry: FloatArray = loose.read(self._expiry, start, stop)
+        sizes = steps.log_stop[some] - steps.log_start[some]
+        step = np.repeat(np.arange(first, last), sizes)
+        place = np.arange(start, stop) - np.repeat(steps.log_start[some], sizes)
+        created = steps.files.created
+        inside = (ids >= 0) & (ids < created)
+        safe = np.where(inside, ids, 0)
+        lane, local = safe % steps.lanes, safe // steps.lanes
+        short = local >= steps.first_short(first - 1, last - 1)[step - first, lane]
+        before = np.append(0, steps.created)[step - 1]
+        rows = np.full(len(ids), -1)
+        rows[inside] = steps.files.engram_rows(ids[inside])
+        return _Block(
+            first,
+            last,
+            ids,
+            expiry,
+            step,
+            place,
+            inside & (ids >= before),
+            short,
+            rows,
+        )
+
+    def _check(self, block: _Block, fates: Fates) -> None:
+        self._check_new(block)
+        self._check_there(block)
+        self._check_order(block)
+        self._check_expiry(block, fates)
+
+    def _check_new(self, block: _Block) -> None:
+        """A step's entries begin with all the engrams that it created, ascending."""
+        steps = self._steps
+        numbers = np.arange(block.first, block.last)
+        sizes = steps.log_stop[numbers - 1] - steps.log_start[numbers - 1]
+        added = steps.vector_stop[numbers - 1] - steps.vector_start[numbers - 1]
+        for step in numbers[sizes < added].tolist():
+            row = int(steps.log_start[step - 1])
+            self._say(step, row, None, "fewer engrams fired than the step created")
+        leading = block.place < np.repeat(added, sizes)
+        expected = steps.engrams(
+            np.repeat(steps.vector_start[numbers - 1], sizes)[leading] + block.place[leading]
+        )
+        wrong = np.flatnonzero(leading)[block.ids[leading] != expected]
+        wanted = expected[block.ids[leading] != expected]
+        for at, want in zip(wrong.tolist(), wanted.tolist(), strict=True):
+            text = f"engram {block.ids[at]} fired where the new engram {want} must stand"
+            self._name(block, at, text)
+        for at in np.flatnonzero(block.new & ~leading).tolist():
+            self._name(block, at, f"engram {block.ids[at]} is reminded in the step it is new in")
+
+    def _check_there(self, block: _Block) -> None:
+        """Nobody fires who is not there yet, or who was left behind."""
+        before = np.append(0, self._steps.created)
+        late = (block.ids < 0) | (block.ids >= before[block.step])
+        for at in np.flatnonzero(late).tolist():
+            there = before[block.step[at]]
+            self._name(block, at, f"engram {block.ids[at]} fired, there are {there}")
+        for at in np.flatnonzero(~late & (block.rows < 0)).tolist():
+            self._name(block, at, f"engram {block.ids[at]} fired and was not kept by compaction")
+
+    def _check_order(self, block: _Block) -> None:
+        """The reminded come lane by lane, the long-term before the short-term, newest first.
+
+        Where a lane has no long-term memory its oldest engram may stand first instead.
+        """
+        lanes = self._steps.lanes
+        a, b = slice(None, -1), slice(1, None)
+        both = (block.step[a] == block.step[b]) & ~block.new[a] & ~block.new[b]
+        lane = block.ids % lanes
+        same = lane[a] == lane[b]
+        falls = block.ids[a] > block.ids[b]
+        moves = ~block.short[a] & block.short[b]
+        alike = block.short[a] == block.short[b]
+        opens = np.append(True, ~(both & same))[:-1]  # the first of its lane
+        oldest = opens & block.short[a] & block.short[b] & (block.ids[a] < block.ids[b])
+        wrong = both & ((lane[a] > lane[b]) | (same & ~((alike & falls) | moves | oldest)))
+        for at in (np.flatnonzero(wrong) + 1).tolist():
+            text = f"engram {block.ids[at]} stands out of order behind {block.ids[at - 1]}"
+            self._name(block, at, text)
+
+    def _check_expiry(self, block: _Block, fates: Fates) -> None:
+        """No engram twice in a step; a new one has its lifespan; nobody comes back."""
+        for at in np.flatnonzero(np.isnan(block.expiry)).tolist():
+            self._name(block, at, f"engram {block.ids[at]} has no expiry", self._expiry)
+        fresh = block.step - 1 + self._initial
+        wrong = block.new & (block.expiry != fresh) & ~np.isnan(block.expiry)
+        for at in np.flatnonzero(wrong).tolist():
+            text = f"new engram {block.ids[at]} has expiry {block.expiry[at]}, not {fresh[at]}"
+            self._name(block, at, text, self._expiry)
+        there = np.flatnonzero(block.rows >= 0)
+        order = there[np.argsort(block.rows[there], kind="stable")]
+        rows, step = block.rows[order], block.step[order]
+        again = np.append(False, rows[1:] == rows[:-1])  # it fired earlier in this block
+        behind = np.append(order[:1], order[:-1])
+        last_expiry = np.where(again, block.expiry[behind], fates.expiry[rows])
+        last_step = np.where(again, block.step[behind], fates.anchored(rows))
+        twice = again & (last_step == step)
+        for at in order[twice].tolist():
+            self._name(block, at, f"engram {block.ids[at]} fired twice in the step")
+        if not fates.known:
+            return
+        pinned = fates.is_pinned(rows)
+        old = ~block.new[order] & ~twice
+        dead = old & ~pinned & ~(last_expiry > step - 1)
+        for at in order[dead].tolist():
+            self._name(block, at, f"engram {block.ids[at]} fired after it was forgotten")
+        least = last_expiry + (step - last_step)
+        expiry = block.expiry[order]
+        low = old & pinned & ~((expiry >= least) & (np.floor(expiry) == expiry))
+        for at in order[low].tolist():
+            text = f"pinned engram {block.ids[at]} has expiry {block.expiry[at]}"
+            self._name(block, at, f"{text}: it lost lifespan or is no whole number", self._expiry)
+
+    def _name(self, block: _Block, at: int, message: str, array: str | None = None) -> None:
+        step = int(block.step[at])
+        row = int(self._steps.log_start[step - 1] + block.place[at])
+        lane = int(block.ids[at]) % self._steps.lanes if block.ids[at] >= 0 else None
+        self._say(step, row, lane, f"entry {row}: {message}", array)
+
+    def _say(
+        self, step: int, row: int, lane: int | None, message: str, array: str | None = None
+    ) -> None:
+        name = array or self._ids
+        spec = self._steps.loose.spec(name)
+        path = f"{name}/{spec.file_name(row // spec.file_rows)}"
+        self._findings.add("log", path, message, array=name, lane=lane, step=step, spoils=True)

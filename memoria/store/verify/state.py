@@ -1,0 +1,137 @@
+"""The written state against the one that follows from the log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.connections.firing_log import IntArray
+from memoria.engram_type import EngramType
+from memoria.errors import DamageError
+from memoria.store.root import ROOT_NAME
+from memoria.store.schema import STATE_GROUP
+from memoria.store.verify.events import EventList, Fates
+from memoria.store.verify.findings import MOST_ALIKE, Findings
+from memoria.store.verify.steps import Steps
+
+__all__ = ["check_head", "check_state"]
+
+
+def check_head(steps: Steps, events: EventList, findings: Findings) -> bool:
+    """Whether the attribute ``state`` names a step that there is, and counts what it left."""
+    state = steps.files.attributes.state
+    if state.generation is None:
+        return False
+    step, rows, log_end = state.step, state.rows, state.log_end
+    wrong = ""
+    if step > steps.done:
+        wrong = f"is after step {step}, there are {steps.done}"
+    elif step < steps.files.attributes.era.step:
+        wrong = f"is after step {step}, before the era"
+    elif step and not steps.good[step - 1]:
+        return False  # its row of log/steps cannot be trusted
+    elif rows != steps.created_after(step):
+        wrong = f"accounts for {rows} engrams, after step {step} there were "
+        wrong += str(steps.created_after(step))
+    elif log_end != steps.end_after(step):
+        wrong = f"accounts for {log_end} entries of the log, after step {step} there were "
+        wrong += str(steps.end_after(step))
+    elif events.known:
+        before = int((events.table[:, 0] < step).sum())
+        if not before <= state.events <= before + len(events.after(step)):
+            wrong = f"accounts for {state.events} events, there were {before} before step {step}"
+    if wrong:
+        findings.add("state", ROOT_NAME, f"the written state {wrong}", step=step)
+    return not wrong
+
+
+def check_state(steps: Steps, fates: Fates, findings: Findings) -> tuple[IntArray, IntArray]:
+    """Compare every array with the fold; (ids, fires) of the living, as the log says."""
+    state = steps.files.attributes.state
+    step, lanes = state.step, steps.lanes
+    last = int(steps.vector_stop[step - 1]) if step else 0
+    expiry = fates.after(step)[:last]
+    rows = np.flatnonzero(expiry > step)
+    ids, expiry, fires = steps.engrams(rows), expiry[rows], fates.fires[rows]
+    short = steps.first_short(step, step + 1)[0]
+    types = np.where(ids // lanes >= short[ids % lanes], EngramType.SHORTTERM, EngramType.LONGTERM)
+    expected: dict[str, npt.NDArray[Any]] = {
+        "types": types.astype(np.uint8),
+        "lifespan": (expiry - step).astype(np.float32),
+        "expiry": expiry,
+        "born": np.searchsorted(steps.created[:step], ids, side="right"),
+        "fires": fires,
+    }
+    told = _Teller(steps, step, findings)
+    stored = told.read("ids")
+    if stored is None:
+        return ids, fires
+    here, there = np.arange(len(ids)), np.arange(len(stored))
+    if not np.array_equal(stored, ids):
+        told.compare_ids(stored, ids)
+        _, there, here = np.intersect1d(stored, ids, return_indices=True)
+    for name, values in expected.items():
+        found = told.read(name)
+        if found is not None:
+            told.compare(name, ids[here], found[there], values[here], there)
+    return ids, fires
+
+
+class _Teller:
+    """Names the rows of a state's arrays that are not what they must be."""
+
+    def __init__(self, steps: Steps, step: int, findings: Findings) -> None:
+        self._steps, self._step, self._findings = steps, step, findings
+        self._group = f"{STATE_GROUP}/{steps.files.attributes.state.generation}"
+
+    def read(self, name: str) -> npt.NDArray[Any] | None:
+        """The array; None where it cannot be read, which has been named."""
+        try:
+            return self._steps.loose.sound_rows(f"{self._group}/{name}")
+        except DamageError:
+            return None
+
+    def compare_ids(self, stored: IntArray, ids: IntArray) -> None:
+        """The living must be the living, ascending."""
+        falls = np.flatnonzero(stored[1:] <= stored[:-1]) + 1
+        for row in falls[:MOST_ALIKE].tolist():
+            self._say("ids", row, int(stored[row]), f"engram {stored[row]} is out of order")
+        extra = np.flatnonzero(~np.isin(stored, ids))
+        for row in extra[:MOST_ALIKE].tolist():
+            text = f"engram {stored[row]} does not live by the log"
+            self._say("ids", row, int(stored[row]), text)
+        lost = ids[~np.isin(ids, stored)]
+        for engram in lost[:MOST_ALIKE].tolist():
+            row = min(int(np.searchsorted(stored, engram)), max(0, len(stored) - 1))
+            self._say("ids", row, engram, f"engram {engram} lives by the log, and is missing")
+        self._findings.also(sum(max(0, len(some) - MOST_ALIKE) for some in (falls, extra, lost)))
+
+    def compare(
+        self,
+        name: str,
+        ids: IntArray,
+        found: npt.NDArray[Any],
+        expected: npt.NDArray[Any],
+        rows: IntArray,
+    ) -> None:
+        """Each value of ``found`` must be that of ``expected``; they stand in ``rows``."""
+        wrong = np.flatnonzero(found != expected)  # NaN is always wrong
+        for at in wrong[:MOST_ALIKE].tolist():
+            engram = int(ids[at])
+            text = f"engram {engram} has {name} {found[at]}, by the log {expected[at]}"
+            self._say(name, int(rows[at]), engram, text)
+        self._findings.also(max(0, len(wrong) - MOST_ALIKE))
+
+    def _say(self, name: str, row: int, engram: int, message: str) -> None:
+        array = f"{self._group}/{name}"
+        spec = self._steps.loose.spec(array)
+        self._findings.add(
+            "state",
+            f"{array}/{spec.file_name(row // spec.file_rows)}",
+            message,
+            array=array,
+            lane=engram % self._steps.lanes if engram >= 0 else None,
+            step=self._step,
+        )
