@@ -33,6 +33,7 @@ LIBRARY = """
 """
 INSIDE = {
     "memoria.connections": """
+        regulars
         firing_log hot_kernels
         hot_rows
         dense sparse

@@ -1,4 +1,4 @@
-"""The index of large logs beside plain recounting, at sizes that the oracle cannot reach."""
+"""All ways to count large logs beside plain recounting, at sizes that the oracle cannot reach."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.connections.hot_rows import HotRows
+from memoria.connections.regulars import Regulars
 
 Rows = list[tuple[int, list[int]]]
 
@@ -49,6 +50,17 @@ class Life:
             got = sorted_rows(*self.index.tied(asked, shut, oldest))
             assert got == strongest(self.plain, asked, shut, oldest)
             assert got == sorted_rows(*self.log.tied(asked, shut, oldest))
+
+    def ask_regulars(self, rows: int, most: int) -> int:
+        """As `ask`, of the regulars alone; returns how many rows they decided."""
+        asked = np.unique((self.living * self.random.random(rows) ** 3).astype(np.int64))
+        shut = self.random.random(self.capacity) < self.random.choice([0.0, 0.3, 0.9])
+        shut[asked] = True
+        regulars = Regulars(self.plain.entries, self.plain.starts, most)
+        which, partner, left = regulars.tied(asked, shut)
+        expected = [one for one in strongest(self.plain, asked, shut, False) if not left[one[0]]]
+        assert sorted_rows(which, partner) == expected
+        return int((~left).sum())
 
 
 def recounted(log: FiringLog, kept: IntArray) -> tuple[IntArray, IntArray]:
@@ -106,6 +118,42 @@ def test_the_index_equals_recounting(
             life.forget(0.0, life.capacity + 7)
     if life.living:
         life.ask(40)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32), steps=st.integers(1, 120), packed=st.booleans())
+def test_questions_that_regulars_answer_equal_recounting(
+    seed: int, steps: int, packed: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("memoria.connections.firing_log._REGULARS_FROM", 0)
+        life = Life(seed)
+        for _ in range(steps):
+            life.step(5, 40)
+        if packed:
+            life.forget(0.2, life.capacity)
+        life.ask(60)
+        life.step(5, 40)  # what was known of the regulars is old now
+        life.ask(60)
+
+
+@pytest.mark.parametrize("most", [1, 6, 50, 2048])
+@pytest.mark.parametrize("compared", [1, 16, 256])
+def test_regulars_decide_what_recounting_says(
+    most: int, compared: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoria.connections.regulars._COMPARED", compared)
+    monkeypatch.setattr("memoria.connections.regulars._FIRINGS_AT_ONCE", 64)
+    life = Life(most)
+    for _ in range(200):
+        life.step(4, 40)
+    decided = sum(life.ask_regulars(60, most) for _ in range(6))
+    assert (decided > 0) == (most > 1)  # one alone has nobody to be compared with
+    assert (
+        Regulars(np.empty(0, np.int32), np.zeros(1, np.int64))
+        .tied(np.arange(3), np.zeros(3, np.bool_))[2]
+        .all()
+    )
 
 
 @pytest.mark.slow

@@ -12,15 +12,18 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from memoria.connections.regulars import IntArray, Regulars
+
 __all__ = ["FiringLog", "IntArray"]
 
-IntArray = npt.NDArray[np.int64]
 _Int = TypeVar("_Int", np.int32, np.int64)
 
 _TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
 _PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
 _TAIL: Final = 4096  # entries that are always gone through, never sorted
-_SCANS: Final = 16  # going through all entries so many times costs as much as sorting them
+_REGULARS_FROM: Final = 2**20  # pairs in one question that make it worth looking for regulars
+_WORDS_PER_PAIR: Final = 48  # compared in the time that a pair takes to count
+_SCANS: Final = 32  # going through all entries so many times costs as much as sorting them
 
 
 class FiringLog:
@@ -32,7 +35,7 @@ class FiringLog:
         starts: IntArray | None = None,
     ) -> None:
         nothing = np.empty(0, np.int64)
-        self.pairs_counted = 0  # in all questions so far
+        self.work = 0  # of all questions so far, in pairs counted
         self._load(nothing if entries is None else entries, nothing if starts is None else starts)
 
     def _load(self, entries: npt.NDArray[np.int32] | IntArray, starts: IntArray) -> None:
@@ -45,6 +48,7 @@ class FiringLog:
         self._scanned = 0  # entries gone through unsorted since they were sorted last
         self._by_engram: IntArray = np.empty(0, np.int64)  # firings, grouped by who took part
         self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
+        self._regulars: Regulars | None = None
 
     def __len__(self) -> int:
         return self._used
@@ -74,6 +78,7 @@ class FiringLog:
         self._used = end
         self._firings += 1
         self._starts[self._firings] = end
+        self._regulars = None
 
     def pack(self, kept: IntArray) -> bool:
         """Rename positions ``kept`` to 0..K-1, drop the others and firings left with nobody.
@@ -97,17 +102,14 @@ class FiringLog:
         """Release what questions have sorted; the next ones sort again if they must."""
         self._indexed = self._scanned = 0
         self._by_engram, self._groups = np.empty(0, np.int64), np.zeros(1, np.int64)
+        self._regulars = None
 
     def pairs(self, positions: IntArray) -> tuple[IntArray, IntArray]:
         """Everyone who fired with each of ``positions``, once per common firing.
 
         Returns (which of ``positions``, partner's position), both [total].
         """
-        which, firing = self._firings_of(positions)
-        sizes = self._starts[firing + 1] - self._starts[firing]
-        partner = self._entries[_ranges(self._starts[firing], sizes)]
-        self.pairs_counted += len(partner)
-        return np.repeat(which, sizes), partner.astype(np.int64)
+        return self._partners(*self._firings_of(positions))
 
     def tied(
         self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
@@ -117,24 +119,63 @@ class FiringLog:
         ``shut`` [C] marks what must not be chosen. A row without an open partner gives nothing;
         with ``oldest`` every other row gives one.
         """
-        which, partner = self.pairs(positions)
-        is_open = ~shut[partner]
-        cell = which[is_open] * len(shut) + partner[is_open]
-        if len(positions) * len(shut) <= max(_TABLE, 2 * len(cell)):
-            table = np.bincount(cell)
-            cell = np.flatnonzero(table)
-            count = table[cell]
-        else:
-            cell, count = _counted(cell, len(positions) * len(shut))
-        which, partner = cell // len(shut), cell % len(shut)
-        most = np.zeros(len(positions), np.int64)
-        np.maximum.at(most, which, count)
-        best = count == most[which]
-        which, partner = which[best], partner[best]
+        which, firing = self._firings_of(positions)
+        row, found = np.empty(0, np.int64), np.empty(0, np.int64)
+        regulars = self._regulars_for(firing)
+        if regulars is not None:
+            before = regulars.words
+            row, found, left = regulars.tied(positions, shut)
+            self.work += (regulars.words - before) // _WORDS_PER_PAIR
+            keep = left[which]
+            which, firing = which[keep], firing[keep]
+        which, partner = self._most_frequent(which, firing, len(positions), shut)
+        if len(row):
+            which, partner = np.concatenate((row, which)), np.concatenate((found, partner))
+            order = np.argsort(which, kind="stable")
+            which, partner = which[order], partner[order]
         if oldest:
             which, first = np.unique(which, return_index=True)
             partner = partner[first]
         return which, partner
+
+    def _most_frequent(
+        self, which: IntArray, firing: IntArray, rows: int, shut: npt.NDArray[np.bool_]
+    ) -> tuple[IntArray, IntArray]:
+        """(row, partner), both ascending: the open ones that came most often to the row's firings.
+
+        ``which`` of ``rows`` rows took part in each ``firing``.
+        """
+        which, partner = self._partners(which, firing)
+        is_open = ~shut[partner]
+        cell = which[is_open] * len(shut) + partner[is_open]
+        if rows * len(shut) <= max(_TABLE, 2 * len(cell)):
+            table = np.bincount(cell)
+            cell = np.flatnonzero(table)
+            count = table[cell]
+        else:
+            cell, count = _counted(cell, rows * len(shut))
+        which, partner = cell // len(shut), cell % len(shut)
+        most = np.zeros(rows, np.int64)
+        np.maximum.at(most, which, count)
+        best = count == most[which]
+        return which[best], partner[best]
+
+    def _partners(self, which: IntArray, firing: IntArray) -> tuple[IntArray, IntArray]:
+        """``which`` of some rows with everyone in the ``firing`` it took part in, [total]."""
+        first = self._starts[firing]
+        sizes = self._starts[firing + 1] - first
+        partner = self._entries[_ranges(first, sizes)]
+        self.work += len(partner)
+        return np.repeat(which, sizes), partner.astype(np.int64)
+
+    def _regulars_for(self, firing: IntArray) -> Regulars | None:
+        """The regulars, if they are known or pay for a question about so many firings."""
+        if self._regulars is None:
+            pairs = int((self._starts[firing + 1] - self._starts[firing]).sum())
+            if pairs > max(self._used, _REGULARS_FROM):
+                self._regulars = Regulars(self.entries, self.starts)
+                self.work += self._used // 2
+        return self._regulars
 
     def rows(self, positions: IntArray, capacity: int) -> npt.NDArray[np.int32]:
         """Rows of the co-fire matrix, [P, capacity]."""
@@ -185,14 +226,13 @@ class FiringLog:
         if self._indexed == self._used:
             return which, firing
         tail = self._entries[self._indexed : self._used]
-        rank = np.full(self._width, -1, np.int64)
-        known = positions < self._width
-        rank[positions[known]] = np.flatnonzero(known)
-        found = rank[tail]
-        entry = np.flatnonzero(found >= 0)
-        starts = self.starts
-        late = np.searchsorted(starts, entry + self._indexed, side="right") - 1
-        return np.concatenate((which, found[entry])), np.concatenate((firing, late))
+        wanted = np.zeros(self._width, np.bool_)
+        wanted[positions[positions < self._width]] = True
+        entry = np.flatnonzero(wanted[tail])
+        order = np.argsort(positions)
+        found = order[np.searchsorted(positions, tail[entry], sorter=order)]
+        late = np.searchsorted(self.starts, entry + self._indexed, side="right") - 1
+        return np.concatenate((which, found)), np.concatenate((firing, late))
 
     def _index(self) -> None:
         """Sort the entries by engram once going through the unsorted ones has cost as much."""

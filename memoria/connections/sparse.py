@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SparseConnections"]
 
-_INDEX_AFTER: Final = 4_000_000  # pairs counted, after which loading numba for an index pays
-_INDEX_FROM: Final = 1_000_000  # log entries from which the first question counts more than that
+# Pairs counted after which an index pays: what loading numba costs, and building for each entry.
+_INDEX_AFTER: Final = 6_000_000
+_INDEX_PER_ENTRY: Final = 1
 
 
 class SparseConnections:
@@ -99,7 +100,7 @@ class SparseConnections:
         """
         log, hot = self._logs[lane], self._hot[lane]
         if hot is None:
-            if log.pairs_counted < _INDEX_AFTER and len(log) < _INDEX_FROM:
+            if log.work < _INDEX_AFTER + _INDEX_PER_ENTRY * len(log):
                 return log.tied(current, shut, oldest)
             from memoria.connections.hot_rows import HotRows
 

@@ -112,6 +112,8 @@ class Life:
 
     def of_lane(self, lane: int) -> npt.NDArray[np.bool_]:
         """Which of the arrays' places belong to the lane."""
+        if self.lanes == 1:
+            return np.ones(len(self.ids), np.bool_)
         mine: npt.NDArray[np.bool_] = self.ids % self.lanes == lane
         return mine
 
@@ -170,7 +172,7 @@ def fold(
         ids=ids,
         types=types,
         expiry=expiry[alive],
-        born=steps.born(ids),
+        born=_counted_in(steps.rows(), ids),
         fires=fires[alive],
         first_short=first_short,
         next_id=rows // lanes,
@@ -183,32 +185,39 @@ def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLo
     logged = files.read("log/ids")
     if len(logged) and not 0 <= int(logged.min()) <= int(logged.max()) < files.created:
         raise DamageError(f"{files.path}: log/ids names an engram that is not there")
-    ends = steps.log_ends()
-    firing = np.repeat(np.arange(len(steps)), np.diff(ends, prepend=0))
+    ends = np.concatenate(([0], steps.log_ends()))
     if life.pending.phase == "reminded":
         working = life.ids[life.types == EngramType.WORKING]
-        now = np.concatenate([working, *map(_as_ids, life.pending.reminded)])
-        logged = np.concatenate((logged, now))
-        firing = np.concatenate((firing, np.full(len(now), len(steps))))
+        logged = np.concatenate([logged, working, *map(_as_ids, life.pending.reminded)])
+        ends = np.append(ends, len(logged))
     logs = []
     for lane in range(life.lanes):
-        living = life.ids[life.of_lane(lane)]
-        position = _ranks(living, logged)
+        position = _ranks(life.ids[life.of_lane(lane)], logged)
         here = position >= 0
-        mine = firing[here]
-        starts = np.flatnonzero(np.diff(mine, prepend=-1))
-        logs.append(FiringLog(position[here], starts))
+        lane_ends = ends
+        if not here.all():
+            position = position[here]
+            lane_ends = np.concatenate(([0], np.cumsum(here)))[ends]
+        starts, sizes = lane_ends[:-1], np.diff(lane_ends)
+        logs.append(FiringLog(position, starts[sizes > 0]))
     return logs
 
 
-def _ranks(living: IntArray, wanted: IntArray) -> IntArray:
+def _ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
     """The rank of each of ``wanted`` in ``living`` (ascending), -1 for what does not live."""
-    if len(living) == 0:
-        return np.full(len(wanted), -1)
-    first, span = int(living[0]), int(living[-1] - living[0]) + 1
-    table = np.full(span + 2, -1)  # its two ends stand for all that lies outside
-    table[living - first + 1] = np.arange(len(living))
-    return table[np.clip(wanted - first + 1, 0, span + 1)]
+    if len(living) == 0 or len(wanted) == 0:
+        return np.full(len(wanted), -1, np.int32)
+    first = min(int(living[0]), int(wanted.min()))
+    table = np.full(max(int(living[-1]), int(wanted.max())) + 1 - first, -1, np.int32)
+    table[living - first] = np.arange(len(living))
+    return table[wanted - first if first else wanted]
+
+
+def _counted_in(rows: IntArray, ids: IntArray) -> IntArray:
+    """As `StepTable.born` of steps that end at ``rows``, for ascending ``ids`` only."""
+    ends = np.searchsorted(ids, rows)
+    sizes = np.diff(np.concatenate(([0], ends, [len(ids)])))
+    return np.repeat(np.arange(len(rows) + 1), sizes)
 
 
 def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, IntArray]:
@@ -229,15 +238,15 @@ def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, In
 
 def _places(ids: IntArray, old: int, first_new: int, wanted: IntArray) -> IntArray:
     """Where ``wanted`` stand in ``ids``: ``old`` ascending ones, then all from first_new on."""
-    place = np.where(
-        wanted >= first_new, wanted - first_new + old, np.searchsorted(ids[:old], wanted)
+    known = len(wanted) == 0 or (
+        int(wanted.min()) >= 0 and int(wanted.max()) - first_new < len(ids) - old
     )
-    if (
-        len(wanted)
-        and not (
-            (place >= 0) & (place < len(ids)) & (ids[np.clip(place, 0, len(ids) - 1)] == wanted)
-        ).all()
-    ):
+    early = np.flatnonzero(wanted < first_new) if known else wanted[:0]
+    place = wanted - (first_new - old)
+    if len(early):
+        place[early] = _ranks(ids[:old], wanted[early])
+        known = int(place.min()) >= 0
+    if not known:
         raise DamageError("the firing log names an engram that was not alive")
     return place
 
