@@ -56,6 +56,9 @@ class ArrayFiles:
     def __init__(self, source: Source, spec: ArraySpec) -> None:
         self._source, self._spec = source, spec
         self._known: dict[int, ChunkFile] = {}
+        self._rows, self._row_bytes = spec.chunk_rows, spec.row_bytes  # of a chunk, of a row
+        self._chunks = spec.file_chunks  # of a file
+        self._length = spec.chunk_bytes + CRC_BYTES  # of a chunk as it lies in its file
 
     def read(self, start: int, stop: int, out: Rows) -> None:
         """Copy rows [start, stop) into ``out`` [stop - start, *row_shape]."""
@@ -92,12 +95,11 @@ class ArrayFiles:
         target, done = out.reshape(-1).view(np.uint8).data, 0
         for run, data in zip(runs, self._source.read_many(spans), strict=True):
             self._copy(run, data, target[done:])
-            done += (run.high - run.low) * self._spec.row_bytes
+            done += (run.high - run.low) * self._row_bytes
 
     def _runs(self, file: ChunkFile, low: int, high: int) -> Iterator[_Run]:
         """Rows [low, high) of the file. Of chunks verified before, only the bytes needed."""
-        rows, size = self._spec.chunk_rows, self._spec.row_bytes
-        length = self._spec.chunk_bytes + CRC_BYTES
+        rows, size, length = self._rows, self._row_bytes, self._length
         first, last = low // rows, (high - 1) // rows
         while first <= last:
             offset, end = file.offset(first), first
@@ -112,8 +114,7 @@ class ArrayFiles:
 
     def _copy(self, run: _Run, data: bytes, target: memoryview) -> None:
         """Verify the chunks of ``run`` that were not yet, and copy its rows."""
-        file, rows, size = run.file, self._spec.chunk_rows, self._spec.row_bytes
-        length = self._spec.chunk_bytes + CRC_BYTES
+        file, rows, size, length = run.file, self._rows, self._row_bytes, self._length
         if len(data) != run.end - run.begin:
             raise file.damage(f"chunk {run.low // rows} cut short")
         content, view, done = np.frombuffer(data, np.uint8), memoryview(data), 0
@@ -128,7 +129,7 @@ class ArrayFiles:
 
     def _gather(self, ordered: Index, places: Index, out: Rows) -> None:
         picks, spans = self._picks(ordered)
-        rows, size = self._spec.chunk_rows, self._spec.row_bytes
+        rows, size = self._rows, self._row_bytes
         local, into = (ordered % rows).tolist(), places.tolist()
         target = out.reshape(-1).view(np.uint8).data
         for pick, span, data in zip(picks, spans, self._source.read_many(spans), strict=True):
@@ -150,17 +151,16 @@ class ArrayFiles:
 
     def _picks(self, ordered: Index) -> tuple[list[_Pick], list[Span]]:
         """What to read for the rows ``ordered``: each chunk once, or the rows of a verified one."""
-        spec = self._spec
-        size, length = spec.row_bytes, spec.chunk_bytes + CRC_BYTES
-        chunks = ordered // spec.chunk_rows
+        size, length, per_file = self._row_bytes, self._length, self._chunks
+        chunks = ordered // self._rows
         cuts = [0, *(np.flatnonzero(np.diff(chunks)) + 1).tolist(), len(chunks)]
         numbers = chunks[cuts[:-1]].tolist()
-        self._open(dict.fromkeys(number // spec.file_chunks for number in numbers))
-        local = (ordered % spec.chunk_rows).tolist()
+        self._open(dict.fromkeys([number // per_file for number in numbers]))
+        local = (ordered % self._rows).tolist()
         picks: list[_Pick] = []
         spans: list[Span] = []
         for number, first, last in zip(numbers, cuts, cuts[1:], strict=False):
-            index, chunk = divmod(number, spec.file_chunks)
+            index, chunk = number // per_file, number % per_file
             file = self._known[index]
             offset = file.offset(chunk)
             if not file.verified[chunk]:

@@ -102,11 +102,11 @@ class ChunkFile:
         """``data`` are the bytes of `index_span`."""
         size = _index_bytes(self._spec)
         self._check(data, size + CRC_BYTES, "shard index")
-        index = np.frombuffer(data, _INDEX_DTYPE, size // 8).reshape(-1, 2)
+        places = np.frombuffer(data, _INDEX_DTYPE, size // 8).tolist()
         length = self._spec.chunk_bytes + CRC_BYTES
         last = self.file.size - size - CRC_BYTES - length
-        there = (index[:, 1] == length) & (index[:, 0] <= max(0, last)) & (last >= 0)
-        self._offsets = array("q", np.where(there, index[:, 0], -1).astype(np.int64).tobytes())
+        pairs = zip(places[::2], places[1::2], strict=True)
+        self._offsets = array("q", [at if n == length and at <= last else -1 for at, n in pairs])
 
     @property
     def chunks(self) -> int:

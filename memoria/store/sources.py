@@ -25,7 +25,7 @@ __all__ = [
     "read_spans",
 ]
 
-_SHARE_OF_DESCRIPTORS: Final = 16  # a store keeps at most one in so many that a process may have
+_SHARE_OF_DESCRIPTORS: Final = 8  # a store keeps at most one in so many that a process may have
 _MOST_DESCRIPTORS: Final = 2048
 _MOST_DIRECTORIES: Final = 1024
 
@@ -150,7 +150,7 @@ class LocalSource:
         self._held: dict[LocalFile, None] = {}  # files with a descriptor, the first opened first
 
     def place(self, path: str) -> str:
-        return os.path.join(self.path, path) if path else str(self.path)
+        return f"{self.path}/{path}" if path else str(self.path)
 
     def entries(self, directory: str) -> dict[str, Entry]:
         found = {}

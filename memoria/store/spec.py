@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -90,27 +91,27 @@ class ArraySpec:
             if type(self.fill) is not int or not limits.min <= self.fill <= limits.max:
                 raise ConfigError(f"{self.name}: fill = {self.fill!r}: not of type {self.dtype}")
 
-    @property
+    @cached_property
     def np_dtype(self) -> np.dtype[Any]:
         """The little-endian NumPy type."""
         return np.dtype("<" + self.dtype)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """Bytes of one row."""
         return math.prod(self.row_shape) * int(self.dtype[1])
 
-    @property
+    @cached_property
     def chunk_bytes(self) -> int:
         """Bytes of one (inner) chunk, without its checksum."""
         return self.row_bytes * self.chunk_rows
 
-    @property
+    @cached_property
     def file_rows(self) -> int:
         """Rows that one file holds."""
         return self.shard_rows or self.chunk_rows
 
-    @property
+    @cached_property
     def file_chunks(self) -> int:
         """Chunks that one file holds: 1 without sharding."""
         return self.file_rows // self.chunk_rows
