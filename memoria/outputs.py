@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from memoria.aside import written_aside
 from memoria.errors import InputError, StorageError, StoreExistsError
 from memoria.row_writers import MARK, FileRows, RowWriter, ZarrRows, zarr_group
 
@@ -130,47 +130,9 @@ def open_rows(
 @contextmanager
 def _aside(path: str | os.PathLike[str], overwrite: bool) -> Iterator[tuple[Path, str]]:
     """A path to write to and the kind of output; renamed to ``path`` if all goes well."""
-    target = check_output(path, overwrite)
-    aside = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    target = Path(path)
+    with written_aside(target, lambda: check_output(target, overwrite)) as aside:
         yield aside, target.suffix.lower()
-        _sync(aside)
-        check_output(target, overwrite)
-        if target.is_dir() and not target.is_symlink():
-            old = target.with_name(f".{target.name}.{os.getpid()}.old")
-            os.rename(target, old)
-            os.rename(aside, target)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(aside, target)
-        _sync_one(target.parent)
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        if aside.is_dir():
-            shutil.rmtree(aside, ignore_errors=True)
-        else:
-            aside.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    """Bring a file, or a folder with all it holds, to the disk."""
-    for folder, _, files in os.walk(path):
-        for name in files:
-            _sync_one(Path(folder, name))
-        _sync_one(Path(folder))
-    if path.is_file():
-        _sync_one(path)
-
-
-def _sync_one(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_ours(folder: Path) -> bool:

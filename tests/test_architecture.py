@@ -18,14 +18,14 @@ MOST_LINES = 400
 # A package stands for all of its modules, whose own order follows; * is all of them on one line.
 LIBRARY = """
     errors engram_type hashing ranks scores summary vectors
-    rules checks abstractor traces
+    aside rules checks abstractor traces
     config engrams
     connections
     recall history
     core
     memoria
     store
-    backbones text row_writers demo_texts
+    backbones exports text row_writers demo_texts
     inputs outputs
     encode stream_inputs
     streams
@@ -72,6 +72,10 @@ INSIDE = {
         array hashing hf_common registry
         hf_image hf_text st
         hf
+    """,
+    "memoria.exports": """
+        content xml_text
+        gexf graphml jsonl npz parquet
     """,
     "memoria.inputs": """
         files

@@ -84,6 +84,7 @@ READING: dict[str, list[str]] = {
     "inspect": [],
     "list": ["--type", "all"],
     "diff": ["idle@1"],
+    "export": ["../export.npz", "--force"],
 }  # verbs that only read
 INPUT = {"add": ["good.npy"], "remind": [], "adjust": [], "step": ["good.npy"]}
 

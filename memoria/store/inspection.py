@@ -7,7 +7,7 @@ in `memoria.store.firings`. Nothing here changes a store, and nothing loads torc
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -213,7 +213,7 @@ class Inspection:
         chosen = range(self.config.lanes) if lane is None else [self._checked(lane)]
         most = EDGES_PER_ENGRAM if limit is None else limit
         parts = [
-            part for one in chosen for part in self._lane_edges(one, self._logs[one], most, limit)
+            _strongest(block, limit) for one in chosen for block in self.edge_blocks(one, most)
         ]
         if not parts or not most:
             return []
@@ -231,6 +231,16 @@ class Inspection:
                 source.tolist(), target.tolist(), count.tolist(), weight.tolist(), strict=True
             )
         ]
+
+    def edge_blocks(self, lane: int, most: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """(source, target, co-fire count, weight) of every engram's ``most`` strongest.
+
+        By source, from the strongest; a lane at a time and batch by batch, for there may be many.
+        """
+        mine = self._life.of_lane(lane)
+        ids, fires = self._life.ids[mine], self._life.fires[mine]
+        for source, target, count in self._logs[lane].edges(len(ids), most):
+            yield ids[source], ids[target], count, count / fires[source]
 
     def history(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
         """What each finished step did, oldest first; with ``limit`` the last so many.
@@ -333,19 +343,8 @@ class Inspection:
             return np.ones(len(self._life.ids), np.bool_)
         return self._life.of_lane(self._checked(lane))
 
-    def _lane_edges(
-        self, lane: int, log: FiringLog, most: int, limit: int | None
-    ) -> list[list[npt.NDArray[Any]]]:
-        """(source, target, count, weight) of the lane, batch by batch."""
-        mine = self._life.of_lane(lane)
-        ids, fires = self._life.ids[mine], self._life.fires[mine]
-        return [
-            _strongest([ids[source], ids[target], count, count / fires[source]], limit)
-            for source, target, count in log.edges(len(ids), most)
-        ]
 
-
-def _strongest(columns: list[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:
+def _strongest(columns: Sequence[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:
     source, target, count, weight = columns
     best = np.lexsort((target, source, -count, -weight))[:limit]
     return [column[best] for column in columns]

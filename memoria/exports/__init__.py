@@ -1,0 +1,106 @@
+"""A memory in other programs' formats: `FORMATS` by name, each in a module of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from memoria.aside import written_aside
+from memoria.errors import InputError, StorageError, StoreExistsError
+from memoria.exports.content import Content
+from memoria.exports.gexf import write_gexf
+from memoria.exports.graphml import write_graphml
+from memoria.exports.jsonl import write_jsonl
+from memoria.exports.npz import write_npz
+from memoria.exports.parquet import PARQUET_FILES, write_parquet
+from memoria.store.inspection import Inspection
+from memoria.store.schema import EDGES_PER_ENGRAM
+
+__all__ = ["FORMATS", "Format", "export_memory"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """What writes a format, whether it can hold vectors, and the ``files`` of one that is a folder.
+
+    ``write`` gets the path to write to, at which there is nothing.
+    """
+
+    write: Callable[[Content, Path], None]
+    vectors: bool = True
+    files: frozenset[str] = frozenset()
+
+
+FORMATS: Final = {
+    "parquet": Format(write_parquet, files=PARQUET_FILES),
+    "jsonl": Format(write_jsonl),
+    "graphml": Format(write_graphml, vectors=False),
+    "gexf": Format(write_gexf, vectors=False),
+    "npz": Format(write_npz),
+}
+
+
+def export_memory(
+    view: Inspection,
+    out: str | os.PathLike[str],
+    form: str,
+    *,
+    force: bool = False,
+    vectors: bool = False,
+    forgotten: bool = False,
+    edges: int = EDGES_PER_ENGRAM,
+    told: Callable[[int], None] = lambda rows: None,
+) -> dict[str, Any]:
+    """Write what ``view`` shows to ``out``, in one of `FORMATS`.
+
+    The living engrams, or with ``forgotten`` all; with ``vectors`` those too; of each engram its
+    ``edges`` strongest connections. ``out`` is there as a whole or not at all; with ``force`` it
+    replaces a file, or a folder that is such an export. ``told`` hears the rows written. Returns
+    ``format``, ``path``, ``step``, ``engrams``, ``edges`` (how many) and ``bytes``. Raises
+    `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`.
+    """
+    if form not in FORMATS:
+        raise InputError(f"format = {form!r}: unknown", f"known are {', '.join(FORMATS)}")
+    chosen = FORMATS[form]
+    if vectors and not chosen.vectors:
+        able = ", ".join(name for name, one in FORMATS.items() if one.vectors)
+        raise InputError(f"format = {form!r}: holds no vectors", f"these do: {able}")
+    place = Path(os.path.abspath(out))
+    if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(view.path)):
+        raise InputError(f"{place}: lies in the store itself", "name a place outside of it")
+    content = Content(view, vectors, forgotten, edges, told)
+    with written_aside(place, lambda: _check(place, force, chosen)) as aside:
+        chosen.write(content, aside)
+    return {
+        "format": form,
+        "path": str(place),
+        "step": view.step,
+        "engrams": len(content.table),
+        "edges": content.edges_taken,
+        "bytes": _size(place),
+    }
+
+
+def _check(place: Path, force: bool, chosen: Format) -> None:
+    """Raise unless ``place`` is free, or may be replaced."""
+    try:
+        if not place.parent.is_dir():
+            raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
+        if not os.path.lexists(place):
+            return
+        if not force:
+            raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
+        if place.is_dir() and not (chosen.files and set(os.listdir(place)) <= chosen.files):
+            raise StoreExistsError(f"{place}: is a folder of something else", "choose another name")
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{place}: {error.strerror or error}") from None
+
+
+def _size(place: Path) -> int:
+    files = place.iterdir() if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,64 @@
+"""JSON lines: one engram a line, with its text and its connections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memoria.exports.content import Content
+from memoria.store.engram_table import EngramTable
+
+__all__ = ["write_jsonl"]
+
+
+def write_jsonl(content: Content, out: Path) -> None:
+    """Lane by lane, from the oldest engram on.
+
+    A line holds the fields of `memoria list`, ``connections`` [{id, weight, cofire_count}] from
+    the strongest on, and with vectors ``vector``, whose numbers read back as the same float32.
+    """
+    with open(out, "w", encoding="ascii", newline="\n") as file:
+        for lane in range(content.lanes):
+            mine = content.table.take(content.table.lanes == lane)
+            edges = _by_source(content, lane)
+            ahead = next(edges, None)
+            for block in content.engrams(mine):
+                vectors = _numbers(content, block)
+                documents = content.view.documents(block)
+                for place, document in enumerate(documents):
+                    connections: list[dict[str, Any]] = []
+                    if ahead is not None and ahead[0] == document["id"]:
+                        connections, ahead = ahead[1], next(edges, None)
+                    line = json.dumps({**document, "connections": connections}, allow_nan=False)
+                    if vectors is not None:
+                        line = f'{line[:-1]}, "vector": [{", ".join(vectors[place])}]}}'
+                    file.write(line + "\n")
+
+
+def _by_source(content: Content, lane: int) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """(engram, its connections) of all who have some, ascending."""
+    for block in content.edges(lane):
+        source = block["source"]
+        cuts = np.flatnonzero(np.diff(source)) + 1
+        starts = [0, *cuts.tolist()] if len(source) else []
+        for start, stop in zip(starts, [*starts[1:], len(source)], strict=True):
+            columns = (block[name][start:stop].tolist() for name in _EDGE)
+            yield (
+                int(source[start]),
+                [
+                    {"id": target, "weight": weight, "cofire_count": count}
+                    for target, weight, count in zip(*columns, strict=True)
+                ],
+            )
+
+
+_EDGE = ("target", "weight", "cofire_count")
+
+
+def _numbers(content: Content, block: EngramTable) -> Any:
+    """The vectors as the shortest decimals that read back the same, [n, D]; None without."""
+    return content.view.vectors(block.ids).astype(str) if content.vectors else None
