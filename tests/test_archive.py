@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_tools import Cli
 from spec_reader import SpecReader
 
 from memoria.config import MemoriaConfig
-from memoria.errors import StorageError, StoreExistsError
+from memoria.errors import DamageError, StorageError, StoreExistsError, StoreNotFoundError
 from memoria.store import MemoryStore
-from memoria.store.archive import write_archive
+from memoria.store.archive import import_archive, write_archive
 from memoria.store.copying import copy_memory
 from memoria.store.reading import open_files
 
@@ -44,6 +48,14 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.commit()
         store.add(rng.normal(size=(2, 2, 4)).astype(np.float32))
     return path
+
+
+@pytest.fixture
+def cli(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Cli]:
+    monkeypatch.chdir(tmp_path)
+    return Cli(capsys)
 
 
 def archive(path: Path, out: Path, at: str | int | None = None, history: bool = True) -> bytes:
@@ -97,6 +109,65 @@ def test_an_unpacked_archive_is_the_store(
         assert set(after.snapshots) == ({"half"} if history else set())
     if history:
         assert SpecReader(tmp_path / "unpacked").attributes["digest"] == digest
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_an_imported_memory_goes_on_as_the_original(
+    lived: Path, tmp_path: Path, history: bool
+) -> None:
+    whole = archive(lived, tmp_path / "a.zip", history=history)
+    import_archive(tmp_path / "a.zip", tmp_path / "there")
+    assert archive(tmp_path / "there", tmp_path / "again.zip") == whole
+    shutil.copytree(lived, tmp_path / "here")
+    rng, digests = np.random.default_rng(8), set()
+    inputs = [rng.normal(size=(2, 2, 4)).astype(np.float32) for _ in range(12)]
+    for name in ("here", "there"):
+        with MemoryStore.open(tmp_path / name, "r+") as store:
+            store.remind()  # of the step that had been begun
+            store.adjust()
+            reminded = [store.step(data).ids.tolist() for data in inputs]
+            digests.add((store.digest(), str(reminded)))
+    assert len(digests) == 1
+
+
+def test_a_damaged_archive_makes_no_store(lived: Path, tmp_path: Path) -> None:
+    """One bit anywhere: either it is found, or it is in what a zip may hold beside the memory."""
+    whole = bytearray(archive(lived, tmp_path / "a.zip"))
+    for place in range(0, len(whole), len(whole) // 97):
+        changed = whole.copy()
+        changed[place] ^= 4
+        (tmp_path / "b.zip").write_bytes(changed)
+        try:
+            import_archive(tmp_path / "b.zip", tmp_path / f"s{place}")
+        except (DamageError, StoreNotFoundError):
+            assert not (tmp_path / f"s{place}").exists()
+        else:
+            assert archive(tmp_path / f"s{place}", tmp_path / f"c{place}.zip") == bytes(whole)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_shell_ships_a_memory(cli: Cli, lived: Path, tmp_path: Path) -> None:
+    shutil.copytree(lived, tmp_path / "s")
+    one = cli.ok("export", "s", "one.memoria.zip", "--json").json
+    two = cli.ok("export", "s@half", "two.zip", "--no-history", "--json").json
+    assert (one["step"], two["step"]) == (40, 20)
+    assert one["format"] == "zip"
+    assert hashlib.sha256((tmp_path / "one.memoria.zip").read_bytes()).hexdigest() == one["sha256"]
+    made = cli.ok("import", "one.memoria.zip", "copy", "--json").json
+    assert made == {key: one[key] for key in ("step", "digest", "engrams")} | {
+        "path": str(tmp_path / "copy")
+    }
+    assert cli("import", "one.memoria.zip", "copy").code == 1
+    plain = cli.ok("export", "s", "plain", "--format", "zarr", "--json").json
+    assert plain["digest"] == one["digest"]
+    assert SpecReader(tmp_path / "plain").attributes["digest"] == one["digest"]
+    cli.ok("inspect", "one.memoria.zip")
+    for line in ("import nothing.zip new", "import s new"):
+        ran = cli(*line.split())
+        assert ran.code == 10
+        assert ran.err.count("\n") <= 2
+    assert cli("export", "s", "x.zip", "--vectors").code == 2
+    assert cli("export", "s", "x.npz", "--no-history").code == 2
 
 
 def test_nothing_is_left_of_an_archive_that_failed(lived: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from memoria.config import MemoriaConfig
 from memoria.store import MemoryStore
 from memoria_cli.app import VERBS, command
 
-NAMES = [module.__name__.rpartition(".")[2] for module in VERBS]
+NAMES = [module.__name__.rpartition(".")[2].rstrip("_") for module in VERBS]
 HEAVY = ("torch", "transformers", "zarr", "sentence_transformers", "PIL", "matplotlib")
 
 

@@ -7,7 +7,6 @@ one where it lies.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import zipfile
@@ -16,16 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from memoria.errors import StorageError, StoreExistsError
+from memoria.aside import written_aside
+from memoria.errors import StorageError, StoreExistsError, StoreNotFoundError
 from memoria.store.copying import Contents, contents, copy_memory, needed_engrams
-from memoria.store.disk import Disk
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.root import ROOT_NAME, Root, encode_attributes
 from memoria.store.sources import LocalSource
 from memoria.store.spec import GROUP_METADATA, metadata_bytes
 from memoria.store.staged import StoredArray
-from memoria.store.trouble import storage_error
 
 __all__ = ["ARCHIVE_SUFFIX", "import_archive", "write_archive"]
 
@@ -47,29 +45,14 @@ def write_archive(
     ``path``, ``step``, ``digest``, ``engrams``, ``bytes`` and ``sha256``.
     """
     place = Path(os.path.abspath(out))
-    if os.path.lexists(place) and (not force or place.is_dir()):
-        raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
     alive = needed_engrams(files, ())
     held = contents(files) if history else contents(files, alive, snapshots={})
-    aside = place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp")
-    disk = Disk()
-    try:
-        descriptor = disk.write_file(aside, [])
-        with open(descriptor, "wb") as handle:
+    with written_aside(place, lambda: _check(place, force)) as aside:
+        with open(aside, "xb") as handle:
             _write_zip(handle, held)
-            handle.flush()
-            disk.fsync(handle.fileno(), aside)
         with open(aside, "rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
             size = os.fstat(written.fileno()).st_size
-        disk.rename(aside, place)
-        disk.fsync_dir(place.parent)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(aside)
-        if isinstance(error, OSError) and not isinstance(error, StorageError):
-            raise storage_error(place, "cannot write the archive", error) from None
-        raise
     return {
         "path": str(place),
         "step": held.attributes.step,
@@ -80,17 +63,54 @@ def write_archive(
     }
 
 
-def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]) -> None:
+def write_copy(
+    files: MemoryFiles, out: str | os.PathLike[str], history: bool = True
+) -> dict[str, Any]:
+    """Write the memory as a store of its own at ``out``; otherwise as `write_archive`."""
+    alive = needed_engrams(files, ())
+    if history:
+        copy_memory(files, out)
+    else:
+        copy_memory(files, out, alive, snapshots={})
+    copy = open_files(out)
+    try:
+        return {
+            "path": str(copy.path),
+            "step": copy.attributes.step,
+            "digest": copy.attributes.digest,
+            "engrams": len(alive),
+            "bytes": copy.stored_bytes(),
+        }
+    finally:
+        copy.close()
+
+
+def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]) -> dict[str, Any]:
     """Make the memory in the file ``archive`` a store at ``path``, every chunk verified.
 
     Raises `DamageError` for an archive that is not sound; ``path`` is there as a whole or not at
-    all.
+    all. Returns ``path``, ``step``, ``digest`` and ``engrams``.
     """
+    if not Path(archive).is_file():
+        raise StoreNotFoundError(f"{archive}: no archive", "name a file that export made")
     files = open_files(archive)
     try:
         copy_memory(files, path)
+        return {
+            "path": os.path.abspath(path),
+            "step": files.attributes.step,
+            "digest": files.attributes.digest,
+            "engrams": len(needed_engrams(files, ())),
+        }
     finally:
         files.close()
+
+
+def _check(place: Path, force: bool) -> None:
+    if not place.parent.is_dir():
+        raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
+    if os.path.lexists(place) and (not force or place.is_dir()):
+        raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
 
 
 def _write_zip(handle: BinaryIO, held: Contents) -> None:

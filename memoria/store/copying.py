@@ -97,9 +97,10 @@ def copy_memory(
     path: str | os.PathLike[str],
     kept: IntArray | None = None,
     disk: Disk | None = None,
+    snapshots: Mapping[str, Snapshot] | None = None,
 ) -> None:
     """Write `contents` as a new store at ``path``, which is there as a whole or not at all."""
-    held = contents(files, kept)
+    held = contents(files, kept, snapshots=snapshots)
     specs = [spec for spec, _ in held.arrays]
     attributes = held.attributes.written(held.version)
     StoreFiles.create(path, specs, attributes, disk, held.version, held.values()).close()

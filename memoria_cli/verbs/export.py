@@ -1,4 +1,4 @@
-"""`memoria export`: a memory in other programs' formats."""
+"""`memoria export`: a memory as one file, or in other programs' formats."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from memoria_cli.wording import byte_size
 __all__ = ["EXAMPLES", "register"]
 
 EXAMPLES: Final = (
+    "memoria export notes notes.memoria.zip",
     "memoria export notes notes.jsonl",
     "memoria export notes notes-tables --format parquet --forgotten --vectors",
     "memoria export notes notes.graphml --edges 8",
@@ -23,6 +24,8 @@ EXAMPLES: Final = (
 
 
 class _Format(StrEnum):
+    ZIP = "zip"
+    ZARR = "zarr"
     PARQUET = "parquet"
     JSONL = "jsonl"
     GRAPHML = "graphml"
@@ -40,7 +43,8 @@ def _export(
         _Format | None,
         typer.Option(
             "--format",
-            help="parquet (a folder of tables), jsonl (an engram a line), graphml or gexf (a "
+            help="zip (the memory itself, to `import` elsewhere), zarr (a plain copy of it), "
+            "parquet (a folder of tables), jsonl (an engram a line), graphml or gexf (a "
             "graph), npz (arrays).",
             show_default="by OUT's extension",
         ),
@@ -57,14 +61,33 @@ def _export(
             "--edges", min=0, metavar="N", help="Connections of each engram, the strongest."
         ),
     ] = 64,
+    no_history: Annotated[
+        bool,
+        typer.Option(
+            "--no-history", help="Of zip and zarr: only what lives, nothing of the forgotten."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a memory as tables, lines, a graph or arrays, whole or at an earlier moment."""
+    """Write a memory as one file to ship, as tables, lines, a graph or arrays.
+
+    STORE@NAME and STORE@STEP are written as they were. A zip is the same bytes for the same
+    state, and reading verbs open it where it lies.
+    """
+    form = _by_extension(out) if style is None else style
+    if form in (_Format.ZIP, _Format.ZARR):
+        if vectors or forgotten:
+            raise UsageError(
+                f"--format {form.value}", "it holds all; leave out --vectors and so on"
+            )
+        _ship(store, out, form, not no_history, force, json)
+        return
+    if no_history:
+        raise UsageError(f"--no-history with {form.value}", "it is for zip and zarr")
     from memoria.exports import export_memory
     from memoria.store.inspection import Inspection
 
-    form = _by_extension(out) if style is None else style
     with (
         Inspection.open(*at_moment(store)) as view,
         output.progress("exporting", "rows") as show,
@@ -84,6 +107,26 @@ def _export(
         f"{byte_size(document['bytes'])}"
     )
     output.result(document, [human], json)
+
+
+def _ship(store: str, out: str, form: _Format, history: bool, force: bool, json: bool) -> None:
+    from memoria.store.archive import write_archive, write_copy
+    from memoria.store.reading import open_files
+
+    path, at = at_moment(store)
+    files = open_files(path, at)
+    try:
+        if form is _Format.ZIP:
+            document = write_archive(files, out, history, force)
+        else:
+            document = write_copy(files, out, history)
+    finally:
+        files.close()
+    human = (
+        f"{document['engrams']} engrams at step {document['step']} in {out}, "
+        f"{byte_size(document['bytes'])}"
+    )
+    output.result({"format": form.value, **document}, [human], json)
 
 
 def _by_extension(out: str) -> _Format:
