@@ -73,7 +73,7 @@ class Fates:
 
     def pin(self, row: int, step: int) -> None:
         """From now on it loses no lifespan."""
-        self.expiry[row] = step + max(1.0, np.ceil(self.expiry[row] - step))
+        self.expiry[row] = step + min(max(1.0, np.ceil(self.expiry[row] - step)), 2.0**52)
         self._pinned[row] = True
         self._anchors[row] = step
 
