@@ -49,9 +49,8 @@ INSIDE = {
         files
         schema
         memory_files
-        events
         life shelf snapshots vectors
-        answers arguments by_hand digest loading state
+        answers arguments digest loading state
         firings past
         engram_life reading
         copying naming

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from verify_tools import SAMPLES, busy_store, files_of, forge, put
+from verify_tools import SAMPLES, busy_store, files_of
+
+from forging import forge, put  # isort: skip
 
 from memoria.errors import MemoriaError, NewerFormatError, StoreExistsError, StoreNotFoundError
 from memoria.store import MemoryStore
+from memoria.store.archive import write_archive
+from memoria.store.reading import open_files
 from memoria.store.spec import parse_array
 from memoria.store.verify import Finding, repair, verify
 from memoria.store.verify.findings import MOST_ALIKE
@@ -260,6 +264,24 @@ def test_what_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
     with pytest.raises(StoreNotFoundError):
         verify(tmp_path)
+
+
+def test_archives_are_read_where_they_lie(copy: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "store.memoria.zip"
+    files = open_files(copy)
+    write_archive(files, archive)
+    files.close()
+    report = verify(archive)
+    assert report.findings == ()
+    assert report.step == 24
+    content = archive.read_bytes()
+    at = content.index(b"log/ids/c.0") + 5000
+    archive.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    report, repaired = repair(archive, tmp_path / "new")
+    assert [(one.kind, one.path) for one in report.findings] == [("checksum", "log/ids/c.0")]
+    assert repaired is None
+    archive.write_bytes(content[:-40])
+    assert [one.kind for one in found(archive)] == ["archive"]
 
 
 def test_repair_goes_aside(copy: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +16,7 @@ from memoria.store.verify.steps import Steps
 __all__ = ["FORGOTTEN", "PINNED", "UNPINNED", "EventList", "Fates"]
 
 FORGOTTEN, PINNED, UNPINNED = 1, 2, 3
+_LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most
 
 
 class Fates:
@@ -73,7 +76,7 @@ class Fates:
 
     def pin(self, row: int, step: int) -> None:
         """From now on it loses no lifespan."""
-        self.expiry[row] = step + min(max(1.0, np.ceil(self.expiry[row] - step)), 2.0**52)
+        self.expiry[row] = min(np.ceil(self.expiry[row]), step + _LONGEST)
         self._pinned[row] = True
         self._anchors[row] = step
 
@@ -128,7 +131,7 @@ class EventList:
             return
         row = int(steps.files.engram_rows(np.array([engram]))[0])
         if row < 0:  # compaction left it behind, so it was forgotten before
-            if step >= era.step:
+            if number >= era.events:
                 self._say(number, f"engram {engram} was not kept by compaction")
             return
         pinned = bool(fates.is_pinned(np.array([row]))[0])

@@ -19,8 +19,8 @@ class Finding:
     ``path`` is the file or directory below the store, ``array`` its array, ``lane`` and ``step``
     (from 1; one more than the finished steps is the step begun) where it does harm; None where
     that has no meaning. ``kind``: link, stray, missing, unreadable, size, checksum, metadata (a
-    ``zarr.json`` of a group or array), root, attributes, vector, steps, log, events, pending,
-    texts, sources, era, state, edges, digest, snapshot.
+    ``zarr.json`` of a group or array), archive, root, attributes, vector, steps, log, events,
+    pending, texts, sources, era, state, edges, digest, snapshot.
     """
 
     kind: str

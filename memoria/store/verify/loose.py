@@ -93,6 +93,8 @@ class LooseFiles(StoreFiles):
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
         stop = self.rows(name) if stop is None else stop
+        if 0 <= start < stop <= self.rows(name) and not self.is_sound(name, start, stop):
+            raise DamageError(f"{self.path / name}: rows {start} to {stop} cannot be read")
         spec = self.spec(name)
         size = max(1, _WINDOW_BYTES // (spec.file_rows * spec.row_bytes)) * spec.file_rows
         first = start - start % size

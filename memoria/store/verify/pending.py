@@ -7,9 +7,23 @@ import numpy as np
 from memoria.store.root import ROOT_NAME
 from memoria.store.verify.events import Fates
 from memoria.store.verify.findings import Findings
+from memoria.store.verify.loose import LooseFiles
 from memoria.store.verify.steps import Steps
 
-__all__ = ["check_counts", "check_pending"]
+__all__ = ["check_counts", "check_lengths", "check_pending"]
+
+
+def check_lengths(loose: LooseFiles, prefix: str, findings: Findings) -> bool:
+    """Whether the arrays are as long as each other, so that they can be one memory's."""
+    names = ("log/ids", "log/expiry", "vectors", "texts/index")
+    entries, expiries, vectors, texts = (loose.committed_rows(prefix + name) for name in names)
+    if entries != expiries:
+        text = f"log/ids has {entries} entries, log/expiry {expiries}"
+        findings.add("log", ROOT_NAME, text, array=prefix + "log/expiry")
+    if texts > vectors:
+        text = f"texts/index has {texts} rows, there are {vectors} engrams"
+        findings.add("texts", ROOT_NAME, text, array=prefix + "texts/index")
+    return entries == expiries and texts <= vectors
 
 
 def check_counts(steps: Steps, findings: Findings) -> None:
@@ -26,10 +40,6 @@ def check_counts(steps: Steps, findings: Findings) -> None:
         findings.add("attributes", ROOT_NAME, text, step=last + 1, spoils=True)
     if files.created % steps.lanes:
         say("attributes", f"{files.created} engrams are no multiple of {steps.lanes} lanes")
-    entries = steps.loose.committed_rows(steps.array("log/ids"))
-    expiries = steps.loose.committed_rows(steps.array("log/expiry"))
-    if entries != expiries:
-        say("log", f"log/ids has {entries} entries, log/expiry {expiries}")
     if done > steps.done or (done and not steps.good[done - 1]):
         return  # the last row, which counts the rest, cannot be trusted
     if files.log_end != steps.end_after(done):

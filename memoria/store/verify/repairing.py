@@ -58,7 +58,18 @@ def _last_step(report: Report, known: Known | None) -> int:
     era = known.steps.files.attributes.era
     if report.sound_step >= era.step:
         return report.sound_step
-    return max((step for step in era.steps if step <= report.sound_step), default=0)
+    kept = (step for step in _named(known) if step in era.steps and step <= report.sound_step)
+    return max(kept, default=0)
+
+
+def _named(known: Known) -> dict[int, int]:
+    """The steps that sound snapshots name, with the fewest events of each."""
+    snapshots = known.steps.files.attributes.snapshots
+    named: dict[int, int] = {}
+    for name in snapshots.keys() - known.lost_snapshots:
+        one = snapshots[name]
+        named[one.step] = min(one.events, named.get(one.step, one.events))
+    return named
 
 
 def _attributes(known: Known, **changed: object) -> StoreAttributes:
@@ -79,8 +90,13 @@ def _with_begun(known: Known) -> MemoryFiles:
 def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
     """What ``step`` left behind; if it is the last and ``whole``, with the events after it."""
     steps, table = known.steps, known.events.table
+    era = steps.files.attributes.era
     side: Literal["left", "right"] = "right" if whole else "left"
     events = int(np.searchsorted(table[:, EventColumn.STEP], step, side=side))
+    if step < era.step:
+        events = _named(known)[step]
+    elif step == era.step:
+        events = max(events, era.events)
     chain = steps.digest(step) or b""
     for event in table[:events][table[:events, EventColumn.STEP] == step]:
         chain = event_digest(chain, event)

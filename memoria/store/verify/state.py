@@ -10,6 +10,7 @@ import numpy.typing as npt
 from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
+from memoria.store.life import FloatArray
 from memoria.store.root import ROOT_NAME
 from memoria.store.schema import STATE_GROUP
 from memoria.store.verify.events import EventList, Fates
@@ -30,6 +31,10 @@ def check_head(steps: Steps, events: EventList, findings: Findings) -> bool:
         wrong = f"is after step {step}, there are {steps.done}"
     elif step < steps.files.attributes.era.step:
         wrong = f"is after step {step}, before the era"
+    elif (
+        step == steps.files.attributes.era.step and state.events < steps.files.attributes.era.events
+    ):
+        wrong = f"accounts for {state.events} events, the era began with more"
     elif step and not steps.good[step - 1]:
         return False  # its row of log/steps cannot be trusted
     elif rows != steps.created_after(step):
@@ -59,7 +64,7 @@ def check_state(steps: Steps, fates: Fates, findings: Findings) -> tuple[IntArra
     types = np.where(ids // lanes >= short[ids % lanes], EngramType.SHORTTERM, EngramType.LONGTERM)
     expected: dict[str, npt.NDArray[Any]] = {
         "types": types.astype(np.uint8),
-        "lifespan": (expiry - step).astype(np.float32),
+        "lifespan": _rounded(expiry - step),
         "expiry": expiry,
         "born": np.searchsorted(steps.created[:step], ids, side="right"),
         "fires": fires,
@@ -77,6 +82,11 @@ def check_state(steps: Steps, fates: Fates, findings: Findings) -> tuple[IntArra
         if found is not None:
             told.compare(name, ids[here], found[there], values[here], there)
     return ids, fires
+
+
+def _rounded(values: FloatArray) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
 
 
 class _Teller:

@@ -65,10 +65,6 @@ class _Check:
     def index(self, sources: int | None) -> None:
         """Row after row of texts/index, and the texts that they mark."""
         rows, total = self._loose.committed_rows(self._index), self._loose.rows(self._bytes)
-        vectors = self._loose.committed_rows(self._steps.array("vectors"))
-        if rows > vectors:
-            text = f"has {rows} rows, there are {vectors} engrams"
-            self._say("texts", self._index, vectors, text)
         before, named = 0, 0
         end = self._loose.readable_end(self._index)
         for first in range(0, end, _ROWS):
@@ -85,7 +81,7 @@ class _Check:
             named = self._places(first, table, sources, named)
             self._utf8(first, starts, table[:, 0], ~falls)
             before = int(table[-1, 0])
-        if before >= 0 and end == rows and before < total and rows <= vectors:
+        if before >= 0 and end == rows and before < total:
             self._of_engram(rows - 1, f"the texts end at {before}, there are {total} bytes")
         if sources is not None and named < sources and self._first_era and end == rows:
             self._say("sources", self._ends, named, f"source {named} is named by no engram")
@@ -144,7 +140,7 @@ class _Check:
     ) -> None:
         self._bad_source = min(self._bad_source, number)
         row = number if at is None else at
-        self._say("sources", array or self._ends, row, f"source {number}: {message}")
+        self._say("sources", array or self._ends, row, f"source {number} {message}")
 
     def _of_engram(
         self, row: int, message: str, array: str | None = None, at: int | None = None

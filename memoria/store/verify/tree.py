@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-from memoria.errors import ConfigError
+from memoria.errors import ConfigError, MemoriaError
 from memoria.store.garbage import TEMPORARY, is_stale
 from memoria.store.root import LEASE_NAME, LOCK_NAME, ROOT_NAME, Root
 from memoria.store.sources import Entry, FileReplacedError, NotAFileError, Source
@@ -148,6 +148,9 @@ def _check_metadata(
         return
     except NotAFileError as error:
         findings.add("metadata", place, f"is {error.strerror}", array=array)
+        return
+    except MemoriaError as error:  # of an archive
+        findings.add("unreadable", place, error.message, array=array)
         return
     except (OSError, FileReplacedError) as error:
         findings.add(

@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from memoria.errors import DamageError, StoreNotFoundError
+from memoria.errors import DamageError
 from memoria.store.locks import ReaderLease
-from memoria.store.memory_files import MemoryFiles
+from memoria.store.memory_files import Cut, MemoryFiles
+from memoria.store.opening import source_at
 from memoria.store.root import ROOT_NAME
 from memoria.store.schema import ERA_GROUP, era_prefix
 from memoria.store.sources import LocalSource
@@ -24,8 +25,8 @@ from memoria.store.verify.events import EventList, Fates
 from memoria.store.verify.findings import Findings, Report
 from memoria.store.verify.log import LogCheck
 from memoria.store.verify.loose import Damage, LooseFiles
-from memoria.store.verify.pending import check_counts, check_pending
-from memoria.store.verify.rooted import FoundRoot, read_what_there_is
+from memoria.store.verify.pending import check_counts, check_lengths, check_pending
+from memoria.store.verify.rooted import FoundRoot, read_what_there_is, said
 from memoria.store.verify.state import check_head, check_state
 from memoria.store.verify.steps import Steps
 from memoria.store.verify.texts import check_texts
@@ -48,7 +49,7 @@ class Known:
 
 
 def verify(path: str | os.PathLike[str], progress: Show | None = None) -> Report:
-    """Read every byte of the store at ``path`` and compare everything with everything.
+    """Read every byte of the store or archive at ``path``, compare everything with everything.
 
     Nothing is changed, and a writer may go on meanwhile: the state that is committed now is
     checked. ``progress`` gets (bytes done, bytes in all). Memory stays below about a gigabyte for
@@ -65,10 +66,14 @@ def verified(
 ) -> Iterator[tuple[Report, Known | None]]:
     """`verify`, and what it read, as long as the block lasts."""
     place = Path(os.path.abspath(path))
-    if not place.is_dir():
-        raise StoreNotFoundError(f"{place}: no store", "create one with `memoria init`")
-    source, lease = LocalSource(place), ReaderLease.take(place)  # before the root is read
     findings = Findings()
+    try:  # what has lost its root may still be a store
+        source = LocalSource(place) if place.is_dir() else source_at(place, writable=False)
+    except DamageError as error:
+        findings.add("archive", ".", said(error, str(place)))
+        yield _report(place, Tree(), findings, None, None), None
+        return
+    lease = ReaderLease.take(place)  # before the root is read
     try:
         found = read_what_there_is(source, findings)
         tree = walk(source, None if found is None else found.root, findings)
@@ -119,8 +124,14 @@ def _steps(found: FoundRoot, loose: LooseFiles, findings: Findings) -> Steps | N
     kept = [f"{prefix}kept/{name}" for name in ("ids", "ends", "places")] if prefix else []
     if not all(loose.is_sound(name, 0, loose.committed_rows(name)) for name in kept):
         return None  # which has been named
+    if not check_lengths(loose, prefix, findings):
+        return None
+    now = found.attributes
+    rows, log = (loose.committed_rows(prefix + name) for name in ("vectors", "log/ids"))
+    # as a view, since the attribute may count other steps than there are
+    cut = Cut(now, {}, rows + era.rows - era.kept, log + era.log_end - era.log_kept)
     try:
-        files = MemoryFiles(loose)
+        files = MemoryFiles(loose, cut)
         if prefix:
             _check_era(files, findings)
         return Steps(files, loose, findings)
@@ -136,6 +147,8 @@ def _check_era(files: MemoryFiles, findings: Findings) -> None:
     place = f"{ERA_GROUP}/{era.generation}/kept/places"
     if era.step > files.rows("log/steps"):
         raise DamageError(f"era.step is {era.step}, log/steps has {files.rows('log/steps')} rows")
+    if era.events > files.events:
+        raise DamageError(f"era.events is {era.events}, there are {files.events}")
     files.log_rows(np.zeros(era.step, np.int64))
     files.engram_rows(np.zeros(1, np.int64))
     offsets = files.kept_places()
