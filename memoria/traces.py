@@ -124,6 +124,14 @@ class Traces:
         ]
         return torch.stack(found).masked_fill_(ids < 0, -1)
 
+    def find_living(self, ids: Tensor) -> Tensor:
+        """Positions of the engrams ``ids`` [B, N]; -1 for what does not live, and for -1."""
+        if self.capacity == 0:
+            return torch.full_like(ids, -1)
+        at = self.find(ids).clamp_(0, self.capacity - 1)
+        lives = (self.ids.gather(1, at) == ids) & (self.types.gather(1, at) != NULL)
+        return at.masked_fill_(~lives | (ids < 0), -1)
+
     def data_at(self, positions: Tensor) -> Tensor:
         """Vectors [B, N, D] at ``positions``; zeros where -1."""
         return self.vectors.gather(positions, self.at(self.ids, positions, -1))

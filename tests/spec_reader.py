@@ -1,6 +1,7 @@
-"""A reader of stores written from stores/SPEC-v1.md alone: zarr, hashlib, plain loops.
+"""A reader of stores written from stores/SPEC-v*.md alone: zarr, hashlib, plain loops.
 
-It shares no code with the library, so that the two can be compared.
+It shares no code with the library, so that the two can be compared. Of format 2 it knows the
+events, not the eras.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Engram:
     expiry: float
     born: int
     fires: int
+    pinned: bool = False
 
 
 @dataclass
@@ -53,6 +55,7 @@ class SpecReader:
         self.steps: Array = group["log/steps"][...]
         self.ids: Array = group["log/ids"][...]
         self.expiry: Array = group["log/expiry"][...]
+        self.events: list[list[int]] = group["events"][...].tolist() if "events" in group else []
         self.index: Array = group["texts/index"][...]
         self.text_bytes: bytes = group["texts/bytes"][...].tobytes()
         self.source_bytes: bytes = group["sources/bytes"][...].tobytes()
@@ -67,19 +70,35 @@ class SpecReader:
     def first_short(self, step: int) -> list[int]:
         return [int(x) for x in self.steps[step - 1, 7:]] if step else [0] * self.lanes
 
-    def state(self, step: int | None = None) -> SpecState:
-        """After ``step`` finished steps; None: now, with the step that has been begun."""
+    def state(self, step: int | None = None, events: int | None = None) -> SpecState:
+        """After ``step`` finished steps; None: now, with the step that has been begun.
+
+        And after the first ``events`` events; None: all now, else those before the step's end.
+        """
         last = len(self.steps) if step is None else step
+        happened = self.events if events is None else self.events[:events]
+        if events is None and step is not None:
+            happened = [event for event in happened if event[0] < step]
         out = SpecState(last)
         expiry: dict[int, float] = {}
         fires: dict[int, int] = {}
+        pinned: set[int] = set()
         for t in range(1, last + 1):
             entries = range(self.log_after(t - 1), self.log_after(t))
             fired = [int(self.ids[e]) for e in entries]
+            for engram in pinned:
+                expiry[engram] += 1
             for e, engram in zip(entries, fired, strict=True):
                 expiry[engram] = float(self.expiry[e])
                 fires[engram] = fires.get(engram, 0) + 1
             self._fire(out, fired)
+            for _, kind, engram, _ in [event for event in happened if event[0] == t]:
+                pinned.discard(engram)
+                if kind == 1:
+                    expiry[engram] = t
+                elif kind == 2:
+                    pinned.add(engram)
+                    expiry[engram] = t + min(max(1, math.ceil(expiry[engram] - t)), 2**52)
         rows = self.rows_after(last)
         new = list(range(rows, len(self.vectors))) if step is None else []
         if new:
@@ -97,9 +116,9 @@ class SpecReader:
             lane, local = engram % self.lanes, engram // self.lanes
             kind = SHORTTERM if local >= short[lane] else LONGTERM
             born = sum(self.rows_after(t) <= engram for t in range(1, last + 1))
-            out.engrams[engram] = Engram(
-                WORKING if engram >= rows else kind, expiry[engram], born, fires.get(engram, 0)
-            )
+            kind = WORKING if engram >= rows else kind
+            count, held = fires.get(engram, 0), engram in pinned
+            out.engrams[engram] = Engram(kind, expiry[engram], born, count, held)
         out.cofire = {
             pair: count
             for pair, count in out.cofire.items()
@@ -113,9 +132,11 @@ class SpecReader:
                 if a % self.lanes == b % self.lanes:
                     state.cofire[a, b] = state.cofire.get((a, b), 0) + 1
 
-    def edges(self, step: int, most: int = 64) -> list[tuple[int, int, int, float]]:
+    def edges(
+        self, step: int, most: int = 64, events: int | None = None
+    ) -> list[tuple[int, int, int, float]]:
         """(source, target, count, weight) as ``state/<g>/edges`` must hold them."""
-        state = self.state(step)
+        state = self.state(step, events)
         out = []
         for source in sorted(state.engrams):
             found = [
@@ -157,12 +178,20 @@ class SpecReader:
             content += self.vectors[slice(*rows)].astype("<f4").tobytes()
             content += self.ids[slice(*entries)].astype("<i8").tobytes()
             content += self.expiry[slice(*entries)].astype("<f8").tobytes()
-            chain.append(hashlib.sha256(chain[-1] + content + self._texts(*rows)).digest())
+            before = self._after_events(chain[-1], t - 1)
+            chain.append(hashlib.sha256(before + content + self._texts(*rows)).digest())
+        return chain
+
+    def _after_events(self, chain: bytes, step: int) -> bytes:
+        for event in self.events:
+            if event[0] == step:
+                numbers = b"".join(n.to_bytes(8, "little") for n in event[:3])
+                chain = hashlib.sha256(chain + b"event" + numbers).digest()
         return chain
 
     def digest(self) -> str:
         """Of the chain and the step that has been begun."""
-        last = self.digests()[-1]
+        last = self._after_events(self.digests()[-1], len(self.steps))
         if self.pending["phase"] == "idle":
             return last.hex()
         rows = self.rows_after(len(self.steps)), len(self.vectors)

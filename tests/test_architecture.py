@@ -49,8 +49,9 @@ INSIDE = {
         files
         schema
         memory_files
+        events
         life shelf snapshots vectors
-        answers arguments digest loading state
+        answers arguments by_hand digest loading state
         firings past
         engram_life reading
         copying naming

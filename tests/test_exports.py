@@ -30,7 +30,7 @@ XML = HOSTILE.translate(dict.fromkeys(map(ord, "\x00\x1b\ufffe"), "\ufffd"))
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two lanes, forgotten ones, texts for some and hostile ones, a step under way."""
+    """Two lanes, forgotten and pinned ones, texts for some and hostile ones, a step under way."""
     path = tmp_path_factory.mktemp("exports") / "store"
     config = MemoriaConfig(
         hidden_dim=3, lanes=2, num_reminded_stm=2, stm_capacity=3, initial_lifespan=3.5
@@ -41,6 +41,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with MemoryStore.create(path, config) as made:
         for _ in range(9):
             made.step(numbers.random((2, 2, 3), dtype=np.float32), "uniform:0.25", texts, places)
+        made.pin([32, 33])
+        made.forget([34])
         made.add(numbers.random((2, 2, 3), dtype=np.float32), texts, places)
         made.remind()
     return path
@@ -171,7 +173,7 @@ def test_npz(view: Inspection, tmp_path: Path) -> None:
     said, sources = texts("text"), [*texts("source"), None]
     types = arrays["type_names"][arrays["type"]].tolist()
     for place, one in enumerate(expected):
-        for name in ("id", "lane", "lifespan", "age", "fire_count", "created_step"):
+        for name in ("id", "lane", "lifespan", "age", "fire_count", "pinned", "created_step"):
             assert arrays[name][place] == one[name]
         assert types[place] == one["type"]
         assert said[place] == one["text"]

@@ -187,6 +187,7 @@ def check(view: Inspection, lived: Recount) -> None:
             "lifespan": float(lived.engrams.lifespan[lane, index]),
             "age": int(lived.engrams.age[lane, index]),
             "fire_count": int(lived.engrams.fire_count[lane, index]),
+            "pinned": False,
             "text": lived.texts[one["id"]],
         }
 

@@ -83,6 +83,7 @@ def assert_life_is(path: Path, memoria: Memoria) -> None:
         ages = (found.step - found.born[mine]).tolist()
         assert ages == ages_of(memoria)[lane][living].tolist()
         assert found.fires[mine].tolist() == engrams.fire_count[lane][living].tolist()
+        assert found.pinned[mine].tolist() == memoria.pinned[lane][living].tolist()
 
 
 def assert_as_the_spec_reads_it(path: Path) -> None:
@@ -94,13 +95,16 @@ def assert_as_the_spec_reads_it(path: Path) -> None:
     assert [e.expiry for e in state.engrams.values()] == found.expiry.tolist()
     assert [e.born for e in state.engrams.values()] == found.born.tolist()
     assert [e.fires for e in state.engrams.values()] == found.fires.tolist()
+    assert [e.pinned for e in state.engrams.values()] == found.pinned.tolist()
     assert reader.digest() == reader.attributes["digest"]
     assert reader.attributes["step"] == found.step
     about = reader.attributes["state"]
     if about["generation"] is None:
         assert "state" not in reader.group
         return
-    written, old = reader.group[f"state/{about['generation']}"], reader.state(about["step"])
+    happened = about.get("events", 0)
+    written = reader.group[f"state/{about['generation']}"]
+    old = reader.state(about["step"], happened)
     assert about["rows"] == reader.rows_after(old.step)
     assert about["log_end"] == reader.log_after(old.step)
     assert written["ids"][...].tolist() == list(old.engrams)
@@ -111,7 +115,7 @@ def assert_as_the_spec_reads_it(path: Path) -> None:
     assert written["fires"][...].tolist() == [e.fires for e in engrams]
     left = [float(np.float32(e.expiry - old.step)) for e in engrams]
     assert written["lifespan"][...].tolist() == left
-    edges = reader.edges(old.step)
+    edges = reader.edges(old.step, events=happened)
     assert written["edges/source"][...].tolist() == [edge[0] for edge in edges]
     assert written["edges/target"][...].tolist() == [edge[1] for edge in edges]
     assert written["edges/count"][...].tolist() == [edge[2] for edge in edges]

@@ -18,11 +18,11 @@ from memoria.store.engram_table import TYPE_NAMES
 __all__ = ["write_npz"]
 
 _ENGRAMS: Final = (
-    *("ids", "lanes", "index", "types", "lifespan", "age", "fires"),
+    *("ids", "lanes", "index", "types", "lifespan", "age", "fires", "pinned"),
     *("created_step", "created_time", "forgotten_step"),
 )
 _NAMES: Final = (
-    *("id", "lane", "index", "type", "lifespan", "age", "fire_count"),
+    *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
     *("created_step", "created_time", "forgotten_step"),
 )
 _EDGES: Final = {"source": "<i8", "target": "<i8", "cofire_count": "<i8", "weight": "<f8"}

@@ -23,6 +23,7 @@ _KINDS: Final = {  # what is not int64
     "lane": "int32",
     "type": "string",
     "lifespan": "double",
+    "pinned": "bool",
     "weight": "double",
     "text": "large_string",
     "source": "large_string",

@@ -16,6 +16,7 @@ ATTRIBUTES: Final = {
     "lifespan": "double",
     "age": "long",
     "fire_count": "long",
+    "pinned": "boolean",
     "created_step": "long",
     "created_time": "string",
     "forgotten_step": "long",
@@ -30,7 +31,11 @@ _KEPT: Final = {"\r": "&#13;"}  # a parser would make a line feed of it
 
 def values(document: dict[str, Any]) -> list[tuple[str, str]]:
     """(field, value) of every field of `ATTRIBUTES` that an engram has."""
-    return [(name, str(document[name])) for name in ATTRIBUTES if document.get(name) is not None]
+    held = {name: document[name] for name in ATTRIBUTES if document.get(name) is not None}
+    return [
+        (name, str(value).lower() if isinstance(value, bool) else str(value))
+        for name, value in held.items()
+    ]
 
 
 def element(text: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +15,7 @@ from memoria.store.attributes import Pending
 from memoria.store.reminded import Reminded
 from memoria.store.shelf import TextShelf
 
-__all__ = ["answer", "as_pending", "padded_ids", "positions_of_ids"]
+__all__ = ["answer", "as_pending", "log_order", "padded_ids", "positions_of_ids"]
 
 
 def as_pending(core: MemoryCore, found: Recalled) -> Pending:
@@ -69,4 +72,14 @@ def answer(core: MemoryCore, shelf: TextShelf, pending: Pending) -> Reminded:
         lifespans=expiry.masked_fill(positions < 0, -1.0),
         longterm=torch.tensor(pending.longterm),
         texts=[[*row, *[None] * (width - len(row))] for row in texts],
+    )
+
+
+def log_order(working: int, lanes: int, fired: Tensor) -> tuple[Any, Any]:
+    """Cells of ``fired`` [B, W + R] as the log holds them: new engrams by id, then the reminded."""
+    new = np.indices((working, lanes)).reshape(2, -1)
+    lane, column = (fired[:, working:] >= 0).nonzero(as_tuple=True)
+    return (
+        np.concatenate((new[1], lane.numpy())),
+        np.concatenate((new[0], column.numpy() + working)),
     )

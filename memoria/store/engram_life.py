@@ -12,13 +12,19 @@ import numpy as np
 from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import InputError
-from memoria.store.firings import Firings, forgotten_at
+from memoria.store.events import EventKind, Events, pinned_gains
+from memoria.store.firings import Firings, endings, forgotten_at
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.shelf import TextShelf
 
 __all__ = ["MOST_CONNECTIONS", "iso_time", "plain_numbers", "story", "told_history"]
 
 MOST_CONNECTIONS: Final = 10  # of one engram's story, each way
+_DONE: Final = {
+    EventKind.FORGET: "forgotten",
+    EventKind.PIN: "pinned",
+    EventKind.UNPIN: "unpinned",
+}
 
 
 def told_history(
@@ -68,16 +74,21 @@ def story(
         raise InputError(f"engram = {engram}: there is none", known)
     done, lane = len(table), engram % life.lanes
     created = int(table.born(np.array([engram]))[0]) + 1
-    gone = int(forgotten_at(firings, rows, done)[engram]) or None
+    gone_at, ends = endings(firings, rows, done)
+    gone = int(gone_at[engram]) or None
     mine = firings.ids == engram
+    events = firings.events.take(firings.events.ids == engram)
     fired, expiry = firings.steps[mine], firings.expiry[mine]
     end = done if gone is None else gone
-    kind, index, left = "forgotten", None, expiry[-1:] - end
+    by_hand = EventKind.FORGET in events.kinds  # so it lived through the end of that step
+    kind, index, left, pinned = "forgotten", None, ends[engram : engram + 1] - end, False
     if gone is None:
         place = int(np.searchsorted(life.ids, engram))
+        if place == len(life.ids) or life.ids[place] != engram:
+            raise InputError(f"engram {engram}: compaction has removed it")
         kind = EngramType(int(life.types[place])).name.lower()
         index = int(np.count_nonzero(life.of_lane(lane)[:place]))
-        left = life.lifespan()[place : place + 1]
+        left, pinned = life.lifespan()[place : place + 1], bool(life.pinned[place])
     source = shelf.places(np.array([engram]))[0]
     return {
         "id": engram,
@@ -87,13 +98,15 @@ def story(
         "lifespan": plain_numbers(left)[0],
         "age": end - created + 1,
         "fire_count": len(fired),
+        "pinned": pinned,
         "text": shelf.texts(np.array([engram]))[0],
         "source": None if source is None else source[0],
         "offset": None if source is None else source[1],
         "created": _moment(table, created),
-        **_moves(table, life, engram, created, gone),
+        **_moves(table, life, engram, created, None if gone is None else gone + by_hand),
         "forgotten": None if gone is None else _moment(table, gone),
-        "firings": _told_firings(fired, expiry, created),
+        "events": _told_events(events),
+        "firings": _told_firings(fired, expiry, created, events),
         **_neighbours(engram, firings, life, shelf, rows, gone is None),
     }
 
@@ -127,9 +140,20 @@ def _moves(
     return {"shortterm": short, "longterm": long}
 
 
-def _told_firings(fired: IntArray, expiry: FloatArray, created: int) -> list[dict[str, Any]]:
+def _told_events(events: Events) -> list[dict[str, Any]]:
+    """What was done by hand, with the number of steps that were finished by then."""
+    columns = zip(events.steps.tolist(), events.kinds.tolist(), events.times.tolist(), strict=True)
+    return [
+        {"step": step, "what": _DONE[EventKind(kind)], "time": iso_time(time)}
+        for step, kind, time in columns
+    ]
+
+
+def _told_firings(
+    fired: IntArray, expiry: FloatArray, created: int, events: Events
+) -> list[dict[str, Any]]:
     """Each firing with the steps it gained, the first one those it was created with."""
-    gains = plain_numbers(np.diff(expiry, prepend=created - 1.0))
+    gains = plain_numbers(pinned_gains(fired, expiry, created, events))
     left = plain_numbers(expiry - fired)
     return [
         {"step": step, "gain": gain, "lifespan": rest}

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.store.engram_life import plain_numbers
-from memoria.store.firings import Firings, forgotten_at
+from memoria.store.firings import Firings, endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.shelf import TextShelf
 
@@ -23,7 +23,7 @@ __all__ = ["FIELDS", "TYPE_NAMES", "EngramTable"]
 # Names of the types by their number; NULL stands for what is no longer there.
 TYPE_NAMES: Final = ("forgotten", "working", "shortterm", "longterm")
 FIELDS: Final = (
-    *("id", "lane", "index", "type", "lifespan", "age", "fire_count"),
+    *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
     *("created_step", "created_time", "forgotten_step", "text", "source", "offset"),
 )
 
@@ -44,6 +44,7 @@ class EngramTable:
     lifespan: FloatArray
     age: IntArray
     fires: IntArray
+    pinned: npt.NDArray[np.bool_]
     created_step: IntArray
     created_time: IntArray
     forgotten_step: IntArray
@@ -60,6 +61,7 @@ class EngramTable:
             lifespan=life.lifespan(),
             age=life.step - life.born,
             fires=life.fires,
+            pinned=life.pinned,
             created_step=life.born + 1,
             created_time=_times(steps, life.born),
             forgotten_step=np.zeros(len(life.ids), np.int64),
@@ -68,20 +70,19 @@ class EngramTable:
     @classmethod
     def forgotten(cls, firings: Firings, steps: StepTable, lanes: int, rows: int) -> EngramTable:
         """Everyone forgotten of the ``rows`` ever created, ascending by id."""
-        gone = forgotten_at(firings, rows, len(steps))
+        gone, expiry = endings(firings, rows, len(steps))
         ids = np.flatnonzero(gone)
         gone = gone[ids]
-        last = np.zeros(rows, np.int64)
-        last[firings.ids] = np.arange(len(firings.ids))  # of repeats the last one stays
         born = steps.born(ids)
         return cls(
             ids=ids,
             lanes=ids % lanes,
             index=np.full(len(ids), -1, np.int64),
             types=np.full(len(ids), EngramType.NULL, np.uint8),
-            lifespan=np.minimum(firings.expiry[last[ids]] - gone, 0.0),
+            lifespan=np.minimum(expiry[ids] - gone, 0.0),
             age=gone - born,
             fires=np.bincount(firings.ids, minlength=rows)[ids],
+            pinned=np.zeros(len(ids), np.bool_),
             created_step=born + 1,
             created_time=_times(steps, born),
             forgotten_step=gone,
@@ -111,6 +112,7 @@ class EngramTable:
             plain_numbers(self.lifespan),
             self.age.tolist(),
             self.fires.tolist(),
+            self.pinned.tolist(),
             self.created_step.tolist(),
             _iso_times(self.created_time),
             _or_none(self.forgotten_step, 0),

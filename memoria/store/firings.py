@@ -13,10 +13,11 @@ import numpy as np
 from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
+from memoria.store.events import Entries, EventKind, Events, PinnedLives
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 
-__all__ = ["Firings", "connected_pairs", "fired_pairs", "forgotten_at"]
+__all__ = ["Firings", "connected_pairs", "endings", "fired_pairs", "forgotten_at"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,13 @@ class Firings:
     """Every firing of every engram ever, oldest first; all arrays [N].
 
     ``steps`` counts from 1; the running step is the last. ``expiry`` is what the step made it,
-    NaN in the running step.
+    NaN in the running step. ``events`` are what was done between steps.
     """
 
     ids: IntArray
     steps: IntArray
     expiry: FloatArray
+    events: Events
 
     @classmethod
     def read(cls, files: MemoryFiles, table: StepTable, life: Life) -> Firings:
@@ -51,25 +53,40 @@ class Firings:
             ids = np.concatenate((ids, now))
             steps = np.concatenate((steps, np.full(len(now), len(table) + 1)))
             expiry = np.concatenate((expiry, np.full(len(now), np.nan)))
-        return cls(ids, steps, expiry)
+        return cls(ids, steps, expiry, Events.read(files, len(table)))
 
 
 def forgotten_at(firings: Firings, rows: int, done: int) -> IntArray:
     """Step at whose end each engram ever created was forgotten, [rows]; 0 while it lives.
 
+    What was forgotten by hand after step s, or at its end, was forgotten at step s.
+    """
+    return endings(firings, rows, done)[0]
+
+
+def endings(firings: Firings, rows: int, done: int) -> tuple[IntArray, FloatArray]:
+    """`forgotten_at`, and the expiry of each after ``done`` steps, both [rows].
+
     An engram is forgotten at the first step not before its last firing that its expiry, as that
-    firing left it, has come to: ``max(last, ceil(expiry))``.
+    firing left it, has come to: ``max(last, ceil(expiry))``; by hand at once.
     """
     finished = firings.steps <= done
-    ids, steps, expiry = (part[finished] for part in (firings.ids, firings.steps, firings.expiry))
+    entries = Entries(firings.ids[finished], firings.steps[finished], firings.expiry[finished])
     last = np.full(rows, -1, np.int64)
-    last[ids] = np.arange(len(ids))  # of repeats the last one stays
+    last[entries.ids] = np.arange(len(entries.ids))  # of repeats the last one stays
     logged = last >= 0
-    due = np.ceil(np.nan_to_num(expiry[last[logged]], nan=0.0)).clip(0, done + 1)
-    gone = np.zeros(rows, np.int64)
-    gone[logged] = np.maximum(steps[last[logged]], due.astype(np.int64))
+    since, expiry = np.zeros(rows, np.int64), np.zeros(rows)
+    since[logged], expiry[logged] = entries.steps[last[logged]], entries.expiry[last[logged]]
+    who = firings.events.of_pins()
+    lives = PinnedLives(who, np.full(len(who), -1.0), np.zeros(len(who), np.bool_), -1, entries)
+    lives.live(firings.events, done)
+    since[who], expiry[who] = lives.since, lives.expiry
+    by_hand = firings.events.of_kind(EventKind.FORGET)
+    since[by_hand.ids] = expiry[by_hand.ids] = by_hand.steps
+    due = np.ceil(np.nan_to_num(expiry, nan=0.0)).clip(0, done + 1)
+    gone = np.where(logged, np.maximum(since, due.astype(np.int64)), 0)
     gone[gone > done] = 0
-    return gone
+    return gone, expiry
 
 
 def fired_pairs(firings: Firings, life: Life) -> float:

@@ -23,6 +23,7 @@ from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
 from memoria.store.engram_table import EngramTable
+from memoria.store.events import EventKind
 from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.listing import Listing, Order, Wanted, select
@@ -35,7 +36,10 @@ __all__ = ["COUNTED_PAIRS", "Inspection"]
 
 COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long
 _BINS: Final = 12
-_LISTED: Final = ("id", "lane", "index", "type", "lifespan", "age", "fire_count", "text")
+_LISTED: Final = (
+    *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
+    "text",
+)
 _LIVING: Final = Wanted()
 
 
@@ -256,8 +260,14 @@ class Inspection:
     def forgotten_list(
         self, limit: int | None = None, lane: int | None = None
     ) -> list[dict[str, Any]]:
-        """The forgotten engrams, the last first, with the ``step`` at whose end each went."""
+        """The forgotten engrams, the last first, with the ``step`` at whose end each went.
+
+        ``by_hand`` says that it was forgotten by hand, after that step.
+        """
         gone = forgotten_at(self.firings, self.created, len(self._steps))
+        by_hand = self.firings.events.of_kind(EventKind.FORGET)
+        times = np.append(self._steps.times(), 0)[gone - 1]
+        times[by_hand.ids] = by_hand.times
         ids = np.flatnonzero(gone)
         if lane is not None:
             ids = ids[ids % self.config.lanes == self._checked(lane)]
@@ -268,7 +278,8 @@ class Inspection:
             gone[ids].tolist(),
             (gone[ids] - self._steps.born(ids)).tolist(),
             fires[ids].tolist(),
-            self._steps.times()[gone[ids] - 1].tolist(),
+            times[ids].tolist(),
+            np.isin(ids, by_hand.ids).tolist(),
             self._shelf.texts(ids),
             strict=True,
         )
@@ -280,9 +291,10 @@ class Inspection:
                 "time": iso_time(time),
                 "age": age,
                 "fire_count": count,
+                "by_hand": hand,
                 "text": text,
             }
-            for id_, step, age, count, time, text in columns
+            for id_, step, age, count, time, hand, text in columns
         ]
 
     def engram(self, engram: int) -> dict[str, Any]:

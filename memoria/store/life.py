@@ -16,6 +16,7 @@ from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
 from memoria.store.attributes import Pending, StateHead
+from memoria.store.events import Entries, EventKind, Events, PinnedLives
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
 
@@ -89,6 +90,10 @@ class StepTable:
         """The chained sha256 after each step as four words, [T, 4]."""
         return self._table[:, StepColumn.DIGEST : StepColumn.FIRST_SHORT]
 
+    def steps_of(self, first: int, last: int) -> IntArray:
+        """The step, from 1, whose entry each of the rows [first, last) of ``log/ids`` is."""
+        return np.searchsorted(self._log_rows, np.arange(first, last), side="right") + 1
+
     def digest(self, step: int) -> bytes:
         """The chained sha256 after ``step`` finished steps (at least 1)."""
         words = self._table[step - 1, StepColumn.DIGEST : StepColumn.FIRST_SHORT]
@@ -106,6 +111,7 @@ class Life:
     expiry: FloatArray
     born: IntArray
     fires: IntArray
+    pinned: npt.NDArray[np.bool_]
     first_short: IntArray
     next_id: int
     pending: Pending
@@ -142,6 +148,7 @@ def fold(
         base.rows <= done_rows <= rows
         and base_log <= done_log == log_end
         and base.step <= len(steps)
+        and base.events <= files.events
         and (rows > done_rows) == begun
     ):
         raise DamageError(f"{files.path}: the step table disagrees with the arrays it counts")
@@ -150,10 +157,15 @@ def fold(
     ids = np.concatenate((old_ids, np.arange(base.rows, rows)))
     expiry = np.concatenate((expiry, np.full(rows - base.rows, -1.0)))
     fires = np.concatenate((fires, np.zeros(rows - base.rows, np.int64)))
-    logged = files.read("log/ids", base_log)
+    logged, then = files.read("log/ids", base_log), files.read("log/expiry", base_log)
     at = _places(ids, len(old_ids), base.rows, logged)
-    expiry[at] = files.read("log/expiry", base_log)  # of repeats the last one stays
+    written = expiry.copy() if files.events else expiry
+    expiry[at] = then  # of repeats the last one stays
     fires += np.bincount(at, minlength=len(ids))
+    pinned = np.zeros(len(ids), np.bool_)
+    if files.events:
+        entries = Entries(logged, steps.steps_of(base_log, log_end), then)
+        _happened(files, base, ids, written, entries, len(steps), expiry, pinned)
     expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
@@ -174,6 +186,7 @@ def fold(
         expiry=expiry[alive],
         born=_counted_in(steps.rows(), ids),
         fires=fires[alive],
+        pinned=pinned[alive],
         first_short=first_short,
         next_id=rows // lanes,
         pending=pending,
@@ -201,6 +214,37 @@ def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLo
         starts, sizes = lane_ends[:-1], np.diff(lane_ends)
         logs.append(FiringLog(position, starts[sizes > 0]))
     return logs
+
+
+def _happened(
+    files: MemoryFiles,
+    base: StateHead,
+    ids: IntArray,
+    written: FloatArray,
+    entries: Entries,
+    done: int,
+    expiry: FloatArray,
+    pinned: npt.NDArray[np.bool_],
+) -> None:
+    """Bring the events into ``expiry`` and ``pinned`` of ``ids``, all [N].
+
+    ``expiry`` is what the log alone says, ``written`` what the state says that it goes on from.
+    """
+    held = Events.read(files, base.step, 0, base.events).pinned()
+    events = Events.read(files, done, base.events, since=base.step)
+    who = np.union1d(held, events.of_pins())
+    gone = events.of_kind(EventKind.FORGET)
+    gone = gone.take(~np.isin(gone.ids, who))
+    at, gone_at = np.searchsorted(ids, who), np.searchsorted(ids, gone.ids)
+    ends = np.append(ids, -1)
+    there = (ends[at] == who).all() and (ends[gone_at] == gone.ids).all()
+    if not there or not (expiry[gone_at] > gone.steps).all():
+        raise DamageError(f"{files.path}: an event names an engram that was not alive")
+    expiry[gone_at] = gone.steps
+    first = -1 if base.generation is None else base.step
+    lives = PinnedLives(who, written[at], np.isin(who, held), first, entries)
+    lives.live(events, done)
+    expiry[at], pinned[at] = lives.expiry, lives.pinned
 
 
 def _ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:

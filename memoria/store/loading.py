@@ -44,6 +44,7 @@ def load_core(files: MemoryFiles, config: MemoriaConfig) -> MemoryCore:
         _padded(life, life.born.astype(np.int32), width, -1),
         _padded(life, life.fires.astype(np.int32), width, 0),
         life.next_id,
+        _padded(life, life.pinned, width, False),
     )
     vectors.load(capacity)
     return core

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from memoria.config import MemoriaConfig
 from memoria.connections.firing_log import IntArray
 from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
 from memoria.errors import StateError
-from memoria.store.answers import answer, as_pending, padded_ids, positions_of_ids
+from memoria.store.answers import answer, as_pending, log_order, padded_ids, positions_of_ids
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -30,7 +29,15 @@ from memoria.store.arguments import (
     check_delta,
 )
 from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttributes
-from memoria.store.digest import chain_after, chain_start, next_digest, state_digest
+from memoria.store.by_hand import happen
+from memoria.store.digest import (
+    chain_after,
+    chain_start,
+    event_digest,
+    next_digest,
+    state_digest,
+)
+from memoria.store.events import EventKind
 from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable
 from memoria.store.loading import load_core
@@ -38,7 +45,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.reminded import Reminded
 from memoria.store.root import FORMAT_VERSION
-from memoria.store.schema import array_specs, expected_specs
+from memoria.store.schema import EventColumn, array_specs, expected_specs
 from memoria.store.shelf import TextShelf
 from memoria.store.snapshots import named, new_snapshot
 from memoria.store.state import state_arrays
@@ -212,7 +219,7 @@ class MemoryStore:
         fired = torch.cat((working, positions), dim=1)
         expiry = core.traces.expiry.gather(1, fired.clamp_min(0))
         local = core.traces.at(core.traces.ids, fired, -1)
-        order = _log_order(working.shape[1], lanes, fired)
+        order = log_order(working.shape[1], lanes, fired)
         entries = (local * lanes + torch.arange(lanes).unsqueeze(1)).numpy()[order]
         self._log_step(entries, expiry.numpy()[order])
 
@@ -224,13 +231,36 @@ class MemoryStore:
         places: Places | None = None,
     ) -> Reminded:
         """``add``, ``remind``, ``adjust`` in one; returns what was reminded."""
-        if self.phase != "idle":
-            raise StateError(f"a step is under way ({self.phase})", "remind and adjust it first")
+        self._check_idle()
         check_delta(rule)
         self.add(data, texts, places)
         reminded = self.remind()
         self.adjust(rule)
         return reminded
+
+    def forget(self, ids: Sequence[int] | IntArray) -> IntArray:
+        """Forget the engrams ``ids`` at once, pinned or not, for ever; returns them, ascending.
+
+        Between steps only; durable with the next `commit`. Raises `StateError` while a step is
+        under way or where the store's format knows of no events, and `InputError` for an id that
+        is unknown, forgotten already or named twice; nothing has happened then.
+        """
+        return self._by_hand(EventKind.FORGET, ids)
+
+    def pin(self, ids: Sequence[int] | IntArray) -> IntArray:
+        """Let the engrams ``ids`` lose no lifespan; returns those that were not pinned before.
+
+        Their lifespan is rounded up to whole steps, what they gain when reminded too, and a gain
+        below 0 counts as 0. Errors as of `forget`.
+        """
+        return self._by_hand(EventKind.PIN, ids)
+
+    def unpin(self, ids: Sequence[int] | IntArray) -> IntArray:
+        """Let the engrams ``ids`` age again from the lifespan they have; returns the pinned ones.
+
+        Errors as of `forget`.
+        """
+        return self._by_hand(EventKind.UNPIN, ids)
 
     @property
     def snapshots(self) -> Mapping[str, Snapshot]:
@@ -305,6 +335,20 @@ class MemoryStore:
         if self.mode != "r+":
             raise StateError(f"{self.path} is open for reading", "open it with mode='r+'")
 
+    def _by_hand(self, kind: EventKind, ids: Sequence[int] | IntArray) -> IntArray:
+        self._check_writable()
+        self._check_idle()
+        rows = happen(self._memory(), self._files, kind, ids)
+        if len(rows):
+            self._files.append("events", rows)
+        for row in rows:
+            self._chain = event_digest(self._chain, row)
+        return rows[:, EventColumn.ENGRAM]
+
+    def _check_idle(self) -> None:
+        if self.phase != "idle":
+            raise StateError(f"a step is under way ({self.phase})", "remind and adjust it first")
+
     def _log_step(self, entries: IntArray, expiry: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Stage what the step that just ended leaves behind."""
         files = self._files
@@ -342,21 +386,12 @@ class MemoryStore:
             raise
 
     def _write_state_if_due(self, tidy: bool) -> None:
-        fresh = self._files.log_end - self._state.log_end
+        files, state = self._files, self._state
+        fresh = files.log_end - state.log_end + files.events - state.events
         if self.phase != "idle" or fresh == 0:
             return
         living = int((self._memory().traces.types != EngramType.NULL).sum())
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
-            generation = (self._state.generation or 0) + 1
-            self._state, arrays = state_arrays(self._files, generation)
-            self._files.replace_state(generation, arrays)
-
-
-def _log_order(working: int, lanes: int, fired: Tensor) -> tuple[Any, Any]:
-    """Cells of ``fired`` [B, W + R] as the log holds them: new engrams by id, then the reminded."""
-    new = np.indices((working, lanes)).reshape(2, -1)
-    lane, column = (fired[:, working:] >= 0).nonzero(as_tuple=True)
-    return (
-        np.concatenate((new[1], lane.numpy())),
-        np.concatenate((new[0], column.numpy() + working)),
-    )
+            generation = (state.generation or 0) + 1
+            self._state, arrays = state_arrays(files, generation)
+            files.replace_state(generation, arrays)

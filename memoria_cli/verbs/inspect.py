@@ -222,7 +222,8 @@ def _forgotten(engrams: Sequence[_Document]) -> output.Table:
 def _life(life: _Document, most: int | None) -> list[_Part]:
     head = [("type", life["type"]), ("lane", str(life["lane"]))]
     if life["type"] != "forgotten":
-        head.append(("lifespan", number(life["lifespan"])))
+        left = number(life["lifespan"])
+        head.append(("lifespan", f"{left}, pinned" if life["pinned"] else left))
     head += [("age", str(life["age"])), ("fired", _times(life["fire_count"]))]
     if life["text"] is not None:
         head.append(("text", " ".join(life["text"].split())))
@@ -264,7 +265,9 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
         )
         if life[name] is not None
     ]
-    if life["forgotten"] is not None:
+    moves += [(one["step"], 2, f"{one['what']} by hand", {}) for one in life["events"]]
+    by_hand = any(one["what"] == "forgotten" for one in life["events"])
+    if life["forgotten"] is not None and not by_hand:
         moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
     return [
         (str(step), what, _signed(told.get("gain")), number(told.get("lifespan")))
