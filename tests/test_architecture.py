@@ -25,7 +25,7 @@ LIBRARY = """
     core
     memoria
     store
-    backbones exports text row_writers demo_texts
+    replay backbones exports text row_writers demo_texts
     inputs outputs
     encode stream_inputs
     streams
@@ -67,6 +67,10 @@ INSIDE = {
         digests edges log pending state
         verifying
         repairing
+    """,
+    "memoria.replay": """
+        report sampling steps
+        folding recompute relive
     """,
     "memoria.backbones": """
         base wordhash

@@ -1,0 +1,1 @@
+"""A memory lived again: from its log, from its inputs, or under other parameters."""

@@ -1,0 +1,188 @@
+"""`memoria replay`: read a life again, run it again, or live it under other parameters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria.errors import UsageError
+from memoria_cli import output
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.threads import one_thread_unless_a_model_runs
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria replay notes --recompute",
+    "memoria replay notes --set stm_capacity=4 -o other --json",
+    "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
+)
+
+_DAMAGE: Final = 3
+
+
+def _replay(
+    store: StoreAt,
+    recompute: Annotated[
+        bool,
+        typer.Option(
+            "--recompute", help="Run every step again from its inputs, not only read the log."
+        ),
+    ] = False,
+    first: Annotated[
+        int | None, typer.Option("--from", min=1, metavar="STEP", help="The first step.")
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--to", min=1, metavar="STEP", help="The last step.")
+    ] = None,
+    lane: Annotated[
+        int | None,
+        typer.Option("--lane", min=0, metavar="N", help="Compare or draw from this lane only."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another parameter; needs -o. Repeatable."),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample", min=1, metavar="N", help="Draw so many living engrams into -o FILE.npz."
+        ),
+    ] = None,
+    priority: Annotated[
+        str,
+        typer.Option("--priority", metavar="NAME", help="Of a draw: uniform, lifespan, recency."),
+    ] = "uniform",
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of a draw.")] = 0,
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--out", metavar="OUT", help="The new store, or the file of a draw."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Replay the life of a memory and compare every step with what was logged.
+
+    Without options the log is read from the start and each step's digest checked. --recompute runs
+    every step again: bit for bit the same on the machine that made it; elsewhere it tells where
+    rounding decided a near-tie. --set lives the same life under other parameters. Exit code 3 if
+    something came out otherwise and no near-tie explains it.
+    """
+    if sample is not None and (recompute or changes):
+        raise UsageError("--sample draws engrams", "leave out --recompute and --set")
+    if (sample is not None or changes) and out is None:
+        raise UsageError("--set and --sample write something new", "name it with -o")
+    if (sample is not None or changes) and (first, last) != (None, None):
+        raise UsageError("--from and --to are for comparing", "STORE@STEP ends a life earlier")
+    if out is not None and sample is None and not changes:
+        raise UsageError(f"-o {out}: nothing is written", "add --set or --sample")
+    path, at = at_moment(store)
+    if sample is not None and out is not None:
+        _draw(path, at, out, sample, priority, seed, lane, json)
+    elif changes and out is not None:
+        if lane is not None:
+            raise UsageError("--lane is for comparing and drawing", "a life has all its lanes")
+        _relive(path, at, out, changes, json)
+    else:
+        _compare(path, at, recompute, first, last, lane, json)
+
+
+def _compare(
+    path: str,
+    at: int | str | None,
+    again: bool,
+    first: int | None,
+    last: int | None,
+    lane: int | None,
+    json: bool,
+) -> None:
+    with output.progress("replaying", "steps") as show:
+        if again:
+            from memoria.replay.recompute import recompute
+
+            one_thread_unless_a_model_runs("array")
+            found = recompute(path, first, last, lane, at, show)
+        else:
+            from memoria.replay.folding import replay_log
+
+            found = replay_log(path, first, last, at, show)
+    what = "run again" if again else "read again"
+    span = f"steps {found.first} to {found.last}" if found.steps else "no steps"
+    if found.identical:
+        same = "every one bit for bit the same" if again else "every digest as it was"
+        human = [f"{span} {what}: {same}"]
+    else:
+        one = found.differences[0]
+        where = "" if one.lane is None else f", lane {one.lane}"
+        human = [
+            f"{span} {what}: {found.different_steps} came out otherwise, "
+            f"{len(found.near_ties)} of them by rounding in a near-tie",
+            f"first at step {one.step}{where}: {one.kind} {one.logged[:8]} in the log, "
+            f"{one.recomputed[:8]} now",
+        ]
+    if found.given_gains:
+        human.append(f"in {found.given_gains} steps lifespans were given, not by the rule")
+    output.result(found.record(), human, json)
+    if found.different_steps > len(found.near_ties):
+        raise typer.Exit(_DAMAGE)
+
+
+def _relive(path: str, at: int | str | None, out: str, changes: list[str], json: bool) -> None:
+    values = _parsed(changes)
+    from memoria.replay.relive import relive
+
+    one_thread_unless_a_model_runs("array")
+    with output.progress("stepping", "steps") as show:
+        made = relive(path, out, values, at, show)
+    human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]
+    if made.skipped_events:
+        human.append(f"{made.skipped_events} events were of engrams that did not live here")
+    human.append(f"`memoria diff` compares the two: memoria diff {path} {out}")
+    output.result(made.record(), human, json)
+
+
+def _draw(
+    path: str,
+    at: int | str | None,
+    out: str,
+    count: int,
+    priority: str,
+    seed: int,
+    lane: int | None,
+    json: bool,
+) -> None:
+    from memoria.outputs import save_arrays
+    from memoria.replay.sampling import sample
+
+    drawn = sample(path, count, priority, seed, lane, at)
+    written = save_arrays(out, drawn)
+    ids = drawn["ids"].tolist()
+    document = {"path": str(written), "priority": priority, "seed": seed, "ids": ids}
+    output.result(document, [f"{count} engrams in {written}"], json)
+
+
+def _parsed(changes: list[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` texts as values: numbers where they are some."""
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, mark, text = change.partition("=")
+        if not mark or not name:
+            raise UsageError(f"--set {change}: not KEY=VALUE")
+        if name in values:
+            raise UsageError(f"--set {name}: given twice")
+        values[name] = _value(text)
+    return values
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("replay", epilog=epilog(EXAMPLES))(_replay)
