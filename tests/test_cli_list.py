@@ -93,6 +93,20 @@ def test_the_past(cli: Cli) -> None:
     assert cli("list", "notes@99").code == 2
 
 
+def test_pinned_engrams(cli: Cli) -> None:
+    with MemoryStore.open("notes", "r+") as store:
+        one = cli.ok("list", "notes", "--json").json["engrams"][-1]["id"]
+        store.pin([one])
+    pinned = cli.ok("list", "notes", "--pinned", "--json").json["engrams"]
+    assert [engram["id"] for engram in pinned] == [one]
+    others = cli.ok("list", "notes", "--not-pinned", "--json").json["engrams"]
+    assert one not in [engram["id"] for engram in others]
+    assert ", pinned" in cli.ok("list", "notes", "--id", one).out
+    assert ", pinned" not in cli.ok("list", "notes", "--not-pinned").out
+    told = cli.ok("diff", "notes@14", "notes").out
+    assert "pinned or unpinned: 1\n" in told
+
+
 def test_the_limit_says_how_many_are_left_out(cli: Cli) -> None:
     whole = cli.ok("list", "notes", "--json").json
     for more in (["--json"], [], ["--format", "csv"], ["--format", "jsonl"]):

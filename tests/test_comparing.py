@@ -74,6 +74,10 @@ def check(a: Inspection, b: Inspection, relation: str, common: int, shared: int)
     assert [(one["id"], one["from"], one["to"]) for one in told["moved"]] == [
         one for one in moved if one[1] != one[2]
     ]
+    pins = [(i, old[i]["pinned"], new[i]["pinned"]) for i in both]
+    assert [(one["id"], one["a"], one["b"]) for one in told["pinned"]] == [
+        one for one in pins if one[1] != one[2]
+    ]
     changes = {i: new[i]["lifespan"] - old[i]["lifespan"] + b.step - a.step for i in both}
     expected = sorted((i for i in both if changes[i]), key=lambda i: (-abs(changes[i]), i))
     assert ids("lifespan") == expected
@@ -104,7 +108,16 @@ def check(a: Inspection, b: Inspection, relation: str, common: int, shared: int)
             assert one["cofire_count"][side] == count
             assert one["weight"][side] == count / max(1, table.get((i, i), 0))
     few = compared(a, b, limit=3)
-    for name in ("born", "forgotten", "returned", "only_in_a", "moved", "lifespan", "connections"):
+    for name in (
+        "born",
+        "forgotten",
+        "returned",
+        "only_in_a",
+        "moved",
+        "pinned",
+        "lifespan",
+        "connections",
+    ):
         assert few[name] == told[name][:3]
     assert few["counts"] == told["counts"]
 
@@ -154,6 +167,43 @@ def test_a_step_begun(tmp_path: Path) -> None:
     ):
         with Inspection.open(a) as one, Inspection.open(b) as two:
             check(one, two, kind, 5, 36 if kind == "same" else 30)
+
+
+def test_what_was_done_by_hand(tmp_path: Path) -> None:
+    def by_hand(source: Path, name: str, *acts: tuple[str, int]) -> Path:
+        shutil.copytree(source, tmp_path / name)
+        with MemoryStore.open(tmp_path / name, "r+") as store:
+            for what, id_ in acts:
+                getattr(store, what)([id_])
+        return tmp_path / name
+
+    idle = made(tmp_path / "idle", (5, 1))
+    with Inspection.open(idle) as view:
+        one, two = (told["id"] for told in view.engram_list()[-2:])
+    pinned = by_hand(idle, "pinned", ("pin", one))
+    gone = by_hand(pinned, "gone", ("forget", two), ("unpin", one))
+    other = by_hand(idle, "other", ("pin", two))
+    on = by_hand(pinned, "on")
+    with MemoryStore.open(on, "r+") as store:
+        live(store, 2, 9)
+    for a, b, kind in (
+        (idle, pinned, "continues"),
+        (pinned, gone, "continues"),
+        (gone, idle, "precedes"),
+        (pinned, on, "continues"),
+        (idle, on, "continues"),
+        (on, pinned, "precedes"),
+        (pinned, other, "diverged"),
+        (gone, on, "diverged"),
+        (on, other, "diverged"),
+    ):
+        with Inspection.open(a) as left, Inspection.open(b) as right:
+            check(left, right, kind, 5, 30)
+    with Inspection.open(idle) as left, Inspection.open(gone) as right:
+        assert [told["id"] for told in compared(left, right)["forgotten"]] == [two]
+    with Inspection.open(idle) as left, Inspection.open(pinned) as right:
+        told = compared(left, right)
+        assert [(x["id"], x["a"], x["b"]) for x in told["pinned"]] == [(one, False, True)]
 
 
 def test_other_settings_and_other_data(tmp_path: Path) -> None:

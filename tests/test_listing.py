@@ -50,6 +50,10 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inspection]:
         for _ in range(20):
             data = numbers.random((2, 3, 4), dtype=np.float32)
             store.step(data, "uniform:1.25", texts=lines(), places=places())
+            if store.timestep == 14:
+                store.pin([75, 76, 80])
+                store.forget([77])
+        store.unpin([80])
         store.add(numbers.random((2, 3, 4), dtype=np.float32), lines(), places())
         store.remind()
     with Inspection.open(path) as opened:
@@ -84,6 +88,7 @@ def test_every_column_is_what_the_stories_say(
     everyone = listed(view, Wanted("all"))
     assert everyone == stories
     assert [tuple(one) for one in everyone] == [FIELDS] * len(stories)
+    assert [one["id"] for one in everyone if one["pinned"]] == [75, 76]
     assert {one["type"] for one in everyone} == {"working", "shortterm", "longterm", "forgotten"}
     living = [one for one in stories if one["forgotten_step"] is None]
     assert listed(view, Wanted()) == living
@@ -114,6 +119,10 @@ def filters(draw: st.DrawFn) -> tuple[Wanted, list[Test]]:
         if ends is not None:
             chosen[name] = Span(ends[0], ends[0] + ends[1])
             tests.append(within(chosen[name], key))
+    pinned = draw(st.none() | st.booleans())
+    if pinned is not None:
+        chosen["pinned"] = pinned
+        tests.append(lambda one: one["pinned"] == pinned)
     lane = draw(st.none() | st.integers(0, 1))
     if lane is not None:
         chosen["lane"] = lane

@@ -66,12 +66,12 @@ def compared(
     """What `memoria diff --json` prints, with at most ``limit`` rows in each list.
 
     ``born``: living in B, unknown to A. ``forgotten``: living in A, known to B and not living
-    there. ``returned``: the other way round. ``only_in_a``: living in A, unknown to B. ``moved``:
-    living in both, in another memory. ``lifespan``: those whose lifespan changed most beyond
-    ageing. ``connections``: the pairs of B's engrams whose co-fire count changed most, each in the
-    direction whose weight changed more; None, as is its count, where nothing is common, or where
-    the log since the common step has more than ``most_pairs`` pairs. ``told`` hears
-    how many engrams' connections are counted.
+    there. ``returned``: the other way round. ``only_in_a``: living in A, unknown to B. Of those
+    living in both ``moved``: in another memory; ``pinned``: in one and not in the other;
+    ``lifespan``: those whose lifespan changed most beyond ageing. ``connections``: the pairs of
+    B's engrams whose co-fire count changed most, each in the direction whose weight changed more;
+    None, as is its count, where nothing is common, or where the log since the common step has more
+    than ``most_pairs`` pairs. ``told`` hears how many engrams' connections are counted.
     """
     relation = kinship(a, b)
     old, new = a.table(), b.table()
@@ -81,6 +81,7 @@ def compared(
     born, unborn = new.take(~known_new), old.take(~known_old)
     before, after = old.take(known_old & in_new), new.take(known_new & in_old)
     moved = np.flatnonzero(before.types != after.types)
+    pinned = np.flatnonzero(before.pinned != after.pinned)
     change = after.lifespan - before.lifespan + (b.step - a.step)
     ranked = np.lexsort((before.ids, -np.abs(change)))
     ranked = ranked[change[ranked] != 0]
@@ -104,6 +105,7 @@ def compared(
             "returned": len(back),
             "only_in_a": len(unborn),
             "moved": len(moved),
+            "pinned": len(pinned),
             "lifespan": len(ranked),
             "connections": count,
         },
@@ -112,6 +114,7 @@ def compared(
         "returned": b.documents(back.take(slice(limit))),
         "only_in_a": a.documents(unborn.take(slice(limit))),
         "moved": _moved(before.take(moved[:limit]), after.take(moved[:limit]), b),
+        "pinned": _pinned(before.take(pinned[:limit]), after.take(pinned[:limit]), b),
         "lifespan": _lifespans(before.take(ranked[:limit]), after.take(ranked[:limit]), a, b),
         "connections": connections,
     }
@@ -182,6 +185,20 @@ def _moved(before: EngramTable, after: EngramTable, b: Inspection) -> list[dict[
     return [
         {"id": id_, "lane": lane, "from": TYPE_NAMES[x], "to": TYPE_NAMES[y], "text": text}
         for id_, lane, x, y, text in columns
+    ]
+
+
+def _pinned(before: EngramTable, after: EngramTable, b: Inspection) -> list[dict[str, Any]]:
+    columns = zip(
+        after.ids.tolist(),
+        after.lanes.tolist(),
+        before.pinned.tolist(),
+        after.pinned.tolist(),
+        b.texts(after.ids.tolist()),
+        strict=True,
+    )
+    return [
+        {"id": id_, "lane": lane, "a": x, "b": y, "text": text} for id_, lane, x, y, text in columns
     ]
 
 

@@ -83,6 +83,7 @@ class Wanted:
     until: int | None = None
     text: str | None = None
     source: str | None = None
+    pinned: bool | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -118,6 +119,8 @@ class Wanted:
         ):
             if span is not None:
                 mask &= span.holds(column)
+        if self.pinned is not None:
+            mask &= table.pinned == self.pinned
         running = table.created_time < 0
         if self.since is not None:
             mask &= running | (table.created_time >= self.since)

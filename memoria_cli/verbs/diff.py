@@ -100,6 +100,12 @@ def _told(document: Mapping[str, Any]) -> list[str | output.Table]:
         for one in document["moved"]
     ]
     parts.append(_table("moved", counts["moved"], ("id", "from", "to", "text"), rows))
+    if document["pinned"]:
+        rows = [
+            (str(one["id"]), "pinned" if one["b"] else "unpinned", shortened(one["text"], _TEXT))
+            for one in document["pinned"]
+        ]
+        parts.append(_table("pinned or unpinned", counts["pinned"], ("id", "now", "text"), rows))
     rows = [
         (
             str(one["id"]),

@@ -91,6 +91,15 @@ def _list(
     source: Annotated[
         str | None, _filter("source", "GLOB", "From a source like this: * and ? stand for any.")
     ] = None,
+    pinned: Annotated[
+        bool | None,
+        typer.Option(
+            "--pinned/--not-pinned",
+            help="Only what is pinned, or is not.",
+            show_default=False,
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
     sort: Annotated[_Order, typer.Option("--sort", help="From the least on.")] = _Order.ID,
     reverse: Annotated[bool, typer.Option("--reverse", help="From the greatest on.")] = False,
     limit: Annotated[
@@ -131,6 +140,7 @@ def _list(
         until=None if until is None else moment("until", until, end=True),
         text=text,
         source=source,
+        pinned=pinned,
         **spans,
     )
     as_table = not json and style in (None, _Style.TABLE)
@@ -155,7 +165,7 @@ def _table(engrams: Iterable[dict[str, Any]], kind: _Kind) -> output.Table:
             str(one["id"]),
             str(one["lane"]),
             one["type"],
-            number(one["lifespan"]),
+            number(one["lifespan"]) + (", pinned" if one["pinned"] else ""),
             str(one["age"]),
             str(one["fire_count"]),
             minute(one["created_time"]),
