@@ -13,7 +13,7 @@ __all__ = ["EXAMPLES", "register"]
 
 EXAMPLES: Final = (
     "memoria import notes.memoria.zip copy",
-    "memoria import notes.memoria.zip other --json",
+    "memoria import notes.memoria.zip elsewhere --json",
 )
 
 
