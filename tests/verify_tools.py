@@ -10,6 +10,8 @@ import torch
 
 from memoria.config import MemoriaConfig
 from memoria.store import MemoryStore
+from memoria.store.life import StepTable, fold
+from memoria.store.reading import open_files
 
 torch.set_num_threads(1)
 
@@ -54,9 +56,14 @@ def busy_store(path: Path, steps: int = 24, config: MemoriaConfig = CONFIG) -> P
             step(store, numbers, number)
             if number == steps // 2:
                 store.snapshot("half", "half of it")
+        living = living_ids(store)
+        store.pin([living[0], living[1], living[-1]])
+        store.forget([living[2]])
+        store.snapshot("by-hand")
     store = MemoryStore.open(path, "r+")
     for number in range(steps - 4, steps - 1):
         step(store, numbers, number)
+    store.unpin([living[1]])
     step(store, numbers, steps - 1)
     store.commit()
     store.add(eighths(numbers, config.lanes, 2, config.hidden_dim))
@@ -66,6 +73,15 @@ def busy_store(path: Path, steps: int = 24, config: MemoriaConfig = CONFIG) -> P
     for name in (".lock", ".lease"):
         (path / name).unlink()
     return path
+
+
+def living_ids(store: MemoryStore) -> list[int]:
+    """The living engrams of what is committed, ascending."""
+    store.commit()
+    files = open_files(store.path)
+    life = fold(files, files.config, StepTable.read(files))
+    files.close()
+    return life.ids.tolist()
 
 
 def files_of(path: Path) -> list[str]:

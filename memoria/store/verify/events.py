@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.connections.firing_log import IntArray
+from memoria.store.events import EventKind
 from memoria.store.life import FloatArray
 from memoria.store.schema import EventColumn
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 
-__all__ = ["FORGOTTEN", "PINNED", "UNPINNED", "EventList", "Fates"]
+__all__ = ["EventList", "Fates"]
 
-FORGOTTEN, PINNED, UNPINNED = 1, 2, 3
 _LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most
 
 
@@ -137,26 +137,26 @@ class EventList:
         pinned = bool(fates.is_pinned(np.array([row]))[0])
         if fates.known and not fates.is_alive(row, step):
             self._say(number, f"engram {engram} was forgotten already")
-        elif kind == FORGOTTEN:
+        elif kind == EventKind.FORGET:
             fates.forget(row, step)
-        elif kind == PINNED:
+        elif kind == EventKind.PIN:
             if pinned:
                 self._say(number, f"engram {engram} is pinned already")
             else:
                 fates.pin(row, step)
-        elif kind == UNPINNED:
+        elif kind == EventKind.UNPIN:
             if not pinned:
                 self._say(number, f"engram {engram} is not pinned")
             fates.unpin(row, step)
         else:
-            self._say(number, f"kind {kind} is none of {FORGOTTEN} to {UNPINNED}")
+            self._say(number, f"kind {kind} is none of {EventKind.FORGET:d} to {EventKind.UNPIN:d}")
 
     def _check_steps(self) -> None:
         """Events are in the order of steps."""
         happened = self.table[:, EventColumn.STEP]
         done = self._steps.loose.committed_rows(self._steps.name)
         falls = np.append(False, happened[1:] < happened[:-1])
-        for number in np.flatnonzero(falls | (happened < 0) | (happened > done)).tolist():
+        for number in np.flatnonzero(falls | (happened < 1) | (happened > done)).tolist():
             self._say(number, f"stands after step {happened[number]}, out of order")
 
     def _say(self, number: int, message: str) -> None:

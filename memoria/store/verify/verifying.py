@@ -191,6 +191,9 @@ def _tell(damage: Damage, steps: Steps | None, findings: Findings) -> None:
     if damage.kind == "vector" and lane is not None:
         message = f"the vector of engram {engram} {message}"
     spoils = step is not None and not damage.array.startswith("state/")
+    if steps is not None and damage.array == steps.array("events"):
+        spoils = False  # the steps before the first that is lost have their digests
+        findings.spoilt = min(findings.spoilt, steps.done + 1)
     findings.add(
         damage.kind, damage.path, message, array=damage.array, lane=lane, step=step, spoils=spoils
     )
@@ -230,10 +233,10 @@ def _step_of_text(byte: int, steps: Steps) -> int:
     return steps.of_engram(int(steps.engrams(np.array([min(low, end - 1)]))[0]))
 
 
-def _step_of_event(row: int, steps: Steps) -> int:
-    """The step that begins after the last event that can be read."""
+def _step_of_event(row: int, steps: Steps) -> int | None:
+    """The step that begins after the last event that can be read, if one can."""
     if row == 0 or not steps.loose.is_sound(steps.array("events"), 0, row):
-        return 1
+        return None
     return max(0, int(steps.loose.read(steps.array("events"), row - 1, row)[0, 0])) + 1
 
 
