@@ -252,3 +252,14 @@ def test_texts_that_come_again_are_no_copies(tmp_path: Path) -> None:
     assert third.shape == (2, 4, 8)
     np.testing.assert_allclose(third.norm(dim=2).numpy(), 1.0, rtol=1e-5)
     assert not any(torch.equal(row, one) for row in third[0] for one in vectors)
+
+
+@pytest.mark.slow
+def test_faults(tmp_path: Path) -> None:
+    document = ran("faults", tmp_path, "--quick", "--kills", "3")
+    rows = [row for row in document["faults"] if "skipped" not in row]
+    assert len(rows) >= 11
+    for row in rows:
+        assert row["problems"] == []
+        assert row["lost"] == 0
+        assert row["acknowledged"] > row["tried"] > 0

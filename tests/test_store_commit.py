@@ -10,18 +10,16 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from fault_disks import RecordingDisk
 
 from memoria.errors import DamageError, StateError, StorageError
-from memoria.store.disk import Disk
 from memoria.store.files import StoreFiles
 from memoria.store.spec import ArraySpec
 
@@ -33,64 +31,6 @@ STATE = 9  # rows of a generation
 
 def life(generation: int) -> ArraySpec:
     return ArraySpec(f"state/{generation}/life", "f8", (), 4, None, math.nan)
-
-
-class RecordingDisk(Disk):
-    """Keeps (operation, path relative to the store) and fails where it is told to."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__()
-        self.root = root
-        self.log: list[tuple[str, str]] = []
-        self.fail_at: int | None = None
-        self.lasting = False  # fail from then on, not once
-        self.errno = errno.EIO
-        self._guard = threading.Lock()
-
-    def arm(self, at: int | None, code: int = errno.EIO, lasting: bool = False) -> None:
-        self.log.clear()
-        self.fail_at, self.errno, self.lasting = at, code, lasting
-
-    def note(self, operation: str, path: Path) -> None:
-        with self._guard:
-            place = len(self.log)
-            at = self.fail_at
-            failing = at is not None and (place == at or (self.lasting and place > at))
-            self.log.append((operation + "!" * failing, os.path.relpath(path, self.root)))
-        if failing:
-            raise OSError(self.errno, os.strerror(self.errno), str(path))
-
-    def write_file(self, path: Path, parts: Sequence[Any]) -> int:
-        try:
-            self.note("write", path)
-        except OSError:
-            os.close(super().write_file(path, parts[:1]))  # a full disk takes a part
-            raise
-        return super().write_file(path, parts)
-
-    def fsync(self, descriptor: int, path: Path) -> None:
-        self.note("fsync", path)
-        super().fsync(descriptor, path)
-
-    def fsync_dir(self, path: Path) -> None:
-        self.note("fsync_dir", path)
-        super().fsync_dir(path)
-
-    def rename(self, source: Path, target: Path) -> None:
-        self.note("rename", target)
-        super().rename(source, target)
-
-    def mkdir(self, path: Path) -> None:
-        self.note("mkdir", path)
-        super().mkdir(path)
-
-    def remove(self, path: Path) -> None:
-        self.note("remove", path)
-        super().remove(path)
-
-    def rmdir(self, path: Path) -> None:
-        self.note("rmdir", path)
-        super().rmdir(path)
 
 
 def vectors(start: int, stop: int) -> np.ndarray[Any, Any]:
