@@ -39,24 +39,24 @@ INSIDE = {
         dense sparse
     """,
     "memoria.store": """
-        attributes reminded sources spec trouble workers
-        chunks disk
-        root zip_source
+        attributes buckets reminded sources spec trouble workers
+        chunks claims disk
+        object_source root zip_source
         array_files locks opening
         staged
-        garbage
+        garbage packing
         commit
         files
         schema
-        memory_files
+        memory_files remote_root
         events
         life shelf snapshots vectors
         answers arguments by_hand digest loading state
-        firings past
+        firings histories past
         engram_life reading
         copying naming
         archive compacting engram_table
-        cofire_changes listing
+        cofire_changes listing remote
         inspection store
         comparing verify
     """,

@@ -97,7 +97,11 @@ def help_of(cli: Cli, verb: str) -> str:
     return cli.ok(*verb.split(), "--help").out
 
 
-def test_every_example_runs(cli: Cli, tmp_path: Path) -> None:
+def test_every_example_runs(
+    cli: Cli, tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "diary.txt").write_text(DIARY * 2, encoding="utf-8")
     np.save(tmp_path / "a.npy", rows(2, 8, 64))
     np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))

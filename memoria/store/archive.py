@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -19,11 +17,9 @@ from memoria.aside import written_aside
 from memoria.errors import StorageError, StoreExistsError, StoreNotFoundError
 from memoria.store.copying import Contents, contents, copy_memory, needed_engrams
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.packing import Encoder, store_files
 from memoria.store.reading import open_files
-from memoria.store.root import ROOT_NAME, Root, encode_attributes
-from memoria.store.sources import LocalSource
-from memoria.store.spec import GROUP_METADATA, metadata_bytes
-from memoria.store.staged import StoredArray
+from memoria.store.root import ROOT_NAME
 
 __all__ = ["ARCHIVE_SUFFIX", "import_archive", "write_archive"]
 
@@ -31,8 +27,6 @@ ARCHIVE_SUFFIX: Final = ".memoria.zip"
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _MODE: Final = 0o100644 << 16
 _PART: Final = 2**20
-
-Encoder = Callable[[], Sequence[Any]]
 
 
 def write_archive(
@@ -127,19 +121,5 @@ def _write_zip(handle: BinaryIO, held: Contents) -> None:
 
 def _entries(held: Contents) -> dict[str, Encoder]:
     """Every file of the store, by its name in it."""
-    sizes = {spec.name: (spec, len(rows)) for spec, rows in held.arrays}
-    root = Root(encode_attributes(held.attributes.written(held.version)), sizes, held.version)
-    entries: dict[str, Encoder] = {ROOT_NAME: lambda: [root.encode()]}
-    for group in root.groups():
-        entries[f"{group}/{ROOT_NAME}"] = partial(_document, GROUP_METADATA)
-    for spec, rows in held.arrays:
-        array = StoredArray(spec, LocalSource(Path()), 0, True)
-        array.append(rows)
-        entries[f"{spec.name}/{ROOT_NAME}"] = partial(_document, spec.metadata(len(rows)))
-        for index in array.changed_files():
-            entries[f"{spec.name}/{spec.file_name(index)}"] = partial(array.encode, index)
-    return entries
-
-
-def _document(document: Any) -> list[bytes]:
-    return [metadata_bytes(document)]
+    root = held.root()
+    return {ROOT_NAME: lambda: [root.encode()], **dict(store_files(root, held.values()))}

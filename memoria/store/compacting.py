@@ -22,7 +22,7 @@ from memoria.store.reading import open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
 from memoria.store.snapshots import check_format, named
 
-__all__ = ["Compaction", "compact", "go_back"]
+__all__ = ["Compaction", "compact", "go_back", "switch_to"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def compact(
             return replace(report, bytes_after=before)
         old = source.path / source.prefix / "vectors"
         if target is not None:
-            _switch(source, target, held)
+            switch_to(source, target, held)
     if dry_run:
         return report
     return replace(report, bytes_after=place.total_bytes(), waiting=os.path.lexists(old))
@@ -131,7 +131,7 @@ def go_back(
                     "--drop-later does so, -o NEW makes a copy instead",
                 )
             if target is not None and (held.attributes.digest != now.digest or lost):
-                _switch(source, target, held)
+                switch_to(source, target, held)
         finally:
             past.close()
     return told
@@ -167,7 +167,8 @@ def _next_generations(files: MemoryFiles) -> tuple[int, int]:
     return (attributes.era.generation or 0) + 1, (attributes.state.generation or 0) + 1
 
 
-def _switch(source: MemoryFiles, target: StoreFiles, held: Contents) -> None:
+def switch_to(source: MemoryFiles, target: StoreFiles, held: Contents) -> None:
+    """Commit ``held`` as the next era of ``target``, which ``source`` reads."""
     era, state = held.attributes.era.generation, held.attributes.state.generation
     under = f"{ERA_GROUP}/{era}/"
     top = [name for name in target.names() if not name.startswith((ERA_GROUP, STATE_GROUP))]

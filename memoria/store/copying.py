@@ -21,7 +21,7 @@ from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view, past_view
 from memoria.store.reading import open_files
-from memoria.store.root import FORMAT_VERSION
+from memoria.store.root import FORMAT_VERSION, Root, encode_attributes
 from memoria.store.schema import StepColumn, array_specs, era_prefix
 from memoria.store.shelf import TextShelf
 from memoria.store.spec import ArraySpec
@@ -42,6 +42,11 @@ class Contents:
     attributes: StoreAttributes
     arrays: list[tuple[ArraySpec, Any]]
     version: int = FORMAT_VERSION
+
+    def root(self) -> Root:
+        """The root of a store that holds this and nothing else."""
+        sizes = {spec.name: (spec, len(rows)) for spec, rows in self.arrays}
+        return Root(encode_attributes(self.attributes.written(self.version)), sizes, self.version)
 
     def values(self) -> dict[str, Any]:
         """The rows by the arrays' names."""

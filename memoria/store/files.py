@@ -38,7 +38,7 @@ from memoria.store.root import (
 )
 from memoria.store.sources import LocalSource, Source
 from memoria.store.spec import ArraySpec, check_names
-from memoria.store.staged import StoredArray
+from memoria.store.staged import LazyRows, StoredArray
 from memoria.store.trouble import check_vacant, storage_error
 
 __all__ = ["Mode", "StoreFiles"]
@@ -156,6 +156,12 @@ class StoreFiles:
         return attributes
 
     @property
+    def root(self) -> Root:
+        """What is committed."""
+        self._check_open()
+        return self._root
+
+    @property
     def format_version(self) -> int:
         """Of the store."""
         self._check_open()
@@ -213,7 +219,7 @@ class StoreFiles:
             )
         return array.gather(wanted.astype(np.int64, copy=False))
 
-    def append(self, name: str, values: npt.ArrayLike) -> None:
+    def append(self, name: str, values: npt.ArrayLike | LazyRows) -> None:
         """Stage rows [n, *row_shape]; nothing touches the disk before `commit`."""
         self._check_writable()
         self._array(name).append(values)

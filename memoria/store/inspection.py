@@ -148,7 +148,7 @@ class Inspection:
         life, config = self._life, self.config
         times = self._steps.times().tolist()
         return {
-            "path": str(self._files.path),
+            "path": self._files.store.name,
             "at": self._at,
             "format_version": self._files.format_version,
             "step": life.step,

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from memoria.errors import StoreNotFoundError, UsageError
+from memoria.store.buckets import SCHEME, Bucket
+from memoria.store.object_source import ObjectSource
 from memoria.store.root import ROOT_NAME, is_store
 from memoria.store.sources import LocalSource, Source
 from memoria.store.trouble import storage_error
@@ -18,10 +20,17 @@ _ZIP: Final = ".zip"
 
 
 def source_at(path: str | os.PathLike[str], writable: bool) -> Source:
-    """The store at ``path``: a directory, or, to be read only, a zip file.
+    """The store at ``path``: a directory, or, to be read only, a zip file or an s3:// URL.
 
     Raises `StoreNotFoundError` where there is none, `UsageError` for one that cannot be written.
     """
+    if isinstance(path, str) and path.startswith(SCHEME):
+        if writable:
+            raise UsageError(
+                f"{path}: a store on object storage is only read", "`memoria pull` brings it here"
+            )
+        remote = ObjectSource(Bucket(path))
+        return _with_root(remote, f"{remote.place('')}: no store")
     place = Path(os.path.abspath(path))
     try:
         found = place.is_dir() and is_store(place)

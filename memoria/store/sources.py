@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
@@ -70,7 +71,8 @@ class Source(Protocol):
     """A directory of files, wherever it lies.
 
     Every method raises `OSError`: `FileNotFoundError` for what is not there, `NotAFileError` for
-    a link or a directory opened as a file. Not for use by several threads at once.
+    a link or a directory opened as a file. Copies read several arrays at once, so that several
+    threads may use a source, but not one file.
     """
 
     def place(self, path: str) -> str:
@@ -148,6 +150,7 @@ class LocalSource:
         self.path = path
         self._most = _allowed_descriptors()
         self._held: dict[LocalFile, None] = {}  # files with a descriptor, the first opened first
+        self.turn = threading.Lock()  # no descriptor is closed while another thread reads from it
 
     def place(self, path: str) -> str:
         return f"{self.path}/{path}" if path else str(self.path)
@@ -166,7 +169,8 @@ class LocalSource:
         return _entry_of(os.lstat(self.path / path))
 
     def open(self, path: str) -> LocalFile:
-        return LocalFile(self, self.place(path))
+        with self.turn:
+            return LocalFile(self, self.place(path))
 
     def read_many(self, spans: Sequence[Span]) -> list[bytes]:
         return read_spans(spans)
@@ -175,13 +179,13 @@ class LocalSource:
         return _bytes_below(os.fspath(self.path))
 
     def close(self) -> None:
-        for file in list(self._held):
-            file.close()
+        with self.turn:
+            self.make_room()
 
     def hold(self, file: LocalFile) -> None:
-        """``file`` has got a descriptor."""
+        """``file`` has got a descriptor. This and what follows: in the thread whose turn it is."""
         while len(self._held) >= self._most:
-            next(iter(self._held)).close()
+            next(iter(self._held)).release()
         self._held[file] = None
 
     def let_go(self, file: LocalFile) -> None:
@@ -190,9 +194,10 @@ class LocalSource:
 
     def make_room(self) -> bool:
         """Close every descriptor, as there are too many; False if there are none."""
-        some = bool(self._held)
-        self.close()
-        return some
+        some = list(self._held)
+        for file in some:
+            file.release()
+        return bool(some)
 
 
 class LocalFile:
@@ -208,18 +213,24 @@ class LocalFile:
         self.size = status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        if self._descriptor < 0 and _identity(self._open()) != self._identity:
-            self.close()
-            raise FileReplacedError(self)
-        data = os.pread(self._descriptor, length, offset)
-        while 0 < len(data) < length:  # a signal, or the limit of one call
-            more = os.pread(self._descriptor, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
+        with self._source.turn:
+            if self._descriptor < 0 and _identity(self._open()) != self._identity:
+                self.release()
+                raise FileReplacedError(self)
+            data = os.pread(self._descriptor, length, offset)
+            while 0 < len(data) < length:  # a signal, or the limit of one call
+                more = os.pread(self._descriptor, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
         return data
 
     def close(self) -> None:
+        with self._source.turn:
+            self.release()
+
+    def release(self) -> None:
+        """Give the descriptor back, if there is one."""
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
             self._source.let_go(self)
@@ -247,7 +258,7 @@ class LocalFile:
             if not stat.S_ISREG(status.st_mode):
                 raise NotAFileError(errno.EINVAL, "not a file", self._place)
         except BaseException:
-            self.close()
+            self.release()
             raise
         self._source.hold(self)
         return status
