@@ -7,12 +7,15 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memoria import MemoriaConfig
+from memoria.exports import export_memory
 from memoria.store import MemoryStore
+from memoria.store.compacting import compact
 from memoria.store.comparing import compared, kinship
 from memoria.store.inspection import Inspection
 
@@ -254,3 +257,26 @@ def test_small_batches_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyP
         whole = compared(then, now, limit=7)
         monkeypatch.setattr("memoria.store.cofire_changes._PAIRS_AT_ONCE", 1)
         assert compared(then, now, limit=7) == whole
+
+
+@pytest.mark.parametrize("lane", [None, 0, 1])
+def test_what_compaction_took_is_not_made_up(tmp_path: Path, lane: int | None) -> None:
+    whole = made(tmp_path / "whole", (8, 1))
+    shutil.copytree(whole, tmp_path / "small")
+    assert compact(tmp_path / "small").engrams_dropped > 0
+    for path in (whole, tmp_path / "small"):
+        with MemoryStore.open(path, "r+") as store:
+            live(store, 4, 2)
+    with Inspection.open(whole) as one, Inspection.open(tmp_path / "small") as other:
+        assert kinship(one, other).kind == "same"
+        counts = compared(one, other)["counts"]
+        assert {name for name, count in counts.items() if count} == {"in_both"}
+        for a, b in zip(one.history(lane=lane), other.history(lane=lane), strict=True):
+            told = {name: value for name, value in b.items() if value is not None}
+            unknown = {"fired", "reminded", "forgotten"} if a["step"] <= 8 else set()
+            assert a.keys() - told.keys() == unknown | ({"living"} if a["step"] < 8 else set())
+            told.pop("time")
+            assert told.items() <= a.items()
+        export_memory(other, tmp_path / "tables", "parquet", forgotten=True, vectors=True)
+        steps = pq.read_table(tmp_path / "tables" / "steps.parquet").to_pylist()
+        assert [row["forgotten"] for row in steps] == [row["forgotten"] for row in other.history()]

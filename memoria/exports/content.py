@@ -101,10 +101,16 @@ class Content:
             self._tell(len(ids))
 
     def steps(self) -> Columns:
-        """``step, time, added, fired, reminded, forgotten, living`` of every finished step."""
+        """``step, time, added, fired, reminded, forgotten, living`` of every finished step.
+
+        -1 where only what compaction took could tell.
+        """
         told = self.view.history()
         names = ("step", "added", "fired", "reminded", "forgotten", "living")
-        columns: Columns = {name: np.array([one[name] for one in told], np.int64) for name in names}
+        columns: Columns = {
+            name: np.array([-1 if one[name] is None else one[name] for one in told], np.int64)
+            for name in names
+        }
         return {"step": columns.pop("step"), "time": self.view.steps.times(), **columns}
 
     def _tell(self, rows: int) -> None:

@@ -55,7 +55,8 @@ def write_parquet(content: Content, out: Path) -> None:
     _write_table(content, out / "firings.parquet", kinds, content.firings())
     steps = content.steps()
     kinds = {name: _kind(pa, name) for name in steps}
-    _write_table(content, out / "steps.parquet", kinds, iter([steps]))
+    nulls = {name: pa.array(values, mask=values < 0) for name, values in steps.items()}
+    _write_table(content, out / "steps.parquet", kinds, iter([nulls]))
 
 
 def _kind(pa: Any, name: str) -> Any:

@@ -28,13 +28,16 @@ _DONE: Final = {
 
 
 def told_history(
-    firings: Firings, table: StepTable, life: Life, rows: int, lane: int | None
+    firings: Firings, table: StepTable, life: Life, rows: int, lane: int | None, era_step: int = 0
 ) -> list[dict[str, Any]]:
-    """One record a finished step, oldest first; of one lane, or of all together."""
+    """One record a finished step, oldest first; of one lane, or of all together.
+
+    Where compaction after ``era_step`` steps took engrams away, what only these could tell is None.
+    """
     done = len(table)
-    mine = np.ones(len(firings.ids), np.bool_)
+    mine, alive = np.ones(len(firings.ids), np.bool_), life.types != EngramType.WORKING
     if lane is not None:
-        mine = firings.ids % life.lanes == lane
+        mine, alive = firings.ids % life.lanes == lane, alive & life.of_lane(lane)
     share = 1 if lane is None else life.lanes
     added = np.diff(table.rows(), prepend=0) // share
     fired = np.bincount(firings.steps[mine], minlength=done + 2)[1 : done + 1]
@@ -42,13 +45,17 @@ def told_history(
     if lane is not None:
         gone = gone[lane :: life.lanes]
     forgotten = np.bincount(gone, minlength=done + 1)[1:]
-    living = np.cumsum(added - forgotten)
+    later = (added - forgotten)[::-1].cumsum()[::-1]  # from each step on
+    living = int(alive.sum()) - np.append(later, 0)[1:]
+    taken = int(added.sum() - forgotten.sum() - alive.sum()) > 0
+    untold = min(era_step, done) if taken else 0  # steps of which not everything is known
     columns = zip(
         table.times().tolist(),
         added.tolist(),
-        fired.tolist(),
-        forgotten.tolist(),
-        living.tolist(),
+        _known(fired, untold),
+        _known(fired - added, untold),
+        _known(forgotten, untold),
+        _known(living, untold - 1),
         strict=True,
     )
     return [
@@ -57,12 +64,17 @@ def told_history(
             "time": iso_time(time),
             "added": new,
             "fired": all_fired,
-            "reminded": all_fired - new,
+            "reminded": reminded,
             "forgotten": lost,
             "living": left,
         }
-        for step, (time, new, all_fired, lost, left) in enumerate(columns, 1)
+        for step, (time, new, all_fired, reminded, lost, left) in enumerate(columns, 1)
     ]
+
+
+def _known(values: IntArray, untold: int) -> list[int | None]:
+    """The values, None for the first ``untold``."""
+    return [None if place < untold else value for place, value in enumerate(values.tolist())]
 
 
 def story(

@@ -250,11 +250,12 @@ class Inspection:
         """What each finished step did, oldest first; with ``limit`` the last so many.
 
         ``added``, ``fired`` (the added ones and the ``reminded``), ``forgotten`` at its end, and
-        how many were ``living`` after it.
+        how many were ``living`` after it; None where only what compaction took could tell.
         """
         if lane is not None:
             self._checked(lane)
-        told = told_history(self.firings, self._steps, self._life, self.created, lane)
+        era = self._files.attributes.era.step
+        told = told_history(self.firings, self._steps, self._life, self.created, lane, era)
         return told if limit is None else told[max(0, len(told) - limit) :]
 
     def forgotten_list(

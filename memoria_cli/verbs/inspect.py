@@ -206,7 +206,7 @@ def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
 
 def _history(history: Sequence[_Document]) -> output.Table:
     names = ("step", "added", "reminded", "fired", "forgotten", "living")
-    rows = [(*(str(one[name]) for name in names), minute(one["time"])) for one in history]
+    rows = [(*(_count(one[name]) for name in names), minute(one["time"])) for one in history]
     return output.Table(_titled("steps", rows), (*names, "ended"), rows)
 
 
@@ -279,6 +279,10 @@ def bar(share: float) -> str:
     """``share`` (0 to 1) of a full bar, in block characters; nothing only for 0."""
     eighths = max(round(share * _BAR * 8), 1 if share > 0 else 0)
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _with_text(engram: int, text: str | None) -> str:
