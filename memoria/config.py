@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic import field_validator as _field_validator
 
+from memoria.bounds import open_regular
 from memoria.errors import ConfigError, StorageError
 from memoria.rules import parse_rule
 
@@ -154,6 +155,8 @@ class MemoriaConfig(BaseModel):
         return text
 
 
+_MOST_TOML: Final = 1 << 14  # bytes; reading keys of many dots takes the square of that
+
 _GPT2: Final[dict[str, Any]] = {
     "hidden_dim": 768,
     "wm_length": 50,
@@ -217,11 +220,19 @@ def preset_values(name: str) -> dict[str, Any]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(open_regular(path), "rb") as file:
+            data = file.read(_MOST_TOML + 1)
+        if len(data) > _MOST_TOML:
+            raise ConfigError(f"{path}: more than {_MOST_TOML >> 10} KiB", "name a TOML file")
+        return tomllib.loads(data.decode("utf-8").replace("\r\n", "\n"))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}", "name a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+    except ConfigError:
+        raise
+    except RecursionError:
+        raise ConfigError(f"{path}: not TOML: nested too deeply") from None
+    except ValueError as error:  # also a null in the name, a number of thousands of digits
+        raise ConfigError(f"{path}: not TOML: {error}", "name a TOML file") from None
 
 
 def _one_line(error: ValidationError) -> str:
@@ -236,7 +247,10 @@ def _one_line(error: ValidationError) -> str:
 def _complaint(field: str, details: list[Any]) -> str:
     """A union complains once for each of its types; what speaks of the value says most."""
     detail = next((d for d in details if not d["type"].endswith("_type")), details[0])
-    value = f"{field} = {detail['input']!r}"
+    try:
+        value = f"{field} = {detail['input']!r}"
+    except RecursionError:
+        value = f"{field} = a deep nest"
     if detail["type"] == "extra_forbidden":
         return f"{value}: no such setting"
     if field == "random_entries":

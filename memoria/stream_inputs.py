@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 
 from memoria.errors import InputError, ShapeError
 from memoria.inputs import TextUnit, classify, literal_texts, open_array, read_texts
-from memoria.inputs.files import check_file, reading
+from memoria.inputs.files import check_file
+from memoria.inputs.texts import read_standard_input
 from memoria.text import flatten, parse_unit
 
 __all__ = ["InputReader", "Piece", "Place", "Plan", "Source", "Vectors"]
@@ -75,7 +75,7 @@ class InputReader:
         self._literals = list(literal_texts(texts, unit)) if texts else []
         self.sources = [self._source(spec) for spec in specs]
         self.sources += [Source("literal", f"text:{number}") for number in range(1, len(texts) + 1)]
-        self._stdin = _read_all(stdin) if "-" in specs else b""
+        self._stdin = read_standard_input(stdin) if "-" in specs else b""
 
     def pieces(self, source: Source) -> Iterator[Piece]:
         """The units of an input that is not of whole ``steps``, in order."""
@@ -153,13 +153,3 @@ def _check_finite(rows: Vectors, spec: str, start: int) -> None:
     if not finite.all():
         at = start + int(np.argmin(finite))
         raise InputError(f"{spec}: index {at} holds NaN or Inf", "remove or repair it")
-
-
-def _read_all(stdin: Any) -> bytes:
-    """All of standard input, kept so that it can be read twice."""
-    stream = sys.stdin if stdin is None else stdin
-    if stream is None:
-        raise InputError("standard input is closed", "name a file, or use --text")
-    with reading("standard input"):
-        data = getattr(stream, "buffer", stream).read()
-    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)

@@ -39,8 +39,12 @@ _SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal sho
 _LONGEST: Final = 1_000  # characters of an error's message and of its hint
 _GAP: Final = "  "
 _AT_ONCE: Final = 1000  # records that are written together
-# Controls (C0, DEL, C1), line separators, what turns the direction of writing, lone surrogates.
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Controls (C0, DEL, C1), line separators, what turns the direction of writing or cannot be seen,
+# lone surrogates. The joiners U+200C and U+200D stay: scripts and emoji need them.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 
 
 class OutputClosedError(Exception):
@@ -85,7 +89,9 @@ def harmless(text: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+    if code < 256:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
 
 
 def result(document: Mapping[str, Any], human: Sequence[str | Table], as_json: bool) -> None:

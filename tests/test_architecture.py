@@ -17,7 +17,7 @@ MOST_LINES = 400
 # From the bottom up. A module imports from lines above its own, never from its own or from below.
 # A package stands for all of its modules, whose own order follows; * is all of them on one line.
 LIBRARY = """
-    errors engram_type hashing ranks scores summary vectors
+    bounds errors engram_type hashing ranks scores summary vectors
     aside rules checks abstractor traces
     config engrams
     connections
@@ -84,6 +84,8 @@ INSIDE = {
     """,
     "memoria.inputs": """
         files
+        raw_arrays
+        zarr_files
         array_files texts
         arrays
     """,

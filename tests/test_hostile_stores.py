@@ -17,6 +17,7 @@ from fuzzing.store_cases import case, originals
 from memoria.errors import DamageError
 from memoria.store import MemoryStore
 from memoria.store.inspection import Inspection
+from memoria.store.verify import verify
 
 
 @pytest.fixture
@@ -94,6 +95,17 @@ def test_more_places_of_texts_than_engrams(small: Sealed, tmp_path: Path) -> Non
     index = small.read("texts/index")
     small.put("texts/index", np.concatenate((index, index)))
     refused(small, tmp_path, "one length")
+
+
+def test_state_arrays_of_different_lengths_are_a_finding(small: Sealed, tmp_path: Path) -> None:
+    for number, (name, size) in enumerate(
+        (("edges/target", -1), ("edges/source", 0), ("types", 9))
+    ):
+        store = small.copy()
+        store.put(f"state/1/{name}", store.read(f"state/1/{name}")[:size])
+        report = verify(store.write(tmp_path / str(number)))
+        assert not report.sound
+        assert any(finding.array == f"state/1/{name}" for finding in report.findings)
 
 
 CLIMB = np.array([2**63 - 1, -(2**63), -1])  # every difference is positive, if it overflows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,6 +13,10 @@ from memoria.backbones.hf_common import Settings, finished, first_line
 from memoria.errors import BackboneError, InputError, MissingExtraError
 
 __all__ = ["HfImageBackbone"]
+
+# By its content a file is what it likes: some formats would start a program, such as Ghostscript.
+_FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+_MOST_PIXELS: Final = 1 << 26  # 192 MiB as RGB
 
 
 class HfImageBackbone(BackboneBase):
@@ -99,8 +103,13 @@ class HfImageBackbone(BackboneBase):
                 "give paths of image files",
             )
         try:
-            with pillow.open(item) as image:
+            with pillow.open(item, formats=_FORMATS) as image:
+                if image.width * image.height > _MOST_PIXELS:
+                    size = f"{image.width} x {image.height} pixels"
+                    raise InputError(f"{item}: {size} are too many", f"at most {_MOST_PIXELS}")
                 return ImageOps.exif_transpose(image).convert("RGB")
+        except InputError:
+            raise
         except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
             raise InputError(f"{item}: not a readable image: {first_line(error)}") from None
 

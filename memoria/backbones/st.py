@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -17,10 +18,12 @@ from memoria.backbones.hf_common import (
     local_folder,
     quiet,
 )
+from memoria.bounds import open_regular, parse_json
 from memoria.errors import BackboneError, MissingExtraError
 
 __all__ = ["SentenceBackbone", "create"]
 
+_MOST_LISTING: Final = 1 << 20  # bytes
 _OPTIONS: Final = ("normalize", "batch_size", "device", "revision", "max_length")
 
 
@@ -123,7 +126,24 @@ def create(
     except ImportError:
         raise MissingExtraError(f"backbone {name!r}", "hf") from None
     with quiet(transformers), loading(name):
+        _check_modules(name, where)
         model = sentence_transformers.SentenceTransformer(
             where, revision=settings.revision, device=settings.device, trust_remote_code=False
         )
         return SentenceBackbone(name, settings, model)
+
+
+def _check_modules(name: str, where: str) -> None:
+    """Refuse a folder whose modules are code of its own: some versions of the library run it."""
+    listing = Path(where, "modules.json")
+    if not listing.is_file():
+        return
+    with open(open_regular(listing), "rb") as file:
+        modules = parse_json(file.read(_MOST_LISTING))
+    types = [str(module.get("type")) for module in modules]
+    strange = [kind for kind in types if not kind.startswith("sentence_transformers.")]
+    if strange:
+        raise BackboneError(
+            f"backbone {name!r}: its module {strange[0]!r} is code of its own",
+            "choose a model of modules that sentence-transformers brings",
+        )

@@ -5,25 +5,42 @@ A header is compared with the file's size before anything is allocated.
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 import math
 import os
+import pickletools
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import IO, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memoria.bounds import parse_json
 from memoria.errors import InputError
-from memoria.inputs.files import check_memory, shown
+from memoria.inputs.files import check_expansion, check_memory, shown
+from memoria.inputs.raw_arrays import RawArray, check_shape, first_line, pick
+from memoria.inputs.zarr_files import open_zarr
 
-__all__ = ["OPENERS", "RawArray"]
+__all__ = ["OPENERS"]
 
 _MAX_HEADER: Final = 100_000_000  # bytes, safetensors' own bound
-_MOST_DEFLATED: Final = 1_040  # deflate cannot shrink further than by this factor
+_MAX_NPY_HEADER: Final = 10_000  # bytes, numpy's own bound, checked before they are read
+_MAX_DIRECTORY: Final = 1 << 22  # bytes of a zip's directory: some 50,000 members
+_MAX_PICKLE: Final = 1 << 22  # bytes that describe the tensors of a .pt file
+_TENSOR_PARTS: Final = (
+    ("torch._utils", ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")),
+    ("torch.storage", ("UntypedStorage", "TypedStorage")),
+    ("torch.nn.parameter", ("Parameter",)),
+    ("torch", ("Size", "device", "Tensor", "UntypedStorage")),
+    ("collections", ("OrderedDict",)),
+    ("_codecs", ("encode",)),
+    ("builtins", ("set", "complex")),
+    ("__builtin__", ("set", "complex")),
+)
 _SAFETENSORS: Final = {
     "F64": "<f8",
     "F32": "<f4",
@@ -38,16 +55,6 @@ _SAFETENSORS: Final = {
     "U8": "u1",
     "BOOL": "?",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RawArray:
-    """An array in its own type: ``part(start, stop)`` along axis 0, or ``whole()``."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any] | None  # None: known only when read
-    part: Callable[[int, int], NDArray[Any]]
-    whole: Callable[[], NDArray[Any]]
 
 
 def _held(array: NDArray[Any]) -> RawArray:
@@ -66,18 +73,22 @@ def _open_npy(path: str, key: str | None) -> RawArray:
 def _npy_header(file: IO[bytes], source: str) -> tuple[tuple[int, ...], Any, np.dtype[Any]]:
     try:
         version = np.lib.format.read_magic(file)
+        size = file.read(2 if version == (1, 0) else 4)
+        length = int.from_bytes(size, "little")
+        if length > _MAX_NPY_HEADER:
+            raise InputError(f"{source}: not a .npy file: a header of {length} bytes")
+        header = io.BytesIO(size + file.read(length))
         if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(header)
         elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(file)
+            shape, fortran, dtype = np.lib.format.read_array_header_2_0(header)
         else:  # 3.0 is for field names that are not Latin-1
             raise InputError(f"{source}: .npy version {version} holds no plain numbers")
     except (InputError, OSError):
         raise
     except Exception as error:  # numpy parses the header as Python, which fails in many ways
-        raise InputError(f"{source}: not a .npy file: {_first_line(error)}") from None
-    if any(size < 0 for size in shape):
-        raise InputError(f"{source}: the header claims shape {list(shape)}")
+        raise InputError(f"{source}: not a .npy file: {first_line(error)}") from None
+    check_shape(source, shape)
     if dtype.hasobject or dtype.kind not in "fiub":
         raise InputError(f"{source}: holds {dtype}, not real numbers", "save it as float32 instead")
     return shape, "F" if fortran else "C", dtype
@@ -93,26 +104,52 @@ def _check_size(source: str, shape: tuple[int, ...], dtype: np.dtype[Any], there
         raise InputError(f"{source}: the array is empty, its shape {list(shape)}")
 
 
-def _open_npz(path: str, key: str | None) -> RawArray:
+class _BoundedFile(io.FileIO):
+    """A file whose reads are bounded while ``most`` is set: zipfile takes its directory in one."""
+
+    most: int | None = _MAX_DIRECTORY
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        asked = -1 if size is None else size
+        if self.most is None:
+            return super().read(asked) or b""
+        data = super().read(self.most + 1 if asked < 0 else min(asked, self.most + 1)) or b""
+        if len(data) > self.most:
+            raise zipfile.BadZipFile("its directory is too large")
+        return data
+
+
+@contextlib.contextmanager
+def _archive(path: str) -> Iterator[zipfile.ZipFile]:
+    """The zip file at ``path``, its errors as ours."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            info = members[_pick(path, members, key)]
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise InputError(
-                    f"{path}: {shown(info.filename)} is packed in a way numpy never does"
-                )
-            if info.file_size > max(1024, info.compress_size * _MOST_DEFLATED):
-                raise InputError(f"{path}: the size of {shown(info.filename)} cannot be true")
-            check_memory(path, info.file_size)
-            with archive.open(info) as file:
-                shape, order, dtype = _npy_header(file, f"{path}:{shown(info.filename)}")
-                _check_size(path, shape, dtype, info.file_size - file.tell())
-                data = file.read()
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{path}: not a sound .npz file: {_first_line(error)}") from None
+        with _BoundedFile(path) as file, zipfile.ZipFile(file) as archive:
+            file.most = None
+            yield archive
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError),
+        *(UnicodeDecodeError, struct.error, OverflowError),
+    ) as error:
+        kind = os.path.splitext(path)[1]
+        raise InputError(f"{path}: not a sound {kind} file: {first_line(error)}") from None
+
+
+def _open_npz(path: str, key: str | None) -> RawArray:
+    with _archive(path) as archive:
+        members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        info = members[pick(path, members, key)]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(f"{path}: {shown(info.filename)} is packed in a way numpy never does")
+        stored = min(info.compress_size, os.path.getsize(path))
+        check_memory(path, info.file_size)
+        with archive.open(info) as file:
+            source = f"{path}:{shown(info.filename)}"
+            shape, order, dtype = _npy_header(file, source)
+            _check_size(path, shape, dtype, info.file_size - file.tell())
+            count = math.prod(shape)
+            check_expansion(source, count * max(4, dtype.itemsize), stored)
+            data = file.read(count * dtype.itemsize)
     _check_size(path, shape, dtype, len(data))
-    count = math.prod(shape)
     return _held(np.frombuffer(data, dtype, count).reshape(shape, order=order))
 
 
@@ -123,22 +160,23 @@ def _open_safetensors(path: str, key: str | None) -> RawArray:
         if size < 8 or length > min(size - 8, _MAX_HEADER):
             raise InputError(f"{path}: not a .safetensors file, or truncated")
         try:
-            header = json.loads(file.read(length))
+            header = parse_json(file.read(length))
             entries = {name: value for name, value in header.items() if name != "__metadata__"}
-            entry = entries[_pick(path, entries, key)]
+            entry = entries[pick(path, entries, key)]
             kind, shape = str(entry["dtype"]), tuple(entry["shape"])
             begin, end = entry["data_offsets"]
             whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
         except InputError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise InputError(f"{path}: malformed header: {_first_line(error)}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: malformed header: {first_line(error)}") from None
     if kind not in (*_SAFETENSORS, "BF16"):
         raise InputError(f"{path}: holds {shown(kind)}, not real numbers", "save it as F32 instead")
     dtype = np.dtype(_SAFETENSORS.get(kind, "<u2"))
     there = min(end, size - 8 - length) - begin if whole else 0
     if not whole or end - begin != math.prod(shape) * dtype.itemsize:
         raise InputError(f"{path}: malformed header: {kind} {list(shape)} at {begin}:{end}")
+    check_shape(path, shape)
     _check_size(path, shape, dtype, max(0, there))
     stored = np.memmap(path, dtype, mode="r", offset=8 + length + begin, shape=shape)
     if kind != "BF16":
@@ -157,6 +195,7 @@ def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def _open_pt(path: str, key: str | None) -> RawArray:
+    _check_pt(path)
     import torch
 
     try:
@@ -165,12 +204,12 @@ def _open_pt(path: str, key: str | None) -> RawArray:
         raise
     except Exception as error:  # a hostile or torn file fails in many ways
         raise InputError(
-            f"{path}: not a file of plain tensors: {_first_line(error)}",
+            f"{path}: not a file of plain tensors: {first_line(error)}",
             "save tensors only, with torch.save",
         ) from None
     if isinstance(loaded, dict):
         tensors = {str(k): v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
-        loaded = tensors[_pick(path, tensors, key)]
+        loaded = tensors[pick(path, tensors, key)]
     elif key is not None:
         raise InputError(f"{path}:{key}: the file holds no named tensors", f"write {path}")
     if not isinstance(loaded, torch.Tensor):
@@ -185,68 +224,48 @@ def _open_pt(path: str, key: str | None) -> RawArray:
     try:
         return _held(tensor.contiguous().numpy())
     except (TypeError, RuntimeError) as error:
-        raise InputError(f"{path}: holds {tensor.dtype}: {_first_line(error)}") from None
+        raise InputError(f"{path}: holds {tensor.dtype}: {first_line(error)}") from None
 
 
-def _open_zarr(path: str, key: str | None) -> RawArray:
-    import zarr
+def _check_pt(path: str) -> None:
+    """Refuse what a file of tensors has no need of, before anything of it is loaded.
 
+    The members must be stored as they are and no more than the file, and the pickle may name
+    nothing but tensors: even of what is harmless, much makes room for as much as it is told.
+    """
+    with _archive(path) as archive:
+        members = archive.infolist()
+        packed = any(info.compress_type != zipfile.ZIP_STORED for info in members)
+        if packed or sum(info.file_size for info in members) > os.path.getsize(path):
+            raise InputError(f"{path}: is packed in a way torch never does", "save it again")
+        for info in members:
+            if not info.filename.endswith(".pkl"):
+                continue
+            if info.file_size > _MAX_PICKLE:
+                raise InputError(f"{path}: {shown(info.filename)} takes {info.file_size} bytes")
+            _check_pickle(path, archive.read(info))
+
+
+def _check_pickle(path: str, pickled: bytes) -> None:
     try:
-        node = zarr.open(path, mode="r")
-        if isinstance(node, zarr.Group):
-            found = node.get(key) if key is not None else None
-            if not isinstance(found, zarr.Array):
-                found = node[_pick(path, [name for name, _ in node.arrays()], key)]
-            node = found
-        elif key is not None:
-            raise InputError(f"{path}:{key}: the file is one array", f"write {path}")
-        assert isinstance(node, zarr.Array)
-        shape, dtype = tuple(node.shape), np.dtype(node.dtype)
+        for code, argument, _ in pickletools.genops(pickled):
+            if code.name == "GLOBAL":
+                module, _, name = str(argument).partition(" ")
+                known = dict(_TENSOR_PARTS).get(module, ())
+                if name in known or (module == "torch" and name.endswith("Storage")):
+                    continue
+                argument = f"{module}.{name}"
+            elif code.name not in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
+                continue
+            named = shown(str(argument or code.name))
+            raise InputError(
+                f"{path}: not a file of plain tensors: it names {named}",
+                "save tensors only, with torch.save",
+            )
     except InputError:
         raise
-    except Exception as error:  # zarr raises many kinds on a malformed folder
-        raise InputError(f"{path}: not a readable zarr array: {_first_line(error)}") from None
-    array = node
-
-    def part(start: int, stop: int) -> NDArray[Any]:
-        try:
-            return np.asarray(array[start:stop] if shape else array[()])
-        except Exception as error:  # a checksum, a codec, a missing file
-            raise InputError(f"{path}: cannot be read: {_first_line(error)}") from None
-
-    return RawArray(shape, dtype, part, lambda: part(0, shape[0] if shape else 1))
-
-
-def _pick(path: str, names: Iterable[str], key: str | None) -> str:
-    """The wanted name: the key, the only one, or ``vectors``."""
-    known = sorted(names)
-    if key is not None:
-        if key not in known:
-            raise InputError(f"{path}: holds no array {key!r}", f"it holds {_listed(known)}")
-        return key
-    if len(known) == 1:
-        return known[0]
-    if "vectors" in known:
-        return "vectors"
-    if not known:
-        raise InputError(f"{path}: holds no array")
-    raise InputError(
-        f"{path}: holds {len(known)} arrays: {_listed(known)}",
-        f"choose one: {path}:{shown(known[0])}",
-    )
-
-
-def _listed(names: list[str]) -> str:
-    return (
-        ", ".join(map(shown, names[:12])) + (", ..." if len(names) > 12 else "")
-        if names
-        else "none"
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shown(lines[0]) if lines else type(error).__name__
+    except Exception as error:  # it parses arguments in many ways
+        raise InputError(f"{path}: not a file of plain tensors: {first_line(error)}") from None
 
 
 OPENERS: Final[dict[str, Callable[[str, str | None], RawArray]]] = {
@@ -254,5 +273,5 @@ OPENERS: Final[dict[str, Callable[[str, str | None], RawArray]]] = {
     ".npz": _open_npz,
     ".pt": _open_pt,
     ".safetensors": _open_safetensors,
-    ".zarr": _open_zarr,
+    ".zarr": open_zarr,
 }

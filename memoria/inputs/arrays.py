@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memoria.errors import InputError
-from memoria.inputs.array_files import OPENERS, RawArray
+from memoria.inputs.array_files import OPENERS
 from memoria.inputs.files import check_file, check_memory, extension, reading, split_key
+from memoria.inputs.raw_arrays import RawArray, check_kind
 
 __all__ = ["ArraySource", "open_array", "read_array", "to_float32"]
 
@@ -68,7 +69,7 @@ def open_array(spec: str | os.PathLike[str]) -> ArraySource:
     with reading(path):
         raw: RawArray = OPENERS[ending](path, key)
     if raw.dtype is not None:
-        _check_kind(raw.dtype, spec)
+        check_kind(raw.dtype, spec)
     if math.prod(raw.shape) == 0:
         raise InputError(f"{spec}: the array is empty, its shape {list(raw.shape)}")
     return ArraySource(spec, raw.shape, raw.part, raw.whole)
@@ -83,7 +84,7 @@ def read_array(spec: str | os.PathLike[str]) -> NDArray[np.float32]:
 
 def to_float32(array: NDArray[Any], source: str) -> NDArray[np.float32]:
     """Numbers rounded to float32. Raises `InputError` for other types and for overflow to Inf."""
-    _check_kind(array.dtype, source)
+    check_kind(array.dtype, source)
     if array.dtype == np.dtype(np.float32):
         return np.asarray(array)
     with np.errstate(over="ignore"):
@@ -94,8 +95,3 @@ def to_float32(array: NDArray[Any], source: str) -> NDArray[np.float32]:
             value = array[overflow].flat[0]
             raise InputError(f"{source}: {value:g} is too large for float32", "scale the numbers")
     return converted
-
-
-def _check_kind(dtype: np.dtype[Any], source: str) -> None:
-    if dtype.kind not in "fiub":
-        raise InputError(f"{source}: holds {dtype}, not real numbers", "save it as float32 instead")

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeAlias
 
+from memoria.bounds import open_regular
 from memoria.errors import InputError, StorageError
 
 __all__ = [
     "Kind",
+    "check_expansion",
     "check_file",
     "check_memory",
     "classify",
@@ -29,6 +31,8 @@ _KINDS: Final[dict[str, Kind]] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), "image"),
 }
 _KEYED = re.compile(r"(.*?\.(?:npz|pt|safetensors|zarr|jsonl)/*):(.+)", re.DOTALL | re.IGNORECASE)
+_UNPACKED_FREELY: Final = 1 << 28  # bytes of memory, and above that so much for each one stored:
+_MOST_UNPACKED: Final = 20
 _ZARR_MARKS: Final = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -73,13 +77,20 @@ def classify(spec: str | os.PathLike[str]) -> Kind:
 
 def check_file(path: str) -> int:
     """The size in bytes of a readable, regular file that is not empty; else raises."""
-    with reading(path), open(path, "rb") as file:
+    with reading(path), open(open_regular(path), "rb") as file:
         size = os.fstat(file.fileno()).st_size
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: is not a regular file")
     if size == 0:
         raise InputError(f"{path}: is empty")
     return size
+
+
+def check_expansion(source: str, needed: int, stored: int) -> None:
+    """Raise `InputError` when ``stored`` bytes of a file would take far more memory, ``needed``."""
+    if needed > max(_UNPACKED_FREELY, _MOST_UNPACKED * stored):
+        raise InputError(
+            f"{source}: {stored} bytes of a file would take {needed} bytes of memory",
+            "write it without compression, as .npy, if that is as meant",
+        )
 
 
 def check_memory(source: str, needed: int) -> None:
@@ -110,6 +121,8 @@ def reading(path: str) -> Iterator[None]:
     except IsADirectoryError:
         raise InputError(f"{path}: is a directory", "name the files in it") from None
     except ValueError as error:  # such as a zero byte in the name
+        if "not a regular file" in str(error):
+            raise InputError(f"{path}: is not a regular file") from None
         if "null" not in str(error):
             raise
         raise InputError(f"{path!r}: is no file name") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Final
 
 from memoria.config import MemoriaConfig
 from memoria.store.files import StoreFiles
@@ -11,6 +12,8 @@ from memoria.store.past import past_view
 from memoria.store.schema import expected_specs
 
 __all__ = ["open_files", "read_config", "split_moment"]
+
+_MOST_DIGITS: Final = 18  # of a step's number; what is longer is no number that a store could have
 
 
 def open_files(path: str | os.PathLike[str], at: int | str | None = None) -> MemoryFiles:
@@ -41,4 +44,5 @@ def split_moment(text: str) -> tuple[str, int | str | None]:
     path, mark, moment = text.rpartition("@")
     if not mark or not path or "/" in moment or not moment or os.path.lexists(text):
         return text, None
-    return path, int(moment) if moment.isascii() and moment.isdigit() else moment
+    is_step = moment.isascii() and moment.isdigit() and len(moment) <= _MOST_DIGITS
+    return path, int(moment) if is_step else moment

@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from memoria.bounds import parse_json
 from memoria.errors import (
     ConfigError,
     DamageError,
@@ -170,8 +171,8 @@ def read_root(source: Source, expected: Expected | None = None) -> Root:
 
 def _parse(source: Source, path: str) -> dict[str, Any]:
     try:
-        document = json.loads(read_root_bytes(source), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(read_root_bytes(source))
+    except ValueError as error:
         raise _damage(path, f"is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise _damage(path, "is not a Zarr group")
@@ -241,10 +242,6 @@ def _canonical_or_damage(path: str, document: Any) -> str:
         return _canonical(document)
     except (ValueError, RecursionError) as error:  # a number too long to print, too deep a nest
         raise _damage(path, f"is no document of this format: {error}") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _damage(path: str, what: str) -> DamageError:

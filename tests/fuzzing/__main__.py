@@ -32,9 +32,9 @@ def main() -> int:
 
 def run(kind: str, seed: int, cases: int, seconds: float, only: int | None) -> Findings:
     """Cases 0, 1, ... of a kind; each one is drawn from (seed, number) alone."""
-    case = kinds.KINDS[kind]()
+    case = kinds.load(kind)
     findings, judge = Findings(), None
-    case(Judge(Findings()), random.Random(0), _fresh())  # everything is loaded
+    case(Judge(Findings(), "0:"), random.Random(0), _fresh() / "here")  # everything is loaded
     bound_memory()
     end = time.monotonic() + seconds
     for number in range(cases) if only is None else (only,):

@@ -24,6 +24,13 @@ READING_VERBS: tuple[tuple[str, ...], ...] = (
     ("inspect", "S", "--engrams", "--edges", "--history", "--forgotten"),
     ("inspect", "S", "0"),
     ("inspect", "S", "20", "--json"),
+    ("list", "S", "--type", "all"),
+    ("list", "S", "--type", "all", "--json"),
+    ("diff", "S", "S@1", "--json"),
+    ("snapshot", "list", "S"),
+    ("verify", "S"),
+    ("verify", "S", "--json"),
+    ("inspect", "S@1"),
     ("remind", "S", "--peek"),
     ("remind", "S", "--peek", "--cue", "C", "--json"),
 )
@@ -34,6 +41,10 @@ WRITING_VERBS: tuple[tuple[str, ...], ...] = (
     ("adjust", "S"),
     ("step", "S", "C", "--json"),
     ("step", "S", "C", "--resume"),
+    ("snapshot", "create", "S", "now"),
+    ("compact", "S", "--yes"),
+    ("upgrade", "S", "N"),
+    ("verify", "S", "--repair", "-o", "N"),
 )
 
 
@@ -142,16 +153,18 @@ def _write(judge: Judge, folder: Path, rng: random.Random, cue: Path) -> None:
     code = judge.command(*_filled(line, store, cue))
     if code != 0:
         changes = _changes(before, tree(folder))
-        kept = [name for name in changes if not _garbage(name)]
-        if kept:
+        kept = [name for name in changes if not _garbage(name) and not name.startswith("new")]
+        if kept or ("new" in changes and "--repair" not in line):
             judge.note(" ".join(line), f"failed and changed {kept[:5]}")
         return
     judge.command("inspect", str(store), "--json")  # what it wrote can be read
-    shutil.rmtree(store, ignore_errors=True)
+    for name in ("store", "new"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _filled(line: tuple[str, ...], store: Path, cue: Path) -> list[str]:
-    return [{"S": str(store), "C": str(cue)}.get(word, word) for word in line]
+    new = {"S": str(store), "S@1": f"{store}@1", "C": str(cue), "N": str(store.parent / "new")}
+    return [new.get(word, word) for word in line]
 
 
 def _changes(before: dict[str, str], after: dict[str, str]) -> list[str]:

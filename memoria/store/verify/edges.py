@@ -28,6 +28,12 @@ def check_edges(steps: Steps, ids: IntArray, fires: IntArray, findings: Findings
         stored = [steps.loose.sound_rows(f"{group}/{name}") for name in _NAMES]
     except DamageError:  # which has been named
         return
+    for name, column in zip(_NAMES, stored, strict=True):
+        if len(column) != state.edges:
+            text = f"{len(column)} of the {state.edges} edges"
+            findings.add("edges", f"{group}/{name}", text, array=f"{group}/{name}", step=state.step)
+    if any(len(column) != state.edges for column in stored):
+        return
     told = _Teller(steps, group, stored, findings)
     source = stored[0]
     order = np.argsort(source, kind="stable")

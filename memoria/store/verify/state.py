@@ -97,11 +97,18 @@ class _Teller:
         self._group = f"{STATE_GROUP}/{steps.files.attributes.state.generation}"
 
     def read(self, name: str) -> npt.NDArray[Any] | None:
-        """The array; None where it cannot be read, which has been named."""
+        """The array; None where it cannot be read or is not of the living, which is named."""
+        array = f"{self._group}/{name}"
         try:
-            return self._steps.loose.sound_rows(f"{self._group}/{name}")
+            found = self._steps.loose.sound_rows(array)
         except DamageError:
             return None
+        living = self._steps.files.attributes.state.living
+        if len(found) == living:
+            return found
+        text = f"{len(found)} rows, the state counts {living} living engrams"
+        self._findings.add("state", array, text, array=array, step=self._step)
+        return None
 
     def compare_ids(self, stored: IntArray, ids: IntArray) -> None:
         """The living must be the living, ascending."""
