@@ -17,8 +17,10 @@ __all__ = [
     "AskedBackbone",
     "BatchSize",
     "Device",
+    "Engrams",
     "Inputs",
     "Json",
+    "NamedEngrams",
     "Store",
     "StoreAt",
     "Texts",
@@ -89,6 +91,13 @@ StoreAt: TypeAlias = Annotated[
         help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
         show_default=False,
     ),
+]
+Engrams: TypeAlias = Annotated[
+    list[int] | None,
+    typer.Argument(metavar="[ID]...", help="Engrams by id.", show_default=False),
+]
+NamedEngrams: TypeAlias = Annotated[
+    list[int], typer.Argument(metavar="ID...", help="Engrams by id.", show_default=False)
 ]
 Inputs: TypeAlias = Annotated[
     list[str] | None,

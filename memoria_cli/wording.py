@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["byte_size", "minute", "number", "shortened"]
+from collections.abc import Sequence
+
+__all__ = ["byte_size", "counted", "minute", "number", "shortened"]
 
 
 def shortened(text: str | None, width: int = 36) -> str:
@@ -14,6 +16,12 @@ def shortened(text: str | None, width: int = 36) -> str:
 def number(value: float | None) -> str:
     """Four digits, large ones whole; nothing for None."""
     return "" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def counted(ids: Sequence[int]) -> str:
+    """How many engrams these are, and of few which."""
+    few = f" ({', '.join(map(str, ids))})" if 0 < len(ids) <= 10 else ""
+    return f"{len(ids):,} engram{'s' * (len(ids) != 1)}{few}"
 
 
 def minute(time: str | None) -> str:

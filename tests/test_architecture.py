@@ -58,6 +58,7 @@ INSIDE = {
         archive compacting engram_table
         cofire_changes listing remote
         inspection store
+        choosing
         comparing verify
     """,
     "memoria.store.verify": """

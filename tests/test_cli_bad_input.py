@@ -79,14 +79,28 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
     return Cli(capsys)
 
 
-PHASE = {"add": "idle", "remind": "working", "adjust": "reminded", "step": "idle"}
+PHASE = {
+    "add": "idle",
+    "remind": "working",
+    "adjust": "reminded",
+    "step": "idle",
+    "forget": "idle",
+    "pin": "idle",
+}
 READING: dict[str, list[str]] = {
     "inspect": [],
     "list": ["--type", "all"],
     "diff": ["idle@1"],
     "export": ["../export.npz", "--force"],
 }  # verbs that only read
-INPUT = {"add": ["good.npy"], "remind": [], "adjust": [], "step": ["good.npy"]}
+INPUT = {
+    "add": ["good.npy"],
+    "remind": [],
+    "adjust": [],
+    "step": ["good.npy"],
+    "forget": ["20", "--yes"],
+    "pin": ["20"],
+}
 
 
 def is_refused(ran: Ran, code: int, *said: str) -> None:
@@ -176,9 +190,50 @@ def test_bad_rules(cli: Cli, place: Path, options: list[str]) -> None:
         is_refused(cli("step", "idle", "good.npy", *options), 2)
 
 
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (["24"], "engram = 24: there is none"),
+        (["20", "21", "20"], "engram 20: is named twice"),
+        (["9" * 30], "not a list of integers"),
+        (["--", "-1"], "engram = -1: there is none"),
+        (["x"], "valid integer"),
+        (["1.5"], "valid integer"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["forget", "pin", "unpin"])
+def test_bad_engrams(cli: Cli, place: Path, verb: str, ids: list[str], said: str) -> None:
+    is_refused(cli(verb, "idle", *(["--yes"] if verb == "forget" else []), *ids), 2, said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "name engrams by id"),
+        (["20", "--query", "cat"], "name engrams by id"),
+        (["20", "--older-than", "3"], "name engrams by id"),
+        (["20", "--lane", "1"], "are for --query and --older-than"),
+        (["--lane", "1"], "name engrams by id"),
+        (["--older-than", "soon"], "older-than = 'soon'"),
+        (["--older-than", "-3"], "older-than = '-3'"),
+        (["--older-than", "1", "--lane", "2"], "lane = 2: there is none"),
+        (["--older-than", "1", "--least", "0.5"], "goes with --query"),
+        (["--query", "cat", "--least", "nan"], "from 0 to 1"),
+        (["--query", "cat", "--least", "1.5"], "from 0 to 1"),
+        (["--query", " "], "--query is empty"),
+        (["--query", "cat"], "backbone 'array'"),
+        (["--older-than", "1", "--limit", "0"], "--limit"),
+        (["--older-than", "1", "--type", "working"], "--type"),
+    ],
+    ids=str,
+)
+def test_bad_searches(cli: Cli, place: Path, options: list[str], said: str) -> None:
+    is_refused(cli("forget", "idle", "--yes", *options), 2, said)
+
+
 @pytest.mark.parametrize("verb", PHASE)
 def test_the_wrong_moment(cli: Cli, place: Path, verb: str) -> None:
-    wrong = {"add": "reminded", "remind": "idle", "adjust": "working", "step": "working"}[verb]
+    wrong = {"add": "reminded", "remind": "idle", "forget": "reminded"}.get(verb, "working")
     is_refused(cli(verb, wrong, *INPUT[verb]), 2)
 
 

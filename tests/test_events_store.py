@@ -66,12 +66,17 @@ def folded_from_nothing(files: MemoryFiles) -> Life:
     return folded(MemoryFiles(files.store, Cut(attributes, {}, files.created, files.log_end)))
 
 
-def chosen(rng: random.Random, memoria: Memoria, most: int) -> Event:
-    """An event of some living engrams, by the store's ids."""
+def living(memoria: Memoria) -> list[int]:
+    """Who is alive, by the store's ids, ascending."""
     ids = ids_of(memoria)
     lanes = ids.shape[0]
-    living = [row * lanes + lane for lane in range(lanes) for row in ids[lane].tolist() if row >= 0]
-    named = rng.sample(living, min(len(living), rng.randint(0, most)))
+    return sorted(i * lanes + b for b in range(lanes) for i in ids[b].tolist() if i >= 0)
+
+
+def chosen(rng: random.Random, memoria: Memoria, most: int) -> Event:
+    """An event of some living engrams, by the store's ids."""
+    alive = living(memoria)
+    named = rng.sample(alive, min(len(alive), rng.randint(0, most)))
     return rng.choice(("forget", "pin", "pin", "unpin")), named
 
 
@@ -194,6 +199,7 @@ def test_compaction_changes_nothing_that_events_did(tmp_path: Path, seed: int) -
     lives = Lives(tmp_path, LONG, "sparse", seed)
     for _ in range(12):
         lives.step()
+    happen(lives.memoria, [lives.open, lives.closed], ("forget", [living(lives.memoria)[-1]]))
     lives.closed.commit()
     lives.closed.close()
     report = compact(lives.closed.path)

@@ -12,7 +12,7 @@ from torch import Tensor
 from memoria.connections.firing_log import IntArray
 from memoria.core import MemoryCore
 from memoria.errors import InputError
-from memoria.store.events import EventKind
+from memoria.store.events import EventKind, checked_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.snapshots import check_format
 
@@ -27,7 +27,7 @@ def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> I
     in a store of format 1.
     """
     check_format(files, "record of what is done by hand")
-    wanted = _as_ids(ids, files.created)
+    wanted = checked_ids(ids, files.created)
     positions = _positions(core, wanted)
     found = positions >= 0
     if not found.any(0).all():
@@ -45,27 +45,6 @@ def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> I
     rows[:] = (core.step, kind, 0, time.time_ns() // 1_000_000)
     rows[:, 2] = changed
     return rows
-
-
-def _as_ids(ids: Any, created: int) -> IntArray:
-    """Ids [N] of engrams that were created, each once, ascending."""
-    try:
-        given = np.asarray(ids)
-    except (TypeError, ValueError, RuntimeError):
-        given = np.empty(1, np.object_)
-    if given.size == 0 and given.ndim == 1:
-        given = given.astype(np.int64)
-    if given.ndim != 1 or given.dtype.kind not in "iu":
-        raise InputError("ids are not a list of integers", "give the ids of engrams")
-    wrong = given[(given < 0) | (given >= created)]
-    if len(wrong):
-        known = f"the ids are 0 to {created - 1}" if created else "the store has no engrams yet"
-        raise InputError(f"engram = {wrong[0]}: there is none", known)
-    wanted = np.sort(given.astype(np.int64))
-    twice = wanted[1:][wanted[1:] == wanted[:-1]]
-    if len(twice):
-        raise InputError(f"engram {twice[0]}: is named twice", "name every engram once")
-    return wanted
 
 
 def _positions(core: MemoryCore, ids: IntArray) -> Tensor:

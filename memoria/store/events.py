@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from memoria.connections.firing_log import IntArray
-from memoria.errors import DamageError
+from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
 
-__all__ = ["Entries", "EventKind", "Events", "PinnedLives", "pinned_gains"]
+__all__ = ["Entries", "EventKind", "Events", "PinnedLives", "checked_ids", "pinned_gains"]
 
 _LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most: their sum stays exact
 
@@ -121,6 +121,27 @@ def pinned_gains(fired: IntArray, expiry: FloatArray, created: int, events: Even
         gains[place] = after - value - (step - since) * held
         value, since = after, step
     return gains
+
+
+def checked_ids(ids: Any, created: int) -> IntArray:
+    """Ids [N] of engrams that were created, each once, ascending."""
+    try:
+        given = np.asarray(ids)
+    except (TypeError, ValueError, RuntimeError):
+        given = np.empty(1, np.object_)
+    if given.size == 0 and given.ndim == 1:
+        given = given.astype(np.int64)
+    if given.ndim != 1 or given.dtype.kind not in "iu":
+        raise InputError("ids are not a list of integers", "give the ids of engrams")
+    wrong = given[(given < 0) | (given >= created)]
+    if len(wrong):
+        known = f"the ids are 0 to {created - 1}" if created else "the store has no engrams yet"
+        raise InputError(f"engram = {wrong[0]}: there is none", known)
+    wanted = np.sort(given.astype(np.int64))
+    twice = wanted[1:][wanted[1:] == wanted[:-1]]
+    if len(twice):
+        raise InputError(f"engram {twice[0]}: is named twice", "name every engram once")
+    return wanted
 
 
 class PinnedLives:
