@@ -178,7 +178,10 @@ def _compacted(
     rows["log/ids"] = ids[chosen]
     rows["log/expiry"] = files.read("log/expiry")[chosen]
     rows |= TextShelf(files).only(wanted)
-    rows |= {"kept/ids": old, "kept/ends": ends, "kept/places": TextShelf(files).last_places()}
+    before = sorted(step for step in past if step < done)
+    views = [*(past_view(files, step) for step in before), finished_view(files)]
+    places = _side_by_side([TextShelf(view).last_places() for view in views])
+    rows |= {"kept/ids": old, "kept/ends": ends, "kept/places": places}
     era = Era(
         generation=generation,
         step=done,
@@ -187,7 +190,7 @@ def _compacted(
         kept=len(old),
         log_end=int(files.read("log/steps", done - 1, done)[0, StepColumn.LOG_END]) if done else 0,
         log_kept=len(rows["log/ids"]),
-        steps=tuple(sorted(step for step in past if step < done)),
+        steps=tuple(before),
     )
     return era, rows
 
@@ -196,11 +199,13 @@ def _same_era(files: MemoryFiles, generation: int) -> tuple[Era, dict[str, Any]]
     """The era of ``files`` itself; where they are a view from before it, as it was by then."""
     era, steps = files.attributes.era, StepTable.read(files)
     done = len(steps)
-    kept, ends, places = files.kept, files.kept_ends, TextShelf(files).last_places()
+    kept, ends, places = files.kept, files.kept_ends, files.all_kept_places.ravel()
     if done < era.step or files.events < era.events:
         last = files.read("log/steps", done - 1, done)[0] if done else np.zeros(8, np.int64)
         created = int(last[StepColumn.ROWS])
         kept, ends = kept[: files.rows_before(created)], ends[:done]
+        before = [step for step in era.steps if step < done]
+        places = _side_by_side([files.kept_places(step) for step in (*before, done)])
         era = era.model_copy(
             update={
                 "step": done,
@@ -209,8 +214,16 @@ def _same_era(files: MemoryFiles, generation: int) -> tuple[Era, dict[str, Any]]
                 "kept": len(kept),
                 "log_end": int(last[StepColumn.LOG_END]),
                 "log_kept": files.rows("log/ids"),
-                "steps": tuple(step for step in era.steps if step <= done),
+                "steps": tuple(before),
             }
         )
     held = {"kept/ids": kept, "kept/ends": ends, "kept/places": places}
     return era.model_copy(update={"generation": generation}), held
+
+
+def _side_by_side(places: list[IntArray]) -> IntArray:
+    """The places of each source in several states, state after state; -1 where it comes later."""
+    width = max(map(len, places))
+    return np.concatenate(
+        [np.pad(row, (0, width - len(row)), constant_values=-1) for row in places]
+    )

@@ -36,8 +36,9 @@ class StepTable:
     def read(cls, files: MemoryFiles) -> StepTable:
         """The table of ``files``; raises `DamageError` where it cannot be one."""
         table = files.read("log/steps")
+        counted = [StepColumn.ROWS, StepColumn.LOG_END]
         if len(table):
-            counts = table[:, [StepColumn.ROWS, StepColumn.LOG_END]]
+            counts = table[:, counted]
             short = table[:, StepColumn.FIRST_SHORT :]
             lanes = short.shape[1]
             most = (files.created, files.log_end)
@@ -48,6 +49,11 @@ class StepTable:
                 and (short <= counts[:, :1] // lanes).all()
             ):
                 raise DamageError(f"{files.path}: log/steps is not a table of steps")
+        era = files.attributes.era
+        if era.step <= len(table) or not files.is_past:
+            began = table[era.step - 1 : era.step, counted].tolist() if era.step else [[0, 0]]
+            if began != [[era.rows, era.log_end]]:
+                raise DamageError(f"{files.path}: log/steps is not what the era began with")
         return cls(table, files.log_rows(table[:, StepColumn.LOG_END]))
 
     def __len__(self) -> int:
@@ -154,11 +160,13 @@ def fold(
         raise DamageError(f"{files.path}: the step table disagrees with the arrays it counts")
 
     old_ids, expiry, fires = _base(files, base)
-    ids = np.concatenate((old_ids, np.arange(base.rows, rows)))
-    expiry = np.concatenate((expiry, np.full(rows - base.rows, -1.0)))
-    fires = np.concatenate((fires, np.zeros(rows - base.rows, np.int64)))
+    since, first_new = files.ids_from(base.rows)
+    ids = np.concatenate((old_ids, since))
+    old = len(ids) - (rows - first_new)
+    expiry = np.concatenate((expiry, np.full(len(since), -1.0)))
+    fires = np.concatenate((fires, np.zeros(len(since), np.int64)))
     logged, then = files.read("log/ids", base_log), files.read("log/expiry", base_log)
-    at = _places(ids, len(old_ids), base.rows, logged)
+    at = _places(ids, old, first_new, logged)
     written = expiry.copy() if files.events else expiry
     expiry[at] = then  # of repeats the last one stays
     fires += np.bincount(at, minlength=len(ids))
@@ -169,7 +177,7 @@ def fold(
     expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
-        fires[_places(ids, len(old_ids), base.rows, fired)] += 1
+        fires[_places(ids, old, first_new, fired)] += 1
 
     alive = (expiry > len(steps)) | (ids >= done_rows)  # T + a tiny lifespan may round to T
     ids = ids[alive]
@@ -233,8 +241,9 @@ def _happened(
     held = Events.read(files, base.step, 0, base.events).pinned()
     events = Events.read(files, done, base.events, since=base.step)
     who = np.union1d(held, events.of_pins())
+    who = who[files.engram_rows(who) >= 0]  # of the others compaction left nothing
     gone = events.of_kind(EventKind.FORGET)
-    gone = gone.take(~np.isin(gone.ids, who))
+    gone = gone.take(~np.isin(gone.ids, who) & (files.engram_rows(gone.ids) >= 0))
     at, gone_at = np.searchsorted(ids, who), np.searchsorted(ids, gone.ids)
     ends = np.append(ids, -1)
     there = (ends[at] == who).all() and (ends[gone_at] == gone.ids).all()
@@ -252,7 +261,11 @@ def _ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
     if len(living) == 0 or len(wanted) == 0:
         return np.full(len(wanted), -1, np.int32)
     first = min(int(living[0]), int(wanted.min()))
-    table = np.full(max(int(living[-1]), int(wanted.max())) + 1 - first, -1, np.int32)
+    span = max(int(living[-1]), int(wanted.max())) + 1 - first
+    if span > 64 * (len(living) + len(wanted)) + 2**20:  # of a few that are far between
+        at = np.searchsorted(living, wanted).astype(np.int32)
+        return np.where(np.append(living, -1)[at] == wanted, at, np.int32(-1))
+    table = np.full(span, -1, np.int32)
     table[living - first] = np.arange(len(living))
     return table[wanted - first if first else wanted]
 

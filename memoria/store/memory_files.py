@@ -185,6 +185,18 @@ class MemoryFiles:
         rows[old] = np.where(there, at, -1)
         return rows
 
+    def ids_from(self, engram: int) -> tuple[IntArray, int]:
+        """Ids of the engrams not below ``engram`` that are there, ascending.
+
+        From the second value on they are there without a gap.
+        """
+        era = self._era
+        if era.generation is None or engram >= era.rows:
+            return np.arange(engram, self.created), engram
+        old = self.kept[np.searchsorted(self.kept, engram) : self.rows_before(self.created)]
+        new = min(era.rows, self.created)
+        return np.concatenate((old, np.arange(new, self.created))), new
+
     def rows_before(self, engram: int) -> int:
         """How many rows of ``vectors`` are of engrams below ``engram``."""
         era = self._era
@@ -241,11 +253,32 @@ class MemoryFiles:
             if state or not name.startswith(f"{STATE_GROUP}/")
         )
 
-    def kept_places(self) -> IntArray:
-        """The greatest offset remembered of each source when the era began; -1: of none."""
-        if self._era.generation is None or self.attributes.step < self._era.step:
-            return np.empty(0, np.int64)
-        return self.store.read(self._name("kept/places"))
+    @cached_property
+    def all_kept_places(self) -> IntArray:
+        """The greatest offset remembered of each source, [steps, sources]; -1: not known yet.
+
+        After the steps of ``era.steps``, and last when the era began.
+        """
+        told = len(self._era.steps) + 1
+        if self._era.generation is None:
+            return np.empty((told, 0), np.int64)
+        places: IntArray = self.store.read(self._name("kept/places"))
+        if len(places) % told or (len(places) and int(places.min()) < -1):
+            raise DamageError(f"{self.path}: kept/places are not those of {told} states")
+        return places.reshape(told, -1)
+
+    def kept_places(self, step: int) -> IntArray:
+        """The greatest offset remembered by ``step`` of each source that the era knew then.
+
+        From the era's own step on, those it began with.
+        """
+        era = self._era
+        earlier = step < era.step and step in era.steps
+        row: IntArray = self.all_kept_places[era.steps.index(step) if earlier else -1]
+        known = int(np.flatnonzero(row >= 0).max(initial=-1)) + 1
+        if known > self.rows("sources/ends"):
+            raise DamageError(f"{self.path}: kept/places tells of sources that are not there")
+        return row[:known]
 
     def _name(self, name: str) -> str:
         return name if name.startswith(f"{STATE_GROUP}/") else self._prefix + name
@@ -257,7 +290,7 @@ class MemoryFiles:
         self.config: MemoriaConfig = self.attributes.memory_config()
         self._era = self.attributes.era
         self._prefix = era_prefix(self._era)
-        for name in ("kept", "kept_ends"):
+        for name in ("kept", "kept_ends", "all_kept_places"):
             self.__dict__.pop(name, None)
         names = ("vectors", "log/ids", "log/expiry", "log/steps", "texts/index")
         rows, log, expiry, steps, texts = (self.store.rows(self._name(name)) for name in names)

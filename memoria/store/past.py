@@ -97,7 +97,9 @@ def _rows(files: MemoryFiles, steps: StepTable, step: int, created: int) -> dict
     if index:
         texts = int(files.read("texts/index", index - 1, index)[0, 0])
         sources = TextShelf(files).sources_before(index)
-        names = int(files.read("sources/ends", sources - 1, sources)[0]) if sources else 0
+    sources = max(sources, len(files.kept_places(step)))
+    if sources:
+        names = int(files.read("sources/ends", sources - 1, sources)[0])
     return {
         "vectors": rows,
         "log/steps": step,

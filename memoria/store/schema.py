@@ -76,7 +76,7 @@ def array_specs(
         kept, steps = (_least_chunk(n) for n in (era.kept, era.step))
         specs.append(ArraySpec("kept/ids", "i8", (), kept, None, -1, ("engram",)))
         specs.append(ArraySpec("kept/ends", "i8", (), steps, None, -1, ("step",)))
-        specs.append(ArraySpec("kept/places", "i8", (), 512, None, -2, ("source",)))
+        specs.append(ArraySpec("kept/places", "i8", (), 512, None, -2, ("place",)))
     return [replace(spec, name=prefix + spec.name) for spec in specs]
 
 

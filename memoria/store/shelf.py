@@ -94,7 +94,8 @@ class TextShelf:
     def last_places(self) -> IntArray:
         """The greatest offset remembered of each source, [sources]; -1 where there is none."""
         places = np.full(len(self._numbers()), -1, np.int64)
-        table, before = self._files.read("texts/index"), self._files.kept_places()
+        table = self._files.read("texts/index")
+        before = self._files.kept_places(self._files.attributes.step)
         ends, sources, offsets = table.T
         sound = _ascends(ends, self._files.rows("texts/bytes"))
         if not (sound and sources.max(initial=-1) < len(places) and len(before) <= len(places)):
