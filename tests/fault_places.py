@@ -103,8 +103,9 @@ def size_limit(made: Nursery, folder: Path) -> Tally:
         before, said = State.of(folder), folder / f"said-{number}"
         code = made.end(made.start("limited", limit, said, "step", store, rows, rows))
         error = None if code == 0 else "failed"
-        if code not in (0, 1):
-            tally.problems.append(f"limit of {limit}: exit code {code}")
+        told = Path(f"{said}.stderr").read_text()
+        if code not in (0, 1) or (code and ("ulimit" not in told or "Traceback" in told)):
+            tally.problems.append(f"limit of {limit}: exit code {code}: {told}")
         _count(tally, folder, before, error, f"limit of {limit}")
     goes_on(folder)
     return tally

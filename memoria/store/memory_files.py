@@ -111,8 +111,11 @@ class MemoryFiles:
         """Stage a new generation of the state."""
         self.store.replace_group(f"{STATE_GROUP}/{generation}", arrays)
 
-    def commit(self, changed: Mapping[str, Any]) -> None:
-        """Commit what is staged with ``changed`` attributes; the others stay."""
+    def commit(self, changed: Mapping[str, Any], checked: StoreAttributes | None = None) -> None:
+        """Commit what is staged with ``changed`` attributes; the others stay.
+
+        ``checked``: all of them as they are then, if the caller has them.
+        """
         attributes = {**self._raw, **changed}
         try:
             self.store.commit(attributes)
@@ -120,7 +123,7 @@ class MemoryFiles:
             self._load()
             raise
         moved = attributes.get("era") != self._raw.get("era")
-        self._raw, self._now = attributes, None
+        self._raw, self._now = attributes, checked
         if moved:
             self._load()
 

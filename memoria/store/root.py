@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from memoria.store.chunks import DAMAGE_HINT, crc32c
 from memoria.store.sources import NotAFileError, Source
 from memoria.store.spec import (
     ArraySpec,
+    canonical,
     check_names,
     empty_group,
     parent_groups,
@@ -86,7 +87,7 @@ class Root:
     def text(self, attributes: Mapping[str, Any]) -> str:
         """The canonical document with ``attributes`` as those of the store."""
         before, after = self._around
-        return f"{before}{_canonical(attributes)}{after}"
+        return f"{before}{canonical(attributes)}{after}"
 
     @cached_property
     def _groups(self) -> tuple[str, ...]:
@@ -95,24 +96,13 @@ class Root:
     @cached_property
     def _around(self) -> tuple[str, str]:
         """What stands before and after the store's attributes. Names need no escapes."""
-        group = _canonical(empty_group())
+        group = canonical(empty_group())
         parts = dict.fromkeys(self.groups(), group)
-        parts |= {name: _array_text(spec, rows) for name, (spec, rows) in self.arrays.items()}
+        parts |= {name: spec.metadata_text(rows) for name, (spec, rows) in self.arrays.items()}
         metadata = ",".join(f'"{name}":{parts[name]}' for name in sorted(parts))
         consolidated = f'{{"kind":"inline","metadata":{{{metadata}}},"must_understand":false}}'
         rest = f'"consolidated_metadata":{consolidated},"node_type":"group","zarr_format":3}}'
         return '{"attributes":{"memoria":', f"}},{rest}"
-
-
-@lru_cache(maxsize=256)
-def _array_text(spec: ArraySpec, rows: int) -> str:
-    """Metadata as it stands in the document; a commit changes that of a few arrays only."""
-    return _canonical(spec.metadata(rows))
-
-
-def _canonical(value: Any) -> str:
-    """JSON with sorted keys, no spaces, and none of NaN and Infinity (`ValueError`)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def encode_attributes(attributes: Mapping[str, Any]) -> str:
@@ -121,7 +111,7 @@ def encode_attributes(attributes: Mapping[str, Any]) -> str:
         if name in attributes:
             raise InputError(f"attribute {name!r} is the store's own", "choose another name")
     try:
-        return _canonical(dict(attributes))
+        return canonical(dict(attributes))
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"attributes are not JSON: {error}") from None
 
@@ -157,11 +147,11 @@ def read_root(source: Source, expected: Expected | None = None) -> Root:
             "upgrade memoria",
         )
     checksum = ours.pop("checksum", None)
-    text = _canonical_or_damage(place, document)
+    text = _text_or_damage(place, document)
     if checksum != _checksum(text):
         raise _damage(place, f"checksum {checksum!r} does not match")
     own = {name: value for name, value in ours.items() if name not in _RESERVED}
-    root = Root(_canonical(own), _parse_arrays(place, document), version)
+    root = Root(canonical(own), _parse_arrays(place, document), version)
     if root.text({**own, "format_version": version}) != text:
         raise _damage(place, "is not laid out as a store")
     if expected is not None:
@@ -237,9 +227,9 @@ def _checksum(text: str) -> str:
     return "crc32c:" + crc32c(text.encode())[::-1].hex()
 
 
-def _canonical_or_damage(path: str, document: Any) -> str:
+def _text_or_damage(path: str, document: Any) -> str:
     try:
-        return _canonical(document)
+        return canonical(document)
     except (ValueError, RecursionError) as error:  # a number too long to print, too deep a nest
         raise _damage(path, f"is no document of this format: {error}") from None
 

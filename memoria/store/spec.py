@@ -18,6 +18,7 @@ from memoria.errors import ConfigError
 __all__ = [
     "GROUP_METADATA",
     "ArraySpec",
+    "canonical",
     "check_names",
     "empty_group",
     "metadata_bytes",
@@ -133,6 +134,20 @@ class ArraySpec:
         """Room for ``rows`` rows, not initialised."""
         return np.empty((rows, *self.row_shape), self.np_dtype)
 
+    def metadata_text(self, rows: int) -> str:
+        """`metadata` as canonical JSON."""
+        before, after = self._around_rows
+        return f"{before}{rows}{after}"
+
+    @cached_property
+    def _around_rows(self) -> tuple[str, str]:
+        """The text before and after the number of rows: all else stays as it is."""
+        document = self.metadata(0)
+        first = {key: value for key, value in document.items() if key < "shape"}
+        last = {key: value for key, value in document.items() if key > "shape"}
+        rest = "".join(f",{size}" for size in self.row_shape)
+        return f'{canonical(first)[:-1]},"shape":[', f"{rest}],{canonical(last)[1:]}"
+
     def metadata(self, rows: int) -> dict[str, Any]:
         """The Zarr v3 array metadata (the array's ``zarr.json``) at ``rows`` rows."""
         pair = [_bytes_codec(self.dtype), {"name": "crc32c"}]
@@ -195,6 +210,11 @@ def parse_array(name: str, document: Any) -> tuple[ArraySpec, int]:
     if spec.metadata(rows) != document:
         raise ValueError("not an array of this format")
     return spec, rows
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, no spaces, and none of NaN and Infinity (`ValueError`)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def metadata_bytes(document: Mapping[str, Any]) -> bytes:

@@ -380,7 +380,7 @@ class MemoryStore:
             }
         )
         try:
-            self._files.commit(attributes.written(self._files.format_version))
+            self._files.commit(attributes.written(self._files.format_version), attributes)
         except BaseException:
             self._load()
             raise

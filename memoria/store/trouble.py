@@ -33,6 +33,7 @@ def storage_error(path: Path, what: str, error: OSError) -> StorageError:
     hints = {
         errno.ENOSPC: "free some space and try again",
         errno.EDQUOT: "free some space and try again",
+        errno.EFBIG: "raise the limit on file sizes: ulimit -f",
         errno.EACCES: "check who may write there",
         errno.EPERM: "check who may write there",
         errno.EROFS: "the file system is read-only",
