@@ -19,7 +19,7 @@ from memoria.traces import LONGTERM, Traces, positions_of
 
 __all__ = ["Recalled", "recall"]
 
-_DRAWS_AT_ONCE: Final = 2**20  # random entries; bounds memory
+_DRAWS_AT_ONCE: Final = 2**16  # random entries, at some 800 bytes each; bounds memory
 _LEAST_KEY: Final = -3e38  # above float32's lowest, so that the far away still beats padding
 
 
@@ -131,7 +131,7 @@ def _entries(
     if most == 0 or traces.capacity == 0:
         return entries
     available = traces.longterm_count().unsqueeze(1)
-    at_once = max(1, _DRAWS_AT_ONCE // traces.lanes)
+    at_once = max(16, _DRAWS_AT_ONCE // traces.lanes)
     for first in range(0, most, at_once):
         number = torch.arange(first, min(most, first + at_once), device=entries.device)
         number = number.expand(traces.lanes, -1)
