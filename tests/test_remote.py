@@ -405,6 +405,9 @@ def test_the_verbs(tmp_path: Path, url: str, cli: Cli) -> None:
         cli.ok("remind", place, "--peek", "--cue", cue, "--json").json for place in (url, here)
     )
     assert asked == expected
+    assert cli.ok("verify", url, "--json").json["sound"]
+    assert cli.ok("diff", url, here, "--json").json["a"]["path"] == url
+    assert f"{url} has none of this name" in cli("inspect", f"{url}@nothing").err
     step(here, 1, seed=1)
     step(elsewhere, 2, seed=2)
     cli.ok("push", elsewhere, url)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,28 @@ def test_descriptors_are_few_and_given_back(tmp_path: Path) -> None:
 
     gc.collect()
     assert held() == before
+
+
+def test_threads_share_few_descriptors(tmp_path: Path) -> None:
+    source = LocalSource(made(tmp_path / "s", 400))
+    source._most = 2
+    expected = {spec.name: content(spec, 400) for spec in SPECS}
+    wrong: list[str] = []
+
+    def work(spec: ArraySpec, seed: int) -> None:
+        rng, files = np.random.default_rng(seed), ArrayFiles(source, spec)
+        for _ in range(60):
+            rows = rng.integers(0, 400, 20).tolist()
+            if not np.array_equal(gathered(files, spec, rows), expected[spec.name][rows]):
+                wrong.append(spec.name)
+
+    threads = [threading.Thread(target=work, args=(SPECS[k % 2], k)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(source._held) <= 2
 
 
 def test_a_process_with_few_descriptors_reads_everything(tmp_path: Path) -> None:

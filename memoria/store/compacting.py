@@ -73,7 +73,7 @@ def compact(
     with _Rewriting(path, dry_run, disk) as (source, target):
         taken = source.attributes.snapshots
         names = sorted(taken) if snapshots is None else sorted(set(snapshots))
-        wanted = {name: named(source.path, taken, name) for name in names}
+        wanted = {name: named(source.name, taken, name) for name in names}
         kept = needed_engrams(source, names)
         held = contents(source, kept, *_next_generations(source), wanted)
         era = held.attributes.era

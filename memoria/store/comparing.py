@@ -156,7 +156,7 @@ def _same_vectors(a: Inspection, b: Inspection) -> int:
 
 def _side(view: Inspection) -> dict[str, Any]:
     return {
-        "path": str(view.path),
+        "path": view.name,
         "at": view.at,
         "step": view.step,
         "phase": view.phase,

@@ -121,12 +121,12 @@ def upgrade(path: str | os.PathLike[str], new: str | os.PathLike[str]) -> dict[s
     try:
         if files.format_version >= FORMAT_VERSION:
             raise MemoriaError(
-                f"{files.path}: has format {files.format_version}, the newest, already",
+                f"{files.name}: has format {files.format_version}, the newest, already",
                 "for a mere copy, copy the directory",
             )
         copy_memory(files, new)
         return {
-            "path": str(files.path),
+            "path": files.name,
             "new": os.path.abspath(new),
             "from_version": files.format_version,
             "to_version": FORMAT_VERSION,

@@ -77,7 +77,7 @@ class Events:
             and EventKind.FORGET <= made.kinds.min() <= made.kinds.max() <= EventKind.UNPIN
             and 0 <= made.ids.min() <= made.ids.max() < files.created
         ):
-            raise DamageError(f"{files.path}: events are not a table of events")
+            raise DamageError(f"{files.name}: events are not a table of events")
         return made.take(files.engram_rows(made.ids) >= 0)
 
     def __len__(self) -> int:

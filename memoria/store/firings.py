@@ -44,7 +44,7 @@ class Firings:
             or not sizes.sum() == len(ids) == len(expiry)
             or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < rows)
         ):
-            raise DamageError(f"{files.path}: the firing log disagrees with the step table")
+            raise DamageError(f"{files.name}: the firing log disagrees with the step table")
         steps = np.repeat(np.arange(1, len(table) + 1), sizes)
         if life.pending.phase == "reminded":
             reminded = [i for lane in life.pending.reminded for i in lane]

@@ -97,6 +97,11 @@ class Inspection:
         return self._files.path
 
     @property
+    def name(self) -> str:
+        """The store as messages name it: its path, or where it lies elsewhere."""
+        return self._files.name
+
+    @property
     def at(self) -> int | str | None:
         """The snapshot or step that was asked for; None: the present."""
         return self._at
@@ -148,7 +153,7 @@ class Inspection:
         life, config = self._life, self.config
         times = self._steps.times().tolist()
         return {
-            "path": self._files.store.name,
+            "path": self.name,
             "at": self._at,
             "format_version": self._files.format_version,
             "step": life.step,

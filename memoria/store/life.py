@@ -48,12 +48,12 @@ class StepTable:
                 and not (counts[:, 0] % lanes).any()
                 and (short <= counts[:, :1] // lanes).all()
             ):
-                raise DamageError(f"{files.path}: log/steps is not a table of steps")
+                raise DamageError(f"{files.name}: log/steps is not a table of steps")
         era = files.attributes.era
         if era.step <= len(table) or not files.is_past:
             began = table[era.step - 1 : era.step, counted].tolist() if era.step else [[0, 0]]
             if began != [[era.rows, era.log_end]]:
-                raise DamageError(f"{files.path}: log/steps is not what the era began with")
+                raise DamageError(f"{files.name}: log/steps is not what the era began with")
         return cls(table, files.log_rows(table[:, StepColumn.LOG_END]))
 
     def __len__(self) -> int:
@@ -157,7 +157,7 @@ def fold(
         and base.events <= files.events
         and (rows > done_rows) == begun
     ):
-        raise DamageError(f"{files.path}: the step table disagrees with the arrays it counts")
+        raise DamageError(f"{files.name}: the step table disagrees with the arrays it counts")
 
     old_ids, expiry, fires = _base(files, base)
     since, first_new = files.ids_from(base.rows)
@@ -205,7 +205,7 @@ def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLo
     """What fired together, lane by lane, in positions: ranks among the lane's living engrams."""
     logged = files.read("log/ids")
     if len(logged) and not 0 <= int(logged.min()) <= int(logged.max()) < files.created:
-        raise DamageError(f"{files.path}: log/ids names an engram that is not there")
+        raise DamageError(f"{files.name}: log/ids names an engram that is not there")
     ends = np.concatenate(([0], steps.log_ends()))
     if life.pending.phase == "reminded":
         working = life.ids[life.types == EngramType.WORKING]
@@ -248,7 +248,7 @@ def _happened(
     ends = np.append(ids, -1)
     there = (ends[at] == who).all() and (ends[gone_at] == gone.ids).all()
     if not there or not (expiry[gone_at] > gone.steps).all():
-        raise DamageError(f"{files.path}: an event names an engram that was not alive")
+        raise DamageError(f"{files.name}: an event names an engram that was not alive")
     expiry[gone_at] = gone.steps
     first = -1 if base.generation is None else base.step
     lives = PinnedLives(who, written[at], np.isin(who, held), first, entries)
@@ -283,13 +283,13 @@ def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, In
     at = f"{STATE_GROUP}/{base.generation}"
     names = ("ids", "expiry", "fires")
     if any(files.rows(f"{at}/{name}") != base.living for name in names):
-        raise DamageError(f"{files.path}: {at} is not of {base.living} living engrams")
+        raise DamageError(f"{files.name}: {at} is not of {base.living} living engrams")
     ids, expiry, fires = (files.read(f"{at}/{name}") for name in names)
     # compared, not subtracted: a difference may overflow
     if len(ids) and not (ids[0] >= 0 and ids[-1] < base.rows and (ids[1:] > ids[:-1]).all()):
-        raise DamageError(f"{files.path}: {at}/ids are not ascending ids")
+        raise DamageError(f"{files.name}: {at}/ids are not ascending ids")
     if not ((fires >= 1) & (fires <= base.step)).all():
-        raise DamageError(f"{files.path}: {at}/fires are not counts of {base.step} steps")
+        raise DamageError(f"{files.name}: {at}/fires are not counts of {base.step} steps")
     return ids, expiry, fires
 
 

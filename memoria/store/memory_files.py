@@ -63,6 +63,11 @@ class MemoryFiles:
         return self.store.path
 
     @property
+    def name(self) -> str:
+        """The store as messages name it: its path, or where it lies elsewhere."""
+        return self.store.name
+
+    @property
     def mode(self) -> str:
         """``"r"`` or ``"r+"``."""
         return self.store.mode
@@ -164,7 +169,7 @@ class MemoryFiles:
         """The row of ``log/ids`` at which entry number ``entry`` lies, of the last era on."""
         row = entry - self._era.log_end + self._era.log_kept
         if entry < self._era.log_end:
-            raise DamageError(f"{self.path}: what compaction dropped is counted on")
+            raise DamageError(f"{self.name}: what compaction dropped is counted on")
         return row
 
     def log_rows(self, ends: IntArray) -> IntArray:
@@ -215,7 +220,7 @@ class MemoryFiles:
             raise InputError(f"engram {gone}: compaction has removed its vector")
         found = self.gather("vectors", rows)
         if not np.isfinite(found).all():
-            raise DamageError(f"{self.path}: vectors hold NaN or Inf")
+            raise DamageError(f"{self.name}: vectors hold NaN or Inf")
         return found
 
     def new_vectors(self, first: int, last: int) -> npt.NDArray[np.float32]:
@@ -233,7 +238,7 @@ class MemoryFiles:
         if len(ids) != era.kept or (
             len(ids) and not (ids[0] >= 0 and ids[-1] < era.rows and (ids[1:] > ids[:-1]).all())
         ):
-            raise DamageError(f"{self.path}: kept/ids are not the {era.kept} engrams kept")
+            raise DamageError(f"{self.name}: kept/ids are not the {era.kept} engrams kept")
         return ids
 
     @cached_property
@@ -244,7 +249,7 @@ class MemoryFiles:
         if len(ends) != era.step or (
             len(ends) and not (ends[0] >= 0 and ends[-1] <= era.log_kept and _ascends(ends))
         ):
-            raise DamageError(f"{self.path}: kept/ends are not those of {era.step} steps")
+            raise DamageError(f"{self.name}: kept/ends are not those of {era.step} steps")
         return ends
 
     def stored_bytes(self) -> int:
@@ -298,9 +303,9 @@ class MemoryFiles:
         names = ("vectors", "log/ids", "log/expiry", "log/steps", "texts/index")
         rows, log, expiry, steps, texts = (self.store.rows(self._name(name)) for name in names)
         if rows < self._era.kept or log < self._era.log_kept:
-            raise DamageError(f"{self.path}: the arrays of the era are shorter than what it kept")
+            raise DamageError(f"{self.name}: the arrays of the era are shorter than what it kept")
         if expiry != log or texts > rows or (not self.is_past and steps != self.attributes.step):
-            raise DamageError(f"{self.path}: the arrays are not of one length")
+            raise DamageError(f"{self.name}: the arrays are not of one length")
 
 
 def _ascends(ends: IntArray) -> bool:

@@ -40,7 +40,7 @@ def delete_snapshot(path: str | os.PathLike[str], name: str) -> Snapshot:
     files = _open_to_write(path)
     try:
         taken = dict(files.attributes.snapshots)
-        gone = named(files.path, taken, name)
+        gone = named(files.name, taken, name)
         del taken[name]
         _commit(files, taken)
         return gone

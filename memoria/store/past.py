@@ -28,11 +28,11 @@ def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
     """
     if isinstance(at, int):
         return _view(files, at, _events_with(files, at))
-    snapshot = named(files.path, files.attributes.snapshots, at)
+    snapshot = named(files.name, files.attributes.snapshots, at)
     view = _view(files, snapshot.step, snapshot.events)
     if view.attributes.digest != snapshot.digest:
         left = f"what step {snapshot.step} left behind"
-        raise DamageError(f"{files.path}: snapshot '{at}' does not name {left}")
+        raise DamageError(f"{files.name}: snapshot '{at}' does not name {left}")
     return view
 
 
@@ -76,9 +76,9 @@ def _events_with(files: MemoryFiles, step: int) -> int:
 def _check_there(files: MemoryFiles, step: int, done: int, events: int) -> None:
     era = files.attributes.era
     if not 0 <= step <= done:
-        raise InputError(f"step = {step}: not there", f"the steps of {files.path} are 0 to {done}")
+        raise InputError(f"step = {step}: not there", f"the steps of {files.name} are 0 to {done}")
     if events > files.events:
-        raise DamageError(f"{files.path}: a snapshot counts events that are not there")
+        raise DamageError(f"{files.name}: a snapshot counts events that are not there")
     known = sorted({s.step for s in files.attributes.snapshots.values()} & {*era.steps})
     if step < era.step and step not in known:
         left = ", ".join(map(str, known))

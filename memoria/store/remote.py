@@ -64,7 +64,7 @@ def push(
         there = _open_remote(source)
         with closing(there) if there is not None else nullcontext():
             report = {
-                "path": local.store.name,
+                "path": local.name,
                 "url": bucket.url,
                 "step": local.attributes.step,
                 "digest": local.attributes.digest,
@@ -124,7 +124,7 @@ def pull(
             made.close()
         return {
             "path": str(place),
-            "url": there.store.name,
+            "url": there.name,
             "step": there.attributes.step,
             "digest": there.attributes.digest,
             "replaced_step": None if before is None else before[0],
@@ -141,7 +141,7 @@ def _pull_into(place: Path, there: MemoryFiles, told: Told) -> tuple[int, bool]:
             if contains(there, local):
                 return step, True
             raise StateError(
-                f"{place} goes on from {there.store.name}: there is nothing to pull",
+                f"{place} goes on from {there.name}: there is nothing to pull",
                 "`memoria push` sends what it has more",
             )
         if not contains(there, local):
@@ -150,7 +150,7 @@ def _pull_into(place: Path, there: MemoryFiles, told: Told) -> tuple[int, bool]:
             )
         if there.format_version != local.format_version:
             raise StateError(
-                f"{place} is of format {local.format_version}, {there.store.name} of format "
+                f"{place} is of format {local.format_version}, {there.name} of format "
                 f"{there.format_version}",
                 "pull into a new directory",
             )
@@ -285,8 +285,8 @@ def _lazy(files: StoreFiles, name: str) -> LazyRows:
 def _refused(local: MemoryFiles, there: MemoryFiles) -> MemoriaError:
     if contains(there, local):
         return DivergedError(
-            f"{there.store.name} is at step {there.attributes.step} and goes on from "
-            f"{local.store.name}, which is at step {local.attributes.step}",
+            f"{there.name} is at step {there.attributes.step} and goes on from "
+            f"{local.name}, which is at step {local.attributes.step}",
             f"`memoria pull` brings it here; {_lost(local, there)}",
         )
     hint = f"pull it into a new directory; {_lost(local, there)}"
@@ -301,10 +301,10 @@ def _lost(local: MemoryFiles, there: MemoryFiles) -> str:
 def _diverged(local: MemoryFiles, there: MemoryFiles, hint: str) -> DivergedError:
     common = common_steps(local, there)
     if common == 0:
-        return DivergedError(f"{there.store.name} holds another memory", hint)
+        return DivergedError(f"{there.name} holds another memory", hint)
     return DivergedError(
-        f"the histories part after step {common}: {local.store.name} is at step "
-        f"{local.attributes.step}, {there.store.name} at step {there.attributes.step}",
+        f"the histories part after step {common}: {local.name} is at step "
+        f"{local.attributes.step}, {there.name} at step {there.attributes.step}",
         hint,
     )
 

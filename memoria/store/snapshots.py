@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -42,12 +41,12 @@ def new_snapshot(
         raise InputError(f"note: {error.errors()[0]['msg']}") from None
 
 
-def named(path: Path, snapshots: Mapping[str, Snapshot], name: str) -> Snapshot:
+def named(store: str, snapshots: Mapping[str, Snapshot], name: str) -> Snapshot:
     """The snapshot of that name; `InputError` if there is none."""
     if name not in snapshots:
         some = ", ".join(sorted(snapshots)[:8])
         raise InputError(
-            f"snapshot = {name!r}: {path} has none of this name",
+            f"snapshot = {name!r}: {store} has none of this name",
             f"it has: {some}" if some else "make one with `memoria snapshot create`",
         )
     return snapshots[name]
@@ -57,6 +56,6 @@ def check_format(files: MemoryFiles, what: str) -> None:
     """Raise `StateError` where the store's format is too old for ``what``."""
     if files.format_version < 2:
         raise StateError(
-            f"{files.path}: format {files.format_version} has no {what}",
+            f"{files.name}: format {files.format_version} has no {what}",
             "`memoria upgrade STORE NEW` makes a copy that has",
         )

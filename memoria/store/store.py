@@ -281,7 +281,7 @@ class MemoryStore:
     def delete_snapshot(self, name: str) -> Snapshot:
         """Take a name back; what it named stays until it is compacted."""
         self._check_writable()
-        named(self._files.path, self._snapshots, name)
+        named(self._files.name, self._snapshots, name)
         return self._snapshots.pop(name)
 
     def commit(self) -> None:
@@ -333,7 +333,7 @@ class MemoryStore:
 
     def _check_writable(self) -> None:
         if self.mode != "r+":
-            raise StateError(f"{self.path} is open for reading", "open it with mode='r+'")
+            raise StateError(f"{self._files.name} is open for reading", "open it with mode='r+'")
 
     def _by_hand(self, kind: EventKind, ids: Sequence[int] | IntArray) -> IntArray:
         self._check_writable()

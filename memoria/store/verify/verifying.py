@@ -68,7 +68,7 @@ def verified(
     place = Path(os.path.abspath(path))
     findings = Findings()
     try:  # what has lost its root may still be a store
-        source = LocalSource(place) if place.is_dir() else source_at(place, writable=False)
+        source = LocalSource(place) if place.is_dir() else source_at(path, writable=False)
     except DamageError as error:
         findings.add("archive", ".", said(error, str(place)))
         yield _report(place, Tree(), findings, None, None), None
