@@ -51,21 +51,50 @@ class SpecReader:
         self.config: dict[str, Any] = self.attributes["config"]
         self.pending: dict[str, Any] = self.attributes["pending"]
         self.lanes = int(self.config["lanes"])
-        self.vectors: Array = group["vectors"][...]
-        self.steps: Array = group["log/steps"][...]
-        self.ids: Array = group["log/ids"][...]
-        self.expiry: Array = group["log/expiry"][...]
-        self.events: list[list[int]] = group["events"][...].tolist() if "events" in group else []
-        self.index: Array = group["texts/index"][...]
-        self.text_bytes: bytes = group["texts/bytes"][...].tobytes()
-        self.source_bytes: bytes = group["sources/bytes"][...].tobytes()
-        self.source_ends: list[int] = group["sources/ends"][...].tolist()
+        self.era: dict[str, Any] | None = self.attributes.get("era")
+        if self.era is None or self.era["generation"] is None:
+            self.era = None
+        top = group if self.era is None else group[f"era/{self.era['generation']}"]
+        self.kept: list[int] = [] if self.era is None else top["kept/ids"][...].tolist()
+        self.kept_ends: list[int] = [] if self.era is None else top["kept/ends"][...].tolist()
+        self.vectors: Array = top["vectors"][...]
+        self.steps: Array = top["log/steps"][...]
+        self.ids: Array = top["log/ids"][...]
+        self.expiry: Array = top["log/expiry"][...]
+        self.events: list[list[int]] = top["events"][...].tolist() if "events" in top else []
+        self.index: Array = top["texts/index"][...]
+        self.text_bytes: bytes = top["texts/bytes"][...].tobytes()
+        self.source_bytes: bytes = top["sources/bytes"][...].tobytes()
+        self.source_ends: list[int] = top["sources/ends"][...].tolist()
+        self.created = len(self.vectors) + self._left_behind()
+
+    def _left_behind(self) -> int:
+        return 0 if self.era is None else int(self.era["rows"] - self.era["kept"])
+
+    def row(self, engram: int) -> int | None:
+        """The row of ``vectors`` and ``texts/index``; None where compaction left it behind."""
+        if self.era is None or engram >= self.era["rows"]:
+            return engram - self._left_behind()
+        return self.kept.index(engram) if engram in self.kept else None
+
+    def vectors_of(self, first: int, last: int) -> bytes:
+        rows = [self.row(engram) for engram in range(first, last)]
+        return self.vectors[rows].astype("<f4").tobytes()
 
     def rows_after(self, step: int) -> int:
         return int(self.steps[step - 1, 1]) if step else 0
 
-    def log_after(self, step: int) -> int:
+    def entries_after(self, step: int) -> int:
+        """Entries ever written by then."""
         return int(self.steps[step - 1, 2]) if step else 0
+
+    def log_after(self, step: int) -> int:
+        """The row of ``log/ids`` behind the step's last."""
+        if self.era is None or not step:
+            return self.entries_after(step)
+        if step <= self.era["step"]:
+            return self.kept_ends[step - 1]
+        return self.entries_after(step) - int(self.era["log_end"] - self.era["log_kept"])
 
     def first_short(self, step: int) -> list[int]:
         return [int(x) for x in self.steps[step - 1, 7:]] if step else [0] * self.lanes
@@ -79,6 +108,7 @@ class SpecReader:
         happened = self.events if events is None else self.events[:events]
         if events is None and step is not None:
             happened = [event for event in happened if event[0] < step]
+        happened = [event for event in happened if self.row(event[2]) is not None]
         out = SpecState(last)
         expiry: dict[int, float] = {}
         fires: dict[int, int] = {}
@@ -100,7 +130,7 @@ class SpecReader:
                     pinned.add(engram)
                     expiry[engram] = t + min(max(1, math.ceil(expiry[engram] - t)), 2**52)
         rows = self.rows_after(last)
-        new = list(range(rows, len(self.vectors))) if step is None else []
+        new = list(range(rows, self.created)) if step is None else []
         if new:
             for engram in new:
                 expiry[engram] = last + float(self.config["initial_lifespan"])
@@ -111,7 +141,7 @@ class SpecReader:
                 self._fire(out, fired)
         short = self.first_short(last)
         for engram in range(rows + len(new)):
-            if not expiry[engram] > last:
+            if self.row(engram) is None or not expiry[engram] > last:
                 continue
             lane, local = engram % self.lanes, engram // self.lanes
             kind = SHORTTERM if local >= short[lane] else LONGTERM
@@ -150,10 +180,11 @@ class SpecReader:
         return out
 
     def text(self, engram: int) -> str | None:
-        if engram >= len(self.index):
+        row = self.row(engram)
+        if row is None or row >= len(self.index):
             return None
-        start = int(self.index[engram - 1, 0]) if engram else 0
-        return self.text_bytes[start : int(self.index[engram, 0])].decode() or None
+        start = int(self.index[row - 1, 0]) if row else 0
+        return self.text_bytes[start : int(self.index[row, 0])].decode() or None
 
     def sources(self) -> list[str]:
         starts = [0, *self.source_ends]
@@ -162,20 +193,26 @@ class SpecReader:
         ]
 
     def place(self, engram: int) -> tuple[str, int] | None:
-        if engram >= len(self.index) or self.index[engram, 1] < 0:
+        row = self.row(engram)
+        if row is None or row >= len(self.index) or self.index[row, 1] < 0:
             return None
-        return self.sources()[int(self.index[engram, 1])], int(self.index[engram, 2])
+        return self.sources()[int(self.index[row, 1])], int(self.index[row, 2])
 
     def digests(self) -> list[bytes]:
-        """d_0, d_1, ... after every finished step."""
+        """d_0, d_1, ... after every finished step; up to an era's those that were recorded."""
         text = json.dumps(self.config, sort_keys=True, separators=(",", ":"))
         chain = [hashlib.sha256(b"memoria store 1\n" + text.encode("ascii")).digest()]
         for t in range(1, len(self.steps) + 1):
+            if self.era is not None and t <= self.era["step"]:
+                words = self.steps[t - 1, 3:7]
+                chain.append(b"".join(int(w).to_bytes(8, "big", signed=True) for w in words))
+                continue
             rows = self.rows_after(t - 1), self.rows_after(t)
+            numbers = *rows, self.entries_after(t - 1), self.entries_after(t)
             entries = self.log_after(t - 1), self.log_after(t)
-            content = b"".join(n.to_bytes(8, "little") for n in (*rows, *entries))
+            content = b"".join(n.to_bytes(8, "little") for n in numbers)
             content += b"".join(n.to_bytes(8, "little") for n in self.first_short(t))
-            content += self.vectors[slice(*rows)].astype("<f4").tobytes()
+            content += self.vectors_of(*rows)
             content += self.ids[slice(*entries)].astype("<i8").tobytes()
             content += self.expiry[slice(*entries)].astype("<f8").tobytes()
             before = self._after_events(chain[-1], t - 1)
@@ -194,9 +231,9 @@ class SpecReader:
         last = self._after_events(self.digests()[-1], len(self.steps))
         if self.pending["phase"] == "idle":
             return last.hex()
-        rows = self.rows_after(len(self.steps)), len(self.vectors)
+        rows = self.rows_after(len(self.steps)), self.created
         begun = json.dumps([self.pending["phase"], self.pending["reminded"]]).encode("ascii")
-        data = self.vectors[slice(*rows)].astype("<f4").tobytes()
+        data = self.vectors_of(*rows)
         return hashlib.sha256(last + begun + data + self._texts(*rows)).hexdigest()
 
     def _texts(self, first: int, last: int) -> bytes:

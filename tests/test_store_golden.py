@@ -34,6 +34,8 @@ PAGES = {n: (STORES / f"SPEC-v{n}.md").read_text(encoding="utf-8") for n in (1, 
 SPEC = PAGES[1]
 TEXT = re.sub(r"\s+", " ", SPEC)
 
+AT_THE_TOP = [path for path in SAMPLES if (path / "log").is_dir()]
+
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
 
 
@@ -121,6 +123,32 @@ def test_a_sample_reads_as_the_specification_says(sample: Path) -> None:
         assert all(same_float32(a, edge[3]) for a, edge in zip(weights, edges, strict=True))
 
 
+@pytest.mark.parametrize("name", ["named-states", "compacted"])
+def test_the_snapshots_of_a_sample_read_as_the_specification_says(name: str) -> None:
+    """Also those from before an era, of which only what they need is left."""
+    sample = STORES / "samples" / "v2" / name
+    reader = SpecReader(sample)
+    snapshots = reader.attributes["snapshots"]
+    assert len(snapshots) == 3
+    for named, snapshot in snapshots.items():
+        state = reader.state(snapshot["step"], snapshot["events"])
+        files = open_files(sample, named)
+        found = life.fold(files, files.config, life.StepTable.read(files))
+        columns = (found.types, found.expiry, found.born, found.fires, found.pinned)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        assert {
+            engram: (one.kind, one.expiry, one.born, one.fires, one.pinned)
+            for engram, one in state.engrams.items()
+        } == dict(zip(found.ids.tolist(), rows, strict=True))
+        assert files.attributes.digest == snapshot["digest"]
+        files.close()
+        with MemoryStore.open(sample, at=named) as store:
+            assert store.timestep == state.step
+            texts = store.peek(torch.zeros(2, 1, store.config.hidden_dim))
+        for ids, told in zip(texts.ids.tolist(), texts.texts, strict=True):
+            assert [reader.text(i) for i in ids if i >= 0] == list(told)[: sum(i >= 0 for i in ids)]
+
+
 @each_sample
 def test_a_sample_goes_on_as_it_would_have(sample: Path, tmp_path: Path) -> None:
     expected = expected_of(sample)["continued"]
@@ -192,7 +220,7 @@ def test_every_file_of_a_sample_is_needed(sample: Path, tmp_path: Path) -> None:
         (path / name).write_bytes(changed)
         files = open_files(path)
         with pytest.raises(DamageError, match=re.escape(name)):
-            files.read(name.rpartition("/")[0])
+            files.store.read(name.rpartition("/")[0])
         files.close()
         (path / name).write_bytes(content)
     root = (path / "zarr.json").read_bytes()
@@ -311,9 +339,9 @@ def test_the_checksum_is_of_the_file_without_it(sample: Path) -> None:
     assert f"{google_crc32c.value(member.sub(b'', root)):08x}".encode() == recorded
 
 
-@each_sample
+@pytest.mark.parametrize("sample", AT_THE_TOP, ids=[path.name for path in AT_THE_TOP])
 def test_the_example_of_the_specification_runs(sample: Path) -> None:
-    """The one snippet in Python, on the sample that it names and on the others."""
+    """The one snippet in Python, on the sample that it names and on others without an era."""
     (snippet,) = re.findall(r"^```python\n(.*?)^```", SPEC, flags=re.M | re.S)
     (named,) = re.findall(r'open_group\("(.*?)"', snippet)
     assert (STORES.parent / named) in SAMPLES
