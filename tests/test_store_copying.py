@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from past_lives import Gone, PastLife, begin, live, portrait, state_of
 
+from memoria.config import MemoriaConfig
+from memoria.errors import MemoriaError
 from memoria.store import MemoryStore
-from memoria.store.copying import copy_memory, needed_engrams
+from memoria.store.copying import copy_memory, needed_engrams, upgrade
 from memoria.store.reading import open_files
+from memoria.store.staged import LazyRows
 
 SEEDS = st.integers(0, 2**32)
 PHASES = ("idle", "working", "reminded")
@@ -104,3 +109,46 @@ def test_copies_go_on(tmp_path_factory: pytest.TempPathFactory, seed: int) -> No
 @given(SEEDS)
 def test_copies_of_many_lives(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     copies_go_on(tmp_path_factory.mktemp("life"), seed)
+
+
+@pytest.mark.parametrize("seed", [3, 9])  # without events, which format 1 does not have
+def test_an_upgraded_memory_goes_on(tmp_path: Path, seed: int) -> None:
+    life = PastLife(seed)
+    live(life, tmp_path / "old", 6, random.Random(seed), version=1)
+    begin(life, tmp_path / "old", PHASES[seed % 2 + 1])
+    before = portrait(tmp_path / "old")
+    told = upgrade(tmp_path / "old", tmp_path / "new")
+    assert (told["from_version"], told["to_version"]) == (1, 2)
+    assert portrait(tmp_path / "new") == before == portrait(tmp_path / "old")
+    assert portrait(tmp_path / "new", 4) == portrait(tmp_path / "old", 4)
+    expected = life.go_on(tmp_path / "old", MORE)
+    goes_on(life, tmp_path / "new", expected)
+    with pytest.raises(MemoriaError, match="the newest, already"):
+        upgrade(tmp_path / "new", tmp_path / "newer")
+    assert not (tmp_path / "newer").exists()
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+def test_vectors_are_copied_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compacted: bool
+) -> None:
+    """A copy never holds more of them than one file does."""
+    config = MemoriaConfig(hidden_dim=2, backbone="array", initial_lifespan=3.0)
+    with MemoryStore.create(tmp_path / "s", config) as store:
+        for step in range(5):
+            rows = np.random.default_rng(step).random((600, 2), dtype=np.float32)
+            store.step(rows, 0.0)
+    parts: list[int] = []
+
+    class Counted(LazyRows):
+        def __getitem__(self, part: slice) -> Any:
+            rows = super().__getitem__(part)
+            if rows.ndim == 2 and rows.shape[1] == config.hidden_dim:
+                parts.append(len(rows))
+            return rows
+
+    monkeypatch.setattr("memoria.store.copying.LazyRows", Counted)
+    copy(tmp_path / "s", tmp_path / "t", compacted=compacted)
+    assert sum(parts) >= 1200
+    assert max(parts) <= 512
+    assert state_of(tmp_path / "t") == state_of(tmp_path / "s")
