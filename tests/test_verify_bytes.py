@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -305,3 +307,44 @@ def test_the_root_is_written_as_canonical_json(copy: Path) -> None:
     root = copy / "zarr.json"
     root.write_text(json.dumps(json.loads(root.read_text()), indent=1))
     assert [(one.kind, one.path) for one in found(copy)] == [("root", "zarr.json")]
+
+
+WRITER = """
+import random, sys
+from pathlib import Path
+import verify_tools
+from memoria.store import MemoryStore
+from memoria.store.compacting import compact
+numbers, number = random.Random(1), 24
+print("begun", flush=True)
+for session in range(int(sys.argv[2])):
+    with MemoryStore.open(sys.argv[1], "r+") as store:
+        if store.phase == "reminded":
+            store.adjust()
+        for _ in range(6):
+            verify_tools.step(store, numbers, number)
+            number += 1
+            store.commit()
+    if session % 4 == 3:
+        compact(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("sessions", [6, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_store_is_sound_at_every_moment_of_its_writer(copy: Path, sessions: int) -> None:
+    (copy / ".lease").touch()
+    variables = {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parent)])}
+    command = [sys.executable, "-c", WRITER, str(copy), str(sessions)]
+    writer = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env={**os.environ, **variables}
+    )
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "begun\n"
+    steps = []
+    while writer.poll() is None:
+        report = verify(copy)
+        assert report.findings == ()
+        steps.append(report.step)
+    assert writer.returncode == 0
+    assert steps == sorted(steps)
+    assert verify(copy).step == 24 + 1 + 6 * sessions

@@ -47,8 +47,10 @@ def read_what_there_is(source: Source, findings: Findings) -> FoundRoot | None:
     if not was_one and there is None and _kind(source, LEASE_NAME) is None:
         place = source.place("")
         raise StoreNotFoundError(f"{place}: no store", "create one with `memoria init`")
+    content = b""
     try:
-        root: Root | None = read_root(source)
+        root: Root | None
+        root, content = _stable(source)
     except StoreNotFoundError:
         if not was_one:
             raise
@@ -63,7 +65,7 @@ def read_what_there_is(source: Source, findings: Findings) -> FoundRoot | None:
         return None
     if root is None:
         root = _salvaged(source, findings)
-    elif root.encode() != read_root_bytes(source):
+    elif root.encode() != content:
         findings.add("root", ROOT_NAME, "is not written as canonical JSON")
     if root is None:
         return None
@@ -74,6 +76,16 @@ def read_what_there_is(source: Source, findings: Findings) -> FoundRoot | None:
         findings.add("attributes", ROOT_NAME, str(error))
         return FoundRoot(root, None, False)
     return FoundRoot(root, attributes, _compare(root, specs, findings))
+
+
+def _stable(source: Source) -> tuple[Root, bytes]:
+    """The root and its bytes, both of one moment though a writer may go on."""
+    content = read_root_bytes(source)
+    while True:
+        root, before = read_root(source), content
+        content = read_root_bytes(source)
+        if before == content:
+            return root, content
 
 
 def said(error: OSError | MemoriaError, place: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from memoria.errors import ConfigError, MemoriaError
 from memoria.store.garbage import TEMPORARY, is_stale
-from memoria.store.root import LEASE_NAME, LOCK_NAME, ROOT_NAME, Root
+from memoria.store.root import LEASE_NAME, LOCK_NAME, ROOT_NAME, Root, read_root
 from memoria.store.sources import Entry, FileReplacedError, NotAFileError, Source
 from memoria.store.spec import GROUP_METADATA, ArraySpec, parse_array
 from memoria.store.verify.findings import Findings
@@ -157,27 +157,38 @@ def _check_metadata(
             "unreadable", place, getattr(error, "strerror", None) or "changes", array=array
         )
         return
-    fault = _metadata_fault(content, spec, rows)
+    fault, shown = _metadata_fault(content, spec)
+    if shown > rows and shown > _rows_now(source, name):
+        fault = f"leads the root: {shown} rows, committed are {rows}"
     if fault:
         findings.add("metadata", place, fault, array=array)
 
 
-def _metadata_fault(content: bytes, spec: ArraySpec | None, rows: int) -> str:
+def _rows_now(source: Source, name: str) -> int:
+    """Rows of the array in the root as it is now: a writer may have gone on."""
+    try:
+        return read_root(source).arrays[name][1]
+    except (MemoriaError, OSError, KeyError):
+        return 0
+
+
+def _metadata_fault(content: bytes, spec: ArraySpec | None) -> tuple[str, int]:
+    """What is wrong with a child's metadata, "" if nothing is, and the rows that it shows."""
     if len(content) > _MOST_METADATA:
-        return f"is over {_MOST_METADATA} bytes long"
+        return f"is over {_MOST_METADATA} bytes long", 0
     try:
         document: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
-        return f"is not JSON: {error}"
+        return f"is not JSON: {error}", 0
     if spec is None:
-        return "" if document == GROUP_METADATA else "is not that of a group of this format"
+        return "" if document == GROUP_METADATA else "is not that of a group of this format", 0
     try:
         found, shown = parse_array(spec.name, document)
     except (ConfigError, ValueError) as error:
-        return f"is not that of the array: {error}"
+        return f"is not that of the array: {error}", 0
     if found != spec:
-        return "is that of another array than the root says"
-    return f"leads the root: {shown} rows, committed are {rows}" if shown > rows else ""
+        return "is that of another array than the root says", 0
+    return "", shown
 
 
 def _number(name: str, spec: ArraySpec) -> int | None:
