@@ -20,6 +20,7 @@ from memoria.store.verify.tree import Tree
 __all__ = ["read_all"]
 
 _TRIES: Final = 16
+_AT_ONCE: Final = 2**24  # bytes of a file that is read in one go
 _MOST_CHUNK: Final = 2**26  # bytes; no array of the format has greater ones
 
 
@@ -61,10 +62,11 @@ def _file(source: Source, spec: ArraySpec, rows: int, number: int) -> list[Damag
             opened.check_index()
         except DamageError as error:
             bad("checksum", _words(error, source.place(place), spec))
+        content = opened.file.read(0, opened.file.size) if opened.file.size <= _AT_ONCE else None
         for chunk in range(opened.chunks):
             begin = first + chunk * spec.chunk_rows
             try:
-                values = _chunk(opened, spec, chunk)
+                values = _chunk(opened, spec, chunk, content)
             except DamageError as error:
                 words = _words(error, source.place(place), spec)
                 if begin >= last:
@@ -96,9 +98,12 @@ def _opened(source: Source, spec: ArraySpec, place: str) -> ChunkFile:
     return file
 
 
-def _chunk(file: ChunkFile, spec: ArraySpec, number: int) -> npt.NDArray[Any]:
-    """The rows of one chunk, verified."""
-    data = file.file.read(file.offset(number), spec.chunk_bytes + CRC_BYTES)
+def _chunk(
+    file: ChunkFile, spec: ArraySpec, number: int, content: bytes | None
+) -> npt.NDArray[Any]:
+    """The rows of one chunk, verified; out of the file's ``content`` where that is known."""
+    offset, length = file.offset(number), spec.chunk_bytes + CRC_BYTES
+    data = file.file.read(offset, length) if content is None else content[offset : offset + length]
     file.check(number, data)
     size = spec.chunk_bytes // spec.np_dtype.itemsize
     return np.frombuffer(data, spec.np_dtype, size).reshape(spec.chunk_rows, *spec.row_shape)

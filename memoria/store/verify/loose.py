@@ -41,9 +41,8 @@ class LooseFiles(StoreFiles):
     Reading forward in small steps, as the digest does, opens each file once.
     """
 
-    def __init__(self, path: Path, source: Source, lease: ReaderLease | None, root: Root) -> None:
-        super().__init__(path, "r", Disk())
-        self._source = source
+    def __init__(self, source: Source, lease: ReaderLease | None, root: Root) -> None:
+        super().__init__(Path(source.place("")), "r", Disk(), source)
         self._lease = lease
         self._root = root
         self._forget_staged()

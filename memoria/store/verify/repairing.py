@@ -35,11 +35,12 @@ def repair(
     the last and a step begun are kept too, if they are. Ids, texts and digests stay what they
     were; the state is written anew. Raises what `verify` raises, and `StoreExistsError`.
     """
-    place, target = Path(os.path.abspath(path)), Path(os.path.abspath(out))
+    target = Path(os.path.abspath(out))
+    place = Path(os.path.abspath(path))
     if target == place or place in target.parents:
         raise ConfigError(f"{target}: lies in the damaged store", "name a place beside it")
     check_vacant(target)
-    with verified(place, progress) as (report, known):
+    with verified(path, progress) as (report, known):
         step = _last_step(report, known)
         if known is None or step == 0:
             return report, None

@@ -17,7 +17,7 @@ from memoria.store.memory_files import Cut, MemoryFiles
 from memoria.store.opening import source_at
 from memoria.store.root import ROOT_NAME
 from memoria.store.schema import ERA_GROUP, era_prefix
-from memoria.store.sources import LocalSource
+from memoria.store.sources import LocalSource, Source
 from memoria.store.verify.content import read_all
 from memoria.store.verify.digests import check_digests
 from memoria.store.verify.edges import check_edges
@@ -49,7 +49,9 @@ class Known:
 
 
 def verify(path: str | os.PathLike[str], progress: Show | None = None) -> Report:
-    """Read every byte of the store or archive at ``path``, compare everything with everything.
+    """Read every byte of the store at ``path`` and compare everything with everything.
+
+    It may be a directory, an archive or an s3:// URL.
 
     Nothing is changed, and a writer may go on meanwhile: the state that is committed now is
     checked. ``progress`` gets (bytes done, bytes in all). Memory stays below about a gigabyte for
@@ -65,22 +67,27 @@ def verified(
     path: str | os.PathLike[str], progress: Show | None = None
 ) -> Iterator[tuple[Report, Known | None]]:
     """`verify`, and what it read, as long as the block lasts."""
-    place = Path(os.path.abspath(path))
     findings = Findings()
-    try:  # what has lost its root may still be a store
-        source = LocalSource(place) if place.is_dir() else source_at(path, writable=False)
+    source: Source
+    lease = None
+    try:
+        if os.path.isdir(path):  # what has lost its root may still be a store
+            source = LocalSource(Path(os.path.abspath(path)))
+            lease = ReaderLease.take(source.path)  # before the root is read
+        else:
+            source = source_at(path, writable=False)
     except DamageError as error:
-        findings.add("archive", ".", said(error, str(place)))
-        yield _report(place, Tree(), findings, None, None), None
+        findings.add("archive", ".", said(error, os.path.abspath(path)))
+        yield _report(os.path.abspath(path), Tree(), findings, None, None), None
         return
-    lease = ReaderLease.take(place)  # before the root is read
+    place = source.place("")
     try:
         found = read_what_there_is(source, findings)
         tree = walk(source, None if found is None else found.root, findings)
         if found is None:
             yield _report(place, tree, findings, None, None), None
             return
-        loose = LooseFiles(place, source, lease, found.root)
+        loose = LooseFiles(source, lease, found.root)
         total = 2 * sum(size for files in tree.present.values() for size in files.values())
         show = _Meter(progress, total)
         damages = tree.damages + read_all(source, found.root, tree, show)
@@ -250,7 +257,7 @@ class _Meter:
 
 
 def _report(
-    path: Path, tree: Tree, findings: Findings, found: FoundRoot | None, known: Known | None
+    path: str, tree: Tree, findings: Findings, found: FoundRoot | None, known: Known | None
 ) -> Report:
     attributes = found.attributes if found is not None else None
     step = attributes.step if attributes is not None else 0
@@ -258,7 +265,7 @@ def _report(
     end = known is not None and findings.spoilt > step + 1
     begun = attributes is not None and attributes.pending.phase != "idle"
     return Report(
-        path=str(path),
+        path=path,
         format_version=found.root.version if found is not None else None,
         step=step,
         sound_step=max(0, sound),
