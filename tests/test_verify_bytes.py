@@ -19,6 +19,7 @@ from memoria.errors import MemoriaError, NewerFormatError, StoreExistsError, Sto
 from memoria.store import MemoryStore
 from memoria.store.archive import write_archive
 from memoria.store.reading import open_files
+from memoria.store.remote import push
 from memoria.store.spec import parse_array
 from memoria.store.verify import Finding, repair, verify
 from memoria.store.verify.findings import MOST_ALIKE
@@ -348,3 +349,17 @@ def test_a_store_is_sound_at_every_moment_of_its_writer(copy: Path, sessions: in
     assert writer.returncode == 0
     assert steps == sorted(steps)
     assert verify(copy).step == 24 + 1 + 6 * sessions
+
+
+def test_stores_on_object_storage_are_read_where_they_lie(
+    copy: Path, tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    url = "s3://memories/verify"
+    push(copy, url)
+    report, repaired = repair(url, tmp_path / "new")
+    assert report.findings == ()
+    assert (report.path, report.step) == (url, 24)
+    assert repaired is not None
+    assert verify(tmp_path / "new").findings == ()
