@@ -6,7 +6,7 @@ are read. What is known of a file is dropped as soon as another one has taken it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -93,7 +93,7 @@ class ArrayFiles:
             runs += self._runs(self._known[index], max(0, start - first), min(size, stop - first))
         spans = [(run.file.file, run.begin, run.end - run.begin) for run in runs]
         target, done = out.reshape(-1).view(np.uint8).data, 0
-        for run, data in zip(runs, self._source.read_many(spans), strict=True):
+        for run, data in zip(runs, self._contents(spans), strict=True):
             self._copy(run, data, target[done:])
             done += (run.high - run.low) * self._row_bytes
 
@@ -132,7 +132,7 @@ class ArrayFiles:
         rows, size = self._rows, self._row_bytes
         local, into = (ordered % rows).tolist(), places.tolist()
         target = out.reshape(-1).view(np.uint8).data
-        for pick, span, data in zip(picks, spans, self._source.read_many(spans), strict=True):
+        for pick, span, data in zip(picks, spans, self._contents(spans), strict=True):
             if not pick.verified:
                 pick.file.check(pick.chunk, data)
             elif len(data) != span[2]:
@@ -175,6 +175,16 @@ class ArrayFiles:
                     spans.append((file.file, offset + low * size, (high - low) * size))
                     begin = k
         return picks, spans
+
+    def _contents(self, spans: Sequence[Span]) -> Iterator[bytes]:
+        """What lies in the spans, as many at a time as suit the source."""
+        first = size = 0
+        for k, (_, _, length) in enumerate(spans):
+            if size and size + length > self._source.batch_bytes:
+                yield from self._source.read_many(spans[first:k])
+                first, size = k, 0
+            size += length
+        yield from self._source.read_many(spans[first:])
 
     def _open(self, indices: Iterable[int]) -> None:
         """Make the files of these numbers known."""

@@ -49,6 +49,8 @@ Run = tuple[ObjectFile, int, int]  # blocks [first, last) of an object
 class ObjectSource:
     """The store in ``bucket``. Raises `StorageError`, and `DamageError` for an odd listing."""
 
+    batch_bytes = 2**25
+
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
         self.objects = bucket.objects()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
 __all__ = [
+    "LOCAL_BATCH",
     "Entry",
     "FileReplacedError",
     "LocalFile",
@@ -26,6 +27,7 @@ __all__ = [
     "read_spans",
 ]
 
+LOCAL_BATCH: Final = 2**18  # stays in a processor's cache while it is verified and copied
 _SHARE_OF_DESCRIPTORS: Final = 8  # a store keeps at most one in so many that a process may have
 _MOST_DESCRIPTORS: Final = 2048
 _MOST_DIRECTORIES: Final = 1024
@@ -72,8 +74,10 @@ class Source(Protocol):
 
     Every method raises `OSError`: `FileNotFoundError` for what is not there, `NotAFileError` for
     a link or a directory opened as a file. Copies read several arrays at once, so that several
-    threads may use a source, but not one file.
+    threads may use a source, but not one file. ``batch_bytes`` are best read at a time.
     """
+
+    batch_bytes: int
 
     def place(self, path: str) -> str:
         """``path`` as messages name it."""
@@ -145,6 +149,8 @@ class LocalSource:
     Files stay open as long as there are descriptors for them, so that one that is replaced by a
     rename is read to the end as it was.
     """
+
+    batch_bytes = LOCAL_BATCH
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from memoria.errors import DamageError, StorageError
 from memoria.store.sources import (
+    LOCAL_BATCH,
     Entry,
     FileReplacedError,
     LocalFile,
@@ -55,6 +56,8 @@ class _Stored(NamedTuple):
 
 class ZipSource:
     """The store in the zip file ``path``. Raises `DamageError` for a zip that is not plain."""
+
+    batch_bytes = LOCAL_BATCH
 
     def __init__(self, path: Path) -> None:
         self.path = path
