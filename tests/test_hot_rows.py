@@ -97,7 +97,7 @@ def sorted_rows(which: IntArray, partner: IntArray) -> Rows:
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
-    lists=st.sampled_from([(1, 1, 1), (2, 3, 5), (4, 16, 40), (8, 256, 1000)]),
+    lists=st.sampled_from([(1, 1, 1), (2, 3, 5), (4, 16, 40), (16, 512, 1000)]),
     steps=st.lists(st.sampled_from(["ask", "step", "step", "forget", "grow"]), max_size=40),
 )
 def test_the_index_equals_recounting(
@@ -159,7 +159,7 @@ def test_regulars_decide_what_recounting_says(
 @pytest.mark.slow
 def test_a_large_index_equals_recounting() -> None:
     """Thousands of lists, with evictions, deaths and growth, in a log of 300,000 entries."""
-    life = Life(7, most_lists=2000)
+    life = Life(7, listed=64, most_lists=2000)
     for step in range(2500):
         life.step(20, 120)
         if step % 50 == 0:

@@ -21,9 +21,9 @@ __all__ = ["HotRows"]
 
 Int32Array = npt.NDArray[np.int32]
 
-_HOT: Final = 8  # firings from which a row is kept in a list
-_LISTED: Final = 256
-_MOST_LISTS: Final = 16_384
+_HOT: Final = 16  # firings from which a row is kept in a list
+_LISTED: Final = 512  # in large logs a question may shut out the strongest 256 of a row
+_MOST_LISTS: Final = 8_192
 _FIRST_LISTS: Final = 256
 
 
