@@ -64,6 +64,10 @@ def write_commit(
         for temporary, _ in written:  # a full disk wants its space back
             with contextlib.suppress(OSError):
                 remove_tree(disk, temporary)
+        if not _may_hold(path / ROOT_NAME, root):  # an interrupt may come just after its rename
+            for directory in _directories(path, fresh, new_groups):
+                with contextlib.suppress(OSError):
+                    remove_tree(disk, directory)
         raise
     disk.fsync_dir(path)
 
@@ -89,11 +93,25 @@ def _make_directories(
     disk: Disk, path: Path, arrays: Sequence[StoredArray], groups: Sequence[str]
 ) -> set[Path]:
     """Make the directories of new groups and arrays; every directory that changes by it."""
-    directories = [path / group for group in groups] + [array.directory for array in arrays]
+    directories = _directories(path, arrays, groups)
     for directory in directories:
         remove_tree(disk, directory)  # of a commit that failed: the root never knew it
         disk.mkdir(directory)
     return {*directories, *(directory.parent for directory in directories)}
+
+
+def _directories(path: Path, arrays: Sequence[StoredArray], groups: Sequence[str]) -> list[Path]:
+    return [path / group for group in groups] + [array.directory for array in arrays]
+
+
+def _may_hold(file: Path, content: bytes) -> bool:
+    """Whether ``file`` holds ``content``, as far as can be told."""
+    try:
+        return file.read_bytes() == content
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def _new_files(
