@@ -8,7 +8,7 @@ import os
 import stat
 from typing import Any, Final
 
-__all__ = ["MOST_VALUES", "open_regular", "parse_json"]
+__all__ = ["MOST_VALUES", "open_regular", "parse_json", "too_many_values"]
 
 MOST_VALUES: Final = 2**22  # values of one JSON document: 8 to 90 bytes each, once parsed
 
@@ -20,16 +20,19 @@ def parse_json(data: bytes | str, most: int = MOST_VALUES, strict: bool = True) 
     parsed: lists in lists take thirty times the memory of their text. Separators within texts
     count too.
     """
-    if isinstance(data, bytes):
-        values = data.count(b",") + data.count(b"[") + data.count(b"{")
-    else:
-        values = data.count(",") + data.count("[") + data.count("{")
-    if values > most:
+    if too_many_values(data, most):
         raise ValueError(f"more than {most} values")
     try:
         return json.loads(data, parse_constant=_refuse_constant if strict else None)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def too_many_values(data: bytes | str, most: int = MOST_VALUES) -> bool:
+    """Whether `parse_json` refuses the document for its size: it counts separators, no values."""
+    if isinstance(data, bytes):
+        return data.count(b",") + data.count(b"[") + data.count(b"{") > most
+    return data.count(",") + data.count("[") + data.count("{") > most
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:

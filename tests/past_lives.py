@@ -229,7 +229,7 @@ def documents(path: Path, at: int | str | None = None) -> Portrait:
             "of a lane": [view.edges(3, 0), view.history(2, 0), view.engram_list(2, 0)],
             "history": view.history(),
             "forgotten": view.forgotten_list(),
-            "texts": view.texts(list(range(view.created))),
+            "texts": view.texts(list(range(min(view.created, 4096)))),
             "stories": [_story(view, engram) for engram in some],
             "listed": list(view.listing(Wanted("all")).documents()),
         }

@@ -14,8 +14,11 @@ from fuzzing.judge import Findings, Judge
 from fuzzing.sealed import Sealed
 from fuzzing.store_cases import case, originals
 
+from memoria.config import MemoriaConfig
+from memoria.connections.dense import DenseConnections
+from memoria.connections.sparse import SparseConnections
 from memoria.errors import DamageError
-from memoria.store import MemoryStore
+from memoria.store import MemoryStore, loading
 from memoria.store.inspection import Inspection
 from memoria.store.verify import verify
 
@@ -181,3 +184,27 @@ def test_sources_without_engrams(small: Sealed, tmp_path: Path) -> None:
     small.put("texts/index", small.read("texts/index")[:0])
     with MemoryStore.open(small.write(tmp_path / "store")) as store:
         assert store.last_place("file0.txt") is None
+
+
+def test_matrices_that_a_stranger_asks_for(
+    small: Sealed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above a bound `dense` is the log, with the same results."""
+    small.attributes["config"]["layout"] = "dense"
+    digests = []
+    for most, kind in ((loading.MOST_CELLS, DenseConnections), (1, SparseConnections)):
+        monkeypatch.setattr(loading, "MOST_CELLS", most)
+        with MemoryStore.open(small.write(tmp_path / str(most)), "r+") as store:
+            core = loading.load_core(store._files, store.config)
+            assert isinstance(core.connections, kind)
+            asked = store.peek(np.ones((2, 1, 8), np.float32)).ids.tolist()
+            for number in range(3):
+                store.step(np.full((2, 1, 8), 1.0 + number, np.float32), "uniform:1")
+            digests.append((asked, store.digest(), core.connections.counts().tolist()))
+    assert digests[0] == digests[1]
+    wide = MemoriaConfig(hidden_dim=1, layout="dense", backbone="array")
+    with MemoryStore.create(tmp_path / "wide", wide) as store:
+        store.add(np.ones((1, 8200, 1), np.float32))
+    with MemoryStore.open(tmp_path / "wide") as store:
+        core = loading.load_core(store._files, store.config)
+        assert isinstance(core.connections, SparseConnections)

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import Crc32cCodec
 
+from memoria.bounds import MOST_VALUES
 from memoria.errors import (
     ConfigError,
     DamageError,
@@ -383,6 +384,25 @@ def test_a_hostile_root_is_refused(tmp_path: Path) -> None:
         handle.truncate(MAX_ROOT_BYTES + 1)
     with pytest.raises(DamageError, match="bytes long"):
         StoreFiles.open(tmp_path / "store")
+
+
+def test_what_no_reader_would_parse_is_not_committed(tmp_path: Path) -> None:
+    filled(tmp_path / "store").close()
+    before = (tmp_path / "store" / "zarr.json").read_bytes()
+    store = StoreFiles.open(tmp_path / "store", "r+")
+    with pytest.raises(InputError, match="values"):
+        store.commit({"text": "," * MOST_VALUES})
+    assert (tmp_path / "store" / "zarr.json").read_bytes() == before
+    store.commit({"text": ""})
+    now = (tmp_path / "store" / "zarr.json").read_bytes()
+    fits = "," * (MOST_VALUES - sum(now.count(one) for one in (b",", b"[", b"{")))
+    with pytest.raises(InputError, match="values"):
+        store.commit({"text": fits + ","})
+    store.commit({"text": fits})
+    store.close()
+    store = StoreFiles.open(tmp_path / "store")
+    assert store.attributes["text"] == fits
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "log", "log/ids", "text/bytes/c.0"])

@@ -12,11 +12,15 @@ import pytest
 from fuzzing.sealed import Sealed
 from past_lives import documents, portrait
 
-from memoria.errors import DamageError, MemoriaError
+from memoria.errors import DamageError, InputError, MemoriaError
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact, go_back
 from memoria.store.copying import copy_memory
+from memoria.store.inspection import Inspection
+from memoria.store.listing import Wanted
 from memoria.store.reading import open_files
+from memoria.store.schema import EventColumn, StepColumn
+from memoria.store.verify import verify
 
 SAMPLE = Path(__file__).parents[1] / "stores" / "samples" / "v2" / "compacted"
 NAMES = ("after-4", "after-9", "after-18")
@@ -155,3 +159,91 @@ def test_an_era_that_is_not_what_it_says_is_damage(tmp_path: Path, name: str, mo
     with pytest.raises(DamageError) as caught:
         documents(path)
     assert "\n" not in str(caught.value)
+
+
+def long_lived(path: Path, more: int) -> Path:
+    """The sample, as if ``more`` more engrams had been created and compacted away."""
+    sealed = Sealed.of(SAMPLE)
+    era = sealed.attributes["era"]
+    before = era["rows"]
+
+    def shifted(ids: Any, first: int, by: int) -> Any:
+        return np.where(ids >= first, ids + by, ids)
+
+    steps = sealed.read("era/2/log/steps")
+    now = steps[era["step"] - 1 :]
+    now[:, StepColumn.ROWS] += more
+    short = now[:, StepColumn.FIRST_SHORT :]
+    short[:] = shifted(short, before // 2, more // 2)
+    sealed.put("era/2/log/steps", steps)
+    kept = era["log_kept"]
+    logged = sealed.read("era/2/log/ids")
+    logged[kept:] = shifted(logged[kept:], before, more)
+    sealed.put("era/2/log/ids", logged)
+    events = sealed.read("era/2/events")
+    events[:, EventColumn.ENGRAM] = shifted(events[:, EventColumn.ENGRAM], before, more)
+    sealed.put("era/2/events", events)
+    state = sealed.attributes["state"]
+    assert state["rows"] >= before
+    name = f"state/{state['generation']}/ids"
+    sealed.put(name, shifted(sealed.read(name), before, more))
+    state["rows"] += more
+    era["rows"] += more
+    return sealed.write(path)
+
+
+def test_memory_is_taken_for_what_is_there_not_for_what_was_created(tmp_path: Path) -> None:
+    more = 2**40
+    with Inspection.open(SAMPLE) as view:
+        known, first = view.created, Sealed.of(SAMPLE).attributes["era"]["rows"]
+        expected = everyone(view), view.history()
+        stories = {one: told(view, one) for one in range(known)}
+    path = long_lived(tmp_path / "s", more)
+    with Inspection.open(path) as view:
+        assert view.created == known + more
+        assert view.forgotten_list(lane=1) == [
+            one for one in view.forgotten_list() if one["lane"] == 1
+        ]
+        found, history = everyone(view), view.history()
+        for one, story in stories.items():
+            assert told(view, one + more * (one >= first), more, first) == story
+        with pytest.raises(InputError, match="compaction"):
+            view.engram(more // 2)
+    assert back(found, more, first) == expected[0]
+    began = Sealed.of(path).attributes["era"]["step"]
+    assert history[began - 1].pop("added") - expected[1][began - 1].pop("added") == more
+    assert history == expected[1]
+    assert known > first
+    use(path)
+
+
+def everyone(view: Inspection) -> list[Any]:
+    return [view.forgotten_list(), list(view.listing(Wanted("all")).documents())]
+
+
+def told(view: Inspection, engram: int, more: int = 0, first: int = 0) -> Any:
+    """The story of an engram, or that there is none, in the ids of before."""
+    try:
+        return back(view.engram(engram), more, first)
+    except InputError:
+        return None
+
+
+def back(value: Any, more: int, first: int) -> Any:
+    if isinstance(value, dict):
+        moved = {k: back(v, more, first) for k, v in value.items()}
+        if more and moved.get("id", 0) >= first + more:
+            moved["id"] -= more
+        return moved
+    return [back(one, more, first) for one in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("more", [2**40, 2**61])
+def test_an_era_and_a_table_that_lie_alike(tmp_path: Path, more: int) -> None:
+    sealed = Sealed.of(SAMPLE)
+    steps = sealed.read("era/2/log/steps")
+    sealed.attributes["era"]["rows"] += more
+    steps[sealed.attributes["era"]["step"] - 1 :, StepColumn.ROWS] += more
+    sealed.put("era/2/log/steps", steps)
+    use(sealed.write(tmp_path / "s"))
+    assert not verify(tmp_path / "s").sound

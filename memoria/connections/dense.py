@@ -15,6 +15,7 @@ from memoria.hashing import TieRule
 __all__ = ["DenseConnections"]
 
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
+_COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory of the result
 
 
 class DenseConnections:
@@ -27,9 +28,13 @@ class DenseConnections:
     def from_logs(cls, logs: Sequence[FiringLog], capacity: int) -> DenseConnections:
         """The counts of what fired in every lane's log, on the CPU."""
         made = cls(len(logs), torch.device("cpu"))
-        everyone = np.arange(capacity)
-        rows = [torch.from_numpy(log.rows(everyone, capacity)) for log in logs]
-        made._counts = torch.stack(rows)
+        made._counts = torch.empty((len(logs), capacity, capacity), dtype=torch.int32)
+        at_once = max(1, _COUNTED_AT_ONCE // max(1, capacity))
+        for counts, log in zip(made._counts, logs, strict=True):
+            for some in np.array_split(np.arange(capacity), -(-capacity // at_once) or 1):
+                if len(some):
+                    rows = torch.from_numpy(log.rows(some, capacity))
+                    counts[int(some[0]) : int(some[-1]) + 1] = rows
         return made
 
     def pack(self, kept: Tensor, capacity: int) -> None:

@@ -89,12 +89,13 @@ def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]
         raise StoreNotFoundError(f"{archive}: no archive", "name a file that export made")
     files = open_files(archive)
     try:
+        alive = needed_engrams(files, ())  # before anything is written: it may not follow
         copy_memory(files, path)
         return {
             "path": os.path.abspath(path),
             "step": files.attributes.step,
             "digest": files.attributes.digest,
-            "engrams": len(needed_engrams(files, ())),
+            "engrams": len(alive),
         }
     finally:
         files.close()

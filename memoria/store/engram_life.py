@@ -13,7 +13,7 @@ from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import InputError
 from memoria.store.events import EventKind, Events, pinned_gains
-from memoria.store.firings import Firings, endings, forgotten_at
+from memoria.store.firings import Endings, Firings, endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.shelf import TextShelf
 
@@ -41,9 +41,8 @@ def told_history(
     share = 1 if lane is None else life.lanes
     added = np.diff(table.rows(), prepend=0) // share
     fired = np.bincount(firings.steps[mine], minlength=done + 2)[1 : done + 1]
-    gone = forgotten_at(firings, rows, done)
-    if lane is not None:
-        gone = gone[lane :: life.lanes]
+    ended = endings(firings, rows, done).forgotten()
+    gone = ended.gone if lane is None else ended.gone[ended.ids % life.lanes == lane]
     forgotten = np.bincount(gone, minlength=done + 1)[1:]
     later = (added - forgotten)[::-1].cumsum()[::-1]  # from each step on
     living = int(alive.sum()) - np.append(later, 0)[1:]
@@ -86,14 +85,16 @@ def story(
         raise InputError(f"engram = {engram}: there is none", known)
     done, lane = len(table), engram % life.lanes
     created = int(table.born(np.array([engram]))[0]) + 1
-    gone_at, ends = endings(firings, rows, done)
-    gone = int(gone_at[engram]) or None
+    ended = endings(firings, rows, done)
+    its = ended.forgotten()
+    was = np.flatnonzero(its.ids == engram)
+    gone = int(its.gone[was[0]]) if len(was) else None
     mine = firings.ids == engram
     events = firings.events.take(firings.events.ids == engram)
     fired, expiry = firings.steps[mine], firings.expiry[mine]
     end = done if gone is None else gone
     by_hand = EventKind.FORGET in events.kinds  # so it lived through the end of that step
-    kind, index, left, pinned = "forgotten", None, ends[engram : engram + 1] - end, False
+    kind, index, left, pinned = "forgotten", None, its.expiry[was] - end, False
     if gone is None:
         place = int(np.searchsorted(life.ids, engram))
         if place == len(life.ids) or life.ids[place] != engram:
@@ -119,7 +120,7 @@ def story(
         "forgotten": None if gone is None else _moment(table, gone),
         "events": _told_events(events),
         "firings": _told_firings(fired, expiry, created, events),
-        **_neighbours(engram, firings, life, shelf, rows, gone is None),
+        **_neighbours(engram, firings, life, shelf, ended, gone is None),
     }
 
 
@@ -174,7 +175,7 @@ def _told_firings(
 
 
 def _neighbours(
-    engram: int, firings: Firings, life: Life, shelf: TextShelf, rows: int, lives: bool
+    engram: int, firings: Firings, life: Life, shelf: TextShelf, ended: Endings, lives: bool
 ) -> dict[str, Any]:
     """The strongest connections each way: of a living engram with living ones, else with any."""
     steps = firings.steps[firings.ids == engram]
@@ -184,10 +185,9 @@ def _neighbours(
     if lives:
         kept &= np.isin(partners, life.ids)
     partners, counts = partners[kept], counts[kept]
-    fires = np.bincount(firings.ids, minlength=rows)
     out = {}
     for name, sources in (("outgoing", np.full(len(partners), engram)), ("incoming", partners)):
-        weights = counts / np.maximum(fires[sources], 1)
+        weights = counts / np.maximum(ended.fires_of(sources), 1)
         best = np.lexsort((partners, -counts, -weights))[:MOST_CONNECTIONS]
         texts = shelf.texts(partners[best])
         columns = zip(

@@ -70,18 +70,17 @@ class EngramTable:
     @classmethod
     def forgotten(cls, firings: Firings, steps: StepTable, lanes: int, rows: int) -> EngramTable:
         """Everyone forgotten of the ``rows`` ever created, ascending by id."""
-        gone, expiry = endings(firings, rows, len(steps))
-        ids = np.flatnonzero(gone)
-        gone = gone[ids]
+        ended = endings(firings, rows, len(steps)).forgotten()
+        ids, gone = ended.ids, ended.gone
         born = steps.born(ids)
         return cls(
             ids=ids,
             lanes=ids % lanes,
             index=np.full(len(ids), -1, np.int64),
             types=np.full(len(ids), EngramType.NULL, np.uint8),
-            lifespan=np.minimum(expiry[ids] - gone, 0.0),
+            lifespan=np.minimum(ended.expiry - gone, 0.0),
             age=gone - born,
-            fires=np.bincount(firings.ids, minlength=rows)[ids],
+            fires=ended.fires,
             pinned=np.zeros(len(ids), np.bool_),
             created_step=born + 1,
             created_time=_times(steps, born),

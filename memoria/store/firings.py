@@ -17,7 +17,7 @@ from memoria.store.events import Entries, EventKind, Events, PinnedLives
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 
-__all__ = ["Firings", "connected_pairs", "endings", "fired_pairs", "forgotten_at"]
+__all__ = ["Endings", "Firings", "connected_pairs", "endings", "fired_pairs"]
 
 
 @dataclass(frozen=True)
@@ -56,37 +56,72 @@ class Firings:
         return cls(ids, steps, expiry, Events.read(files, len(table)))
 
 
-def forgotten_at(firings: Firings, rows: int, done: int) -> IntArray:
-    """Step at whose end each engram ever created was forgotten, [rows]; 0 while it lives.
+@dataclass(frozen=True)
+class Endings:
+    """What became of the engrams ``ids`` [K], ascending: everyone that anything is told of.
 
-    What was forgotten by hand after step s, or at its end, was forgotten at step s.
+    ``gone``: the step at whose end each was forgotten, 0 while it lives. ``expiry``: what it was
+    in the end. ``fires``: how often each fired.
     """
-    return endings(firings, rows, done)[0]
+
+    ids: IntArray
+    gone: IntArray
+    expiry: FloatArray
+    fires: IntArray
+
+    def forgotten(self) -> Endings:
+        """Only those that were forgotten."""
+        gone = self.gone > 0
+        return Endings(self.ids[gone], self.gone[gone], self.expiry[gone], self.fires[gone])
+
+    def fires_of(self, ids: IntArray) -> IntArray:
+        """How often each of ``ids`` fired, all of which are told of."""
+        return self.fires[_places(self.ids, ids)]
 
 
-def endings(firings: Firings, rows: int, done: int) -> tuple[IntArray, FloatArray]:
-    """`forgotten_at`, and the expiry of each after ``done`` steps, both [rows].
+def endings(firings: Firings, rows: int, done: int) -> Endings:
+    """What became of the ``rows`` engrams ever created, by ``done`` steps.
 
     An engram is forgotten at the first step not before its last firing that its expiry, as that
-    firing left it, has come to: ``max(last, ceil(expiry))``; by hand at once.
+    firing left it, has come to: ``max(last, ceil(expiry))``. What was forgotten by hand after step
+    s was forgotten at step s.
     """
     finished = firings.steps <= done
     entries = Entries(firings.ids[finished], firings.steps[finished], firings.expiry[finished])
-    last = np.full(rows, -1, np.int64)
-    last[entries.ids] = np.arange(len(entries.ids))  # of repeats the last one stays
+    ids = _told_of(firings, rows)
+    last = np.full(len(ids), -1, np.int64)
+    last[_places(ids, entries.ids)] = np.arange(len(entries.ids))  # of repeats the last one stays
     logged = last >= 0
-    since, expiry = np.zeros(rows, np.int64), np.zeros(rows)
+    since, expiry = np.zeros(len(ids), np.int64), np.zeros(len(ids))
     since[logged], expiry[logged] = entries.steps[last[logged]], entries.expiry[last[logged]]
     who = firings.events.of_pins()
     lives = PinnedLives(who, np.full(len(who), -1.0), np.zeros(len(who), np.bool_), -1, entries)
     lives.live(firings.events, done)
-    since[who], expiry[who] = lives.since, lives.expiry
+    at = _places(ids, who)
+    since[at], expiry[at] = lives.since, lives.expiry
     by_hand = firings.events.of_kind(EventKind.FORGET)
-    since[by_hand.ids] = expiry[by_hand.ids] = by_hand.steps
+    at = _places(ids, by_hand.ids)
+    since[at] = expiry[at] = by_hand.steps
     due = np.ceil(np.nan_to_num(expiry, nan=0.0)).clip(0, done + 1)
     gone = np.where(logged, np.maximum(since, due.astype(np.int64)), 0)
     gone[gone > done] = 0
-    return gone, expiry
+    fires = np.bincount(_places(ids, firings.ids), minlength=len(ids))
+    return Endings(ids, gone, expiry, fires)
+
+
+def _told_of(firings: Firings, rows: int) -> IntArray:
+    """Every engram, or those of the log and of events where few are left of very many."""
+    told = len(firings.ids) + len(firings.events)
+    if rows <= 4 * told + 2**20:
+        return np.arange(rows)
+    return np.unique(np.concatenate((firings.ids, firings.events.ids)))
+
+
+def _places(ids: IntArray, wanted: IntArray) -> IntArray:
+    """Where ``wanted``, all of them there, stand in ``ids``, ascending from 0 or with gaps."""
+    if len(ids) == 0 or int(ids[-1]) == len(ids) - 1:
+        return wanted
+    return np.searchsorted(ids, wanted)
 
 
 def fired_pairs(firings: Firings, life: Life) -> float:

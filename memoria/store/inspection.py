@@ -24,7 +24,7 @@ from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
 from memoria.store.engram_table import EngramTable
 from memoria.store.events import EventKind
-from memoria.store.firings import Firings, connected_pairs, fired_pairs, forgotten_at
+from memoria.store.firings import Firings, connected_pairs, endings, fired_pairs
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.listing import Listing, Order, Wanted, select
 from memoria.store.memory_files import MemoryFiles
@@ -270,22 +270,24 @@ class Inspection:
 
         ``by_hand`` says that it was forgotten by hand, after that step.
         """
-        gone = forgotten_at(self.firings, self.created, len(self._steps))
+        ended = endings(self.firings, self.created, len(self._steps)).forgotten()
         by_hand = self.firings.events.of_kind(EventKind.FORGET)
-        times = np.append(self._steps.times(), 0)[gone - 1]
-        times[by_hand.ids] = by_hand.times
-        ids = np.flatnonzero(gone)
+        order = np.lexsort((-ended.ids, -ended.gone))
         if lane is not None:
-            ids = ids[ids % self.config.lanes == self._checked(lane)]
-        ids = ids[np.lexsort((-ids, -gone[ids]))][:limit]
-        fires = np.bincount(self.firings.ids, minlength=self.created)
+            order = order[ended.ids[order] % self.config.lanes == self._checked(lane)]
+        order = order[:limit]
+        ids, gone = ended.ids[order], ended.gone[order]
+        hand = np.isin(ids, by_hand.ids)
+        times = self._steps.times()[gone - 1]
+        at = np.argsort(by_hand.ids)
+        times[hand] = by_hand.times[at][np.searchsorted(by_hand.ids[at], ids[hand])]
         columns = zip(
             ids.tolist(),
-            gone[ids].tolist(),
-            (gone[ids] - self._steps.born(ids)).tolist(),
-            fires[ids].tolist(),
-            times[ids].tolist(),
-            np.isin(ids, by_hand.ids).tolist(),
+            gone.tolist(),
+            (gone - self._steps.born(ids)).tolist(),
+            ended.fires[order].tolist(),
+            times.tolist(),
+            hand.tolist(),
             self._shelf.texts(ids),
             strict=True,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -17,13 +17,19 @@ from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.vectors import FileVectors
 
-__all__ = ["load_core"]
+__all__ = ["MOST_CELLS", "load_core"]
+
+MOST_CELLS: Final = 2**26  # of 4 bytes; twice that while the living are packed
 
 _CPU = torch.device("cpu")
 
 
 def load_core(files: MemoryFiles, config: MemoriaConfig) -> MemoryCore:
-    """The memory as it was committed, ready to step. ``auto`` keeps connections as the log."""
+    """The memory as it was committed, ready to step.
+
+    ``auto`` keeps connections as the log. So does ``dense`` where the matrices would have more than
+    `MOST_CELLS` cells: a store from elsewhere says what it likes, and the results are the same.
+    """
     steps = StepTable.read(files)
     life = fold(files, config, steps)
     logs = lane_logs(files, steps, life)
@@ -31,7 +37,7 @@ def load_core(files: MemoryFiles, config: MemoriaConfig) -> MemoryCore:
     width = max((int(life.of_lane(lane).sum()) for lane in range(config.lanes)), default=0)
     capacity = whole_blocks(width)
     connections: DenseConnections | SparseConnections
-    if config.layout == "dense":
+    if config.layout == "dense" and config.lanes * capacity**2 <= MOST_CELLS:
         connections = DenseConnections.from_logs(logs, capacity)
     else:
         connections = SparseConnections(config.lanes, logs, capacity)

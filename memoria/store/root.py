@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.bounds import parse_json
+from memoria.bounds import MOST_VALUES, parse_json, too_many_values
 from memoria.errors import (
     ConfigError,
     DamageError,
@@ -77,6 +77,11 @@ class Root:
             raise InputError(
                 f"attributes make a {ROOT_NAME} of {len(payload)} bytes",
                 f"at most {MAX_ROOT_BYTES} are allowed",
+            )
+        if too_many_values(payload):
+            raise InputError(
+                f"attributes make a {ROOT_NAME} of more than {MOST_VALUES} values",
+                "no reader would take it back",
             )
         return payload
 

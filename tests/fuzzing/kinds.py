@@ -15,6 +15,8 @@ KINDS = {
     "stores": "fuzzing.store_cases:case",
     "bombs": "fuzzing.input_cases:bombs",
     "inputs": "fuzzing.input_cases:changed",
+    "archives": "fuzzing.archive_cases:table",
+    "lies": "fuzzing.archive_cases:lies",
     "arguments": "fuzzing.argument_cases:case",
 }
 
