@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 import shutil
@@ -215,6 +216,7 @@ def test_descriptors_are_few_and_given_back(tmp_path: Path) -> None:
         return len(os.listdir("/proc/self/fd"))
 
     path = made(tmp_path / "s")
+    gc.collect()  # what other tests left open
     before = held()
     source = LocalSource(path)
     source._most = 3
@@ -230,8 +232,6 @@ def test_descriptors_are_few_and_given_back(tmp_path: Path) -> None:
     opened = StoreFiles.open(path)
     opened.read("vectors")
     opened.close()
-    import gc
-
     gc.collect()
     assert held() == before
 
