@@ -168,6 +168,7 @@ def test_the_shell_ships_a_memory(cli: Cli, lived: Path, tmp_path: Path) -> None
         assert ran.err.count("\n") <= 2
     assert cli("export", "s", "x.zip", "--vectors").code == 2
     assert cli("export", "s", "x.npz", "--no-history").code == 2
+    assert cli("export", "s", "plain", "--format", "zarr", "--force").code == 2
 
 
 def test_nothing_is_left_of_an_archive_that_failed(lived: Path, tmp_path: Path) -> None:

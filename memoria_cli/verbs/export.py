@@ -78,9 +78,9 @@ def _export(
     form = _by_extension(out) if style is None else style
     if form in (_Format.ZIP, _Format.ZARR):
         if vectors or forgotten:
-            raise UsageError(
-                f"--format {form.value}", "it holds all; leave out --vectors and so on"
-            )
+            raise UsageError(f"{form.value} holds all", "leave out --vectors and --forgotten")
+        if force and form is _Format.ZARR:
+            raise UsageError("--force: a store is never replaced", "name a new folder")
         _ship(store, out, form, not no_history, force, json)
         return
     if no_history:
