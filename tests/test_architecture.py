@@ -26,10 +26,10 @@ LIBRARY = """
     memoria
     store
     replay backbones exports text row_writers demo_texts
-    inputs outputs
-    encode stream_inputs
-    streams
-    benchmark
+    inputs outputs analysis models
+    encode stream_inputs plots
+    streams render
+    benchmark report experiments
 """
 INSIDE = {
     "memoria.connections": """
@@ -79,6 +79,12 @@ INSIDE = {
         hf_image hf_text st
         hf
     """,
+    "memoria.analysis": "",
+    "memoria.plots": "",
+    "memoria.render": "",
+    "memoria.report": "",
+    "memoria.models": "",
+    "memoria.experiments": "",
     "memoria.exports": """
         content xml_text
         gexf graphml jsonl npz parquet

@@ -1,0 +1,1 @@
+"""The paper's experiments, and rivals in the same harness."""

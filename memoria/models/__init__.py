@@ -1,0 +1,1 @@
+"""Transformers with a memory (extra `hf`)."""
