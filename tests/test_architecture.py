@@ -79,7 +79,9 @@ INSIDE = {
         hf_image hf_text st
         hf
     """,
-    "memoria.analysis": "",
+    "memoria.analysis": """
+        palette
+    """,
     "memoria.plots": "",
     "memoria.render": "",
     "memoria.report": "",
