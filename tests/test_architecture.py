@@ -86,7 +86,16 @@ INSIDE = {
     "memoria.render": "",
     "memoria.report": "",
     "memoria.models": "",
-    "memoria.experiments": "",
+    "memoria.experiments": """
+        rival_config seeding
+        segment_model
+        trunk
+        rivals
+    """,
+    "memoria.experiments.rivals": """
+        none
+        building
+    """,
     "memoria.exports": """
         content xml_text
         gexf graphml jsonl npz parquet
@@ -124,8 +133,11 @@ DRAWS_IN_PLACE = set(
     "uniform_ normal_ random_ bernoulli_ exponential_ geometric_ cauchy_ log_normal_".split()
 )
 
-# Places that may draw: initial weights, which a user seeds as in any torch module.
-MAY_DRAW = {("memoria.abstractor", "normal_")}
+# Places that may draw: initial weights, which a user seeds as in any torch module, and the seeding.
+MAY_DRAW = {
+    ("memoria.abstractor", "normal_"),
+    ("memoria.experiments.seeding", "manual_seed"),
+}
 
 
 @cache

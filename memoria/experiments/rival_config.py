@@ -1,0 +1,93 @@
+"""The size of a network with some kind of memory, the same for all that are compared."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from memoria.errors import ConfigError
+
+__all__ = ["NoSettings", "RivalConfig", "checked"]
+
+_S = TypeVar("_S", bound=BaseModel)
+
+
+class RivalConfig(BaseModel):
+    """What every rival is built from. Raises `ConfigError` for a value out of its bounds.
+
+    ``memory`` is the budget: how many remembered vectors (or keys with their values) a layer may
+    attend to beside its own segment, per lane. ``inner`` is the width of the feed-forward layers
+    of the rival ``none``; with ``equal_parameters`` all others choose theirs so that they have as
+    many parameters as it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    vocab_size: int = Field(ge=1, description="Token ids are 0..vocab_size-1.")
+    hidden: int = Field(64, ge=2, description="Width of the hidden states (D).")
+    layers: int = Field(2, ge=1, description="Blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; must divide hidden into even parts.")
+    inner: int = Field(256, ge=1, description="Width of the feed-forward layers of `none`.")
+    segment: int = Field(64, ge=1, description="Most tokens of one segment (S).")
+    memory: int = Field(64, ge=1, description="Remembered vectors that a layer attends to.")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped.")
+    init_std: float | None = Field(
+        None, gt=0.0, description="Standard deviation of initial weights; hidden ** -0.5 if null."
+    )
+    seed: int = Field(0, ge=0, description="Of the initial weights and of the memory's hash.")
+    equal_parameters: bool = Field(
+        True, description="Choose the inner width so that all have as many parameters as `none`."
+    )
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Settings of this one rival, by name."
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(*_complaint(error, type(self))) from None
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> RivalConfig:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(
+                f"hidden = {self.hidden}: must be a multiple of 2 * heads = {2 * self.heads}"
+            )
+        return self
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of initial weights."""
+        return self.hidden**-0.5 if self.init_std is None else self.init_std
+
+    def replace(self, **changes: Any) -> RivalConfig:
+        """A copy with ``changes``, checked like a new one."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+
+class NoSettings(BaseModel):
+    """The settings of a rival that has none of its own; base of those that have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def checked(settings: type[_S], config: RivalConfig) -> _S:
+    """``config.settings`` as the rival's own class; `ConfigError` if they do not fit."""
+    try:
+        return settings(**config.settings)
+    except ValidationError as error:
+        raise ConfigError(*_complaint(error, settings)) from None
+
+
+def _complaint(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | None]:
+    detail = error.errors()[0]
+    field = ".".join(str(part) for part in detail["loc"])
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(model.model_fields) or "none"
+        return f"{field} = {detail['input']!r}: no such setting", f"the settings are: {known}"
+    if not field:
+        return message, None
+    return f"{field} = {detail['input']!r}: {message[:1].lower()}{message[1:]}", None

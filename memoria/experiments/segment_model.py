@@ -1,0 +1,107 @@
+"""One segment at a time: what every network with some kind of memory looks like from outside."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from memoria.errors import InputError, ShapeError
+from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
+
+__all__ = ["MemorySize", "RivalConfig", "SegmentModel", "SegmentOutput", "parameter_count"]
+
+
+@dataclass(frozen=True)
+class SegmentOutput:
+    """logits [B, S, V]; hidden [B, S, D], the states that made them; extra_loss, a scalar.
+
+    ``extra_loss`` is what the memory itself wants to learn (0 for most): add it to the loss.
+    """
+
+    logits: Tensor
+    hidden: Tensor
+    extra_loss: Tensor
+
+
+@dataclass(frozen=True)
+class MemorySize:
+    """Vectors of size D per lane: ``attended`` by one layer in one segment, ``kept`` in all.
+
+    A key with its value counts as one. ``kept`` is None where nothing bounds it.
+    """
+
+    attended: int
+    kept: int | None
+
+
+class SegmentModel(nn.Module, ABC):
+    """A causal language model that reads in segments, and carries what it remembers.
+
+    Lanes (axis 0) never influence each other. Gradients flow through what is carried for
+    ``unroll`` segments only (1: not at all): a trainer that wants them runs that many segments
+    with gradients before its loss, and calls ``detach()`` after its step.
+    """
+
+    unroll = 1
+    settings_class: type[NoSettings] = NoSettings  # what config.settings may hold
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__()
+        checked(self.settings_class, config)
+        self.config = config
+        self._carried: dict[str, Tensor] = {}
+
+    @classmethod
+    def build(cls, config: RivalConfig) -> SegmentModel:
+        """A fresh model. Its weights come from torch's generator: see `build_rival` for a seed."""
+        return cls(config)
+
+    @abstractmethod
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
+        """Read the next segment: tokens [B, S] int64; attention_mask [B, S], 0 at padding.
+
+        Padding stands on the right, and is not remembered.
+        """
+
+    @abstractmethod
+    def memory_size(self) -> MemorySize:
+        """How much it remembers at most."""
+
+    def reset(self) -> None:
+        """Forget what was carried; the next segment may have other lanes."""
+        self._carried = {}
+
+    def detach(self) -> None:
+        """Let no gradient flow back beyond this moment."""
+        self._carried = {name: one.detach() for name, one in self._carried.items()}
+
+    def carried(self) -> dict[str, Tensor]:
+        """A copy of all that is carried from segment to segment; empty after `reset`."""
+        return {name: one.detach().clone() for name, one in self._carried.items()}
+
+    def carry(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `carried` returned."""
+        device = next(self.parameters()).device
+        self._carried = {name: one.detach().clone().to(device) for name, one in state.items()}
+
+    def checked_tokens(self, tokens: Tensor, attention_mask: Tensor | None) -> Tensor | None:
+        """The mask as bool, None where nothing is hidden. Raises `ShapeError`, `InputError`."""
+        if tokens.dim() != 2 or not 1 <= tokens.shape[1] <= self.config.segment:
+            expected = f"[B, 1..{self.config.segment}]"
+            raise ShapeError("tokens", expected, list(tokens.shape))
+        if tokens.is_floating_point():
+            raise InputError(f"tokens: {tokens.dtype}, not integers", "give token ids")
+        if attention_mask is None:
+            return None
+        if attention_mask.shape != tokens.shape:
+            expected = str(list(tokens.shape))
+            raise ShapeError("attention_mask", expected, list(attention_mask.shape))
+        return attention_mask.bool()
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable numbers; shared ones count once."""
+    return sum(one.numel() for one in model.parameters() if one.requires_grad)

@@ -1,0 +1,188 @@
+"""The decoder that the rivals share, so that they differ in their memory and in nothing else.
+
+Pre-norm blocks of causal attention with rotary positions and a feed-forward layer; the embedding
+is the output layer too. A rival overrides `layer` and `remember`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from memoria.experiments.segment_model import (
+    MemorySize,
+    RivalConfig,
+    SegmentModel,
+    SegmentOutput,
+)
+
+__all__ = ["Attention", "Block", "Trunk", "causal_mask", "rotated"]
+
+
+class Attention(nn.Module):
+    """Multi-head attention from states to a source, in parts that a rival can put together."""
+
+    def __init__(self, hidden: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.query = nn.Linear(hidden, hidden)
+        self.pair = nn.Linear(hidden, 2 * hidden)
+        self.out = nn.Linear(hidden, hidden)
+
+    def forward(
+        self,
+        states: Tensor,
+        source: Tensor,
+        allowed: Tensor | None = None,
+        positions: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """states [B, S, D], source [B, N, D], allowed bool [B or 1, 1, S or 1, N] -> [B, S, D].
+
+        ``positions`` ([S], [N]) turn queries and keys; without them the source has no order.
+        """
+        query, (key, value) = self.queries(states), self.pairs(source)
+        if positions is not None:
+            query, key = rotated(query, positions[0]), rotated(key, positions[1])
+        dropout = self.dropout if self.training else 0.0
+        mixed = functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=allowed, dropout_p=dropout
+        )
+        return self.joined(mixed)
+
+    def weighed(
+        self, states: Tensor, source: Tensor, allowed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """As `forward` without order, and the weights [B, H, S, N]; 0 where nothing is allowed."""
+        query, (key, value) = self.queries(states), self.pairs(source)
+        score = query @ key.transpose(-2, -1) * key.shape[-1] ** -0.5
+        if allowed is None:
+            weights = score.softmax(-1)
+        else:
+            weights = score.masked_fill(~allowed, -torch.inf).softmax(-1)
+            weights = weights.masked_fill(~allowed.any(-1, keepdim=True), 0.0)
+        dropped = functional.dropout(weights, self.dropout, self.training)
+        return self.joined(dropped @ value), weights
+
+    def queries(self, states: Tensor) -> Tensor:
+        """[B, H, S, D / H]."""
+        return self._split(self.query(states))
+
+    def pairs(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each [B, H, N, D / H]."""
+        key, value = self.pair(source).chunk(2, dim=-1)
+        return self._split(key), self._split(value)
+
+    def joined(self, mixed: Tensor) -> Tensor:
+        """[B, H, S, D / H] to the output [B, S, D]."""
+        result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return result
+
+    def _split(self, states: Tensor) -> Tensor:
+        lanes, length, hidden = states.shape
+        return states.view(lanes, length, self.heads, hidden // self.heads).transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Self-attention, then a feed-forward layer, each with its norm before and a residual."""
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__()
+        hidden, inner = config.hidden, config.inner
+        self.attention_norm = nn.LayerNorm(hidden)
+        self.attention = Attention(hidden, config.heads, config.dropout)
+        self.feed_norm = nn.LayerNorm(hidden)
+        self.feed = nn.Sequential(nn.Linear(hidden, inner), nn.GELU(), nn.Linear(inner, hidden))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def attend(self, states: Tensor, real: Tensor | None, past: Tensor | None = None) -> Tensor:
+        """States after attention to ``past`` [B, P, D], inputs of this layer, and themselves."""
+        normed = self.attention_norm(states)
+        before = 0 if past is None else past.shape[1]
+        source = normed if past is None else torch.cat((self.attention_norm(past), normed), 1)
+        place = torch.arange(before + states.shape[1], device=states.device)
+        allowed = causal_mask(states, real, before)
+        attended = self.attention(normed, source, allowed, (place[before:], place))
+        result: Tensor = states + self.dropout(attended)
+        return result
+
+    def fed(self, states: Tensor) -> Tensor:
+        """States after the feed-forward layer."""
+        result: Tensor = states + self.dropout(self.feed(self.feed_norm(states)))
+        return result
+
+
+class Trunk(SegmentModel):
+    """Embedding, blocks, norm, logits. As it stands it remembers nothing."""
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__(config)
+        self.embed = nn.Embedding(config.vocab_size, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.hidden)
+        self.add_memory()
+        self.scale_weights()
+
+    def add_memory(self) -> None:
+        """Make the rival's own modules."""
+
+    def scale_weights(self) -> None:
+        """Initial weights: those of linear layers and embeddings of deviation std, biases 0."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                # torch has filled it from a uniform distribution of known width or a normal one
+                with torch.no_grad():
+                    module.weight.mul_(self.config.std / module.weight.std().clamp_min(1e-12))
+                    if isinstance(module, nn.Linear) and module.bias is not None:
+                        module.bias.zero_()
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
+        real = self.checked_tokens(tokens, attention_mask)
+        states = self.dropout(self.embed(tokens))
+        self.extra_loss = states.new_zeros(())
+        self.begin(states)
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            states = self.layer(number, block, states, real)
+        hidden = self.norm(states)
+        self.remember(hidden, real)
+        logits = functional.linear(hidden, self.embed.weight)
+        return SegmentOutput(logits, hidden, self.extra_loss)
+
+    def begin(self, states: Tensor) -> None:
+        """Before the first block, whose input is ``states`` [B, S, D]."""
+
+    def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
+        """The states [B, S, D] after block ``number``; ``real`` bool [B, S] is False at padding."""
+        return block.fed(block.attend(states, real))
+
+    def remember(self, hidden: Tensor, real: Tensor | None) -> None:
+        """After the last block: take ``hidden`` [B, S, D] into memory."""
+
+    def memory_size(self) -> MemorySize:
+        return MemorySize(0, 0)
+
+
+def causal_mask(states: Tensor, real: Tensor | None, before: int = 0) -> Tensor:
+    """What each place may see, bool [B or 1, 1, S, before + S]: the past, real ones, itself."""
+    length = states.shape[1]
+    allowed = states.new_ones((length, before + length), dtype=torch.bool).tril(before)
+    if real is None:
+        return allowed.view(1, 1, length, -1)
+    seen = functional.pad(real, (before, 0), value=True).view(len(real), 1, 1, -1)
+    itself = torch.eye(length, dtype=torch.bool, device=states.device)
+    return (allowed & seen) | functional.pad(itself, (before, 0))
+
+
+def rotated(heads: Tensor, positions: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021): ``heads`` [B, H, N, E] turned by ``positions`` [N].
+
+    Pair i of E / 2 turns by position * 10000^(-2i / E), so products depend on distances alone.
+    """
+    half = heads.shape[-1] // 2
+    speed = 10_000.0 ** (-torch.arange(half, device=heads.device) / half)
+    angle = positions.unsqueeze(1) * speed
+    cos, sin = angle.cos().to(heads.dtype), angle.sin().to(heads.dtype)
+    first, second = heads[..., :half], heads[..., half:]
+    return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
