@@ -241,10 +241,15 @@ class HistoryManager:
             summaries=self.summaries[born:last],
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the log to ``path`` as an .npz file; there is no pickle in it."""
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The log as flat arrays, those that `save` writes.
+
+        ``fired`` [N] are the ids of all firings, which end at ``fired_ends`` [F]; the firings of
+        each step end at ``firing_ends`` [T]. ``expiry`` [S] was set for ``set_ids`` [S], each
+        step's ending at ``set_ends`` [T]. ``bounds`` [T, 2]: first short-term id, next id.
+        """
         fired = [one for step in self._firings for one in step]
-        arrays = {
+        return {
             "fired": _joined(fired, np.int64),
             "fired_ends": np.cumsum([len(one) for one in fired], dtype=np.int64),
             "firing_ends": np.cumsum([len(step) for step in self._firings], dtype=np.int64),
@@ -253,6 +258,10 @@ class HistoryManager:
             "expiry": _joined(self._expiry, np.float64),
             "bounds": np.array(self._bounds, np.int64).reshape(-1, 2),
         }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the log to ``path`` as an .npz file; there is no pickle in it."""
+        arrays = self.arrays()
         aside = Path(f"{os.fspath(path)}.part")  # what is at the path stays until all is written
         try:
             with aside.open("wb") as file:

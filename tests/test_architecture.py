@@ -80,7 +80,11 @@ INSIDE = {
         hf
     """,
     "memoria.analysis": """
-        palette
+        expiries palette result
+        chronicle
+        choices
+        survival
+        kinds
     """,
     "memoria.plots": "",
     "memoria.render": "",

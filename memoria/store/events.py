@@ -19,7 +19,15 @@ from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
 
-__all__ = ["Entries", "EventKind", "Events", "PinnedLives", "checked_ids", "pinned_gains"]
+__all__ = [
+    "Entries",
+    "EventKind",
+    "Events",
+    "PinnedLives",
+    "checked_ids",
+    "pinned_expiry",
+    "pinned_gains",
+]
 
 _LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most: their sum stays exact
 
@@ -116,7 +124,7 @@ def pinned_gains(fired: IntArray, expiry: FloatArray, created: int, events: Even
             kind, happened = events.kinds[later], int(events.steps[later])
             value += (happened - since) * held
             if kind == EventKind.PIN:
-                value = float(_whole(value, happened))
+                value = float(pinned_expiry(value, happened))
             since, held, later = happened, kind == EventKind.PIN, later + 1
         gains[place] = after - value - (step - since) * held
         value, since = after, step
@@ -185,7 +193,7 @@ class PinnedLives:
         if dead.any():
             gone = int(self.ids[who[dead]][0])
             raise DamageError(f"an event names engram {gone}, which was not alive")
-        value = np.where(kinds == EventKind.PIN, _whole(value, steps), value)
+        value = np.where(kinds == EventKind.PIN, pinned_expiry(value, steps), value)
         self.expiry[who] = np.where(kinds == EventKind.FORGET, steps, value)
         self.pinned[who] = kinds == EventKind.PIN
         self.since[who] = steps
@@ -205,7 +213,7 @@ class PinnedLives:
         self.since[who[held]] = steps[held]
 
 
-def _whole(expiry: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
+def pinned_expiry(expiry: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
     """What pinning an engram at ``step`` makes its expiry."""
     whole: FloatArray = np.minimum(np.ceil(expiry), np.add(step, _LONGEST))
     return whole

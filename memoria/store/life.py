@@ -88,9 +88,13 @@ class StepTable:
 
     def became_longterm(self, local: int, lane: int) -> int | None:
         """Step at whose end the engram moved to long-term memory, if alive by then."""
-        boundary = self._table[:, StepColumn.FIRST_SHORT + lane]
-        at = int(np.searchsorted(boundary, local, side="right"))
+        at = int(self.all_became_longterm(np.array([local]), lane)[0])
         return at if at < len(self) else None
+
+    def all_became_longterm(self, local: IntArray, lane: int) -> IntArray:
+        """As `became_longterm` for many engrams of a lane; the number of steps for not yet."""
+        boundary = self._table[:, StepColumn.FIRST_SHORT + lane]
+        return np.searchsorted(boundary, local, side="right")
 
     def digests(self) -> IntArray:
         """The chained sha256 after each step as four words, [T, 4]."""

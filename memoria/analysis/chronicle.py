@@ -1,0 +1,309 @@
+"""`Chronicle`: the whole life of a memory as arrays, from a store or from a `HistoryManager`.
+
+Steps count from 1, and only finished ones are told of; step t is what it left behind. Torch-free.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.analysis.expiries import Expiries
+from memoria.connections.firing_log import FiringLog, IntArray
+from memoria.engram_type import EngramType
+from memoria.errors import InputError
+from memoria.store.events import Entries, Events
+from memoria.store.firings import Firings, endings
+from memoria.store.life import FloatArray, StepTable, fold
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.past import finished_view
+from memoria.store.reading import open_files
+from memoria.store.shelf import TextShelf
+
+if TYPE_CHECKING:
+    from memoria.history import HistoryManager
+
+__all__ = ["Chronicle", "open_chronicle"]
+
+Texts = Callable[[IntArray], list[str | None]]
+
+
+@dataclass(frozen=True, eq=False)
+class Chronicle:
+    """Everything that is known of a memory's life. E engrams, N firings, T steps.
+
+    ``ids`` [E] ascend, and so does creation; an engram stands at its *place* in them, and its lane
+    is ``id % lanes``. ``born``, ``gone`` and ``longterm`` [E]: the steps in which it was made, at
+    whose end it was forgotten and at whose end it became long-term; 0: it has not. ``added`` [T]:
+    engrams made a step, of all lanes. ``fired_ids`` and ``fired_steps`` [N], by step: who was in
+    the working memory (its step is ``born``) or reminded, once a step; those of step t are
+    ``ends[t - 1]`` to ``ends[t]``. ``first_step``: from here on all is known; compaction may have
+    removed engrams and firings of the steps before.
+    """
+
+    lanes: int
+    steps: int
+    first_step: int
+    ids: IntArray
+    born: IntArray
+    gone: IntArray
+    longterm: IntArray
+    added: IntArray
+    fired_ids: IntArray
+    fired_steps: IntArray
+    expiries: Expiries
+    shelf: Texts | None = None
+
+    @classmethod
+    def of_store(cls, files: MemoryFiles) -> Chronicle:
+        """The life of a store, `memoria.store.reading.open_files`, as far as its log goes back.
+
+        A step begun is left out. `texts` reads from ``files``. Raises `DamageError`.
+        """
+        if files.attributes.pending.phase != "idle":
+            files = finished_view(files)
+        lanes = files.config.lanes
+        table = StepTable.read(files)
+        life, done = fold(files, files.config, table), len(table)
+        firings = Firings.read(files, table, life)
+        ended = endings(firings, files.created, done)
+        known = ended.fires > 0  # every engram that is there has fired at least in its first step
+        ids, gone = ended.ids[known], ended.gone[known]
+        born = table.born(ids) + 1
+        rows = table.rows()
+        longterm = _became_longterm(ids, table, lanes, done)
+        longterm[(gone > 0) & (longterm >= gone)] = 0
+        places = _places(ids, firings.ids)
+        events = firings.events
+        of_known = events.take(np.isin(events.ids, ids))
+        named = Events(of_known.steps, of_known.kinds, _places(ids, of_known.ids), of_known.times)
+        lost = len(ids) < files.created
+        return cls(
+            lanes=lanes,
+            steps=done,
+            first_step=min(files.attributes.era.step, done) + 1 if lost else 1,
+            ids=ids,
+            born=born,
+            gone=gone,
+            longterm=longterm,
+            added=np.diff(rows, prepend=0),
+            fired_ids=firings.ids,
+            fired_steps=firings.steps,
+            expiries=Expiries.of(Entries(places, firings.steps, firings.expiry), done, named),
+            shelf=TextShelf(files).texts,
+        )
+
+    @classmethod
+    def of_history(cls, histories: HistoryManager | Sequence[HistoryManager]) -> Chronicle:
+        """The life of a `Memoria` with ``keep_history``: of one lane, or of ``memoria.history``.
+
+        The id of engram i of lane b of B is ``i * B + b``, as in stores. Several firings in one
+        step are one. Raises `InputError` for lanes of different lives.
+        """
+        lanes = list(histories) if isinstance(histories, Sequence) else [histories]
+        if not lanes or len({len(one) for one in lanes}) > 1:
+            lengths = ", ".join(str(len(one)) for one in lanes) or "none"
+            raise InputError(f"histories of {lengths} steps", "give all lanes of one memory")
+        parts = [one.arrays() for one in lanes]
+        count, steps = len(lanes), len(lanes[0])
+        bounds = [part["bounds"] for part in parts]
+        if any((one[:, 1] != bounds[0][:, 1]).any() for one in bounds):
+            raise InputError("histories of different memories", "give all lanes of one memory")
+        made = bounds[0][:, 1]
+        ids = np.arange(count * (int(made[-1]) if steps else 0))
+        born = np.searchsorted(made, ids // count, side="right") + 1
+        fired, entries = _fired(parts, count), _settings(parts, count)
+        last = np.full(len(ids), -1)
+        last[entries.ids] = np.arange(len(entries.ids))  # of repeats the last one stays
+        set_at, expiry = born.copy(), np.zeros(len(ids))
+        was = last >= 0
+        set_at[was], expiry[was] = entries.steps[last[was]], entries.expiry[last[was]]
+        due = np.ceil(expiry).clip(0, steps + 1).astype(np.int64)
+        gone = np.maximum(due, set_at)
+        gone[gone > steps] = 0
+        longterm = np.zeros(len(ids), np.int64)
+        for lane, one in enumerate(bounds):
+            at = np.searchsorted(one[:, 0], ids[lane::count] // count, side="right")
+            longterm[lane::count] = np.where(at < steps, at + 1, 0)
+        longterm[(gone > 0) & (longterm >= gone)] = 0
+        return cls(
+            lanes=count,
+            steps=steps,
+            first_step=1,
+            ids=ids,
+            born=born,
+            gone=gone,
+            longterm=longterm,
+            added=np.diff(made, prepend=0) * count,
+            fired_ids=fired[0],
+            fired_steps=fired[1],
+            expiries=Expiries.of(entries, steps),
+        )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def lane(self) -> IntArray:
+        """The lane of every engram, [E]."""
+        return self.ids % self.lanes
+
+    @cached_property
+    def ends(self) -> IntArray:
+        """Where each step's firings end, [T + 1]; the first is 0."""
+        return np.searchsorted(self.fired_steps, np.arange(self.steps + 1), side="right")
+
+    @cached_property
+    def fired_places(self) -> IntArray:
+        """The place of who fired, [N]."""
+        return _places(self.ids, self.fired_ids)
+
+    @cached_property
+    def fires(self) -> IntArray:
+        """How often every engram fired, its first step too, [E]."""
+        return np.bincount(self.fired_places, minlength=len(self))
+
+    @cached_property
+    def fired_expiry(self) -> FloatArray:
+        """What its step made of the expiry of who fired, [N]; less the step, the lifespan."""
+        return self.expiries.fired(self.fired_places, self.fired_steps)
+
+    @cached_property
+    def gains(self) -> FloatArray:
+        """Steps that each firing gained, [N]; the first of an engram is what it began with."""
+        places = self.fired_places
+        return self.expiries.gains(places, self.fired_steps, self.born[places])
+
+    def places(self, ids: npt.ArrayLike) -> IntArray:
+        """Where engrams stand in ``ids``. Raises `InputError` for one that is not there."""
+        wanted = np.asarray(ids, np.int64).reshape(-1)
+        at = np.searchsorted(self.ids, wanted)
+        wrong = wanted[np.append(self.ids, -1)[at] != wanted]
+        if len(wrong):
+            made = int(self.added.sum())
+            there = 0 <= int(wrong[0]) < made
+            known = f"the ids are 0 to {made - 1}" if made else "there are no engrams yet"
+            why = "compaction has removed it" if there else "there is none"
+            raise InputError(f"engram {wrong[0]}: {why}", None if there else known)
+        return at
+
+    def living(self, step: int) -> IntArray:
+        """The places of who is alive after ``step``, ascending."""
+        alive = (self.born <= step) & ((self.gone == 0) | (self.gone > step))
+        return np.flatnonzero(alive)
+
+    def fired(self, step: int) -> IntArray:
+        """The places of who fired in ``step``."""
+        return self.fired_places[self.ends[step - 1] : self.ends[step]]
+
+    def types(self, places: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
+        """In which memory (`EngramType`) engrams take part in a step; NULL before and after.
+
+        As the step reminds: WORKING in its first step, LONGTERM in the steps after the one at
+        whose end it became long-term, until the step at whose end it is forgotten.
+        """
+        born, gone, longterm = self.born[places], self.gone[places], self.longterm[places]
+        old = (longterm > 0) & (longterm < step)
+        kinds = np.where(old, EngramType.LONGTERM, EngramType.SHORTTERM)
+        kinds = np.where(born == step, EngramType.WORKING, kinds)
+        outside = (born > step) | ((gone > 0) & (gone < step))
+        return np.where(outside, EngramType.NULL, kinds).astype(np.uint8)
+
+    def types_after(self, places: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
+        """In which memory engrams are after a step: SHORTTERM, LONGTERM, or NULL if not alive."""
+        born, gone, longterm = self.born[places], self.gone[places], self.longterm[places]
+        old = (longterm > 0) & (longterm <= step)
+        kinds = np.where(old, EngramType.LONGTERM, EngramType.SHORTTERM)
+        outside = (born > step) | ((gone > 0) & (gone <= step))
+        return np.where(outside, EngramType.NULL, kinds).astype(np.uint8)
+
+    def lifespan(self, places: IntArray, step: int | IntArray) -> FloatArray:
+        """Steps that engrams have left after ``step``; 0 or less when forgotten, NaN unborn."""
+        return self.expiries.at(places, step) - step
+
+    def log(self, places: IntArray) -> FiringLog:
+        """What fired together among the engrams at ``places`` of one lane, ascending.
+
+        Its positions are ranks in ``places``.
+        """
+        rank = np.full(len(self), -1, np.int64)
+        rank[places] = np.arange(len(places))
+        position = rank[self.fired_places]
+        here = position >= 0
+        sizes = np.bincount(self.fired_steps[here], minlength=self.steps + 1)[1:]
+        starts = np.cumsum(sizes) - sizes
+        return FiringLog(position[here], starts[sizes > 0])
+
+    def texts(self, ids: npt.ArrayLike) -> list[str | None]:
+        """The texts of engrams; None where there is none. Reads from the store."""
+        wanted = np.asarray(ids, np.int64).reshape(-1)
+        return [None] * len(wanted) if self.shelf is None else self.shelf(wanted)
+
+    def text(self, engram: int) -> str | None:
+        """The text of one engram."""
+        return self.texts([engram])[0]
+
+
+@contextmanager
+def open_chronicle(
+    path: str | os.PathLike[str], at: int | str | None = None
+) -> Iterator[Chronicle]:
+    """The life of the store at ``path``, by ``at`` (a snapshot or a step) if that is given.
+
+    Texts are read as long as the block lasts.
+    """
+    files = open_files(path, at)
+    try:
+        yield Chronicle.of_store(files)
+    finally:
+        files.close()
+
+
+def _places(ids: IntArray, wanted: IntArray) -> IntArray:
+    """Where ``wanted``, all of them there, stand in ``ids``."""
+    if len(ids) == 0 or int(ids[-1]) == len(ids) - 1:
+        return wanted
+    return np.searchsorted(ids, wanted)
+
+
+def _became_longterm(ids: IntArray, table: StepTable, lanes: int, done: int) -> IntArray:
+    """The step at whose end each engram left short-term memory, if it lived; 0: none yet."""
+    became = np.zeros(len(ids), np.int64)
+    for lane in range(lanes):
+        mine = ids % lanes == lane
+        at = table.all_became_longterm(ids[mine] // lanes, lane)
+        became[mine] = np.where(at < done, at + 1, 0)
+    return became
+
+
+def _fired(
+    parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int
+) -> tuple[IntArray, IntArray]:
+    """(ids, steps) of who fired, by step, each once a step."""
+    ids, steps = [], []
+    for lane, part in enumerate(parts):
+        ends = np.append(0, part["fired_ends"])[part["firing_ends"]].astype(np.int64)
+        ids.append(part["fired"].astype(np.int64) * lanes + lane)
+        steps.append(np.repeat(np.arange(1, len(ends) + 1), np.diff(ends, prepend=0)))
+    all_ids, all_steps = np.concatenate(ids), np.concatenate(steps)
+    span = int(all_ids.max(initial=0)) + 1
+    keys = np.unique(all_steps * span + all_ids)
+    return keys % span, keys // span
+
+
+def _settings(parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int) -> Entries:
+    """Every expiry that a history tells of; those of an engram are in order."""
+    columns = []
+    for lane, part in enumerate(parts):
+        ends = part["set_ends"].astype(np.int64)
+        steps = np.repeat(np.arange(1, len(ends) + 1), np.diff(ends, prepend=0))
+        columns.append((part["set_ids"].astype(np.int64) * lanes + lane, steps, part["expiry"]))
+    ids, steps, expiry = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return Entries(ids, steps, expiry.astype(np.float64))

@@ -1,0 +1,30 @@
+"""`KINDS` of analysis by name, and `analyse`, which runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from memoria.analysis.choices import Kind
+from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.result import Analysis
+from memoria.analysis.survival import SURVIVAL
+from memoria.errors import InputError
+
+__all__ = ["KINDS", "analyse"]
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in (SURVIVAL,)})
+
+
+def analyse(chronicle: Chronicle, kind: str, **options: Any) -> Analysis:
+    """What ``chronicle`` shows of one of `KINDS`; options left out or None are the kind's own.
+
+    Raises `InputError` for an unknown kind, lane or engram, and for options it does not take.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind = {kind!r}: unknown", f"known are {', '.join(KINDS)}")
+    chosen = KINDS[kind]
+    values = chosen.checked(options)
+    return replace(chosen.run(chronicle, **values), options=values)
