@@ -15,7 +15,7 @@ from memoria.config import MemoriaConfig
 from memoria.connections import Connections
 from memoria.connections.dense import DenseConnections
 from memoria.connections.sparse import SparseConnections
-from memoria.recall import Recalled, recall
+from memoria.recall import Recalled, Search, graph_search, recall
 from memoria.traces import NULL, Traces, positions_of
 from memoria.vectors import Vectors
 
@@ -37,8 +37,10 @@ class MemoryCore:
         connections: Connections,
         lane_ids: Sequence[int],
         device: torch.device,
+        search: Search = graph_search,
     ) -> None:
         self.config = config
+        self.search = search
         self.connections = connections
         self.lane_ids = torch.tensor(list(lane_ids), dtype=torch.int64, device=device)
         self.traces = Traces(len(lane_ids), vectors, device)
@@ -61,7 +63,8 @@ class MemoryCore:
     def recall(self, cue: Tensor | None = None) -> Recalled:
         """What the working memory, or a ``cue`` [B, W, D], brings back. Changes nothing."""
         traces, connections = self.traces, self.connections
-        return recall(traces, connections, self.config, self.step, self.lane_ids, cue)
+        config, lane_ids = self.config, self.lane_ids
+        return recall(traces, connections, config, self.step, lane_ids, cue, self.search)
 
     @torch.no_grad()
     def fire(self, recalled: Recalled) -> None:

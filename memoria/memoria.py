@@ -16,6 +16,7 @@ from memoria.core import MemoryCore, make_connections
 from memoria.engrams import Engrams
 from memoria.errors import ConfigError, StateError
 from memoria.history import HistoryManager
+from memoria.recall import Search, graph_search
 from memoria.traces import NULL, Traces
 from memoria.vectors import TensorVectors
 
@@ -51,8 +52,12 @@ class Memoria:
         lane_ids: the lanes' identities in the hash, 0..B-1 unless given: one lane with
             ``lane_ids=[3]`` repeats what lane 3 of a batch does.
 
+    A subclass may set ``search`` to find long-term engrams in another way (`memoria.recall`).
+
     Raises: `ConfigError` for a setting out of bounds.
     """
+
+    search: Search = staticmethod(graph_search)
 
     def __init__(
         self,
@@ -239,7 +244,7 @@ class Memoria:
             raise ConfigError(message, "name every lane once")
         vectors = TensorVectors(lanes, dimension, device)
         connections = make_connections(self.config.layout, lanes, device)
-        return MemoryCore(self.config, vectors, connections, lane_ids, device)
+        return MemoryCore(self.config, vectors, connections, lane_ids, device, self.search)
 
     def _record(self, core: MemoryCore, changed: Tensor) -> None:
         """Append the step that just ended, whose expiry changed at positions ``changed``."""

@@ -6,7 +6,7 @@ A pure function of the traces, their connections and the step number: it changes
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from memoria.hashing import ENTRY_STREAM, TieRule, hash_keys
 from memoria.scores import log_correlation, may_be_nearest
 from memoria.traces import LONGTERM, Traces, positions_of
 
-__all__ = ["Recalled", "recall"]
+__all__ = ["Recalled", "Search", "graph_search", "recall"]
 
 _DRAWS_AT_ONCE: Final = 2**16  # random entries, at some 800 bytes each; bounds memory
 _LEAST_KEY: Final = -3e38  # above float32's lowest, so that the far away still beats padding
@@ -54,6 +54,39 @@ class Recalled:
         return positions, scores
 
 
+class Search(Protocol):
+    """Finds the long-term engrams of which recall keeps those that correlate best."""
+
+    def __call__(
+        self,
+        traces: Traces,
+        connections: Connections,
+        config: MemoriaConfig,
+        step: int,
+        lane_ids: Tensor,
+        shortterm: Tensor,
+        unreminded: Tensor,
+    ) -> Tensor:
+        """Positions [B, N], each once, ascending, -1 on the right.
+
+        From the reminded ``shortterm`` [B, Rs] and the number of ``unreminded`` ones [B].
+        """
+
+
+def graph_search(
+    traces: Traces,
+    connections: Connections,
+    config: MemoriaConfig,
+    step: int,
+    lane_ids: Tensor,
+    shortterm: Tensor,
+    unreminded: Tensor,
+) -> Tensor:
+    """Memoria's own `Search`: from the entry points along the strongest connections."""
+    entries = _entries(traces, connections, config, step, lane_ids, shortterm, unreminded)
+    return _walk(traces, connections, entries, config.ltm_search_depth)
+
+
 def recall(
     traces: Traces,
     connections: Connections,
@@ -61,6 +94,7 @@ def recall(
     step: int,
     lane_ids: Tensor,
     cue: Tensor | None = None,
+    search: Search = graph_search,
 ) -> Recalled:
     """What ``cue`` [B, W, D] (default: the working memory) brings back."""
     if cue is None:
@@ -70,8 +104,7 @@ def recall(
     reminded = (shortterm >= 0).sum(1)
     unreminded = (stm >= 0).sum(1) - reminded
     if config.num_final_ltms:
-        entries = _entries(traces, connections, config, step, lane_ids, shortterm, unreminded)
-        found = _search(traces, connections, entries, config.ltm_search_depth)
+        found = search(traces, connections, config, step, lane_ids, shortterm, unreminded)
         longterm, longterm_score = _nearest(traces, cue, found, config.num_final_ltms)
         longterm, longterm_score = _cold_start(traces, cue, stm, longterm, longterm_score)
         again = (shortterm.unsqueeze(2) == longterm.unsqueeze(1)).any(2)
@@ -146,7 +179,7 @@ def _entries(
     return entries
 
 
-def _search(traces: Traces, connections: Connections, entries: Tensor, depth: int) -> Tensor:
+def _walk(traces: Traces, connections: Connections, entries: Tensor, depth: int) -> Tensor:
     """Walk from ``entries`` along the strongest connections; all found, ascending, -1 right."""
     paths = _distinct(entries)
     closed = (traces.types != LONGTERM) | traces.mask(paths)

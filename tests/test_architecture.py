@@ -91,7 +91,7 @@ INSIDE = {
     "memoria.report": "",
     "memoria.models": "",
     "memoria.experiments": """
-        rival_config seeding
+        rival_config seeding variants
         segment_model
         trunk
         rivals
