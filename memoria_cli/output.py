@@ -10,17 +10,20 @@ import csv
 import io
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Protocol, TypeAlias
+
+from memoria_cli.drawing import Page, Picture
+from memoria_cli.wording import harmless
 
 __all__ = [
     "OutputClosedError",
+    "Part",
     "Progress",
     "Table",
     "ask",
@@ -29,22 +32,22 @@ __all__ = [
     "finish",
     "harmless",
     "note",
+    "page",
     "prepare",
     "progress",
     "records",
     "result",
+    "shows_unicode",
 ]
 
 _SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
 _LONGEST: Final = 1_000  # characters of an error's message and of its hint
 _GAP: Final = "  "
 _AT_ONCE: Final = 1000  # records that are written together
-# Controls (C0, DEL, C1), line separators, what turns the direction of writing or cannot be seen,
-# lone surrogates. The joiners U+200C and U+200D stay: scripts and emoji need them.
-_UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
-)
+_PAGE: Final = 80  # columns where nothing says how many
+_NARROWEST: Final = 20
+_BROADEST: Final = 500
+_BLOCKS: Final = "█▁▏├●…"
 
 
 class OutputClosedError(Exception):
@@ -60,6 +63,8 @@ class Table:
     rows: Sequence[Sequence[str]]
     framed: bool = False  # on a terminal
 
+
+Part: TypeAlias = str | Table | Picture
 
 _gathering: list[list[Mapping[str, Any]]] = []  # what `collected` blocks are open
 
@@ -82,19 +87,7 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def harmless(text: str) -> str:
-    """``text`` on one line, with control and direction characters written out as escapes."""
-    return _UNSAFE.sub(_escaped, text)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code < 256:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 2**16 else f"\\U{code:08x}"
-
-
-def result(document: Mapping[str, Any], human: Sequence[str | Table], as_json: bool) -> None:
+def result(document: Mapping[str, Any], human: Sequence[Part], as_json: bool) -> None:
     """The one result of a verb: ``document`` with --json, else the lines and tables for people.
 
     The text is ASCII in the JSON, with escapes for the rest, so that no locale spoils it.
@@ -229,9 +222,42 @@ def _silence(stream: IO[str]) -> None:
     os.close(null)
 
 
-def _plain(part: str | Table) -> Iterator[str]:
+def page() -> Page:
+    """What results are drawn on: the terminal, or a page of ``COLUMNS`` cells."""
+    stream = sys.stdout
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isascii() and columns.isdigit() else 0
+    if not width and stream is not None and stream.isatty():
+        width = _terminal_width(stream)
+    return Page(min(max(width or _PAGE, _NARROWEST), _BROADEST), shows_unicode(stream))
+
+
+def shows_unicode(stream: IO[str] | None) -> bool:
+    """Whether block characters get through: by the stream's encoding, and no LC_ALL=C."""
+    if os.environ.get("LC_ALL") in ("C", "POSIX"):
+        return False
+    try:
+        _BLOCKS.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _terminal_width(stream: IO[str]) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def _plain(part: Part) -> Iterator[str]:
     if isinstance(part, str):
         yield harmless(part)
+        return
+    if isinstance(part, Picture):
+        yield harmless(part.title)
+        for line in part.lines:
+            yield harmless("".join(text for text, _ in line)).rstrip()
         return
     from rich.cells import cell_len
 
@@ -245,7 +271,7 @@ def _plain(part: str | Table) -> Iterator[str]:
         yield (_GAP + _GAP.join(padded)).rstrip()
 
 
-def _write_rich(human: Sequence[str | Table]) -> None:
+def _write_rich(human: Sequence[Part]) -> None:
     from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table as RichTable
@@ -256,6 +282,12 @@ def _write_rich(human: Sequence[str | Table]) -> None:
         for part in human:
             if isinstance(part, str):
                 console.print(Text(harmless(part)))
+                continue
+            if isinstance(part, Picture):
+                console.print(Text(harmless(part.title), style="bold"))
+                for line in part.lines:
+                    spans = [(harmless(text), style) for text, style in line]
+                    console.print(Text.assemble(*spans, no_wrap=True, overflow="crop"))
                 continue
             title = Text(harmless(part.title), style="bold")
             if not part.framed:

@@ -58,7 +58,7 @@ INSIDE = {
         archive compacting engram_table
         cofire_changes listing remote
         inspection store
-        choosing
+        choosing portrait
         comparing verify
     """,
     "memoria.store.verify": """
@@ -112,7 +112,9 @@ INSIDE = {
         arrays
     """,
     "memoria_cli": """
-        backbone_options interrupts output threads wording
+        interrupts threads wording
+        drawing
+        backbone_options output
         options
         verbs
         app

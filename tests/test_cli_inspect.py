@@ -17,11 +17,12 @@ from cli_tools import DIARY, Cli, command_line, environment, fingerprint, rows
 from memoria import MemoriaConfig
 from memoria.store import MemoryStore
 from memoria.store.inspection import Inspection
-from memoria_cli.verbs.inspect import bar, shortened
+from memoria.store.portrait import hubs, pyramid, survival
+from memoria_cli.wording import shortened
 
 SUMMARY = (
     "path at format_version step config lanes engrams connections bytes digest phase"
-    " first_step_time last_step_time histograms"
+    " first_step_time last_step_time histograms pyramid survival hubs"
 ).split()
 
 
@@ -40,7 +41,8 @@ def test_the_document_is_the_one_of_the_library(cli: Cli) -> None:
     document = cli.ok("inspect", "notes", "--json").json
     assert sorted(document) == sorted(SUMMARY)
     with Inspection.open("notes") as view:
-        assert document == {**view.summary(), "histograms": view.histograms()}
+        pictures = {"pyramid": pyramid(view), "survival": survival(view), "hubs": hubs(view)}
+        assert document == {**view.summary(), "histograms": view.histograms(), **pictures}
     assert document["path"] == os.path.abspath("notes")
     with MemoryStore.open("notes") as store:
         assert (document["step"], document["digest"]) == (store.timestep, store.digest())
@@ -92,7 +94,9 @@ def test_what_people_see(cli: Cli) -> None:
     assert told.startswith(document["path"] + "\n")
     for part in ("engrams by memory", "lifespan: steps left", "age: steps lived", "█"):
         assert part in told
-    assert "strongest connections" in told
+    assert "survival: share that lives beyond each age, 27 engrams" in told
+    assert "most connected" in told
+    assert "└─ " in told
     assert "Dinner was late." in told
     assert document["digest"] in told
     assert "\x1b" not in told  # plain where it is piped
@@ -203,12 +207,41 @@ def test_a_terminal_gets_a_panel(cli: Cli) -> None:
     assert "engrams by memory" in text
 
 
-def test_bars_and_shortened_texts() -> None:
-    assert bar(0.0) == ""
-    assert bar(1.0) == "█" * 40
-    assert bar(0.5) == "█" * 20
-    assert bar(1e-9) == "▏"
-    assert len(bar(0.51)) == 21
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_pictures_keep_to_the_page(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    told = cli.ok("inspect", "notes").out
+    pictures = told[told.index("lifespan: steps left") :].splitlines()
+    drawn = [line for line in pictures if line.startswith("  ")]
+    assert len(drawn) > 20
+    assert max(map(len, drawn)) <= columns
+    if columns < 200:
+        assert max(map(len, drawn)) > columns // 2
+
+
+def test_pictures_are_ascii_where_nothing_else_can_be_shown(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with MemoryStore.open("notes", "r+") as store:
+        store.step(np.ones((1, 384), np.float32), texts=["Überall läuft 猫 umher."])
+    monkeypatch.setenv("LC_ALL", "C")
+    told = cli.ok("inspect", "notes").out
+    assert told.isascii()
+    assert "#" in told
+    assert "`- " in told
+
+
+def test_an_empty_memory_has_no_pictures(cli: Cli) -> None:
+    cli.ok("init", "empty")
+    told = cli.ok("inspect", "empty").out
+    assert "lifespan" not in told
+    assert "survival" not in told
+    document = cli.ok("inspect", "empty", "--json").json
+    assert (document["pyramid"], document["hubs"]) == ([], [])
+    assert document["survival"] == {"engrams": 0, "since": 0, "median": None, "points": []}
+
+
+def test_shortened_texts() -> None:
     assert shortened("  a\n b ") == "a b"
     assert shortened(None) == ""
     assert len(shortened("word " * 99)) <= 36

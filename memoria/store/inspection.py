@@ -55,7 +55,7 @@ class Inspection:
         self._at = at
         self.config = files.config
         self._steps = StepTable.read(files)
-        self._life = fold(files, self.config, self._steps)
+        self.life = fold(files, self.config, self._steps)
         self._shelf = TextShelf(files)
 
     @classmethod
@@ -92,6 +92,11 @@ class Inspection:
         return self._files.created
 
     @property
+    def untold(self) -> int:
+        """Steps whose forgotten engrams compaction may have taken: the first so many."""
+        return self._files.attributes.era.step
+
+    @property
     def path(self) -> Path:
         """The store's directory."""
         return self._files.path
@@ -109,7 +114,7 @@ class Inspection:
     @property
     def phase(self) -> str:
         """``idle``, or how far the step begun is."""
-        return self._life.pending.phase
+        return self.life.pending.phase
 
     @cached_property
     def digest(self) -> str:
@@ -119,7 +124,7 @@ class Inspection:
     @property
     def step(self) -> int:
         """Steps finished."""
-        return self._life.step
+        return self.life.step
 
     @property
     def steps(self) -> StepTable:
@@ -140,7 +145,7 @@ class Inspection:
     @cached_property
     def pairs(self) -> float:
         """Pairs of living engrams in the log, repeats too: what finding connections costs."""
-        return fired_pairs(self.firings, self._life)
+        return fired_pairs(self.firings, self.life)
 
     def summary(self) -> dict[str, Any]:
         """Counts, size and digest.
@@ -150,7 +155,7 @@ class Inspection:
         than `COUNTED_PAIRS`. ``bytes`` are those of the files; of a view of the past, ``at``, what
         its rows take of them.
         """
-        life, config = self._life, self.config
+        life, config = self.life, self.config
         times = self._steps.times().tolist()
         return {
             "path": self.name,
@@ -177,8 +182,8 @@ class Inspection:
         """
         mine = self._mine(lane)
         return {
-            "lifespan": _histogram(self._life.lifespan()[mine]),
-            "age": _histogram((self._life.step - self._life.born[mine]).astype(np.float64)),
+            "lifespan": _histogram(self.life.lifespan()[mine]),
+            "age": _histogram((self.life.step - self.life.born[mine]).astype(np.float64)),
         }
 
     def engram_list(
@@ -190,7 +195,7 @@ class Inspection:
 
     def table(self, forgotten: bool = False) -> EngramTable:
         """The living engrams as columns, with ``forgotten`` everyone who ever was."""
-        living = EngramTable.living(self._life, self._steps)
+        living = EngramTable.living(self.life, self._steps)
         if not forgotten:
             return living
         gone = EngramTable.forgotten(self.firings, self._steps, self.config.lanes, self.created)
@@ -211,7 +216,7 @@ class Inspection:
         if wanted.lane is not None:
             self._checked(wanted.lane)
         table = self.table(forgotten=wanted.kind in ("forgotten", "all"))
-        return select(table, self._shelf, self._life.step, wanted, order, reverse, limit)
+        return select(table, self._shelf, self.life.step, wanted, order, reverse, limit)
 
     def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
         """The strongest connections: by weight, then count, then from the oldest source, target.
@@ -246,9 +251,9 @@ class Inspection:
 
         By source, from the strongest; a lane at a time and batch by batch, for there may be many.
         """
-        mine = self._life.of_lane(lane)
-        ids, fires = self._life.ids[mine], self._life.fires[mine]
-        for source, target, count in self._logs[lane].edges(len(ids), most):
+        mine = self.life.of_lane(lane)
+        ids, fires = self.life.ids[mine], self.life.fires[mine]
+        for source, target, count in self.logs[lane].edges(len(ids), most):
             yield ids[source], ids[target], count, count / fires[source]
 
     def history(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
@@ -259,8 +264,7 @@ class Inspection:
         """
         if lane is not None:
             self._checked(lane)
-        era = self._files.attributes.era.step
-        told = told_history(self.firings, self._steps, self._life, self.created, lane, era)
+        told = told_history(self.firings, self._steps, self.life, self.created, lane, self.untold)
         return told if limit is None else told[max(0, len(told) - limit) :]
 
     def forgotten_list(
@@ -312,7 +316,7 @@ class Inspection:
         ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
         a forgotten one, with any that ever fired with it.
         """
-        return story(engram, self.firings, self._steps, self._life, self._shelf, self.created)
+        return story(engram, self.firings, self._steps, self.life, self._shelf, self.created)
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""
@@ -325,11 +329,12 @@ class Inspection:
     @cached_property
     def firings(self) -> Firings:
         """Every firing in the log, of the running step too."""
-        return Firings.read(self._files, self._steps, self._life)
+        return Firings.read(self._files, self._steps, self.life)
 
     @cached_property
-    def _logs(self) -> list[FiringLog]:
-        return lane_logs(self._files, self._steps, self._life)
+    def logs(self) -> list[FiringLog]:
+        """What fired together, lane by lane, in ranks among the lane's living engrams."""
+        return lane_logs(self._files, self._steps, self.life)
 
     def _bytes(self) -> int:
         if self._files.is_past:
@@ -337,7 +342,7 @@ class Inspection:
         return self._files.store.total_bytes()
 
     def _lanes(self) -> list[dict[str, int]]:
-        life, kinds = self._life, len(EngramType)
+        life, kinds = self.life, len(EngramType)
         cells = life.ids % life.lanes * kinds + life.types
         counts = np.bincount(cells, minlength=life.lanes * kinds).reshape(life.lanes, kinds)
         return [
@@ -360,8 +365,8 @@ class Inspection:
 
     def _mine(self, lane: int | None) -> npt.NDArray[np.bool_]:
         if lane is None:
-            return np.ones(len(self._life.ids), np.bool_)
-        return self._life.of_lane(self._checked(lane))
+            return np.ones(len(self.life.ids), np.bool_)
+        return self.life.of_lane(self._checked(lane))
 
 
 def _strongest(columns: Sequence[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:

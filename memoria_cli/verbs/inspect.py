@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
+from memoria.analysis.palette import MEMORY_COLOURS
 from memoria.errors import UsageError
-from memoria_cli import output
+from memoria_cli import drawing, output
+from memoria_cli.drawing import Branch, Picture
 from memoria_cli.options import Json, StoreAt, at_moment, epilog
 from memoria_cli.wording import byte_size, minute, number, shortened
 
 if TYPE_CHECKING:
     from memoria.store.inspection import Inspection
 
-__all__ = ["EXAMPLES", "bar", "register", "shortened"]
+__all__ = ["EXAMPLES", "register", "shortened"]
 
 EXAMPLES: Final = (
     "memoria inspect notes",
@@ -24,14 +26,11 @@ EXAMPLES: Final = (
     "memoria inspect notes --history --forgotten --json",
 )
 
-_Part: TypeAlias = str | output.Table
 _Document: TypeAlias = Mapping[str, Any]
 
-_LIST: Final = 20  # rows of a list for people, and
-_EDGES: Final = 10  # of the connections shown unasked,
-_QUICK_PAIRS: Final = 5e6  # where finding them takes no more pairs than this
-_BAR: Final = 40
-_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+_LIST: Final = 20  # rows of a list for people
+_HUBS: Final = 5
+_SPARK: Final = 60  # columns of a curve
 _TEXT: Final = 36  # characters of each of two texts side by side
 _KINDS: Final = ("working", "shortterm", "longterm", "forgotten")
 _NEXT: Final = {
@@ -76,12 +75,15 @@ def _inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what a memory holds: counts, lifespans, ages, connections, or one engram's life.
+    """Show what a memory holds, in pictures: counts, lifespans, ages, who is connected most.
+
+    With ENGRAM the life of that one.
 
     Changes nothing, and a writer may go on meanwhile. Steps are numbered from 1. STORE@NAME shows
     what a snapshot names, STORE@STEP what a step left behind.
     """
     from memoria.store.inspection import Inspection
+    from memoria.store.portrait import hubs, pyramid, survival
 
     lists = engrams or edges or history or forgotten
     if engram is not None and (lists or lane is not None):
@@ -93,6 +95,10 @@ def _inspect(
             output.result(life, [] if json else _life(life, most), json)
             return
         document: dict[str, Any] = {**view.summary(), "histograms": view.histograms(lane)}
+        if json or not lists:
+            document["pyramid"] = pyramid(view, lane)
+            document["survival"] = survival(view, lane)
+            document["hubs"] = hubs(view, lane, _HUBS if limit is None else limit)
         if engrams:
             document["engram_list"] = view.engram_list(most, lane)
         if edges:
@@ -101,28 +107,29 @@ def _inspect(
             document["history"] = view.history(most, lane)
         if forgotten:
             document["forgotten_list"] = view.forgotten_list(most, lane)
-        human: list[_Part] = []
+        human: list[output.Part] = []
         if not json:
-            human = _lists(document, view) if lists else _overview(document, view, lane)
+            human = _lists(document, view) if lists else _overview(document)
     output.result(document, human, json)
 
 
-def _overview(document: _Document, view: Inspection, lane: int | None) -> list[_Part]:
-    parts: list[_Part] = [_summary(document)]
+def _overview(document: _Document) -> list[output.Part]:
+    parts: list[output.Part] = [_summary(document)]
     if document["phase"] in _NEXT:
         parts.append(_NEXT[document["phase"]])
     parts.append(_lanes(document["lanes"]))
-    for name, title in (("lifespan", "lifespan: steps left"), ("age", "age: steps lived")):
-        parts.append(_histogram(title, document["histograms"][name]))
-    if view.pairs <= _QUICK_PAIRS:
-        parts.append(_edges(view.edges(_EDGES, lane), view))
-    else:
-        parts.append("connections: too many to look through unasked; --edges does")
+    if document["engrams"]:
+        parts.append(_lifespans(document["histograms"]["lifespan"]))
+        parts.append(_pyramid(document["pyramid"]))
+    if document["survival"]["engrams"]:
+        parts.append(_survival(document["survival"]))
+    if document["engrams"]:
+        parts.append(_tree(document["hubs"]))
     return parts
 
 
-def _lists(document: _Document, view: Inspection) -> list[_Part]:
-    parts: list[_Part] = []
+def _lists(document: _Document, view: Inspection) -> list[output.Part]:
+    parts: list[output.Part] = []
     if "engram_list" in document:
         parts.append(_engrams(document["engram_list"]))
     if "edges" in document:
@@ -162,12 +169,61 @@ def _lanes(lanes: Sequence[_Document]) -> output.Table:
     return output.Table(title, ("lane", *_KINDS), rows)
 
 
-def _histogram(title: str, bins: Sequence[_Document]) -> output.Table:
-    most = max((one["count"] for one in bins), default=0)
+def _lifespans(bins: Sequence[_Document]) -> Picture:
+    rows = [(_span(one["from"], one["to"]), int(one["count"])) for one in bins]
+    return Picture("lifespan: steps left", drawing.bars(rows, output.page()))
+
+
+def _pyramid(bands: Sequence[_Document]) -> Picture:
+    """Old ones above, as in a pyramid of ages; the working memory counts as short-term."""
     rows = [
-        (_span(one["from"], one["to"]), str(one["count"]), bar(one["count"] / most)) for one in bins
+        (
+            f"{one['from']}" if one["from"] == one["to"] else f"{one['from']} to {one['to']}",
+            one["working"] + one["shortterm"],
+            one["longterm"],
+        )
+        for one in reversed(bands)
     ]
-    return output.Table(title, ("steps", "engrams", ""), rows)
+    styles = (MEMORY_COLOURS["shortterm"], MEMORY_COLOURS["longterm"])
+    titles = ("short-term", "age", "long-term")
+    return Picture("age: steps lived", drawing.pyramid(titles, rows, output.page(), styles))
+
+
+def _survival(told: _Document) -> Picture:
+    page = output.page()
+    shares = [one["share"] for one in told["points"]]
+    width = min(_SPARK, page.width - 4)
+    line = drawing.sparkline(shares, page, width, top=1.0)
+    last = f"age {told['points'][-1]['age']:,}"
+    median = told["median"]
+    half = "more than half live on" if median is None else f"half live to {median:,}"
+    ends = f"{'0':<{max(1, len(line) - len(last))}}{last}"
+    since = f" made after step {told['since']}" if told["since"] else ""
+    title = f"survival: share that lives beyond each age, {told['engrams']:,} engrams{since}"
+    lines: list[drawing.Line] = [
+        [("  ", ""), (line, MEMORY_COLOURS["longterm"])],
+        [(f"  {ends}", "dim")],
+        [(f"  {shares[-1]:.0%} at the end, {half}", "")],
+    ]
+    return Picture(title, lines)
+
+
+def _tree(found: Sequence[_Document]) -> Picture:
+    page = output.page()
+    roots = [
+        Branch(
+            f"{one['id']}",
+            " ".join(filter(None, [_connected(one["partners"]), _quoted(one["text"])])),
+            MEMORY_COLOURS[one["type"]],
+            [
+                Branch(f"{way['weight']:.2f}  {way['id']}", way["text"] or "")
+                for way in one["connections"]
+            ],
+        )
+        for one in found
+    ]
+    title = "most connected, and with what: the chance that it fires too"
+    return Picture(_titled(title, roots), drawing.tree(roots, page))
 
 
 def _engrams(engrams: Sequence[_Document]) -> output.Table:
@@ -219,7 +275,7 @@ def _forgotten(engrams: Sequence[_Document]) -> output.Table:
     return output.Table(_titled("forgotten, the last first", rows), columns, rows)
 
 
-def _life(life: _Document, most: int | None) -> list[_Part]:
+def _life(life: _Document, most: int | None) -> list[output.Part]:
     head = [("type", life["type"]), ("lane", str(life["lane"]))]
     if life["type"] != "forgotten":
         left = number(life["lifespan"])
@@ -229,7 +285,7 @@ def _life(life: _Document, most: int | None) -> list[_Part]:
         head.append(("text", " ".join(life["text"].split())))
     if life["source"] is not None:
         head.append(("from", f"{life['source']}, character {life['offset']}"))
-    parts: list[_Part] = [output.Table(f"engram {life['id']}", ("", ""), head, framed=True)]
+    parts: list[output.Part] = [output.Table(f"engram {life['id']}", ("", ""), head, framed=True)]
     events = _events(life)
     if most is not None and len(events) > most:
         first = most // 2
@@ -275,12 +331,6 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def bar(share: float) -> str:
-    """``share`` (0 to 1) of a full bar, in block characters; nothing only for 0."""
-    eighths = max(round(share * _BAR * 8), 1 if share > 0 else 0)
-    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
-
-
 def _count(value: int | None) -> str:
     return "" if value is None else str(value)
 
@@ -291,6 +341,14 @@ def _with_text(engram: int, text: str | None) -> str:
 
 def _titled(title: str, rows: Sequence[object]) -> str:
     return title if rows else f"{title}: none"
+
+
+def _connected(partners: int) -> str:
+    return f"({partners:,} connection{'s' * (partners != 1)})"
+
+
+def _quoted(text: str | None) -> str:
+    return " ".join((text or "").split())
 
 
 def _span(low: float, high: float) -> str:
