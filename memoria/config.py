@@ -26,7 +26,7 @@ from memoria.bounds import open_regular
 from memoria.errors import ConfigError, StorageError
 from memoria.rules import parse_rule
 
-__all__ = ["PRESETS", "MemoriaConfig", "PresetName", "preset_values"]
+__all__ = ["PRESETS", "MemoriaConfig", "PresetName", "complaints", "preset_values", "read_toml"]
 
 TieBreak = Literal["hash", "oldest"]
 Layout = Literal["dense", "sparse", "auto"]
@@ -119,7 +119,7 @@ class MemoriaConfig(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigError(_one_line(error), _hint(error)) from None
+            raise ConfigError(complaints(error), _hint(error)) from None
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> MemoriaConfig:
@@ -129,7 +129,7 @@ class MemoriaConfig(BaseModel):
     @classmethod
     def from_toml(cls, path: str | Path, **overrides: Any) -> MemoriaConfig:
         """Read a TOML file of fields; a field ``preset = "gpt2"`` starts from that preset."""
-        return cls.from_values({**_read_toml(Path(path)), **overrides})
+        return cls.from_values({**read_toml(Path(path)), **overrides})
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> MemoriaConfig:
@@ -218,7 +218,8 @@ def preset_values(name: str) -> dict[str, Any]:
     return dict(PRESETS[name])
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The TOML file's content. Raises `ConfigError` for one too large, or none at all."""
     try:
         with open(open_regular(path), "rb") as file:
             data = file.read(_MOST_TOML + 1)
@@ -235,13 +236,13 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML: {error}", "name a TOML file") from None
 
 
-def _one_line(error: ValidationError) -> str:
-    """One complaint for each field, as ``field = value: bound``."""
-    complaints: dict[str, list[Any]] = {}
+def complaints(error: ValidationError) -> str:
+    """What pydantic found, on one line: for each field ``field = value: bound``."""
+    found: dict[str, list[Any]] = {}
     for detail in error.errors():
         field = str(detail["loc"][0]) if detail["loc"] else "config"
-        complaints.setdefault(field, []).append(detail)
-    return ", ".join(_complaint(field, details) for field, details in complaints.items())
+        found.setdefault(field, []).append(detail)
+    return ", ".join(_complaint(field, details) for field, details in found.items())
 
 
 def _complaint(field: str, details: list[Any]) -> str:

@@ -91,10 +91,13 @@ INSIDE = {
     "memoria.report": "",
     "memoria.models": "",
     "memoria.experiments": """
-        rival_config seeding variants
-        segment_model
-        trunk
-        rivals
+        config_base metric records rival_config seeding tensorboard variants
+        curves folder results segment_model
+        base trunk
+        registry rivals
+        running
+        engines plan
+        worker
     """,
     "memoria.experiments.rivals": """
         none
@@ -143,6 +146,8 @@ DRAWS_IN_PLACE = set(
 MAY_DRAW = {
     ("memoria.abstractor", "normal_"),
     ("memoria.experiments.seeding", "manual_seed"),
+    ("memoria.experiments.seeding", "get_rng_state"),
+    ("memoria.experiments.seeding", "set_rng_state"),
 }
 
 

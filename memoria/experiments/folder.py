@@ -1,0 +1,255 @@
+"""`Run`: the folder of one run while it is written.
+
+Whatever a kill leaves is fit to go on with: files are replaced as a whole, and rows that came
+after the last checkpoint are dropped when it is taken up again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final
+
+from memoria.aside import written_aside
+from memoria.errors import ConfigError, DamageError, StorageError
+from memoria.experiments.records import (
+    ARRAYS,
+    CHECKPOINT,
+    RESULTS,
+    RUN_FILE,
+    SUMMARY,
+    TENSORBOARD,
+    as_json,
+    difference,
+    read_document,
+)
+from memoria.experiments.tensorboard import Boards
+from memoria.store.locks import WriterLock
+
+__all__ = ["Run", "write_document"]
+
+_FORMAT: Final = 1
+_ROWS_BYTES: Final = "results_bytes"
+_STATE: Final = "state"
+_SECONDS: Final = "seconds"
+
+Progress = Callable[[int, int], None]
+
+
+class Run:
+    """One run, open for writing; of several processes of one run only the first writes.
+
+    Raises `StoreLockedError` while another process runs it, `ConfigError` when the folder holds a
+    run of another configuration, `StorageError` where the disk refuses.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        about: Mapping[str, Any],
+        progress: Progress | None = None,
+        stopping: Callable[[], bool] | None = None,
+    ) -> None:
+        self.path = path
+        self.writes = os.environ.get("RANK", "0") == "0"
+        self._progress = progress
+        self._stopping = stopping
+        self._rows: IO[bytes] | None = None
+        self._lock: WriterLock | None = None
+        self._boards: Boards | None = None
+        self._document = {"format": _FORMAT, **about}
+        self._spent = 0.0
+        self._began = time.monotonic()
+        self.is_done = False
+        if self.writes:
+            _make_folder(path)
+            self._lock = WriterLock(path)
+        try:
+            self._take_over(about)
+        except BaseException:
+            self.close()
+            raise
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """Append ``row`` to the results; NaN and infinities become null.
+
+        Numbers of a row with a "step" are shown by TensorBoard as ``kind/name``, where the row's
+        "kind" says of what.
+        """
+        if not self.writes:
+            return
+        rows = self._open_rows()
+        rows.write((json.dumps(_finite(row), allow_nan=False) + "\n").encode())
+        rows.flush()
+        if self._boards is None:
+            self._boards = Boards(self.path / TENSORBOARD)
+        self._boards.show(row)
+
+    def array(self, name: str, values: Any) -> None:
+        """Write the whole array ``name``, in place of one of this name."""
+        if not self.writes:
+            return
+        import numpy as np
+        import zarr
+
+        group = zarr.open_group(self.path / ARRAYS, mode="a")
+        group.create_array(name, data=np.ascontiguousarray(values), overwrite=True)
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Keep ``state``, durably, in place of the one before: tensors, numbers, texts, lists.
+
+        Other processes of the run call it too, and write nothing.
+        """
+        if not self.writes:
+            return
+        import torch
+
+        rows = self._open_rows()
+        os.fsync(rows.fileno())
+        kept = {_STATE: dict(state), _ROWS_BYTES: rows.tell(), _SECONDS: self.seconds}
+        target = self.path / CHECKPOINT
+        with written_aside(target, lambda: None) as aside:
+            torch.save(kept, aside)
+
+    def restored(self, device: Any = "cpu") -> dict[str, Any] | None:
+        """What the last `checkpoint` kept; None at the first attempt. Rows after it are dropped."""
+        path = self.path / CHECKPOINT
+        if not path.is_file():
+            return None
+        import torch
+
+        try:
+            kept = torch.load(path, map_location=device, weights_only=True)
+            state, rows = dict(kept[_STATE]), int(kept[_ROWS_BYTES])
+            self._spent, self._began = float(kept[_SECONDS]), time.monotonic()
+        except Exception as error:  # torch raises whatever the bytes led it to
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise DamageError(
+                f"{path}: cannot be read: {reason}", "remove it to start the run anew"
+            ) from None
+        if self.writes:
+            self._open_rows(rows)
+            if self._boards is None and isinstance(state.get("step"), int):
+                self._boards = Boards(self.path / TENSORBOARD, state["step"] + 1)
+        return state
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody asked the run to stop: write a checkpoint, then call `progress`."""
+        return self._stopping is not None and self._stopping()
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell how far the run is. Raises KeyboardInterrupt when it shall stop."""
+        if self._progress is not None:
+            self._progress(done, total)
+        if self.stopping:
+            raise KeyboardInterrupt
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on the run, without what a kill made it do twice."""
+        return self._spent + time.monotonic() - self._began
+
+    def begin(self, surroundings: Mapping[str, Any]) -> None:
+        """One more attempt starts, with these packages on this machine."""
+        attempts = int(self._document.get("attempts", 0)) + 1
+        self.mark("running", attempts=attempts, error=None, **surroundings)
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """The run is done: write ``summary.json`` and say so in ``run.json``."""
+        if not self.writes:
+            return
+        kept = {key: self._document[key] for key in ("experiment", "variant", "seed")}
+        seconds = round(self.seconds, 3)
+        summary = {**kept, "metrics": _finite(metrics), "seconds": seconds}
+        write_document(self.path / SUMMARY, summary)
+        self.mark("done")
+
+    def mark(self, status: str, **more: Any) -> None:
+        """Write ``run.json`` with this status."""
+        if self.writes:
+            changes = {"status": status, "seconds": round(self.seconds, 3), **more}
+            self._document.update(changes, updated=_now())
+            write_document(self.path / RUN_FILE, self._document)
+
+    def close(self) -> None:
+        """Give the folder free; a second call does nothing."""
+        if self._boards is not None:
+            self._boards.close()
+        if self._rows is not None:
+            self._rows.close()
+        if self._lock is not None:
+            self._lock.release()
+        self._boards, self._rows, self._lock = None, None, None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take_over(self, about: Mapping[str, Any]) -> None:
+        """Go on with what is in the folder, unless it is another run."""
+        path = self.path / RUN_FILE
+        if not path.is_file():
+            self._document.update(created=_now(), attempts=0)
+            return
+        held = read_document(path)
+        for key in ("experiment", "variant", "seed", "config"):
+            what = difference(held.get(key), about[key], key)
+            if what is not None:
+                raise ConfigError(f"{self.path}: holds another run: {what}", "name another folder")
+        self.is_done = held.get("status") == "done"
+        self._document = {**held, **about}
+
+    def _open_rows(self, keep: int | None = None) -> IO[bytes]:
+        """``results.jsonl``; the first rows of an attempt follow those of the checkpoint."""
+        if self._rows is None:
+            path = self.path / RESULTS
+            self._rows = open(path, "ab")  # noqa: SIM115 (it stays open for the run)
+            self._rows.truncate(keep or 0)
+            self._rows.seek(0, os.SEEK_END)
+        return self._rows
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a JSON object in place of the file, durably."""
+    with written_aside(path, lambda: None) as aside:
+        aside.write_text(as_json(document), encoding="utf-8")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be created: {error.strerror or error}") from None
+
+
+def _finite(value: Any) -> Any:
+    """Plain values of JSON: numbers of numpy and torch too."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    with suppress(AttributeError):
+        value = value.tolist()
+        if not isinstance(value, float):
+            return _finite(value)
+    return value if math.isfinite(value) else None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,367 @@
+"""Runs of experiments: their folders, their processes, and how they go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_tools import environment
+from experiment_tools import toy  # noqa: F401 (a fixture)
+
+from memoria.errors import ConfigError, DamageError, InputError, StoreLockedError
+from memoria.experiments import (
+    EXPERIMENTS,
+    ExperimentConfig,
+    Run,
+    RunRecord,
+    RunSpec,
+    compare,
+    execute,
+    find_experiment,
+    local,
+    make_plan,
+    parse_seeds,
+    parse_settings,
+    read_plan,
+    run_folders,
+)
+
+pytestmark = pytest.mark.usefixtures("toy")
+
+
+def specs_of(folder: Path, **settings: Any) -> list[RunSpec]:
+    return make_plan("toy", "small", settings).specs(folder)
+
+
+def contents(record: RunRecord) -> tuple[Any, ...]:
+    return record.status, dict(record.metrics), list(record.rows())
+
+
+class TestSettings:
+    def test_values_are_those_of_toml_or_text(self) -> None:
+        given = ["steps=3", "wait=some/file", 'models=["a"]', "x=true", "y = 1e-3", "z=a=b"]
+        assert parse_settings(given) == {
+            "steps": 3,
+            "wait": "some/file",
+            "models": ["a"],
+            "x": True,
+            "y": 1e-3,
+            "z": "a=b",
+        }
+
+    @pytest.mark.parametrize("text", ["steps", "=3", ""])
+    def test_what_is_no_setting(self, text: str) -> None:
+        with pytest.raises(ConfigError, match="not KEY=VALUE"):
+            parse_settings([text])
+
+    def test_lists_may_be_written_with_commas(self) -> None:
+        values = parse_settings(["models=plus,minus", "options=1,2.5", "seeds=4"])
+        config = make_plan("toy", "small", values).config
+        assert (config.models, config.seeds) == (["plus", "minus"], [4])
+        assert config.model_dump()["options"] == [1.0, 2.5]
+
+    @pytest.mark.parametrize(
+        ("text", "seeds"), [("3", [0, 1, 2]), ("0,7", [0, 7]), ("4,", [4]), ("1", [0])]
+    )
+    def test_seeds(self, text: str, seeds: list[int]) -> None:
+        assert parse_seeds(text) == seeds
+
+    @pytest.mark.parametrize("text", ["", "0", "-1", "a", "1,b", ",", "1001"])
+    def test_what_are_no_seeds(self, text: str) -> None:
+        with pytest.raises(ConfigError, match="neither a count nor a list"):
+            parse_seeds(text)
+
+    @pytest.mark.parametrize(
+        ("setting", "says"),
+        [
+            ("steps=0", "steps = 0: input should be greater than or equal to 1"),
+            ("steps=x", "steps = 'x'"),
+            ("stepz=3", "stepz = 3: no such setting; the settings are models, seeds, device"),
+            ("models=a/b", "models = 'a/b'"),
+            ("models=..", "models = '..'"),
+            ("seeds=-1", "seeds = -1"),
+            ("seeds=1,1", "twice"),
+            ("models=a,a", "twice"),
+        ],
+    )
+    def test_a_wrong_setting_is_one_line(self, setting: str, says: str) -> None:
+        with pytest.raises(ConfigError) as caught:
+            make_plan("toy", "small", parse_settings([setting]))
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_presets(self) -> None:
+        assert make_plan("toy", "paper").config.model_dump()["steps"] == 50
+        with pytest.raises(ConfigError, match="choose one of small, paper"):
+            make_plan("toy", "big")
+
+    def test_every_field_is_described(self) -> None:
+        for experiment in EXPERIMENTS.values():
+            assert experiment.metrics
+            assert experiment.summary.endswith(".")
+            for name, field in experiment.Config.model_fields.items():
+                assert field.description, (experiment.name, name)
+            for preset in ("small", "paper"):
+                assert isinstance(experiment.Config.preset(preset), ExperimentConfig)
+
+    def test_an_unknown_experiment_lists_the_known(self) -> None:
+        with pytest.raises(ConfigError, match=r"'toi': unknown; known are .*toy"):
+            find_experiment("toi")
+
+
+class TestOneRun:
+    def test_what_the_folder_holds(self, tmp_path: Path) -> None:
+        (spec, _, _, _, _, _) = specs_of(tmp_path / "out")
+        record = execute(spec)
+        assert spec.path.name == "plus-0"
+        assert record.metrics == {"total": 5.0}
+        assert [row["total"] for row in record.rows()] == [1, 2, 3, 4, 5]
+        np.testing.assert_array_equal(record.arrays()["total"], np.float32([5]))
+        document = json.loads((spec.path / "run.json").read_text())
+        assert document["status"] == "done"
+        assert document["config"]["models"] == ["plus"]
+        assert document["versions"]["torch"]
+        assert document["attempts"] == 1
+        assert list((spec.path / "tensorboard").iterdir())
+        assert run_folders(tmp_path / "out") == [spec.path] == run_folders(spec.path)
+
+    def test_what_is_done_is_not_done_again(self, tmp_path: Path) -> None:
+        spec = specs_of(tmp_path)[0]
+        execute(spec)
+        before = (spec.path / "run.json").read_bytes()
+        assert execute(spec).metrics == {"total": 5.0}
+        assert (spec.path / "run.json").read_bytes() == before
+
+    def test_another_configuration_is_refused(self, tmp_path: Path) -> None:
+        execute(specs_of(tmp_path)[0])
+        with pytest.raises(ConfigError, match="steps = 5, asked for 6"):
+            execute(specs_of(tmp_path, steps=6)[0])
+        assert execute(specs_of(tmp_path, device="cpu")[0]).status == "done"
+
+    def test_it_stops_at_a_step_and_goes_on(self, tmp_path: Path) -> None:
+        whole = execute(specs_of(tmp_path / "whole")[0])
+        spec, asked = specs_of(tmp_path / "broken")[0], iter([False, False, True])
+        with pytest.raises(KeyboardInterrupt):
+            execute(spec, stopping=lambda: next(asked))
+        assert RunRecord.read(spec.path).status == "interrupted"
+        record = execute(spec)
+        assert contents(record) == contents(whole)
+        assert record.document["attempts"] == 2
+
+    def test_rows_after_the_checkpoint_are_dropped(self, tmp_path: Path) -> None:
+        spec, asked = specs_of(tmp_path)[0], iter([False, True])
+        with pytest.raises(KeyboardInterrupt):
+            execute(spec, stopping=lambda: next(asked))
+        with open(spec.path / "results.jsonl", "ab") as file:
+            file.write(b'{"kind": "validation", "step": 3, "total": 3.0}\n{"kind": "val')
+        assert [row["step"] for row in RunRecord.read(spec.path).rows()] == [1, 2, 3]
+        assert [row["step"] for row in execute(spec).rows()] == [1, 2, 3, 4, 5]
+
+    def test_an_error_is_recorded_and_raised(self, tmp_path: Path) -> None:
+        spec = specs_of(tmp_path, models=["times"])[0]
+        with pytest.raises(InputError, match="no such sign"):
+            execute(spec)
+        record = RunRecord.read(spec.path)
+        assert (record.status, record.error) == ("failed", "no such sign: times")
+
+    def test_a_damaged_checkpoint_is_one_line(self, tmp_path: Path) -> None:
+        spec = specs_of(tmp_path)[0]
+        with pytest.raises(KeyboardInterrupt):
+            execute(spec, stopping=lambda: True)
+        (spec.path / "checkpoint.pt").write_bytes(b"nonsense")
+        with pytest.raises(DamageError, match="remove it") as caught:
+            execute(spec)
+        assert "\n" not in str(caught.value)
+
+    def test_a_checkpoint_runs_no_code(self, tmp_path: Path) -> None:
+        import pickle
+
+        class Trap:
+            def __reduce__(self) -> tuple[Any, ...]:
+                return os.mkdir, (str(tmp_path / "trapped"),)
+
+        spec = specs_of(tmp_path)[0]
+        spec.path.mkdir(parents=True)
+        (spec.path / "checkpoint.pt").write_bytes(pickle.dumps(Trap(), 2))
+        with pytest.raises(DamageError):
+            execute(spec)
+        assert not (tmp_path / "trapped").exists()
+
+    def test_one_process_at_a_time(self, tmp_path: Path) -> None:
+        spec = specs_of(tmp_path)[0]
+        about = {"experiment": "toy", "variant": "plus", "seed": 0, "config": {}}
+        with Run(spec.path, about) as run:
+            run.begin({})
+            assert RunRecord.read(spec.path).status == "running"
+            with pytest.raises(StoreLockedError):
+                execute(spec)
+        assert RunRecord.read(spec.path).status == "interrupted"
+
+    def test_what_json_has_no_word_for(self, tmp_path: Path) -> None:
+        about = {"experiment": "toy", "variant": "plus", "seed": 0, "config": {}}
+        with Run(tmp_path / "run", about) as run:
+            run.begin({})
+            run.log({"a": float("nan"), "b": [np.float32(1), np.int64(2)], "c": {1: float("inf")}})
+            run.finish({"loss": float("nan")})
+        record = RunRecord.read(tmp_path / "run")
+        assert list(record.rows()) == [{"a": None, "b": [1.0, 2], "c": {"1": None}}]
+        assert record.metrics == {"loss": None}
+
+    def test_only_the_first_of_several_processes_writes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RANK", "1")
+        record = execute(specs_of(tmp_path / "out")[0])
+        assert record.metrics == {"total": 5.0}
+        assert not (tmp_path / "out").exists()
+
+
+class TestProcesses:
+    def test_many_runs(self, tmp_path: Path) -> None:
+        specs, told = specs_of(tmp_path, seeds=[0, 1]), []
+        records = local(specs, 2, lambda done, total: told.append((done, total)))
+        assert [(one.variant, one.seed) for one in records] == [
+            ("plus", 0),
+            ("minus", 0),
+            ("plus", 1),
+            ("minus", 1),
+        ]
+        assert [one.metrics["total"] for one in records] == [5, -5, 10, -10]
+        assert told[-1] == (400, 400)
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+
+    def test_what_fails_or_dies_does_not_keep_the_others(self, tmp_path: Path) -> None:
+        specs = specs_of(tmp_path, models=["dead", "times", "plus"], seeds=[0])
+        dead, times, plus = local(specs, 1)
+        assert (dead.status, times.status, plus.status) == ("failed", "failed", "done")
+        assert "SIGKILL" in str(dead.error)
+        assert times.error == "no such sign: times"
+        assert "InputError" in (times.path / "log.txt").read_text()
+
+    def test_a_killed_process_goes_on(self, tmp_path: Path) -> None:
+        whole = local(specs_of(tmp_path / "whole", models=["plus"], seeds=[0]))[0]
+        gate = tmp_path / "gate"
+        spec = specs_of(tmp_path / "broken", models=["plus"], seeds=[0], wait=str(gate))[0]
+        process = start(spec)
+        wait_for(lambda: len(list(RunRecord.read(spec.path).rows())) == 3, spec)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert RunRecord.read(spec.path).status == "interrupted"
+        gate.touch()
+        assert contents(local([spec])[0]) == contents(whole)
+
+    def test_sigterm_leaves_a_checkpoint(self, tmp_path: Path) -> None:
+        spec = specs_of(tmp_path, models=["plus"], seeds=[0], wait=str(tmp_path / "never"))[0]
+        process = start(spec)
+        wait_for(lambda: len(list(RunRecord.read(spec.path).rows())) == 3, spec)
+        process.terminate()
+        assert process.wait() == 130
+        assert RunRecord.read(spec.path).status == "interrupted"
+        assert (spec.path / "checkpoint.pt").is_file()
+
+
+def start(spec: RunSpec) -> subprocess.Popen[str]:
+    """The run in a process of its own, whose words nobody hears."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "memoria.experiments.worker", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    with process.stdin as file:
+        file.write(json.dumps(spec.document()))
+    return process
+
+
+def wait_for(condition: Any, spec: RunSpec) -> None:
+    for _ in range(3000):
+        if (spec.path / "run.json").is_file() and condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("the run did not come so far")
+
+
+class TestPlans:
+    def test_a_folder_belongs_to_one_experiment(self, tmp_path: Path) -> None:
+        folder = tmp_path / "out"
+        make_plan("toy").claim(folder)
+        make_plan("toy", settings={"models": ["plus", "other"], "seeds": [7]}).claim(folder)
+        held = json.loads((folder / "experiment.json").read_text())
+        assert held["variants"] == ["plus", "minus", "other"]
+        assert held["seeds"] == [0, 1, 2, 7]
+        with pytest.raises(ConfigError, match="steps = 5, asked for 9; name another folder"):
+            make_plan("toy", settings={"steps": 9}).claim(folder)
+        assert json.loads((folder / "experiment.json").read_text()) == held
+
+    def test_other_folders_are_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "letter.txt").write_text("Dear")
+        with pytest.raises(ConfigError, match="not empty"):
+            make_plan("toy").claim(tmp_path)
+        assert [one.name for one in tmp_path.iterdir() if one.is_file()] == ["letter.txt"]
+
+    def test_a_file_names_variants(self, tmp_path: Path) -> None:
+        file = tmp_path / "own.toml"
+        file.write_text(
+            'experiment = "toy"\npreset = "paper"\n[config]\nseeds = [3]\n'
+            '[variants.short]\nsteps = 2\n[variants.back]\nmodels = ["minus"]\n[grid]\nx = [1]\n'
+        )
+        plan = read_plan(file)
+        assert plan.rest == {"grid": {"x": [1]}}
+        short, back = plan.specs(tmp_path / "out")
+        assert (short.name, short.path.name, short.config.model) == ("short", "short-3", "plus")
+        assert (back.name, back.config.model) == ("back", "minus")
+        assert short.config.model_dump()["steps"] == 2
+        assert back.config.model_dump()["steps"] == 50
+        other = read_plan(file, "small", {"seeds": [1, 2]})
+        assert len(other.specs(tmp_path)) == 4
+        assert RunSpec.of(json.loads(json.dumps(short.document()))) == short
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("", "names no experiment"),
+            ("experiment = 3", "names no experiment"),
+            ('experiment = "toy"\npreset = 1', "preset is a name"),
+            ('experiment = "toy"\nconfig = 1', "tables"),
+            ('experiment = "toy"\n[config]\nx = 1', "no such setting"),
+            ('experiment = "toy"\n[variants."../x"]\n', "variant '../x'"),
+            ('experiment = "toy"\n[variants]\nx = 1', "no table"),
+            ('experiment = "toy"\n[variants.x]\nseeds = [1]', "has seeds"),
+            ("experiment = ", "not TOML"),
+        ],
+    )
+    def test_what_is_no_plan(self, text: str, says: str, tmp_path: Path) -> None:
+        (tmp_path / "bad.toml").write_text(text)
+        with pytest.raises(ConfigError) as caught:
+            read_plan(tmp_path / "bad.toml")
+        assert says in str(caught.value)
+
+
+def record(variant: str, seed: int, value: float | None, status: str = "done") -> RunRecord:
+    about = {"experiment": "toy", "variant": variant, "seed": seed, "config": {}, "status": status}
+    return RunRecord.of(about, Path("nowhere"), {"metrics": {"total": value}})
+
+
+def test_means_spreads_and_paired_differences() -> None:
+    records = [record("a", 0, 1.0), record("b", 0, 4.0), record("a", 1, 3.0), record("b", 1, 7.0)]
+    records += [record("a", 2, 8.0), record("b", 2, None), record("c", 0, 5.0, "failed")]
+    a, b, c = compare(records, find_experiment("toy").metrics)
+    assert a["metrics"]["total"]["mean"] == 4.0
+    assert a["metrics"]["total"]["sd"] == pytest.approx(13**0.5)
+    assert a["behind"] == {}
+    assert b["metrics"]["total"]["values"] == {"0": 4.0, "1": 7.0}
+    assert b["behind"]["total"]["values"] == {"0": -3.0, "1": -4.0}
+    assert b["behind"]["total"]["mean"] == -3.5
+    assert b["behind"]["total"]["sd"] == pytest.approx(0.5**0.5)
+    assert c["runs"] == 0
+    assert c["metrics"]["total"] == {"mean": None, "sd": None, "runs": 0, "values": {}}
