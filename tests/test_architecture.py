@@ -100,8 +100,8 @@ INSIDE = {
         worker
     """,
     "memoria.experiments.rivals": """
-        none
-        building
+        none past rmt
+        building compressive infinity knn titans xl
     """,
     "memoria.exports": """
         content xml_text

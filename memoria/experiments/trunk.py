@@ -95,13 +95,22 @@ class Block(nn.Module):
         self.feed = nn.Sequential(nn.Linear(hidden, inner), nn.GELU(), nn.Linear(inner, hidden))
         self.dropout = nn.Dropout(config.dropout)
 
-    def attend(self, states: Tensor, real: Tensor | None, past: Tensor | None = None) -> Tensor:
-        """States after attention to ``past`` [B, P, D], inputs of this layer, and themselves."""
+    def attend(
+        self,
+        states: Tensor,
+        real: Tensor | None,
+        past: Tensor | None = None,
+        past_real: Tensor | None = None,
+    ) -> Tensor:
+        """States after attention to ``past`` [B, P, D], inputs of this layer, and themselves.
+
+        ``past_real`` bool [B, P] is False where the past holds nothing.
+        """
         normed = self.attention_norm(states)
         before = 0 if past is None else past.shape[1]
         source = normed if past is None else torch.cat((self.attention_norm(past), normed), 1)
         place = torch.arange(before + states.shape[1], device=states.device)
-        allowed = causal_mask(states, real, before)
+        allowed = causal_mask(states, real, before, past_real)
         attended = self.attention(normed, source, allowed, (place[before:], place))
         result: Tensor = states + self.dropout(attended)
         return result
@@ -164,13 +173,19 @@ class Trunk(SegmentModel):
         return MemorySize(0, 0)
 
 
-def causal_mask(states: Tensor, real: Tensor | None, before: int = 0) -> Tensor:
+def causal_mask(
+    states: Tensor, real: Tensor | None, before: int = 0, past_real: Tensor | None = None
+) -> Tensor:
     """What each place may see, bool [B or 1, 1, S, before + S]: the past, real ones, itself."""
     length = states.shape[1]
     allowed = states.new_ones((length, before + length), dtype=torch.bool).tril(before)
-    if real is None:
+    if real is None and past_real is None:
         return allowed.view(1, 1, length, -1)
-    seen = functional.pad(real, (before, 0), value=True).view(len(real), 1, 1, -1)
+    if real is None:
+        real = states.new_ones(states.shape[:2], dtype=torch.bool)
+    if past_real is None:
+        past_real = real.new_ones((len(real), before))
+    seen = torch.cat((past_real, real), 1).view(len(real), 1, 1, -1)
     itself = torch.eye(length, dtype=torch.bool, device=states.device)
     return (allowed & seen) | functional.pad(itself, (before, 0))
 

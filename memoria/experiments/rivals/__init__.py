@@ -51,6 +51,16 @@ def _rivals(*rows: tuple[str, str, str] | tuple[str, str, str, str]) -> Mapping[
 
 RIVALS: Mapping[str, Rival] = _rivals(
     ("none", "No memory: each segment as if it were the first.", "none:NoMemory"),
+    ("xl", "Transformer-XL: each layer's last inputs.", "xl:TransformerXL"),
+    (
+        "compressive",
+        "Compressive Transformer: as xl, and what falls out of it compressed.",
+        "compressive:CompressiveTransformer",
+    ),
+    ("infinity", "Infinity-former: the past as a continuous signal.", "infinity:InfinityFormer"),
+    ("rmt", "Recurrent memory tokens, learned through several segments.", "rmt:RecurrentMemory"),
+    ("knn", "Memorizing Transformer: nearest past keys.", "knn:MemorizingTransformer"),
+    ("titans", "Titans: a memory in weights that learns while it reads.", "titans:Titans"),
 )
 
 

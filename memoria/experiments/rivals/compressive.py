@@ -1,0 +1,95 @@
+"""Compressive Transformer (Rae et al. 2020): what falls out of the XL memory is compressed.
+
+Half of the budget holds a layer's last inputs; what they displace goes, ``ratio`` vectors to one by
+a convolution, into the other half. The convolution learns from the attention reconstruction loss
+alone: attention to the compressed should give what attention to the displaced gave.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from memoria.experiments.rival_config import NoSettings, checked
+from memoria.experiments.rivals.past import Past, all_real, newest
+from memoria.experiments.segment_model import MemorySize
+from memoria.experiments.trunk import Attention, Block, Trunk
+
+__all__ = ["CompressiveSettings", "CompressiveTransformer"]
+
+
+class CompressiveSettings(NoSettings):
+    """What only this rival has."""
+
+    ratio: int = Field(4, ge=2, description="Vectors that become one.")
+    weight: float = Field(1.0, ge=0.0, description="Of the reconstruction loss.")
+
+
+class CompressiveTransformer(Trunk):
+    """Carries for each layer ``recentN`` and ``compressedN`` [B, P, D], and which are real."""
+
+    settings_class = CompressiveSettings
+
+    def add_memory(self) -> None:
+        self.settings = checked(CompressiveSettings, self.config)
+        hidden, ratio = self.config.hidden, self.settings.ratio
+        self.compress = nn.ModuleList(
+            nn.Linear(ratio * hidden, hidden) for _ in range(self.config.layers)
+        )
+
+    def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
+        recent, compressed = self._past(f"recent{number}"), self._past(f"compressed{number}")
+        known = [one for one in (compressed, recent) if one is not None]
+        if known:
+            past = torch.cat([one[0] for one in known], 1)
+            past_real = torch.cat([one[1] for one in known], 1)
+            result = block.fed(block.attend(states, real, past, past_real))
+        else:
+            result = block.fed(block.attend(states, real))
+        half = self.config.memory // 2
+        kept, displaced = newest(recent, states, all_real(states, real), self.config.memory - half)
+        self._keep(f"recent{number}", kept)
+        groups = displaced[0].shape[1] // self.settings.ratio
+        if groups and half:
+            new = self._compressed(number, block.attention, displaced, groups, states)
+            self._keep(f"compressed{number}", newest(compressed, *new, half)[0])
+        return result
+
+    def _compressed(
+        self, number: int, attention: Attention, displaced: Past, groups: int, states: Tensor
+    ) -> Past:
+        """``groups`` vectors from the newest of ``displaced``; adds the reconstruction loss."""
+        ratio = self.settings.ratio
+        old, real = (one[:, one.shape[1] - groups * ratio :] for one in displaced)
+        old = old.masked_fill(~real.unsqueeze(2), 0.0)
+        new = self.compress[number](old.reshape(len(old), groups, -1))
+        new_real = real.view(len(real), groups, ratio).any(2)
+        if self.training and bool(real.any()):
+            weights = {name: one.detach() for name, one in attention.named_parameters()}
+            wanted, given = (
+                functional_call(attention, weights, (states.detach(), source, _visible(there)))
+                for source, there in ((old, real), (new, new_real))
+            )
+            nothing = ~real.any(1)
+            loss = functional.mse_loss(given, wanted.detach(), reduction="none").mean((1, 2))
+            lost = loss.masked_fill(nothing, 0.0).mean()
+            self.extra_loss = self.extra_loss + self.settings.weight * lost
+        return new.detach(), new_real
+
+    def _past(self, name: str) -> Past | None:
+        states = self._carried.get(name)
+        return None if states is None else (states, self._carried[f"{name}_real"])
+
+    def _keep(self, name: str, past: Past) -> None:
+        self._carried[name], self._carried[f"{name}_real"] = past
+
+    def memory_size(self) -> MemorySize:
+        return MemorySize(self.config.memory, self.config.layers * self.config.memory)
+
+
+def _visible(real: Tensor) -> Tensor:
+    """A mask for attention; a lane with nothing real sees all, and its loss is not counted."""
+    return (real | ~real.any(1, keepdim=True)).view(len(real), 1, 1, -1)

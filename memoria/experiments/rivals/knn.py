@@ -1,0 +1,81 @@
+"""Memorizing Transformer (Wu et al. 2022): one layer looks its queries up among past keys.
+
+The keys and values of past segments are kept, without gradient, up to ``capacity`` of them. Each
+head attends to the ``memory`` nearest keys of each query, and a learned gate per head mixes that
+with attention to the segment. Queries and keys are normalised, as the paper advises against keys
+that age while the network learns.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from memoria.experiments.rival_config import NoSettings, checked
+from memoria.experiments.rivals.past import all_real, newest
+from memoria.experiments.segment_model import MemorySize
+from memoria.experiments.trunk import Block, Trunk, causal_mask, rotated
+
+__all__ = ["MemorizingSettings", "MemorizingTransformer"]
+
+
+class MemorizingSettings(NoSettings):
+    """What only this rival has."""
+
+    capacity: int | None = Field(None, ge=1, description="Keys kept; 16 * memory if null.")
+    layer: int | None = Field(None, ge=0, description="Which layer; the one above the middle.")
+
+
+class MemorizingTransformer(Trunk):
+    """Carries ``pairs`` [B, N, 2 D], keys and values side by side, and ``real`` [B, N]."""
+
+    settings_class = MemorizingSettings
+
+    def add_memory(self) -> None:
+        settings = checked(MemorizingSettings, self.config)
+        self.capacity = settings.capacity or 16 * self.config.memory
+        chosen = self.config.layers // 2 if settings.layer is None else settings.layer
+        self.chosen = min(chosen, self.config.layers - 1)
+        self.gate = nn.Parameter(torch.zeros(self.config.heads, 1, 1))
+        self.sharpness = nn.Parameter(torch.full((self.config.heads, 1, 1), 10.0))
+
+    def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
+        if number != self.chosen:
+            return super().layer(number, block, states, real)
+        attention, normed = block.attention, block.attention_norm(states)
+        query, (key, value) = attention.queries(normed), attention.pairs(normed)
+        places = torch.arange(states.shape[1], device=states.device)
+        mixed = functional.scaled_dot_product_attention(
+            rotated(query, places), rotated(key, places), value, causal_mask(states, real)
+        )
+        key = functional.normalize(key, dim=-1)
+        if "pairs" in self._carried:
+            looked_up, found = self._look_up(functional.normalize(query, dim=-1))
+            gate = self.gate.sigmoid() * found
+            mixed = gate * looked_up + (1 - gate) * mixed
+        pairs = torch.cat([one.transpose(1, 2).flatten(2) for one in (key, value)], 2)
+        before = (self._carried["pairs"], self._carried["real"]) if self._carried else None
+        kept, _ = newest(before, pairs, all_real(states, real), self.capacity)
+        self._carried = {"pairs": kept[0], "real": kept[1]}
+        return block.fed(states + block.dropout(attention.joined(mixed)))
+
+    def _look_up(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        """What queries [B, H, S, E] find, same shape; and 1.0 in lanes where there is anything."""
+        lanes, heads, _, size = query.shape
+        key, value = (
+            part.view(lanes, -1, heads, size).transpose(1, 2)
+            for part in self._carried["pairs"].chunk(2, dim=2)
+        )
+        score = query @ key.transpose(2, 3) * self.sharpness
+        hidden = ~self._carried["real"].view(lanes, 1, 1, -1)
+        score = score.masked_fill(hidden, torch.finfo(score.dtype).min)
+        if score.shape[3] > self.config.memory:
+            least = score.detach().topk(self.config.memory, dim=3).values[..., -1:]
+            score = score.masked_fill(score < least, torch.finfo(score.dtype).min)
+        any_there = self._carried["real"].any(1).to(score.dtype).view(lanes, 1, 1, 1)
+        return score.softmax(-1) @ value, any_there
+
+    def memory_size(self) -> MemorySize:
+        return MemorySize(self.config.memory, self.capacity)

@@ -1,0 +1,90 @@
+"""Recurrent Memory Transformer (Bulatov et al. 2022): memory tokens before and after the segment.
+
+``memory`` vectors stand before the segment, where all tokens read them, and once more after it,
+where they read all of it; what comes out behind is read in the next segment. They are learned by
+gradients that flow back through ``unroll`` segments.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
+from memoria.experiments.segment_model import MemorySize, SegmentOutput
+from memoria.experiments.trunk import Block, Trunk
+
+__all__ = ["RecurrentMemory", "RecurrentSettings"]
+
+
+class RecurrentSettings(NoSettings):
+    """What only this rival has."""
+
+    unroll: int = Field(4, ge=2, description="Segments through which gradients flow.")
+
+
+class RecurrentMemory(Trunk):
+    """Carries ``memory`` [B, M, D]."""
+
+    settings_class = RecurrentSettings
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__(config)
+        self.unroll = checked(RecurrentSettings, config).unroll
+        self._age = 0  # segments since gradients were cut
+
+    def add_memory(self) -> None:
+        self.tokens = nn.Embedding(self.config.memory, self.config.hidden)
+
+    def reset(self) -> None:
+        super().reset()
+        self._age = 0
+
+    def detach(self) -> None:
+        super().detach()
+        self._age = 0
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
+        real = self.checked_tokens(tokens, attention_mask)
+        if self._age >= self.unroll:
+            self.detach()
+        self._age += 1
+        count = self.config.memory
+        memory = self.tokens.weight.expand(len(tokens), -1, -1)
+        if "memory" in self._carried:
+            memory = memory + self._carried["memory"]
+        states = torch.cat((memory, self.dropout(self.embed(tokens)), memory), 1)
+        allowed = _visible(states, real, count)
+        places = torch.arange(states.shape[1], device=states.device)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            normed = block.attention_norm(states)
+            attended = block.attention(normed, normed, allowed, (places, places))
+            states = block.fed(states + block.dropout(attended))
+        states = self.norm(states)
+        hidden, after = states[:, count:-count], states[:, -count:]
+        if real is not None and "memory" in self._carried:
+            # a lane that read nothing but padding keeps what it had
+            idle = ~real.any(1)
+            after = torch.where(idle.view(-1, 1, 1), self._carried["memory"], after)
+        self._carried = {"memory": after}
+        logits = functional.linear(hidden, self.embed.weight)
+        return SegmentOutput(logits, hidden, states.new_zeros(()))
+
+    def memory_size(self) -> MemorySize:
+        return MemorySize(self.config.memory, self.config.memory)
+
+
+def _visible(states: Tensor, real: Tensor | None, count: int) -> Tensor:
+    """bool [B or 1, 1, N, N]: reading tokens see each other, all see the past, writing ones all."""
+    length = states.shape[1]
+    allowed = states.new_ones((length, length), dtype=torch.bool).tril()
+    allowed[:count, :count] = True
+    allowed[-count:] = True
+    if real is None:
+        return allowed.view(1, 1, length, length)
+    seen = functional.pad(real, (count, count), value=True).view(len(real), 1, 1, length)
+    itself = torch.eye(length, dtype=torch.bool, device=states.device)
+    return (allowed & seen) | itself
