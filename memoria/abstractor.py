@@ -30,14 +30,22 @@ class Abstractor(nn.Module):
         self.feedforward = nn.Linear(hidden_dim, feedforward_dim)
         self.output = nn.Linear(feedforward_dim, hidden_dim)
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """Hidden states [B, N, D] to engrams [B, num_memories, D]."""
+    def forward(self, hidden_states: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Hidden states [B, N, D] to engrams [B, num_memories, D].
+
+        ``mask`` bool [B, N] is false where the states are those of padding, which is not read; a
+        lane of nothing but padding is read evenly.
+        """
         dimension = self.query_embeddings.shape[2]
         if hidden_states.dim() != 3 or hidden_states.shape[2] != dimension:
             received = list(hidden_states.shape)
             raise ShapeError("hidden_states", f"[B, N, {dimension}]", received)
         keys = self.key_transform(hidden_states)
         values = self.value_transform(hidden_states)
-        attention = (self.query_embeddings @ keys.transpose(1, 2)).softmax(dim=-1)
-        result: Tensor = self.output(self.feedforward(attention @ values))
+        scores = self.query_embeddings @ keys.transpose(1, 2)
+        if mask is not None:
+            if mask.shape != hidden_states.shape[:2]:
+                raise ShapeError("mask", str(list(hidden_states.shape[:2])), list(mask.shape))
+            scores = scores.masked_fill(~mask.bool().unsqueeze(1), torch.finfo(scores.dtype).min)
+        result: Tensor = self.output(self.feedforward(scores.softmax(dim=-1) @ values))
         return result

@@ -56,8 +56,12 @@ class MemoryCore:
     def reserve(self, count: int) -> None:
         """Make room for ``count`` more engrams a lane."""
         if not self.traces.has_room(count):
-            kept = self.traces.pack(count)
-            self.connections.pack(kept, self.traces.capacity)
+            self.close_holes(count)
+
+    def close_holes(self, count: int = 0) -> None:
+        """Let the living stand side by side, with room for ``count`` more engrams a lane."""
+        kept = self.traces.pack(count)
+        self.connections.pack(kept, self.traces.capacity)
 
     @torch.no_grad()
     def recall(self, cue: Tensor | None = None) -> Recalled:

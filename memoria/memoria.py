@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +13,9 @@ from memoria.checks import as_delta, as_device, as_indices, as_lane_ids, as_memo
 from memoria.config import MemoriaConfig
 from memoria.connections.firing_log import IntArray
 from memoria.core import MemoryCore, make_connections
+from memoria.core_state import core_state, fill_core
 from memoria.engrams import Engrams
-from memoria.errors import ConfigError, StateError
+from memoria.errors import ConfigError, InputError, StateError
 from memoria.history import HistoryManager
 from memoria.recall import Search, graph_search
 from memoria.traces import NULL, Traces
@@ -131,6 +132,32 @@ class Memoria:
         if self._core is None:
             return torch.zeros([0, 0], dtype=torch.bool)
         return self._core.traces.at(self._core.traces.pinned, self._core.living_positions(), 0)
+
+    @torch.no_grad()
+    def state(self) -> dict[str, Tensor]:
+        """All that the steps to come depend on, as tensors: for checkpoints. Without `history`.
+
+        An empty memory gives an empty dictionary.
+        """
+        return {} if self._core is None else core_state(self._core)
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave, bit for bit; the settings must be those of then.
+
+        ``history`` starts anew. Raises `InputError`; the memory is then unchanged.
+        """
+        core = None
+        if state:
+            data = state.get("data")
+            if data is None or data.dim() != 3:
+                raise InputError("the state holds no vectors", "give what state() returned")
+            device = data.device if self._wanted_device is None else self._wanted_device
+            core = self._new_core(data.shape[0], data.shape[2], device)
+            fill_core(core, state)
+        self.reset_memory()
+        self._core = core
+        self._outside = torch.device("cpu") if core is None else core.traces.device
 
     @torch.no_grad()
     def add_working_memory(self, data: Tensor) -> None:

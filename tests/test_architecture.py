@@ -23,6 +23,7 @@ LIBRARY = """
     connections
     recall history
     core
+    core_state
     memoria
     store
     replay backbones exports text row_writers demo_texts
@@ -89,7 +90,12 @@ INSIDE = {
     "memoria.plots": "",
     "memoria.render": "",
     "memoria.report": "",
-    "memoria.models": "",
+    "memoria.models": """
+        segment settings
+        memory readers
+        hosting
+        gpt2
+    """,
     "memoria.experiments": """
         config_base metric records rival_config seeding tensorboard variants
         curves folder results segment_model
@@ -145,6 +151,7 @@ DRAWS_IN_PLACE = set(
 # Places that may draw: initial weights, which a user seeds as in any torch module, and the seeding.
 MAY_DRAW = {
     ("memoria.abstractor", "normal_"),
+    ("memoria.models.hosting", "normal_"),
     ("memoria.experiments.seeding", "manual_seed"),
     ("memoria.experiments.seeding", "get_rng_state"),
     ("memoria.experiments.seeding", "set_rng_state"),

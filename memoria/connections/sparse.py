@@ -33,6 +33,11 @@ class SparseConnections:
         self._capacity = capacity
         self._hot: list[HotRows | None] = [None] * lanes
 
+    @property
+    def logs(self) -> Sequence[FiringLog]:
+        """What fired, lane by lane, in positions."""
+        return self._logs
+
     def pack(self, kept: Tensor, capacity: int) -> None:
         for log, hot, row in zip(self._logs, self._hot, kept.cpu().numpy(), strict=True):
             here = row[row >= 0]

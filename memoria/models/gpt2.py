@@ -1,0 +1,141 @@
+"""GPT-2 with memory: every block reads it, and it remembers what was read one segment before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers import (
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+    GPT2Model,
+)
+from transformers.models.gpt2.modeling_gpt2 import GPT2Block
+
+from memoria.errors import ConfigError
+from memoria.models.hosting import FromPlain, MemoryHead, MemoryHost, padding_mask
+from memoria.models.readers import PreNormReader
+from memoria.models.segment import Segment
+from memoria.models.settings import MemorySettings
+
+__all__ = [
+    "MemoriaGPT2Config",
+    "MemoriaGPT2ForSequenceClassification",
+    "MemoriaGPT2LMHeadModel",
+    "MemoriaGPT2Model",
+]
+
+
+class MemoriaGPT2Config(FromPlain, MemorySettings, GPT2Config):
+    """`GPT2Config` and `MemorySettings`."""
+
+    model_type = "memoria-gpt2"
+    plain_type = "gpt2"
+
+
+class MemoriaGPT2Block(GPT2Block):
+    """Self-attention, then working memory, then what it reminds of, then the MLP."""
+
+    reader: PreNormReader
+
+    def grow(self, config: MemoriaGPT2Config) -> None:
+        self.reader = PreNormReader(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.attn_pdrop,
+            config.resid_pdrop,
+            config.layer_norm_epsilon,
+        )
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        *args: Any,
+        segment: Segment | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        if segment is None or segment.empty:
+            return super().forward(hidden_states, past_key_values, attention_mask, *args, **kwargs)
+        attended = self.attn(
+            self.ln_1(hidden_states),
+            past_key_values=past_key_values,
+            attention_mask=attention_mask,
+            **kwargs,
+        )
+        states = self.reader(hidden_states + attended[0], segment)
+        return states + self.mlp(self.ln_2(states))
+
+
+class MemoriaGPT2Model(MemoryHost, GPT2Model):
+    """`GPT2Model` with ``memory``.
+
+    A forward pass is a segment: the last hidden states of the segment before become engrams, bring
+    back others, and every block reads both. A pass that goes on with a cache of keys and values
+    belongs to the segment that the cache began with.
+    """
+
+    config: MemoriaGPT2Config
+    config_class = MemoriaGPT2Config
+
+    def grow_layers(self) -> None:
+        for block in self.h:
+            block.__class__ = MemoriaGPT2Block
+            block.grow(self.config)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        past_key_values: Any = None,
+        attention_mask: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        text = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
+        if text is None:  # the plain model says what is wrong
+            return super().forward(input_ids, past_key_values, attention_mask, *args, **kwargs)
+        mask = padding_mask(attention_mask, text.shape[1])
+        continued = past_key_values is not None and past_key_values.get_seq_length() > 0
+        memory = self.memory
+        segment = memory.begin(text.shape[0], mask, continued, self.training)
+        if segment is not None and segment.empty and not segment.read and memory.seen is not None:
+            memory.remember(segment, self.abstractor(memory.seen, memory.seen_mask))
+        output = super().forward(
+            input_ids, past_key_values, attention_mask, *args, segment=segment, **kwargs
+        )
+        memory.end(segment, output[0], mask, continued)
+        return output
+
+
+class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):
+    """`GPT2LMHeadModel` with ``memory``. Use it segment by segment, batch rows as streams."""
+
+    config: MemoriaGPT2Config
+    config_class = MemoriaGPT2Config
+    host = MemoriaGPT2Model
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; the whole call is one segment of the memory.
+
+        The memory steps once, when the prompt is read; every new token reads what that brought
+        back. The next segment then remembers the prompt and what was generated. Several beams or
+        sequences for each prompt would be several pasts of one lane and raise `ConfigError`.
+        """
+        settings = kwargs.get("generation_config") or self.generation_config
+        for name in ("num_beams", "num_return_sequences"):
+            number = kwargs.get(name, getattr(settings, name, None)) or 1
+            if number > 1:
+                hint = "repeat the prompt as rows of the batch instead"
+                raise ConfigError(f"{name} = {number}: a memory has one past for each row", hint)
+        with self.memory.one_segment():
+            return super().generate(*args, **kwargs)
+
+
+class MemoriaGPT2ForSequenceClassification(MemoryHead, GPT2ForSequenceClassification):
+    """`GPT2ForSequenceClassification` with ``memory``."""
+
+    config: MemoriaGPT2Config
+    config_class = MemoriaGPT2Config
+    host = MemoriaGPT2Model

@@ -1,0 +1,111 @@
+"""What the models of all families share: growing a memory on a plain model, and its heads."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from transformers import initialization
+
+from memoria.abstractor import Abstractor
+from memoria.errors import ConfigError
+from memoria.models.memory import SegmentMemory
+from memoria.models.settings import new_memoria
+
+__all__ = ["FromPlain", "MemoryHead", "MemoryHost", "padding_mask"]
+
+
+class FromPlain:
+    """A configuration that the plain model's files may stand for, without a warning."""
+
+    model_type: ClassVar[str]
+    plain_type: ClassVar[str]
+
+    @classmethod
+    def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        values, unused = super().get_config_dict(*args, **kwargs)  # type: ignore[misc]
+        if values.get("model_type") == cls.plain_type:
+            values["model_type"] = cls.model_type
+        return values, unused
+
+
+def padding_mask(attention_mask: Any, length: int) -> Tensor | None:
+    """Bool [B, N], false at padding, for the last ``length`` tokens; None where nothing is said."""
+    if not isinstance(attention_mask, Tensor) or attention_mask.dim() != 2:
+        return None
+    return attention_mask[:, -length:].bool()
+
+
+class _OneBackward:
+    """Of both mixins: the way of checkpointing that works for layers that share an input."""
+
+    def _set_gradient_checkpointing(self, *args: Any, **kwargs: Any) -> Any:
+        function = kwargs.get("gradient_checkpointing_func")
+        if getattr(function, "keywords", {}).get("use_reentrant"):
+            # each layer's replay would go back through the abstractor by itself
+            message = "use_reentrant = True: not with memory, which all layers share"
+            raise ConfigError(message, "leave it out, or give use_reentrant=False")
+        return super()._set_gradient_checkpointing(*args, **kwargs)  # type: ignore[misc]
+
+
+class MemoryHost(_OneBackward):
+    """A base model with ``memory``; a mixin that stands before the plain model's class."""
+
+    memory: SegmentMemory
+    config: Any
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
+        self.grow()
+        self.post_init()  # type: ignore[attr-defined]
+
+    def grow(self) -> None:
+        """Add an empty memory and the weights to make and read engrams."""
+        config = self.config
+        self.check()
+        size = config.hidden_size
+        wide = 4 * size if config.memory_hidden is None else config.memory_hidden
+        self.abstractor = Abstractor(config.num_memories, size, wide)
+        self.memory = SegmentMemory(
+            new_memoria(config), float(config.lifespan_alpha), config.reset_period
+        )
+        self.grow_layers()
+
+    def check(self) -> None:
+        if getattr(self.config, "add_cross_attention", False):
+            hint = "leave add_cross_attention out"
+            raise ConfigError("a model with memory has no other cross-attention", hint)
+
+    def grow_layers(self) -> None:
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)  # type: ignore[misc]
+        if isinstance(module, Abstractor):
+            std = self.config.initializer_range
+            initialization.normal_(module.query_embeddings, mean=0.0, std=std)
+
+
+class MemoryHead(_OneBackward):
+    """A model with a head on a base model with memory; stands before the plain head's class."""
+
+    host: ClassVar[type[Any]]
+    base_model: Any
+
+    def __init__(self, config: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(config, *args, **kwargs)  # type: ignore[call-arg]
+        # The plain base model becomes one with memory in place, as fully_shard does with modules:
+        # nothing is built twice, and no initial weight is drawn twice.
+        base = self.base_model
+        base.__class__ = self.host
+        base.grow()
+        base.post_init()
+        self.post_init()  # type: ignore[attr-defined]
+
+    @property
+    def memory(self) -> SegmentMemory:
+        """The memory of the base model."""
+        memory: SegmentMemory = self.base_model.memory
+        return memory

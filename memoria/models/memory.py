@@ -1,0 +1,235 @@
+"""`SegmentMemory`: the memory of a model that reads segment after segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from memoria.errors import ConfigError, InputError, ShapeError
+from memoria.memoria import Memoria
+from memoria.models.segment import Segment, lifespan_gains
+
+__all__ = ["SegmentMemory"]
+
+_PREFIX = "memoria."
+
+
+class SegmentMemory:
+    """A `Memoria` with the rows of a batch as its lanes, and what it was last given to read.
+
+    Nothing in it holds a gradient from one segment to the next. ``memoria`` may be replaced by
+    another one, with other settings or by anything with its methods; that starts from nothing.
+
+    Args:
+        memoria: the memory itself.
+        alpha: scale of the lifespan gains.
+        reset_period: segments read in training mode between two resets; None never.
+    """
+
+    def __init__(
+        self, memoria: Memoria, alpha: float = 8.0, reset_period: int | None = None
+    ) -> None:
+        if reset_period is not None and reset_period < 1:
+            raise ConfigError(f"reset_period = {reset_period}: must be 1 or more, or None")
+        self._memoria = memoria
+        self.alpha, self.reset_period = float(alpha), reset_period
+        self._paused = self._generating = False
+        self._forget_all()
+
+    def __repr__(self) -> str:
+        return f"SegmentMemory(lanes={self.lanes}, step={self.timestep}, {self._memoria.engrams})"
+
+    @property
+    def memoria(self) -> Memoria:
+        """The memory itself: its engrams, its history."""
+        return self._memoria
+
+    @memoria.setter
+    def memoria(self, memoria: Memoria) -> None:
+        self._memoria = memoria
+        self.reset()
+
+    @property
+    def timestep(self) -> int:
+        """Steps the memory has done since it was empty."""
+        return self._memoria.timestep
+
+    @property
+    def lanes(self) -> int | None:
+        """Rows that a batch must have; None while nothing has been read."""
+        return self._lanes
+
+    @property
+    def seen(self) -> Tensor | None:
+        """Last hidden states [B, N, D] of the segment read last, which become engrams next."""
+        return self._seen
+
+    @property
+    def seen_mask(self) -> Tensor | None:
+        """Bool [B, N], false at padding; None if there was none."""
+        return self._seen_mask
+
+    @property
+    def last(self) -> Segment | None:
+        """What the segment read last was reminded of, and how much attention that got."""
+        return self._current
+
+    def reset(self) -> None:
+        """Forget everything; the next batch may have another size."""
+        self._memoria.reset_memory()
+        self._forget_all()
+
+    def _forget_all(self) -> None:
+        self._seen: Tensor | None = None
+        self._seen_mask: Tensor | None = None
+        self._current: Segment | None = None
+        self._lanes: int | None = None
+        self._pending: Tensor | None = None  # indices of a step that was begun and not ended
+        self._trained = 0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Within, the model is as if it had no memory, and the memory stays as it is."""
+        before, self._paused = self._paused, True
+        try:
+            yield
+        finally:
+            self._paused = before
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Within, the memory is another, empty one, as for validation; then it is as it was."""
+        kept = dict(self.__dict__)
+        self._memoria = copy(self._memoria)
+        self.reset()
+        try:
+            yield
+        finally:
+            self.__dict__.update(kept)
+
+    @contextmanager
+    def one_segment(self) -> Iterator[None]:
+        """Within, all forward passes belong to one segment: only the first steps the memory."""
+        before, self._generating, self._current = self._generating, True, None
+        try:
+            yield
+        finally:
+            self._generating = before
+
+    def begin(
+        self, lanes: int, mask: Tensor | None, continued: bool, training: bool
+    ) -> Segment | None:
+        """A forward pass over ``lanes`` rows begins; None while paused.
+
+        ``mask`` bool [B, N] is false at padding. ``continued``: these tokens go on in the segment
+        that was begun before, as with a cache of keys and values.
+        """
+        if self._paused:
+            return None
+        self._check_lanes(lanes)
+        self._end_pending()
+        if self._current is not None and (continued or self._generating):
+            return self._current.again()
+        if training and self.reset_period is not None and self._trained >= self.reset_period:
+            self.reset()
+        self._trained += training
+        self._lanes = lanes
+        self._current = Segment(mask)
+        return self._current
+
+    def remember(self, segment: Segment, working: Tensor) -> None:
+        """``working`` [B, W, D] enters the memory and brings back what ``segment`` may read."""
+        self._memoria.add_working_memory(working)
+        reminded, indices = self._memoria.remind()
+        self._pending = indices
+        segment.remember(working, reminded, indices)
+
+    def end(
+        self, segment: Segment | None, hidden: Tensor | None, mask: Tensor | None, continued: bool
+    ) -> None:
+        """The forward pass is over: gains, and the end of the memory's step.
+
+        ``hidden`` [B, N, D], where given, becomes the engrams of the next segment, behind that of
+        the passes before if it is ``continued``.
+        """
+        if segment is None:
+            return
+        if not segment.read:
+            self._adjust(segment)
+            segment.read = True
+            self._current = segment.again()
+            self._current.gains = segment.gains
+        if hidden is not None:
+            self._see(hidden.detach(), mask, continued)
+
+    def _adjust(self, segment: Segment) -> None:
+        if segment.indices is None:
+            return
+        received, indices = segment.received, segment.indices
+        if received is None:
+            gains = torch.zeros_like(indices, dtype=torch.float64)
+        else:
+            gains = lifespan_gains(received, segment.valid, self.alpha)
+        self._memoria.adjust_lifespan_and_memories(indices, gains)
+        segment.gains, self._pending = gains, None
+
+    def _end_pending(self) -> None:
+        """A forward pass that failed half-way left its step open: end it without gains."""
+        if self._pending is not None:
+            nothing = torch.zeros_like(self._pending, dtype=torch.float64)
+            self._memoria.adjust_lifespan_and_memories(self._pending, nothing)
+            self._pending = None
+
+    def _see(self, hidden: Tensor, mask: Tensor | None, continued: bool) -> None:
+        before, before_mask = self._seen, self._seen_mask
+        if continued and before is not None:
+            if mask is not None or before_mask is not None:
+                parts = ((before, before_mask), (hidden, mask))
+                mask = torch.cat([_full(states) if m is None else m for states, m in parts], 1)
+            hidden = torch.cat((before, hidden), 1)
+        self._seen, self._seen_mask = hidden, mask
+
+    def _check_lanes(self, lanes: int) -> None:
+        if self._lanes is not None and lanes != self._lanes:
+            raise ShapeError(
+                "batch",
+                f"[{self._lanes}, ...]: the memory has a lane for each row",
+                f"[{lanes}, ...]",
+                "call model.memory.reset() to begin anew, or drop the last, smaller batch",
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the segments to come depend on, as tensors, for a checkpoint."""
+        self._end_pending()
+        state = {_PREFIX + name: value for name, value in self._memoria.state().items()}
+        state["trained"] = torch.tensor(self._trained)
+        state["lanes"] = torch.tensor(self._lanes or 0)
+        if self._seen is not None:
+            state["seen"] = self._seen.clone()
+        if self._seen_mask is not None:
+            state["seen_mask"] = self._seen_mask.clone()
+        return state
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave. Raises `InputError`; the memory is then unchanged."""
+        lacking = {"trained", "lanes"} - state.keys()
+        if lacking:
+            message = f"the state of a model's memory lacks {', '.join(sorted(lacking))}"
+            raise InputError(message, "give what state() returned")
+        inner = {
+            name.removeprefix(_PREFIX): value
+            for name, value in state.items()
+            if name.startswith(_PREFIX)
+        }
+        self._memoria.load_state(inner)
+        self._forget_all()
+        self._trained, self._lanes = int(state["trained"]), int(state["lanes"]) or None
+        self._seen, self._seen_mask = state.get("seen"), state.get("seen_mask")
+
+
+def _full(states: Tensor) -> Tensor:
+    return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)

@@ -1,0 +1,93 @@
+"""One segment's view of the memory: what it may read, and how much it read of what."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["Segment", "lifespan_gains"]
+
+
+def lifespan_gains(received: Tensor, valid: Tensor, alpha: float) -> Tensor:
+    """``w_i / sum_k w_k * |reminded| * alpha`` (paper, lifespan), [B, R] float64.
+
+    ``received`` [B, R] is the attention w that each reminded engram got, averaged over layers,
+    heads and query positions; ``valid`` [B, R] is false at padding, which is not counted. A lane
+    that read nothing gains nothing.
+    """
+    weight = received.double().masked_fill(~valid, 0.0)
+    total = weight.sum(1, keepdim=True)
+    share = torch.where(total > 0, weight / total, 0.0)
+    return share * valid.sum(1, keepdim=True) * alpha
+
+
+class Segment:
+    """``working`` [B, W, D] with gradient, ``reminded`` [B, R, D] without, None before there is.
+
+    ``indices`` [B, R] are those of `Memoria.remind`; ``queries`` bool [B, N], false at padding,
+    says whose reading counts; None is all.
+    """
+
+    def __init__(self, queries: Tensor | None = None) -> None:
+        self.queries = queries
+        self.working: Tensor | None = None
+        self._reminded: Tensor | None = None
+        self.indices: Tensor | None = None
+        self.gains: Tensor | None = None  # steps [B, R] that the reminded gained
+        self.read = False  # the forward pass is over: what is read again does not count
+        self._received: Tensor | None = None
+        self._layers = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to read."""
+        return self.working is None
+
+    @property
+    def reminds(self) -> bool:
+        """Whether the memory brought anything back, if only null engrams."""
+        return self.indices is not None and self.indices.shape[1] > 0
+
+    @property
+    def reminded(self) -> Tensor:
+        """The engrams [B, R, D] that came back; zeros at nulls."""
+        assert self._reminded is not None
+        return self._reminded
+
+    @property
+    def valid(self) -> Tensor:
+        """Bool [B, R], false at nulls."""
+        assert self.indices is not None
+        return self.indices >= 0
+
+    def remember(self, working: Tensor, reminded: Tensor, indices: Tensor) -> None:
+        """What the layers from here on may read."""
+        self.working, self.indices = working, indices
+        self._reminded = reminded.to(working)
+
+    def receive(self, weights: Tensor) -> None:
+        """A layer read with ``weights`` [B, N, R]. Layers run again for gradients do not count."""
+        if self.read:
+            return
+        counted = weights.float()
+        if self.queries is None:
+            mean = counted.mean(1)
+        else:
+            mask = self.queries.to(counted)
+            each = mask.sum(1, keepdim=True).clamp_min(1.0)
+            mean = (counted * mask.unsqueeze(2)).sum(1) / each
+        self._received = mean if self._received is None else self._received + mean
+        self._layers += 1
+
+    @property
+    def received(self) -> Tensor | None:
+        """Attention that the reminded got, the mean over layers, heads and queries, [B, R]."""
+        return None if self._received is None else self._received / self._layers
+
+    def again(self) -> Segment:
+        """The same to read for tokens to come, without gradient."""
+        other = Segment()
+        other.read = True
+        if self.working is not None and self.indices is not None:
+            other.remember(self.working.detach(), self.reminded, self.indices)
+        return other
