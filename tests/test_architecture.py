@@ -94,7 +94,8 @@ INSIDE = {
         segment settings
         memory readers
         hosting
-        gpt2
+        encoder gpt2
+        bert roberta
     """,
     "memoria.experiments": """
         config_base metric records rival_config seeding tensorboard variants

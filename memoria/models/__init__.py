@@ -12,6 +12,12 @@ try:
 except ImportError:
     raise MissingExtraError("models with memory", "hf") from None
 
+from memoria.models.bert import (
+    MemoriaBertConfig,
+    MemoriaBertForMaskedLM,
+    MemoriaBertForSequenceClassification,
+    MemoriaBertModel,
+)
 from memoria.models.gpt2 import (
     MemoriaGPT2Config,
     MemoriaGPT2ForSequenceClassification,
@@ -19,26 +25,42 @@ from memoria.models.gpt2 import (
     MemoriaGPT2Model,
 )
 from memoria.models.memory import SegmentMemory
+from memoria.models.roberta import (
+    MemoriaRobertaConfig,
+    MemoriaRobertaForMaskedLM,
+    MemoriaRobertaForSequenceClassification,
+    MemoriaRobertaModel,
+)
 
 __all__ = [
+    "MemoriaBertConfig",
+    "MemoriaBertForMaskedLM",
+    "MemoriaBertForSequenceClassification",
+    "MemoriaBertModel",
     "MemoriaGPT2Config",
     "MemoriaGPT2ForSequenceClassification",
     "MemoriaGPT2LMHeadModel",
     "MemoriaGPT2Model",
+    "MemoriaRobertaConfig",
+    "MemoriaRobertaForMaskedLM",
+    "MemoriaRobertaForSequenceClassification",
+    "MemoriaRobertaModel",
     "SegmentMemory",
 ]
 
-for _config, _tokenizer, _models in (
-    (
-        MemoriaGPT2Config,
-        transformers.GPT2Tokenizer,
-        {
-            "AutoModel": MemoriaGPT2Model,
-            "AutoModelForCausalLM": MemoriaGPT2LMHeadModel,
-            "AutoModelForSequenceClassification": MemoriaGPT2ForSequenceClassification,
-        },
+_CLASSES = {
+    "AutoModel": (MemoriaGPT2Model, MemoriaBertModel, MemoriaRobertaModel),
+    "AutoModelForCausalLM": (MemoriaGPT2LMHeadModel,),
+    "AutoModelForMaskedLM": (MemoriaBertForMaskedLM, MemoriaRobertaForMaskedLM),
+    "AutoModelForSequenceClassification": (
+        MemoriaGPT2ForSequenceClassification,
+        MemoriaBertForSequenceClassification,
+        MemoriaRobertaForSequenceClassification,
     ),
-):
+}
+
+for _config in (MemoriaGPT2Config, MemoriaBertConfig, MemoriaRobertaConfig):
     transformers.AutoConfig.register(_config.model_type, _config, exist_ok=True)
-    for _auto, _model in _models.items():
-        getattr(transformers, _auto).register(_config, _model, exist_ok=True)
+for _auto, _models in _CLASSES.items():
+    for _model in _models:
+        getattr(transformers, _auto).register(_model.config_class, _model, exist_ok=True)

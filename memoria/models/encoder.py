@@ -1,0 +1,117 @@
+"""What BERT and RoBERTa with memory share.
+
+The hidden states behind one layer become engrams; the layers above read them and what they bring
+back, each in a whole post-norm attention block between self-attention and feed-forward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from transformers.pytorch_utils import apply_chunking_to_forward
+
+from memoria.errors import ConfigError
+from memoria.models.hosting import MemoryHost, padding_mask
+from memoria.models.readers import PostNormReader
+from memoria.models.segment import Segment
+from memoria.models.settings import MemorySettings
+
+__all__ = ["EncoderHost", "EncoderSettings", "MemoryLayer"]
+
+
+@dataclass(kw_only=True)
+class EncoderSettings(MemorySettings):
+    """The authors' values for BERT. ``memory_layer`` is the index of the layer remembered."""
+
+    memory_layer: int = 9
+    num_memories: int = 64
+    num_reminded_stm: int = 64
+    stm_capacity: int = 128
+    num_final_ltms: int = 64
+    initial_lifespan: float | int = 12
+
+
+class MemoryLayer:
+    """Mixin of layers: self-attention, working memory, what it reminds of, feed-forward."""
+
+    reader: PostNormReader | None
+
+    def grow(self, config: Any, reads: bool) -> None:
+        self.reader = None
+        if reads:
+            self.reader = PostNormReader(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.attention_probs_dropout_prob,
+                config.hidden_dropout_prob,
+                config.layer_norm_eps,
+            )
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        *args: Any,
+        segment: Segment | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        if self.reader is None or segment is None or segment.empty:
+            plain: Any = super()
+            return plain.forward(hidden_states, attention_mask, *args, **kwargs)
+        own: Any = self
+        kwargs.pop("encoder_attention_mask", None)
+        states = own.attention(hidden_states, attention_mask, **kwargs)[0]
+        states = self.reader(states, segment)
+        size, axis = own.chunk_size_feed_forward, own.seq_len_dim
+        return apply_chunking_to_forward(own.feed_forward_chunk, size, axis, states)
+
+
+class EncoderHost(MemoryHost):
+    """Mixin of base models. A forward pass is a segment, and reads what it itself remembers."""
+
+    layer_class: type[Any]
+    encoder: Any
+
+    def check(self) -> None:
+        super().check()
+        config = self.config
+        if config.is_decoder:
+            message = "is_decoder = True: tokens would read a memory of those behind them"
+            raise ConfigError(message, "use GPT-2 with memory to generate")
+        if not 0 <= config.memory_layer < config.num_hidden_layers - 1:
+            message = f"memory_layer = {config.memory_layer}: the model has layers 0 to"
+            hint = "the last layer at least has to read the memory"
+            raise ConfigError(f"{message} {config.num_hidden_layers - 1}", hint)
+
+    def grow_layers(self) -> None:
+        layers, at = self.encoder.layer, self.config.memory_layer
+        for number, layer in enumerate(layers):
+            layer.__class__ = self.layer_class
+            layer.grow(self.config, number > at)
+        # on the layer's call, not within: checkpointing runs what is within a second time
+        layers[at].register_forward_hook(self._remember, with_kwargs=True)
+
+    def _remember(self, layer: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        segment = kwargs.get("segment")
+        if segment is not None:
+            self.memory.remember(segment, self.abstractor(output, segment.queries))
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        plain: Any = super()
+        text = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
+        if text is None:  # the plain model says what is wrong
+            return plain.forward(input_ids, attention_mask, *args, **kwargs)
+        mask = padding_mask(attention_mask, text.shape[1])
+        training: bool = self.training  # type: ignore[attr-defined]
+        segment = self.memory.begin(text.shape[0], mask, False, training)
+        output = plain.forward(input_ids, attention_mask, *args, segment=segment, **kwargs)
+        self.memory.end(segment, None, None, False)
+        return output
