@@ -108,7 +108,7 @@ INSIDE = {
     """,
     "memoria.experiments.rivals": """
         none past rmt
-        building compressive infinity knn titans xl
+        building compressive hebbian infinity knn titans xl
     """,
     "memoria.exports": """
         content xml_text

@@ -60,6 +60,13 @@ RIVALS: Mapping[str, Rival] = _rivals(
     ("infinity", "Infinity-former: the past as a continuous signal.", "infinity:InfinityFormer"),
     ("rmt", "Recurrent memory tokens, learned through several segments.", "rmt:RecurrentMemory"),
     ("knn", "Memorizing Transformer: nearest past keys.", "knn:MemorizingTransformer"),
+    ("memoria", "Memoria, as released.", "hebbian:MemoriaTransformer"),
+    ("memoria-wm", "Memoria's working memory alone.", "hebbian:WorkingOnly"),
+    ("memoria-stm", "Memoria without long-term reminders.", "hebbian:ShortTerm"),
+    ("memoria-random", "Random instead of Hebbian connections.", "hebbian:RandomLinked"),
+    ("memoria-sample", "A random sample instead of the search.", "hebbian:RandomSample"),
+    ("memoria-full", "All of long-term memory instead of the search.", "hebbian:FullSearch"),
+    ("memoria-worded", "No random entries, as the paper words it.", "hebbian:WordedRule"),
     ("titans", "Titans: a memory in weights that learns while it reads.", "titans:Titans"),
 )
 

@@ -1,0 +1,206 @@
+"""Memoria (Park & Bak 2024) on the shared decoder, and the same with parts left out or replaced.
+
+An abstractor makes the working memory from the last segment's final states, without gradient into
+them; every block attends to it and then to what it brings back, with one set of weights and a norm
+for each. What was attended to lives longer: its share of attention times the number reminded times
+``alpha`` steps. The budget is divided as in the paper's sorting task: an eighth is working memory,
+a quarter may be short-term, the rest long-term reminders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from memoria.abstractor import Abstractor
+from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.past import all_real
+from memoria.experiments.segment_model import MemorySize
+from memoria.experiments.trunk import Attention, Block, Trunk
+from memoria.experiments.variants import make_memoria
+
+__all__ = [
+    "FullSearch",
+    "MemoriaSettings",
+    "MemoriaTransformer",
+    "RandomLinked",
+    "RandomSample",
+    "ShortTerm",
+    "WordedRule",
+    "WorkingOnly",
+]
+
+_MEMORY = "memory."  # begins the names of the memory's own tensors
+
+
+class MemoriaSettings(NoSettings):
+    """What only this rival has. Counts are engrams per lane; null takes a share of the budget."""
+
+    working: int | None = Field(None, ge=1, description="Engrams of a segment; memory / 8.")
+    reminded_stm: int | None = Field(None, ge=0, description="Short-term reminders; memory / 4.")
+    reminded_ltm: int | None = Field(None, ge=0, description="Long-term reminders; the rest.")
+    stm_capacity: int | None = Field(None, ge=0, description="Short-term engrams; memory / 2.")
+    depth: int = Field(10, ge=0, description="Rounds of the walk through long-term memory.")
+    lifespan: float = Field(9.0, gt=0.0, description="Segments that a new engram lives.")
+    alpha: float = Field(8.0, ge=0.0, description="Segments that attention can add, on average.")
+    abstractor_inner: int | None = Field(None, ge=1, description="Inner width; hidden if null.")
+    query_scale: float = Field(
+        1.0,
+        gt=0.0,
+        description="Spread of the abstractor's scores at the start: small makes a segment's "
+        "engrams copies of each other, large makes each one a few places. The paper's is "
+        "0.02 * sqrt(hidden).",
+    )
+
+
+class MemoriaTransformer(Trunk):
+    """Carries ``hidden`` [B, S, D], ``real`` [B, S] and the tensors of `Memoria.state`."""
+
+    variant: ClassVar[str] = "memoria"
+    settings_class = MemoriaSettings
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__(config)
+        given = checked(MemoriaSettings, config)
+        budget = config.memory
+        self.working = given.working or max(1, budget // 8)
+        shortterm = max(1, budget // 4) if given.reminded_stm is None else given.reminded_stm
+        rest = max(0, budget - self.working - shortterm)
+        self.memoria = make_memoria(
+            self.variant,
+            num_reminded_stm=shortterm,
+            num_final_ltms=rest if given.reminded_ltm is None else given.reminded_ltm,
+            stm_capacity=budget // 2 if given.stm_capacity is None else given.stm_capacity,
+            ltm_search_depth=given.depth,
+            initial_lifespan=given.lifespan,
+            seed=config.seed,
+        )
+        self.alpha = given.alpha
+        self._cue: Tensor | None = None
+
+    def add_memory(self) -> None:
+        given, hidden = checked(MemoriaSettings, self.config), self.config.hidden
+        working = given.working or max(1, self.config.memory // 8)
+        self.abstractor = Abstractor(working, hidden, given.abstractor_inner or hidden)
+        self.recall = nn.ModuleList(
+            Attention(hidden, self.config.heads, self.config.dropout)
+            for _ in range(self.config.layers)
+        )
+        self.cue_norm, self.recall_norm = (
+            nn.ModuleList(nn.LayerNorm(hidden) for _ in range(self.config.layers)) for _ in range(2)
+        )
+
+    def scale_weights(self) -> None:
+        super().scale_weights()
+        given = checked(MemoriaSettings, self.config)
+        with torch.no_grad():
+            queries = self.abstractor.query_embeddings
+            spread = given.query_scale * self.config.hidden**-0.5
+            queries.mul_(spread / queries.std().clamp_min(1e-12))
+
+    def begin(self, states: Tensor) -> None:
+        self._cue = None
+        if "hidden" not in self._carried:
+            return
+        self._cue = self.abstractor(self._carried["hidden"], self._carried["real"])
+        self.memoria.add_working_memory(self._cue.detach())
+        reminded, self._indices = self.memoria.remind()
+        self._reminded = reminded.to(states)
+        self._attention = states.new_zeros(self._indices.shape)
+
+    def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
+        states = block.attend(states, real)
+        if self._cue is not None:
+            recall = self.recall[number]
+            assert isinstance(recall, Attention)
+            states = states + recall(self.cue_norm[number](states), self._cue)
+            if self._reminded.shape[1]:
+                there = (self._indices >= 0).view(len(states), 1, 1, -1)
+                normed = self.recall_norm[number](states)
+                added, weights = recall.weighed(normed, self._reminded, there)
+                states = states + added
+                self._attention += _share(weights.detach(), real) / self.config.layers
+        return block.fed(states)
+
+    def remember(self, hidden: Tensor, real: Tensor | None) -> None:
+        if self._cue is not None:
+            count = (self._indices >= 0).sum(1, keepdim=True)
+            gains = self._attention * count * self.alpha
+            self.memoria.adjust_lifespan_and_memories(self._indices, gains)
+        self._carried = {"hidden": hidden.detach(), "real": all_real(hidden, real)}
+
+    def reset(self) -> None:
+        super().reset()
+        self.memoria.reset_memory()
+
+    def carried(self) -> dict[str, Tensor]:
+        memory = {_MEMORY + name: one for name, one in self.memoria.state().items()}
+        return {**super().carried(), **memory}
+
+    def carry(self, state: Mapping[str, Tensor]) -> None:
+        device = next(self.parameters()).device
+        own = {name: one for name, one in state.items() if not name.startswith(_MEMORY)}
+        memory = {
+            name.removeprefix(_MEMORY): one.to(device)
+            for name, one in state.items()
+            if name.startswith(_MEMORY)
+        }
+        super().carry(own)
+        self.memoria.load_state(memory)
+
+    def memory_size(self) -> MemorySize:
+        config: Any = self.memoria.config
+        reminded = config.num_reminded_stm + config.num_final_ltms
+        longterm = config.num_final_ltms > 0
+        return MemorySize(
+            self.working + reminded, None if longterm else self.working + config.stm_capacity
+        )
+
+
+def _share(weights: Tensor, real: Tensor | None) -> Tensor:
+    """Attention [B, H, S, N] that each of N got, on average over heads and real places: [B, N]."""
+    if real is None:
+        return weights.mean((1, 2))
+    share = real.to(weights.dtype)
+    share = share / share.sum(1, keepdim=True).clamp_min(1.0)
+    return torch.einsum("bhsn,bs->bn", weights, share) / weights.shape[1]
+
+
+class WorkingOnly(MemoriaTransformer):
+    """Only what the abstractor makes of the last segment."""
+
+    variant = "memoria-wm"
+
+
+class ShortTerm(MemoriaTransformer):
+    """Without long-term reminders."""
+
+    variant = "memoria-stm"
+
+
+class RandomLinked(MemoriaTransformer):
+    """Long-term memory searched along random connections."""
+
+    variant = "memoria-random"
+
+
+class RandomSample(MemoriaTransformer):
+    """A random sample of long-term memory as large as the search would have found."""
+
+    variant = "memoria-sample"
+
+
+class FullSearch(MemoriaTransformer):
+    """All of long-term memory searched."""
+
+    variant = "memoria-full"
+
+
+class WordedRule(MemoriaTransformer):
+    """No random entries into long-term memory."""
+
+    variant = "memoria-worded"
