@@ -30,7 +30,7 @@ class SegmentOutput:
 class MemorySize:
     """Vectors of size D per lane: ``attended`` by one layer in one segment, ``kept`` in all.
 
-    A key with its value counts as one. ``kept`` is None where nothing bounds it.
+    A key with its value counts as one. ``kept`` counts what can come back; None: without bound.
     """
 
     attended: int

@@ -28,7 +28,7 @@ def matched_inner(model: type[SegmentModel], config: RivalConfig) -> int:
     Parameters grow linearly with the inner width. Raises `ConfigError` when even a width of 1
     has more.
     """
-    wanted = _count(NoMemory, config)
+    wanted = _count(NoMemory, config.replace(settings={}))
     narrow, wide = (_count(model, config.replace(inner=inner)) for inner in (1, 2))
     inner = 1 + round((wanted - narrow) / (wide - narrow))
     if inner < 1:

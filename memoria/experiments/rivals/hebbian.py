@@ -61,6 +61,7 @@ class MemoriaTransformer(Trunk):
     """Carries ``hidden`` [B, S, D], ``real`` [B, S] and the tensors of `Memoria.state`."""
 
     variant: ClassVar[str] = "memoria"
+    reminds: ClassVar[bool] = True
     settings_class = MemoriaSettings
 
     def __init__(self, config: RivalConfig) -> None:
@@ -90,8 +91,9 @@ class MemoriaTransformer(Trunk):
             Attention(hidden, self.config.heads, self.config.dropout)
             for _ in range(self.config.layers)
         )
-        self.cue_norm, self.recall_norm = (
-            nn.ModuleList(nn.LayerNorm(hidden) for _ in range(self.config.layers)) for _ in range(2)
+        self.cue_norm = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(self.config.layers))
+        self.recall_norm = nn.ModuleList(
+            nn.LayerNorm(hidden) for _ in range(self.config.layers if self.reminds else 0)
         )
 
     def scale_weights(self) -> None:
@@ -118,7 +120,7 @@ class MemoriaTransformer(Trunk):
             recall = self.recall[number]
             assert isinstance(recall, Attention)
             states = states + recall(self.cue_norm[number](states), self._cue)
-            if self._reminded.shape[1]:
+            if self.reminds and self._reminded.shape[1]:
                 there = (self._indices >= 0).view(len(states), 1, 1, -1)
                 normed = self.recall_norm[number](states)
                 added, weights = recall.weighed(normed, self._reminded, there)
@@ -174,6 +176,7 @@ class WorkingOnly(MemoriaTransformer):
     """Only what the abstractor makes of the last segment."""
 
     variant = "memoria-wm"
+    reminds = False
 
 
 class ShortTerm(MemoriaTransformer):
