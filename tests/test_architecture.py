@@ -72,6 +72,7 @@ INSIDE = {
     """,
     "memoria.replay": """
         report sampling steps
+        frames
         folding recompute relive
     """,
     "memoria.backbones": """

@@ -29,7 +29,7 @@ __all__ = [
     "pinned_gains",
 ]
 
-_LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most: their sum stays exact
+LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most: their sum stays exact
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -215,5 +215,5 @@ class PinnedLives:
 
 def pinned_expiry(expiry: npt.ArrayLike, step: npt.ArrayLike) -> FloatArray:
     """What pinning an engram at ``step`` makes its expiry."""
-    whole: FloatArray = np.minimum(np.ceil(expiry), np.add(step, _LONGEST))
+    whole: FloatArray = np.minimum(np.ceil(expiry), np.add(step, LONGEST))
     return whole

@@ -52,7 +52,6 @@ from memoria.store.state import state_arrays
 
 __all__ = ["MemoryStore"]
 
-
 _IDLE: Final = Pending()
 _TIDY_AT_CLOSE: Final = 16_384  # living engrams up to which closing writes the state out
 _LOG_PER_STATE: Final = 65_536  # log entries after which a commit writes it out in any case
@@ -118,6 +117,11 @@ class MemoryStore:
     def path(self) -> Path:
         """The store's directory."""
         return self._files.path
+
+    @property
+    def files(self) -> MemoryFiles:
+        """The arrays, staged rows too: to look on, never to change them."""
+        return self._files
 
     @property
     def mode(self) -> str:
@@ -338,8 +342,7 @@ class MemoryStore:
     def _by_hand(self, kind: EventKind, ids: Sequence[int] | IntArray) -> IntArray:
         self._check_writable()
         self._check_idle()
-        rows = happen(self._memory(), self._files, kind, ids)
-        if len(rows):
+        if len(rows := happen(self._memory(), self._files, kind, ids)):
             self._files.append("events", rows)
         for row in rows:
             self._chain = event_digest(self._chain, row)
