@@ -85,7 +85,7 @@ INSIDE = {
         expiries palette result
         chronicle
         choices
-        survival
+        autocorrelation contiguity lifespans matrix raster reminding sizes survival
         kinds
     """,
     "memoria.plots": "",

@@ -21,8 +21,10 @@ __all__ = [
     "Option",
     "after_compaction",
     "checked_lane",
+    "chosen_places",
     "in_lane",
     "sentences",
+    "step_window",
 ]
 
 # Names of the memories by `EngramType`.
@@ -91,6 +93,28 @@ def in_lane(chronicle: Chronicle, lane: int | None) -> npt.NDArray[np.bool_]:
         return np.ones(len(chronicle), np.bool_)
     mine: npt.NDArray[np.bool_] = chronicle.lane == lane
     return mine
+
+
+def chosen_places(chronicle: Chronicle, engrams: Sequence[int], lane: int | None) -> IntArray:
+    """The places of engrams by id, each once, ascending. Raises `InputError`."""
+    places = np.unique(chronicle.places(np.array(engrams, np.int64)))
+    elsewhere = places[~in_lane(chronicle, lane)[places]]
+    if len(elsewhere):
+        place = int(elsewhere[0])
+        raise InputError(
+            f"engram {chronicle.ids[place]}: is of lane {chronicle.lane[place]}, not of {lane}"
+        )
+    return places
+
+
+def step_window(chronicle: Chronicle, first: int | None, last: int | None) -> tuple[int, int]:
+    """The steps to look at, all unless given; (1, 0) where there are none. Raises `InputError`."""
+    done = chronicle.steps
+    begin, end = 1 if first is None else first, done if last is None else last
+    if (begin, end) != (1, 0) and not 1 <= begin <= end <= done:
+        known = f"the steps are 1 to {done}" if done else "there are no steps yet"
+        raise InputError(f"steps {begin} to {end}: not there", known)
+    return begin, end
 
 
 def after_compaction(chronicle: Chronicle) -> str:

@@ -45,7 +45,8 @@ class Chronicle:
     engrams made a step, of all lanes. ``fired_ids`` and ``fired_steps`` [N], by step: who was in
     the working memory (its step is ``born``) or reminded, once a step; those of step t are
     ``ends[t - 1]`` to ``ends[t]``. ``first_step``: from here on all is known; compaction may have
-    removed engrams and firings of the steps before.
+    removed engrams and firings of the steps before. ``settings`` makes `expiries` once they are
+    asked for.
     """
 
     lanes: int
@@ -58,7 +59,7 @@ class Chronicle:
     added: IntArray
     fired_ids: IntArray
     fired_steps: IntArray
-    expiries: Expiries
+    settings: Callable[[], Expiries]
     shelf: Texts | None = None
 
     @classmethod
@@ -80,10 +81,15 @@ class Chronicle:
         rows = table.rows()
         longterm = _became_longterm(ids, table, lanes, done)
         longterm[(gone > 0) & (longterm >= gone)] = 0
-        places = _places(ids, firings.ids)
-        events = firings.events
-        of_known = events.take(np.isin(events.ids, ids))
-        named = Events(of_known.steps, of_known.kinds, _places(ids, of_known.ids), of_known.times)
+
+        def settings() -> Expiries:
+            done_to = firings.events
+            done_to = done_to.take(np.isin(done_to.ids, ids))
+            who = _places(ids, done_to.ids)
+            named = Events(done_to.steps, done_to.kinds, who, done_to.times)
+            places = _places(ids, firings.ids)
+            return Expiries.of(Entries(places, firings.steps, firings.expiry), done, named)
+
         lost = len(ids) < files.created
         return cls(
             lanes=lanes,
@@ -96,7 +102,7 @@ class Chronicle:
             added=np.diff(rows, prepend=0),
             fired_ids=firings.ids,
             fired_steps=firings.steps,
-            expiries=Expiries.of(Entries(places, firings.steps, firings.expiry), done, named),
+            settings=settings,
             shelf=TextShelf(files).texts,
         )
 
@@ -144,7 +150,7 @@ class Chronicle:
             added=np.diff(made, prepend=0) * count,
             fired_ids=fired[0],
             fired_steps=fired[1],
-            expiries=Expiries.of(entries, steps),
+            settings=lambda: Expiries.of(entries, steps),
         )
 
     def __len__(self) -> int:
@@ -164,6 +170,11 @@ class Chronicle:
     def fired_places(self) -> IntArray:
         """The place of who fired, [N]."""
         return _places(self.ids, self.fired_ids)
+
+    @cached_property
+    def expiries(self) -> Expiries:
+        """When everyone expires, as it was set again and again."""
+        return self.settings()
 
     @cached_property
     def fires(self) -> IntArray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from memoria.connections.firing_log import IntArray
 from memoria.store.events import Entries, EventKind, Events, pinned_expiry
@@ -29,8 +30,8 @@ class Expiries:
     places: IntArray
     steps: IntArray
     value: FloatArray
-    slope: FloatArray
-    by_hand: IntArray  # 1 or 0
+    slope: npt.NDArray[np.int8]
+    by_hand: npt.NDArray[np.bool_]
     span: int  # above every moment of every step
 
     @classmethod
@@ -40,17 +41,17 @@ class Expiries:
         ``steps``: how many there are.
         """
         places, when, value = entries.ids, entries.steps, entries.expiry
-        kinds = np.zeros(len(places), np.int64)
+        kinds = np.zeros(len(places), np.int8)
         if events is not None and len(events):
             places = np.concatenate((places, events.ids))
             when = np.concatenate((when, events.steps))
             value = np.concatenate((value, np.zeros(len(events))))
-            kinds = np.concatenate((kinds, events.kinds))
-        by_hand = (kinds > 0).astype(np.int64)
+            kinds = np.concatenate((kinds, events.kinds.astype(np.int8)))
+        by_hand = kinds > 0
         span = 2 * (steps + 2)
         order = np.argsort(places * span + 2 * when + by_hand, kind="stable")
         places, when, value = places[order], when[order], value[order].astype(np.float64)
-        slope = np.zeros(len(places))
+        slope = np.zeros(len(places), np.int8)
         if events is not None and len(events):
             _happen(places, when, value, slope, kinds[order], np.unique(events.ids))
         return cls(places, when, value, slope, by_hand[order], span)
@@ -110,21 +111,21 @@ def _happen(
     places: IntArray,
     steps: IntArray,
     value: FloatArray,
-    slope: FloatArray,
-    kinds: IntArray,
+    slope: npt.NDArray[np.int8],
+    kinds: npt.NDArray[np.int8],
     who: IntArray,
 ) -> None:
     """Work out ``value`` and ``slope`` of the engrams ``who`` to whom something was done."""
-    last, now, since, held = -1, 0.0, 0, 0.0
+    last, now, since, held = -1, 0.0, 0, 0
     for at in np.flatnonzero(np.isin(places, who)).tolist():
         place, step, kind = int(places[at]), int(steps[at]), int(kinds[at])
         if place != last:
-            last, now, since, held = place, 0.0, step, 0.0
+            last, now, since, held = place, 0.0, step, 0
         if kind == 0:
             now = float(value[at])
         else:
             now += (step - since) * held
-            held = 1.0 if kind == EventKind.PIN else 0.0
+            held = 1 if kind == EventKind.PIN else 0
             if kind == EventKind.PIN:
                 now = float(pinned_expiry(now, step))
             elif kind == EventKind.FORGET:

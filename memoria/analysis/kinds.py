@@ -7,15 +7,26 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
+from memoria.analysis.autocorrelation import AUTOCORRELATION
 from memoria.analysis.choices import Kind
 from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.contiguity import CONTIGUITY
+from memoria.analysis.lifespans import LIFESPANS
+from memoria.analysis.matrix import CONNECTIONS
+from memoria.analysis.raster import RASTER
+from memoria.analysis.reminding import REMINDED_AGE
 from memoria.analysis.result import Analysis
+from memoria.analysis.sizes import SIZES
 from memoria.analysis.survival import SURVIVAL
 from memoria.errors import InputError
 
 __all__ = ["KINDS", "analyse"]
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in (SURVIVAL,)})
+_ALL: Final = (
+    *(SURVIVAL, CONTIGUITY, REMINDED_AGE, RASTER, LIFESPANS, CONNECTIONS, SIZES),
+    AUTOCORRELATION,
+)
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in _ALL})
 
 
 def analyse(chronicle: Chronicle, kind: str, **options: Any) -> Analysis:

@@ -1,0 +1,155 @@
+"""Whether long-term engrams that fired fire again soon: autocorrelation of firing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from memoria.analysis.choices import Kind, Option, after_compaction, in_lane, sentences
+from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.result import Analysis, Frame
+from memoria.connections.firing_log import IntArray
+from memoria.store.life import FloatArray
+
+__all__ = ["AUTOCORRELATION"]
+
+_ALL_FIRINGS: Final = 2_000_000  # up to so many every engram is taken
+_LAGS: Final = 50
+
+
+@dataclass(frozen=True)
+class _Trains:
+    """Firings of K engrams: ``who`` [n] ascending, ``time`` [n] ascending for each, from 1.
+
+    ``length`` [K]: for how many steps each was watched.
+    """
+
+    who: IntArray
+    time: IntArray
+    length: IntArray
+
+
+def _autocorrelation(
+    chronicle: Chronicle, lane: int | None, max_lag: int | None, sample: int | None, seed: int
+) -> Analysis:
+    """Mean over engrams of the autocorrelation of firing, by lag k.
+
+    ``f[t]`` is 1 where a long-term engram fired, in the n steps in which it was long-term, and m
+    its mean: ``r[k] = sum_t (f[t] - m) (f[t + k] - m) / sum_t (f[t] - m)^2``. Of engrams watched
+    for more than ``max_lag`` steps, which fired in some of them and not in all. ``probability``:
+    the share of all firings after which the same engram fired k steps later, of those watched so
+    long; ``base``: the share of all steps in which one of them fired.
+    """
+    trains = _watched(chronicle, lane)
+    longest = int(trains.length.max(initial=0))
+    most = min(_LAGS, max(1, longest // 2)) if max_lag is None else max_lag
+    counts = np.bincount(trains.who, minlength=len(trains.length))
+    fit = np.flatnonzero((trains.length > most) & (counts > 0) & (counts < trains.length))
+    chosen = _chosen(fit, counts, sample, seed)
+    taken = _only(trains, chosen)
+    frame = _correlated(taken, most)
+    return Analysis(
+        kind="autocorrelation",
+        title="Autocorrelation of long-term memory's firing",
+        x_label="lag, in steps",
+        y_label="autocorrelation",
+        note=sentences(
+            f"{len(chosen)} engrams that were long-term for more than {most} steps",
+            f"a sample of {len(fit)}" if len(chosen) < len(fit) else "",
+            after_compaction(chronicle),
+            "" if lane is None else f"lane {lane}",
+        ),
+        frames={"autocorrelation": frame},
+    )
+
+
+def _watched(chronicle: Chronicle, lane: int | None) -> _Trains:
+    """The firings of engrams while they were long-term, of the steps of which all is known."""
+    old = np.flatnonzero((chronicle.longterm > 0) & in_lane(chronicle, lane))
+    start = np.maximum(chronicle.longterm[old], chronicle.first_step - 1)
+    gone = chronicle.gone[old]
+    length = np.maximum(np.where(gone > 0, gone, chronicle.steps) - start, 0)
+    who = np.full(len(chronicle), -1, np.int64)
+    who[old] = np.arange(len(old))
+    mine, steps = who[chronicle.fired_places], chronicle.fired_steps
+    here = mine >= 0
+    mine, steps = mine[here], steps[here]
+    time = steps - start[mine]
+    here = time > 0
+    mine, time = mine[here], time[here]
+    order = np.argsort(mine, kind="stable")
+    return _Trains(mine[order], time[order], length)
+
+
+def _chosen(fit: IntArray, counts: IntArray, sample: int | None, seed: int) -> IntArray:
+    """Of the engrams ``fit`` all, or a sample with not too many firings, ascending."""
+    order = fit
+    if counts[fit].sum() > _ALL_FIRINGS or (sample is not None and sample < len(fit)):
+        order = np.random.default_rng(seed).permutation(fit)
+    most = max(1, int(np.searchsorted(np.cumsum(counts[order]), _ALL_FIRINGS, side="right")))
+    return np.sort(order[: most if sample is None else sample])
+
+
+def _only(trains: _Trains, chosen: IntArray) -> _Trains:
+    """Of some engrams."""
+    rank = np.full(len(trains.length), -1, np.int64)
+    rank[chosen] = np.arange(len(chosen))
+    kept = rank[trains.who] >= 0
+    return _Trains(rank[trains.who[kept]], trains.time[kept], trains.length[chosen])
+
+
+def _correlated(trains: _Trains, most: int) -> Frame:
+    """The table: a row for each lag from 1 to ``most``; none without engrams."""
+    engrams = len(trains.length)
+    lags = np.arange(1, (most if engrams else 0) + 1)
+    count = np.bincount(trains.who, minlength=engrams).astype(np.float64)
+    mean = count / trains.length
+    energy = count * (1 - mean)
+    both = _repeats(trains, most)
+    r = np.empty((len(lags), engrams))
+    probability = np.empty(len(lags))
+    for lag in lags.tolist():
+        early = trains.time <= trains.length[trains.who] - lag  # such that lag later is watched
+        first = np.bincount(trains.who[early], minlength=engrams)
+        second = np.bincount(trains.who[trains.time > lag], minlength=engrams)
+        same = both[lag - 1]
+        product = same - mean * (first + second) + (trains.length - lag) * mean**2
+        r[lag - 1] = product / energy
+        probability[lag - 1] = same.sum() / first.sum() if first.any() else np.nan
+    base = float(count.sum() / trains.length.sum()) if engrams else np.nan
+    return {
+        "lag": lags,
+        "autocorrelation": r.mean(axis=1) if engrams else np.empty(0),
+        "std": r.std(axis=1) if engrams else np.empty(0),
+        "probability": probability,
+        "base": np.full(len(lags), base),
+        "engrams": np.full(len(lags), engrams),
+    }
+
+
+def _repeats(trains: _Trains, most: int) -> FloatArray:
+    """How often each engram fired both in a step and k steps later, [lags, K]."""
+    engrams = len(trains.length)
+    found = np.zeros((most, engrams))
+    for ahead in range(1, most + 1):  # two firings k steps apart have fewer than k between them
+        apart = trains.time[ahead:] - trains.time[:-ahead]
+        near = (trains.who[ahead:] == trains.who[:-ahead]) & (apart <= most)
+        if not near.any():
+            break
+        np.add.at(found, (apart[near] - 1, trains.who[ahead:][near]), 1)
+    return found
+
+
+AUTOCORRELATION: Final = Kind(
+    "autocorrelation",
+    "autocorrelation of long-term memory's firing, by lag",
+    _autocorrelation,
+    {
+        "lane": Option(None, 0),
+        "max_lag": Option(None, 1),
+        "sample": Option(None, 1),
+        "seed": Option(0, 0),
+    },
+)

@@ -1,0 +1,159 @@
+"""Connection weight by distance in creation time: temporal contiguity."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from memoria.analysis.choices import Kind, Option, in_lane, sentences
+from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.result import Analysis
+from memoria.connections.firing_log import FiringLog, IntArray
+from memoria.store.life import FloatArray
+
+__all__ = ["CONTIGUITY"]
+
+_ALL_PAIRS: Final = 2e7  # pairs that fired together, repeats too: so many are counted exactly
+_PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
+
+
+class _Sums:
+    """Of the weights of ordered pairs i -> j, by lag; all [2L + 1], the lags from -L to L."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.pairs = np.zeros(2 * most + 1, np.int64)
+        self.connected = np.zeros(2 * most + 1, np.int64)
+        self.weights = np.zeros(2 * most + 1)
+        self.squares = np.zeros(2 * most + 1)
+
+    def add_pairs(self, sources: IntArray, targets: IntArray) -> None:
+        """All pairs of engrams born in these steps; the sources are among the targets."""
+        size = int(targets.max(initial=0)) + self.most + 1
+        born = np.bincount(sources, minlength=size)
+        made = np.bincount(targets, minlength=size + self.most)
+        for lag in range(-self.most, self.most + 1):
+            low = max(0, -lag)
+            self.pairs[lag + self.most] += born[low:size] @ made[low + lag : size + lag]
+        self.pairs[self.most] -= len(sources)  # nobody is connected to itself
+
+    def add_weights(self, lags: IntArray, weights: FloatArray) -> None:
+        """Pairs that fired together."""
+        near = np.abs(lags) <= self.most
+        at, weights, size = lags[near] + self.most, weights[near], 2 * self.most + 1
+        self.connected += np.bincount(at, minlength=size)
+        self.weights += np.bincount(at, weights, minlength=size)
+        self.squares += np.bincount(at, weights * weights, minlength=size)
+
+
+def _contiguity(
+    chronicle: Chronicle,
+    lane: int | None,
+    max_lag: int,
+    forgotten: bool,
+    sample: int | None,
+    seed: int,
+) -> Analysis:
+    """Mean and standard deviation of ``cofire[i, j] / fire_count[i]`` by ``born[j] - born[i]``.
+
+    Over all ordered pairs i -> j of one lane, also of those that never fired together: of the
+    living, or with ``forgotten`` of all. ``connected`` of the ``pairs`` did fire together. In big
+    memories i are a sample, drawn by ``seed``, and j everyone.
+    """
+    alive = np.zeros(len(chronicle), np.bool_)
+    alive[chronicle.living(chronicle.steps)] = True
+    mine = in_lane(chronicle, lane) & (alive | forgotten) & (chronicle.fires > 0)
+    lanes = [np.flatnonzero(mine & (chronicle.lane == one)) for one in range(chronicle.lanes)]
+    logs = [chronicle.log(places) for places in lanes]
+    chosen = _chosen(logs, lanes, sample, seed)
+    sums = _Sums(min(max_lag, max(0, chronicle.steps - 1)))
+    for places, log, sources in zip(lanes, logs, chosen, strict=True):
+        if len(sources):
+            sums.add_pairs(chronicle.born[places[sources]], chronicle.born[places])
+            _add_weights(sums, chronicle, places, log, sources)
+    taken, everyone = sum(map(len, chosen)), sum(map(len, lanes))
+    of = np.maximum(sums.pairs, 1)
+    mean = sums.weights / of
+    spread = np.sqrt(np.maximum(sums.squares / of - mean**2, 0.0))
+    none = sums.pairs == 0
+    frame = {
+        "lag": np.arange(-sums.most, sums.most + 1),
+        "mean": np.where(none, np.nan, mean),
+        "std": np.where(none, np.nan, spread),
+        "pairs": sums.pairs,
+        "connected": sums.connected,
+    }
+    if everyone == 0:
+        frame = {name: column[:0] for name, column in frame.items()}
+    return Analysis(
+        kind="contiguity",
+        title="Connection weight by distance in creation time",
+        x_label="created so many steps after the engram that fires",
+        y_label="P(it fires too)",
+        note=sentences(
+            f"pairs of {everyone} engrams, {'forgotten ones too' if forgotten else 'the living'}",
+            f"a sample of {taken} of them as the one that fires" if taken < everyone else "",
+            "" if lane is None else f"lane {lane}",
+        ),
+        frames={"contiguity": frame},
+    )
+
+
+def _chosen(
+    logs: list[FiringLog], lanes: list[IntArray], sample: int | None, seed: int
+) -> list[IntArray]:
+    """Of each lane the positions whose connections are counted: all, or a sample, ascending."""
+    costs = [_costs(log, len(places)) for log, places in zip(logs, lanes, strict=True)]
+    cost = np.concatenate(costs)
+    order = np.arange(len(cost))
+    if cost.sum() > _ALL_PAIRS or (sample is not None and sample < len(cost)):
+        order = np.random.default_rng(seed).permutation(len(cost))
+    most = max(1, int(np.searchsorted(np.cumsum(cost[order]), _ALL_PAIRS, side="right")))
+    order = np.sort(order[: most if sample is None else sample])
+    starts = np.cumsum([0, *map(len, lanes)])
+    return [
+        order[(order >= start) & (order < end)] - start for start, end in pairwise(starts.tolist())
+    ]
+
+
+def _costs(log: FiringLog, engrams: int) -> FloatArray:
+    """How many pairs counting each engram's connections goes through."""
+    sizes = np.diff(log.starts)
+    weights = np.repeat(sizes, sizes).astype(np.float64)
+    return np.bincount(log.entries, weights=weights, minlength=engrams).astype(np.float64)
+
+
+def _add_weights(
+    sums: _Sums, chronicle: Chronicle, places: IntArray, log: FiringLog, sources: IntArray
+) -> None:
+    """The weights from ``sources`` to everyone at ``places``."""
+    born, fires = chronicle.born[places], chronicle.fires[places]
+    reach = np.cumsum(_costs(log, len(places))[sources])
+    first = 0
+    while first < len(sources):
+        before = reach[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(reach, before + _PAIRS_AT_ONCE, "right")))
+        batch = sources[first:last]
+        which, partner = log.pairs(batch)
+        other = partner != batch[which]
+        cell = which[other] * len(places) + partner[other]
+        cell, count = np.unique(cell, return_counts=True)
+        source, target = batch[cell // len(places)], cell % len(places)
+        sums.add_weights(born[target] - born[source], count / fires[source])
+        first = last
+
+
+CONTIGUITY: Final = Kind(
+    "contiguity",
+    "connection weight by distance in creation time: temporal contiguity",
+    _contiguity,
+    {
+        "lane": Option(None, 0),
+        "max_lag": Option(50, 1),
+        "forgotten": Option(False),
+        "sample": Option(None, 1),
+        "seed": Option(0, 0),
+    },
+)
