@@ -92,10 +92,10 @@ INSIDE = {
     "memoria.render": "",
     "memoria.report": "",
     "memoria.models": """
-        segment settings
+        layers segment settings
         memory readers
         hosting
-        encoder gpt2
+        adapter encoder gpt2
         bert roberta
     """,
     "memoria.experiments": """

@@ -12,6 +12,7 @@ try:
 except ImportError:
     raise MissingExtraError("models with memory", "hf") from None
 
+from memoria.models.adapter import MemoryAdapter, with_memory
 from memoria.models.bert import (
     MemoriaBertConfig,
     MemoriaBertForMaskedLM,
@@ -45,7 +46,9 @@ __all__ = [
     "MemoriaRobertaForMaskedLM",
     "MemoriaRobertaForSequenceClassification",
     "MemoriaRobertaModel",
+    "MemoryAdapter",
     "SegmentMemory",
+    "with_memory",
 ]
 
 _CLASSES = {

@@ -13,8 +13,7 @@ from transformers import (
 )
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
-from memoria.errors import ConfigError
-from memoria.models.hosting import FromPlain, MemoryHead, MemoryHost, padding_mask
+from memoria.models.hosting import FromPlain, MemoryHead, MemoryHost, check_one_past, padding_mask
 from memoria.models.readers import PreNormReader
 from memoria.models.segment import Segment
 from memoria.models.settings import MemorySettings
@@ -100,8 +99,7 @@ class MemoriaGPT2Model(MemoryHost, GPT2Model):
         continued = past_key_values is not None and past_key_values.get_seq_length() > 0
         memory = self.memory
         segment = memory.begin(text.shape[0], mask, continued, self.training)
-        if segment is not None and segment.empty and not segment.read and memory.seen is not None:
-            memory.remember(segment, self.abstractor(memory.seen, memory.seen_mask))
+        memory.remember_seen(segment, self.abstractor)
         output = super().forward(
             input_ids, past_key_values, attention_mask, *args, segment=segment, **kwargs
         )
@@ -123,12 +121,7 @@ class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):
         back. The next segment then remembers the prompt and what was generated. Several beams or
         sequences for each prompt would be several pasts of one lane and raise `ConfigError`.
         """
-        settings = kwargs.get("generation_config") or self.generation_config
-        for name in ("num_beams", "num_return_sequences"):
-            number = kwargs.get(name, getattr(settings, name, None)) or 1
-            if number > 1:
-                hint = "repeat the prompt as rows of the batch instead"
-                raise ConfigError(f"{name} = {number}: a memory has one past for each row", hint)
+        check_one_past(kwargs, self.generation_config)
         with self.memory.one_segment():
             return super().generate(*args, **kwargs)
 

@@ -13,7 +13,7 @@ from memoria.errors import ConfigError
 from memoria.models.memory import SegmentMemory
 from memoria.models.settings import new_memoria
 
-__all__ = ["FromPlain", "MemoryHead", "MemoryHost", "padding_mask"]
+__all__ = ["FromPlain", "MemoryHead", "MemoryHost", "check_one_past", "padding_mask"]
 
 
 class FromPlain:
@@ -35,6 +35,16 @@ def padding_mask(attention_mask: Any, length: int) -> Tensor | None:
     if not isinstance(attention_mask, Tensor) or attention_mask.dim() != 2:
         return None
     return attention_mask[:, -length:].bool()
+
+
+def check_one_past(given: dict[str, Any], settings: Any) -> None:
+    """Raise `ConfigError` where generating would give a row of the batch several pasts."""
+    settings = given.get("generation_config") or settings
+    for name in ("num_beams", "num_return_sequences"):
+        number = given.get(name, getattr(settings, name, None)) or 1
+        if number > 1:
+            hint = "repeat the prompt as rows of the batch instead"
+            raise ConfigError(f"{name} = {number}: a memory has one past for each row", hint)
 
 
 class _OneBackward:

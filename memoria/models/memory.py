@@ -9,6 +9,7 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from memoria.abstractor import Abstractor
 from memoria.errors import ConfigError, InputError, ShapeError
 from memoria.memoria import Memoria
 from memoria.models.segment import Segment, lifespan_gains
@@ -147,6 +148,12 @@ class SegmentMemory:
         reminded, indices = self._memoria.remind()
         self._pending = indices
         segment.remember(working, reminded, indices)
+
+    def remember_seen(self, segment: Segment | None, abstractor: Abstractor) -> None:
+        """`remember` what ``abstractor`` makes of the segment before, if there was one."""
+        if segment is None or segment.read or not segment.empty or self._seen is None:
+            return
+        self.remember(segment, abstractor(self._seen, self._seen_mask))
 
     def end(
         self, segment: Segment | None, hidden: Tensor | None, mask: Tensor | None, continued: bool

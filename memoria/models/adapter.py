@@ -1,0 +1,222 @@
+"""A memory for any transformers model, put on its layers from outside and taken off again."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor, nn
+
+from memoria.abstractor import Abstractor
+from memoria.aside import written_aside
+from memoria.errors import ConfigError, InputError
+from memoria.models.hosting import check_one_past, padding_mask
+from memoria.models.layers import base_of, chosen_layers, host_of, size_of
+from memoria.models.memory import SegmentMemory
+from memoria.models.readers import PreNormReader
+from memoria.models.segment import Segment
+from memoria.models.settings import MemorySettings, new_memoria
+
+__all__ = ["MemoryAdapter", "with_memory"]
+
+_SOURCES: Final = ("previous", "same")
+_ABOUT: Final = "memoria_adapter"  # the key of the settings in the file
+
+
+def with_memory(
+    model: nn.Module, layers: Sequence[int | str] | None = None, **settings: Any
+) -> MemoryAdapter:
+    """Put a memory on the ``layers`` of ``model``; see `MemoryAdapter`."""
+    return MemoryAdapter(model, layers, **settings)
+
+
+class MemoryAdapter(nn.Module):
+    """Each chosen layer's output x becomes ``x + A(norm x, working) + A(norm' .., reminded)``.
+
+    The model itself is not changed: hooks do it, until `remove`. The last projection of every A
+    is zero at first, and so the model gives what it gave. `parameters` and `save` are of the
+    adapter's own weights; calling the adapter calls the model.
+
+    Args:
+        model: a transformers model, with a head or without.
+        layers: numbers of its layers, or dotted paths of modules that give hidden states [B, N, D]
+            (or a tuple that starts with them); None for all its layers.
+        source: what engrams are made of. ``"previous"``: the last hidden states of the segment
+            before; it keeps a causal model causal. ``"same"``: what the first of ``layers`` gives;
+            for models that see their whole input.
+        hidden_size, heads: D, and heads of A; None asks the model's configuration.
+        settings: those of `MemorySettings`.
+
+    Raises: `ConfigError`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[int | str] | None = None,
+        *,
+        source: str = "previous",
+        hidden_size: int | None = None,
+        heads: int | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        if source not in _SOURCES:
+            raise ConfigError(f"source = {source!r}: unknown", "choose 'previous' or 'same'")
+        size = hidden_size or size_of(model, "hidden_size")
+        if size is None:
+            raise ConfigError("the model does not say its hidden size", "give hidden_size=")
+        self.settings = _checked(settings)
+        base = base_of(model)
+        chosen = chosen_layers(base, layers)
+        heads = heads or size_of(model, "num_attention_heads") or 1
+        self._about = {
+            "layers": [path for path, _ in chosen.values()],
+            "source": source,
+            "hidden_size": size,
+            "heads": heads,
+            **asdict(self.settings),
+        }
+        self._source, self._model = source, (model,)  # a tuple: no part of the adapter
+        wide = self.settings.memory_hidden or 4 * size
+        self.abstractor = Abstractor(self.settings.num_memories, size, wide)
+        self.readers = nn.ModuleDict({key: PreNormReader(size, heads, zero=True) for key in chosen})
+        alpha, period = float(self.settings.lifespan_alpha), self.settings.reset_period
+        self.memory = SegmentMemory(new_memoria(self.settings), alpha, period)
+        self.to(next(base.parameters()).device)
+        self._segment: Segment | None = None
+        self._mask: Tensor | None = None
+        self._continued = False
+        host = host_of(base, self._about["layers"])
+        self._handles = [
+            host.register_forward_pre_hook(self._begin, with_kwargs=True),
+            host.register_forward_hook(self._end),
+        ]
+        for number, (key, (_, layer)) in enumerate(chosen.items()):
+            self._handles.append(layer.register_forward_hook(self._hook(key, number == 0)))
+
+    @property
+    def model(self) -> Any:
+        """The model that the adapter sits on."""
+        return self._model[0]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the model gives."""
+        return self.model(*args, **kwargs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's ``generate``, as one segment of the memory: it steps with the prompt."""
+        check_one_past(kwargs, getattr(self.model, "generation_config", None))
+        with self.memory.one_segment():
+            return self.model.generate(*args, **kwargs)
+
+    def remove(self) -> None:
+        """Take the adapter off: the model is as it was before."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles, self._segment = [], None
+
+    def save(self, path: str | Path) -> None:
+        """Write the adapter's weights and settings, without the memory, as one safetensors file."""
+        from safetensors.torch import save_file
+
+        weights = {name: weight.contiguous() for name, weight in self.state_dict().items()}
+        with written_aside(Path(path), lambda: None) as aside:
+            save_file(weights, aside, metadata={_ABOUT: json.dumps(self._about)})
+
+    @classmethod
+    def load(cls, path: str | Path, model: nn.Module) -> MemoryAdapter:
+        """Put what `save` wrote on ``model``. Raises `InputError` for another file or model."""
+        about, weights = _read(Path(path))
+        layers = about.pop("layers")
+        adapter = cls(model, layers, **about)
+        try:
+            adapter.load_state_dict(weights)
+        except RuntimeError:
+            adapter.remove()
+            raise InputError(f"{path}: its weights do not fit its settings") from None
+        return adapter
+
+    def _begin(self, host: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given = inspect.signature(host.forward).bind_partial(*args, **kwargs).arguments
+        given = {**given, **given.get("kwargs", {})}
+        inputs = [given.get(name) for name in ("input_ids", "inputs_embeds")]
+        tensors = [one for one in (*inputs, *given.values()) if isinstance(one, Tensor)]
+        self._segment = None
+        if not tensors:
+            return  # the model says what is wrong
+        self.to(tensors[0].device)
+        past = given.get("past_key_values")
+        self._continued = past is not None and past.get_seq_length() > 0
+        text = next((one for one in inputs if isinstance(one, Tensor)), None)
+        self._mask = None
+        if text is not None:
+            self._mask = padding_mask(given.get("attention_mask"), text.shape[1])
+        memory = self.memory
+        lanes = tensors[0].shape[0]
+        segment = memory.begin(lanes, self._mask, self._continued, bool(host.training))
+        self._segment = segment
+        if self._source == "previous":
+            memory.remember_seen(segment, self.abstractor)
+
+    def _hook(self, key: str, first: bool) -> Any:
+        def read(layer: nn.Module, args: Any, output: Any) -> Any:
+            segment = self._segment
+            if segment is None:
+                return None
+            states = output[0] if isinstance(output, tuple) else output
+            own = states.to(self.abstractor.query_embeddings.dtype)
+            if first and self._source == "same" and segment.empty and not segment.read:
+                self.memory.remember(segment, self.abstractor(own, self._mask))
+            if segment.empty:
+                return None
+            states = self.readers[key](own, segment).to(states.dtype)
+            return (states, *output[1:]) if isinstance(output, tuple) else states
+
+        return read
+
+    def _end(self, host: Any, args: Any, output: Any) -> None:
+        segment, self._segment = self._segment, None
+        if self._source == "same":
+            self.memory.end(segment, None, None, False)
+        else:
+            states = output[0].to(self.abstractor.query_embeddings.dtype)
+            self.memory.end(segment, states, self._mask, self._continued)
+
+
+def _checked(settings: dict[str, Any]) -> MemorySettings:
+    known = [field.name for field in fields(MemorySettings)]
+    for name, value in settings.items():
+        if name not in known:
+            hint = f"the settings are {', '.join(known)}"
+            raise ConfigError(f"{name} = {value!r}: no such setting", hint)
+    try:
+        return TypeAdapter(MemorySettings).validate_python(settings)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        said = detail["msg"]
+        message = f"{detail['loc'][0]} = {detail['input']!r}: {said[:1].lower()}{said[1:]}"
+        raise ConfigError(message) from None
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    hint = "name a file that MemoryAdapter.save wrote"
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_ABOUT])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}", hint) from None
+    except (SafetensorError, KeyError, ValueError):
+        raise InputError(f"{path}: no memory adapter", hint) from None
+    lacking = {"layers", "source", "hidden_size", "heads"} - set(about)
+    if lacking or not isinstance(about["layers"], list):
+        raise InputError(f"{path}: no memory adapter", hint)
+    return about, weights
