@@ -90,7 +90,12 @@ INSIDE = {
     """,
     "memoria.plots": "",
     "memoria.render": "",
-    "memoria.report": "",
+    "memoria.report": """
+        chosen packing wiring
+        film layout page
+        graph summary
+        writing
+    """,
     "memoria.models": """
         layers segment settings
         memory readers

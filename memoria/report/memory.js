@@ -1,0 +1,140 @@
+"use strict";
+// What the page knows: columns out of base64, and what they say at a position of the slider.
+
+const UNBORN = 0, WORKING = 1, SHORTTERM = 2, LONGTERM = 3, FORGOTTEN = 4;
+const STATES = ["not made yet", "working memory", "short-term memory", "long-term memory", "forgotten"];
+
+function column(packed) {
+  const raw = atob(packed.base64);
+  const bytes = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i += 1) bytes[i] = raw.charCodeAt(i);
+  const kinds = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, f4: Float32Array, f8: Float64Array };
+  return new kinds[packed.type](bytes.buffer);
+}
+
+function columns(packed) {
+  return Object.fromEntries(Object.entries(packed).map(([name, one]) => [name, column(one)]));
+}
+
+function number(value) {
+  return value.toLocaleString("en-US", { maximumFractionDigits: 2 });
+}
+
+function plural(count, word) {
+  return `${number(count)} ${word}${count === 1 ? "" : "s"}`;
+}
+
+class Memory {
+  constructor(data) {
+    Object.assign(this, columns(data.engrams));
+    this.shown = data.shown;
+    this.lanes = data.lanes;
+    this.steps = data.steps;
+    this.width = data.width;
+    this.positions = data.positions;
+    this.texts = data.texts;
+    this.lengths = column(data.lengths);
+    this.counts = columns(data.counts);
+    this.edges = columns(data.edges);
+    this.who = column(data.fired.who);
+    this.ends = column(data.fired.ends);
+    this.state = new Uint8Array(this.shown);
+    this.outgoing = Array.from({ length: this.shown }, () => []);
+    this.incoming = Array.from({ length: this.shown }, () => []);
+    for (let k = 0; k < this.edges.source.length; k += 1) {
+      this.outgoing[this.edges.source[k]].push(k);
+      this.incoming[this.edges.target[k]].push(k);
+    }
+    for (const list of this.incoming) list.sort((a, b) => this.edges.weight[b] - this.edges.weight[a]);
+    this.position = 1;
+  }
+
+  /** The step that ends at a position of the slider, which counts from 1. */
+  stepAt(position) {
+    return Math.min(position * this.width, this.steps);
+  }
+
+  positionOf(step) {
+    return Math.min(this.positions, Math.max(1, Math.ceil(step / this.width)));
+  }
+
+  get step() {
+    return this.stepAt(this.position);
+  }
+
+  /** Where engram i is as the step reminds. */
+  stateOf(i, step) {
+    if (this.born[i] > step) return UNBORN;
+    if (this.gone[i] > 0 && this.gone[i] < step) return FORGOTTEN;
+    if (this.born[i] === step) return WORKING;
+    return this.longterm[i] > 0 && this.longterm[i] < step ? LONGTERM : SHORTTERM;
+  }
+
+  moveTo(position) {
+    this.position = Math.min(this.positions, Math.max(1, Math.round(position)));
+    for (let i = 0; i < this.shown; i += 1) this.state[i] = this.stateOf(i, this.step);
+  }
+
+  /** Who of those shown fired at a position. */
+  firedAt(position) {
+    return this.who.subarray(position > 1 ? this.ends[position - 2] : 0, this.ends[position - 1]);
+  }
+
+  /** The positions at which engram i fired. */
+  firings(i) {
+    const found = [];
+    for (let position = 1; position <= this.positions; position += 1) {
+      if (this.firedAt(position).includes(i)) found.push(position);
+    }
+    return found;
+  }
+
+  name(i) {
+    return this.lanes > 1 ? `engram ${this.id[i]}, lane ${this.lane[i]}` : `engram ${this.id[i]}`;
+  }
+
+  text(i) {
+    if (!this.texts[i]) return "";
+    return this.lengths[i] > this.texts[i].length ? `${this.texts[i]}…` : this.texts[i];
+  }
+
+  label(i) {
+    return this.text(i).replace(/\s+/g, " ") || this.name(i);
+  }
+
+  /** The life of engram i in a few sentences, as seen from the step shown. */
+  life(i) {
+    const parts = [`${this.name(i)}: ${STATES[this.state[i]]}`, `made in step ${number(this.born[i])}`];
+    if (this.longterm[i]) parts.push(`long-term after step ${number(this.longterm[i])}`);
+    parts.push(`fired ${plural(this.fires[i], "time")}`);
+    const end = this.gone[i] || this.steps;
+    const lived = plural(end - this.born[i] + 1, "step");
+    if (this.gone[i]) parts.push(`forgotten after step ${number(this.gone[i])}, lived ${lived}`);
+    else parts.push(`alive after the last step, ${lived} old, ${this.left(i)} left`);
+    return parts.join("; ");
+  }
+
+  left(i) {
+    const left = this.lifespan[i];
+    return Number.isFinite(left) ? `${number(left)} steps of lifespan` : "an endless lifespan";
+  }
+
+  /** Who has all of `words` in the text, or the id after a #; null for an empty query. */
+  search(query) {
+    const wanted = fold(query);
+    if (!wanted) return null;
+    const id = /^#(\d+)$/.exec(wanted);
+    this.folded ??= this.texts.map(fold);
+    const found = [];
+    for (let i = 0; i < this.shown; i += 1) {
+      if (id ? this.id[i] === Number(id[1]) : this.folded[i].includes(wanted)) found.push(i);
+    }
+    return found;
+  }
+}
+
+function fold(text) {
+  return text.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").trim();
+}
+
+const memory = new Memory(JSON.parse(document.getElementById("data-graph").textContent));

@@ -1,0 +1,47 @@
+"use strict";
+// Plots are drawn when they come into view, in the colours of the page.
+
+function themed(layout) {
+  const style = getComputedStyle(document.documentElement);
+  const of = (name) => style.getPropertyValue(name).trim();
+  const made = structuredClone(layout);
+  const none = "rgba(0,0,0,0)";
+  Object.assign(made, { paper_bgcolor: none, plot_bgcolor: none, autosize: true });
+  made.font = { ...made.font, color: of("--ink"), family: "system-ui, sans-serif" };
+  made.hoverlabel = { ...made.hoverlabel, bgcolor: of("--card"), font: { color: of("--ink") } };
+  delete made.width;
+  delete made.height;
+  delete made.title;  // the page has it as a heading
+  for (const [name, axis] of Object.entries(made)) {
+    if (!/^[xy]axis\d*$/.test(name)) continue;
+    Object.assign(axis, { gridcolor: of("--line"), linecolor: of("--field"), zerolinecolor: of("--field") });
+  }
+  made.margin = { l: 60, r: 20, t: 20, b: 50 };
+  return made;
+}
+
+const plots = new Map();  // element -> its figure, once drawn
+
+function drawPlot(place) {
+  const figure = plots.get(place) ?? JSON.parse($(place.dataset.figure).textContent);
+  plots.set(place, figure);
+  const options = { displaylogo: false, responsive: true };
+  return Plotly.react(place, figure.data, themed(figure.layout), options);
+}
+
+function recolourPlots() {
+  for (const place of plots.keys()) drawPlot(place);
+}
+
+if (typeof Plotly !== "undefined") {
+  const watch = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      watch.unobserve(entry.target);
+      drawPlot(entry.target);
+    }
+  }, { rootMargin: "300px" });
+  for (const place of document.querySelectorAll(".plot")) watch.observe(place);
+  window.addEventListener("beforeprint", () => {
+    for (const place of document.querySelectorAll(".plot")) drawPlot(place);
+  });
+}

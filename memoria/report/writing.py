@@ -1,0 +1,96 @@
+"""A report of a memory, from its files to one HTML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memoria.analysis import Chronicle
+from memoria.analysis.choices import checked_lane, in_lane
+from memoria.aside import written_aside
+from memoria.errors import InputError, StorageError, StoreExistsError
+from memoria.report import summary
+from memoria.report.graph import FEW_ENGRAMS, MOST_ENGRAMS, graph_of
+from memoria.report.page import data_block, page
+from memoria.store.inspection import Inspection
+from memoria.store.reading import open_files
+
+__all__ = ["write_report"]
+
+_PARTS = 3
+
+
+def write_report(
+    store: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    at: int | str | None = None,
+    lane: int | None = None,
+    most_engrams: int = FEW_ENGRAMS,
+    force: bool = False,
+    told: Callable[[int, int], object] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write the report of ``store`` (of ``at``, a step or a snapshot) to the file ``out``.
+
+    It opens without a network, and is the same bytes for the same state under the same name. The
+    graph shows at most ``most_engrams`` engrams, 1 to 2,000; with ``lane`` all is of that lane.
+    ``told`` hears the parts done, and of how many. Returns ``path``, ``bytes``, ``step``,
+    ``engrams`` (ever made, as far as they are known), ``shown`` and ``connections`` (in the
+    graph). ``out`` is there as a whole or not at all; with ``force`` it replaces a file. Raises
+    `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`, and what opening raises.
+    """
+    if not 1 <= most_engrams <= MOST_ENGRAMS:
+        raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
+    place = Path(os.path.abspath(out))
+    files = open_files(store, at)
+    with Inspection(files, at) as view:
+        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(view.path)):
+            raise InputError(f"{place}: lies in the store itself", "name a place outside of it")
+        with written_aside(place, lambda: _check(place, force)) as aside:
+            chronicle = Chronicle.of_store(files)
+            checked_lane(chronicle, lane)
+            about = view.summary()
+            told(1, _PARTS)
+            mine = np.flatnonzero(in_lane(chronicle, lane))
+            graph = graph_of(chronicle, mine, most_engrams)
+            told(2, _PARTS)
+            name = summary.heading(about, lane)
+            parts = {
+                "title": f"{name}: Memoria report",
+                "name": name,
+                "lead": summary.lead(about),
+                "summary": summary.overview(about, lane),
+                "shown": summary.shown(graph, chronicle.first_step),
+                "plots": "",
+                "footer": summary.footer(about),
+            }
+            text = page(parts, [data_block("data-graph", graph)], "")
+            aside.write_text(text, encoding="utf-8", newline="\n")
+            told(3, _PARTS)
+    return {
+        "path": str(place),
+        "bytes": place.stat().st_size,
+        "step": about["step"],
+        "engrams": graph["total"],
+        "shown": graph["shown"],
+        "connections": graph["connections"],
+    }
+
+
+def _check(place: Path, force: bool) -> None:
+    """Raise unless ``place`` is free, or a file that may be replaced."""
+    try:
+        if not place.parent.is_dir():
+            raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
+        if place.is_dir():
+            raise StoreExistsError(f"{place}: is a folder", "name a file")
+        if os.path.lexists(place) and not force:
+            raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{place}: {error.strerror or error}") from None
