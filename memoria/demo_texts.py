@@ -28,10 +28,11 @@ _CODE_INDENT: Final = " " * 4
 _CUE_WORDS: Final = 8
 
 
-def help_text() -> str:
+def help_text(every_topic: bool = False) -> str:
     """The prose of `pydoc`'s topics about the language: no code, grammar or headings, no repeats.
 
-    The same for the same Python. Raises `InputError` where Python came without it.
+    ``every_topic`` takes the rest of them too. The same for the same Python. Raises `InputError`
+    where Python came without it.
     """
     try:
         from pydoc_data.topics import topics
@@ -39,7 +40,8 @@ def help_text() -> str:
         raise InputError(
             "pydoc_data.topics: this Python came without its help texts", "name text files"
         ) from None
-    paragraphs = [one for name in _TOPICS if name in topics for one in _prose(topics[name])]
+    names = sorted(topics) if every_topic else _TOPICS
+    paragraphs = [one for name in names if name in topics for one in _prose(topics[name])]
     return "\n\n".join(dict.fromkeys(paragraphs)) + "\n"
 
 

@@ -104,10 +104,10 @@ INSIDE = {
         bert roberta
     """,
     "memoria.experiments": """
-        config_base metric records rival_config seeding tensorboard variants
+        config_base metric records rival_config seeding statistics tensorboard variants
         curves folder results segment_model
         base trunk
-        registry rivals
+        recall registry rivals
         running
         engines plan
         worker
@@ -115,6 +115,13 @@ INSIDE = {
     "memoria.experiments.rivals": """
         none past rmt
         building compressive hebbian infinity knn titans xl
+    """,
+    "memoria.experiments.recall": """
+        passages
+        memories noise
+        measure
+        drawing
+        experiment
     """,
     "memoria.exports": """
         content xml_text

@@ -25,6 +25,13 @@ class DenseConnections:
         self._counts = torch.zeros((lanes, 0, 0), dtype=torch.int32, device=device)
 
     @classmethod
+    def of_counts(cls, counts: Tensor) -> DenseConnections:
+        """With ``counts`` [B, C, C] int32 as they are, not copied."""
+        made = cls(counts.shape[0], counts.device)
+        made._counts = counts
+        return made
+
+    @classmethod
     def from_logs(cls, logs: Sequence[FiringLog], capacity: int) -> DenseConnections:
         """The counts of what fired in every lane's log, on the CPU."""
         made = cls(len(logs), torch.device("cpu"))

@@ -1,0 +1,250 @@
+"""The experiment ``recall``: Memoria and memories of equal size read the same text and are asked.
+
+What is counted stands in `memoria.experiments.recall.measure`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+
+from pydantic import Field, FiniteFloat, StrictInt, StrictStr, field_validator
+
+from memoria.errors import ConfigError
+from memoria.experiments.base import Experiment
+from memoria.experiments.config_base import ExperimentConfig
+from memoria.experiments.folder import Run
+from memoria.experiments.metric import Metric
+from memoria.experiments.recall.noise import parse_noise
+from memoria.experiments.records import RunRecord
+from memoria.rules import parse_rule
+
+if TYPE_CHECKING:
+    from memoria.config import MemoriaConfig
+    from memoria.experiments.recall.measure import Asked
+    from memoria.experiments.recall.memories import Memory
+    from memoria.experiments.recall.passages import Passages, Stream
+
+__all__ = ["Recall", "RecallConfig"]
+
+_RIVALS: Final = ("knn-fifo", "knn-lru", "knn-random", "knn-unbounded")
+_NUMBERS: Final = ("recall", "recall_at_1", "alive", "remote", "recognition", "half_life")
+
+
+class RecallConfig(ExperimentConfig):
+    """What is read, how the cues are spoilt, and the memory's own settings."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {},
+        "paper": {
+            "unit": "window:8",
+            "wm_length": 50,
+            "stm_capacity": 400,
+            "num_reminded_stm": 50,
+            "num_final_ltms": 50,
+            "initial_lifespan": 9.0,
+            "hidden_dim": 768,
+            "probes": 64,
+            "seeds": [0, 1, 2, 3, 4],
+        },
+    }
+
+    models: list[StrictStr] = Field(
+        ["memoria", "memoria-worded", "memoria-full", *_RIVALS],
+        min_length=1,
+        description="memoria and its variants; knn-fifo, knn-lru, knn-random of equal size, "
+        "knn-unbounded.",
+    )
+    data: list[StrictStr] = Field(
+        [], description="Files or folders to read; the help that every Python brings if none."
+    )
+    backbone: StrictStr = Field("hash", min_length=1, description="What makes vectors of it.")
+    hidden_dim: Annotated[StrictInt, Field(ge=1, le=1_048_576)] = Field(
+        384, description="Numbers in a vector, where the backbone leaves a choice."
+    )
+    unit: StrictStr = Field(
+        "sentence", description="A passage: sentence, paragraph, line, window:N."
+    )
+    steps: StrictInt | None = Field(None, ge=2, description="Steps read; all that the data makes.")
+    chapter: StrictInt = Field(
+        40, ge=1, description="Passages that stay in order; chapters are shuffled by the seed."
+    )
+    unseen: FiniteFloat = Field(
+        0.1, gt=0, lt=1, description="Share of the passages that is never read."
+    )
+    noise: list[StrictStr] = Field(
+        ["none", "words:0.7", "vector:2"],
+        min_length=1,
+        description="Cues: none, words:P (words left out), vector:S (S times as long as it).",
+    )
+    checkpoints: StrictInt = Field(6, ge=1, le=1000, description="How often it is asked.")
+    probes: StrictInt = Field(16, ge=1, le=100_000, description="Cues of each range of ages.")
+    budget: StrictInt = Field(
+        0, ge=0, description="Vectors that a rival keeps; 0: as many as memoria keeps alive."
+    )
+    wm_length: StrictInt = Field(4, ge=1, description="Passages read in a step.")
+    num_reminded_stm: StrictInt = Field(8, ge=0, description="Short-term engrams reminded.")
+    stm_capacity: StrictInt = Field(64, ge=0, description="Short-term engrams kept.")
+    ltm_search_depth: StrictInt = Field(10, ge=0, description="Rounds of the walk.")
+    initial_lifespan: FiniteFloat = Field(50.0, gt=0, description="Steps a new engram lives.")
+    num_final_ltms: StrictInt = Field(16, ge=0, description="Long-term engrams reminded.")
+    rule: StrictStr = Field("correlation:8", description="Lifespan rule.")
+
+    @field_validator("models")
+    @classmethod
+    def _models_are_known(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in _RIVALS and name.partition("-")[0] != "memoria":
+                raise ValueError(f"{name!r} is unknown: memoria, memoria-..., {', '.join(_RIVALS)}")
+        return value
+
+    @field_validator("noise")
+    @classmethod
+    def _noise_is_known(cls, value: list[str]) -> list[str]:
+        for name in value:
+            try:
+                parse_noise(name)
+            except ConfigError as error:
+                raise ValueError(f"{name!r}: {error.hint}") from None
+        return value
+
+    @field_validator("rule")
+    @classmethod
+    def _rule_is_known(cls, value: str) -> str:
+        try:
+            parse_rule(value)
+        except ConfigError as error:
+            raise ValueError(f"{error.message}; {error.hint}") from None
+        return value
+
+    def memory(self, dimension: int) -> MemoriaConfig:
+        """Memoria's own configuration. Raises `ConfigError`."""
+        from memoria.config import MemoriaConfig
+
+        return MemoriaConfig(
+            hidden_dim=dimension,
+            wm_length=self.wm_length,
+            num_reminded_stm=self.num_reminded_stm,
+            stm_capacity=self.stm_capacity,
+            ltm_search_depth=self.ltm_search_depth,
+            initial_lifespan=float(self.initial_lifespan),
+            num_final_ltms=self.num_final_ltms,
+            rule=self.rule,
+            seed=self.seed,
+        )
+
+
+class Recall(Experiment[RecallConfig]):
+    """Recognition, recall and retention of a memory as it goes on reading."""
+
+    name = "recall"
+    summary = "recall, retention and recognition of passages read, against nearest neighbours"
+    Config = RecallConfig
+    metrics = (
+        Metric("recall", "recalled of all it read", "higher"),
+        Metric("remote", "recalled of the first half", "higher"),
+        Metric("alive", "still kept of all it read"),
+        Metric("recall_at_1", "best of the reminded", "higher"),
+        Metric("recognition", "recognition (AUC)", "higher"),
+        Metric("kept", "vectors kept"),
+    )
+
+    def execute(self, config: RecallConfig, run: Run) -> Mapping[str, Any]:
+        from memoria.experiments.recall.measure import Asked, checkpoints_of, live
+        from memoria.experiments.recall.passages import read_passages, streamed
+
+        wanted = None if config.backbone not in ("hash", "array") else config.hidden_dim
+        passages = read_passages(
+            config.data, backbone=config.backbone, dimension=wanted, unit=config.unit
+        )
+        stream = streamed(
+            passages,
+            width=config.wm_length,
+            steps=config.steps,
+            chapter=config.chapter,
+            unseen=config.unseen,
+            seed=config.seed,
+        )
+        kept = run.restored() or {"step": 0, "asked": []}
+        asked = [Asked.of(one) for one in kept["asked"]]
+        steps, noises = len(stream.read), [parse_noise(one) for one in config.noise]
+        answers = live(
+            _memory(config, passages, stream),
+            passages,
+            stream,
+            checkpoints=checkpoints_of(steps, config.checkpoints),
+            noises=noises,
+            probes=config.probes,
+            seed=config.seed,
+            done=kept["step"],
+            step_done=lambda step: run.progress(step, steps),
+        )
+        for answer in answers:
+            asked.append(answer)
+            run.log({"kind": "retention", **answer.document()})
+            if answer.noise == noises[-1]:
+                run.log({"kind": "validation", "step": answer.step, **_numbers(asked)})
+                documents = [one.document() for one in asked]
+                run.checkpoint({"step": answer.step, "asked": documents})
+        _write_arrays(asked, len(noises), run)
+        return {**_numbers(asked), "steps": steps, "passages": stream.read.size}
+
+    def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
+        from memoria.experiments.recall.drawing import draw_recall
+
+        path = folder / "recall.png"
+        return [path] if draw_recall(records, path) else []
+
+
+def _memory(config: RecallConfig, passages: Passages, stream: Stream) -> Memory:
+    """A new memory of the run's model."""
+    from memoria.experiments.recall.memories import MemoriaMemory, NearestMemory
+
+    dimension = passages.vectors.shape[1]
+    own = config.memory(dimension)
+    if config.model not in _RIVALS:
+        return MemoriaMemory(own, config.model)
+    eviction: Any = config.model.removeprefix("knn-")
+    sizes = None
+    if eviction != "unbounded":
+        sizes = [config.budget] * len(stream.read) if config.budget else []
+        if not sizes:
+            reference = MemoriaMemory(own)
+            for chosen in stream.read:
+                reference.step(passages.vectors[chosen])
+                sizes.append(len(reference.alive()))
+    reminded = config.num_reminded_stm + config.num_final_ltms
+    return NearestMemory(dimension, eviction, reminded, sizes, config.seed)
+
+
+def _numbers(asked: Sequence[Asked]) -> dict[str, float | int | None]:
+    """The numbers of the last checkpoint: the mean over noises, then each, ``recall@words:0.3``."""
+    last = [one for one in asked if one.step == asked[-1].step]
+    found = {str(one.noise): one.numbers() for one in last}
+    numbers: dict[str, float | int | None] = {"kept": last[0].kept}
+    for name in _NUMBERS:
+        values = [one[name] for one in found.values()]
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            numbers[name] = sum(known) / len(known)
+    for noise, of_noise in found.items():
+        numbers |= {f"{name}@{noise}": of_noise[name] for name in _NUMBERS}
+    return numbers
+
+
+def _write_arrays(asked: Sequence[Asked], noises: int, run: Run) -> None:
+    """``recall``, ``recall_at_1``, ``alive`` [checkpoints, noises, bins], NaN where no bin is."""
+    import numpy as np
+
+    most = max(len(one.bins) for one in asked)
+    for name in ("recalled", "first", "alive"):
+        rows = [
+            np.pad(getattr(one, name), (0, most - len(one.bins)), constant_values=np.nan)
+            for one in asked
+        ]
+        table = np.array(rows).reshape(-1, noises, most)
+        run.array({"recalled": "recall", "first": "recall_at_1"}.get(name, name), table)
+    run.array("checkpoints", np.array([one.step for one in asked[::noises]]))
+    run.array("first_age", np.array([one.least for one in asked[-1].bins]))
+    run.array("last_age", np.array([one.most for one in asked[-1].bins]))

@@ -1,0 +1,228 @@
+"""The memories that are asked: Memoria, and nearest neighbours kept by age, by use or by chance.
+
+All rank by the same correlation, log of the mean over the cue's vectors of exp(-||cue - v||^2), and
+number the passages in the order they were read. `remind` changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple, Protocol, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+from memoria.config import MemoriaConfig
+from memoria.connections.dense import DenseConnections
+from memoria.core import MemoryCore, make_connections
+from memoria.experiments.recall.passages import Indices, Vectors
+from memoria.experiments.variants import make_memoria
+from memoria.rules import parse_rule
+from memoria.scores import log_correlation
+from memoria.vectors import TensorVectors
+
+__all__ = ["EVICTIONS", "Eviction", "MemoriaMemory", "Memory", "NearestMemory", "Reminders"]
+
+Eviction = Literal["fifo", "lru", "random", "unbounded"]
+EVICTIONS: Final[tuple[Eviction, ...]] = get_args(Eviction)
+
+_LANES_AT_ONCE: Final = 32  # cues that one memory is asked with at once
+_SETTINGS: Final = (
+    "num_reminded_stm",
+    "stm_capacity",
+    "ltm_search_depth",
+    "initial_lifespan",
+    "num_final_ltms",
+    "random_entries",
+    "tie_break",
+    "seed",
+)
+
+
+class Reminders(NamedTuple):
+    """``ids`` int64 and ``scores`` float64 [P, R] of P cues, best first; -1 and -inf pad."""
+
+    ids: Indices
+    scores: NDArray[np.float64]
+
+
+class Memory(Protocol):
+    """A memory that reads steps of passages and can be asked at any time."""
+
+    def step(self, data: Vectors) -> None:
+        """Read ``data`` [W, D]: the next W passages."""
+
+    def alive(self) -> Indices:
+        """Which passages it still keeps, ascending."""
+
+    def remind(self, cues: Vectors) -> Reminders:
+        """What each of ``cues`` [P, D] alone brings back."""
+
+
+class MemoriaMemory:
+    """Memoria, or a ``variant`` of it, in one lane: a store's steps without the disk.
+
+    A step's gains follow the configuration's lifespan rule. ``Reminders`` hold what long-term
+    search and short-term memory bring back, at most ``num_final_ltms + num_reminded_stm``.
+    """
+
+    def __init__(self, config: MemoriaConfig, variant: str = "memoria") -> None:
+        device = torch.device("cpu")
+        vectors = TensorVectors(1, config.hidden_dim, device)
+        connections = make_connections("dense", 1, device)
+        made = make_memoria(variant, **{name: getattr(config, name) for name in _SETTINGS})
+        self._core = MemoryCore(made.config, vectors, connections, [0], device, made.search)
+        self._rule = parse_rule(config.rule)
+        self._width = config.num_final_ltms + config.num_reminded_stm
+
+    def step(self, data: Vectors) -> None:
+        core = self._core
+        core.add(torch.from_numpy(data).unsqueeze(0))
+        found = core.recall()
+        core.fire(found)
+        positions, scores = found.packed()
+        kept = positions[0] >= 0
+        gains = np.zeros(positions.shape)
+        gains[0, kept.numpy()] = self._rule.gains(scores[0, kept].exp().numpy())
+        core.adjust(positions, torch.from_numpy(gains))
+
+    def alive(self) -> Indices:
+        traces = self._core.traces
+        at = self._core.living_positions()
+        return np.sort(traces.at(traces.ids, at, -1)[0].numpy())
+
+    def remind(self, cues: Vectors) -> Reminders:
+        ids = np.full((len(cues), self._width), -1, dtype=np.int64)
+        scores = np.full(ids.shape, -np.inf)
+        for start in range(0, len(cues), _LANES_AT_ONCE):
+            block = torch.from_numpy(cues[start : start + _LANES_AT_ONCE])
+            asked = _in_lanes(self._core, len(block))
+            positions, score = asked.recall(block.unsqueeze(1)).packed()
+            score = score.masked_fill(positions < 0, -torch.inf)
+            order = score.argsort(dim=1, descending=True, stable=True)[:, : self._width]
+            here = slice(start, start + len(block)), slice(0, order.shape[1])
+            ids[here] = asked.traces.at(asked.traces.ids, positions.gather(1, order), -1).numpy()
+            scores[here] = score.gather(1, order).numpy()
+        return Reminders(ids, scores)
+
+
+def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
+    """The one lane of ``core`` as ``lanes`` lanes alike that share its tensors: for asking only.
+
+    Lanes never influence each other, so many cues at once find what they find one by one.
+    """
+    traces = core.traces
+    living = core.living_positions()
+    at = living[0]
+    asked = MemoryCore(
+        core.config,
+        _SharedVectors(traces.data_at(living)[0]),
+        make_connections("dense", lanes, traces.device),
+        core.lane_ids.tolist() * lanes,
+        traces.device,
+        core.search,
+    )
+    columns = (traces.ids, traces.types, traces.expiry, traces.born, traces.fires)
+    ids, types, expiry, born, fires = (one[:, at].expand(lanes, -1) for one in columns)
+    asked.traces.load(ids, types, expiry, born, fires, traces.next_id)
+    room = asked.traces.capacity - len(at)
+    counts = pad(core.connections.counts()[0][at][:, at], (0, room, 0, room))
+    asked.connections = DenseConnections.of_counts(counts.expand(lanes, -1, -1))
+    asked.step = core.step
+    return asked
+
+
+class _SharedVectors:
+    """Every lane holds the same ``rows`` [M, D]; nothing can be added."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self._rows = rows
+
+    @property
+    def dimension(self) -> int:
+        return self._rows.shape[1]
+
+    def append(self, positions: Tensor, data: Tensor) -> None:
+        raise TypeError("a memory that is only asked takes nothing in")
+
+    def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
+        rows = self._rows[positions.clamp_min(0)]
+        return rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
+
+    def pack(self, positions: Tensor, capacity: int) -> None:
+        raise TypeError("a memory that is only asked is not packed")
+
+
+class NearestMemory:
+    """Keeps vectors as they are and brings back the ``reminded`` that correlate best.
+
+    After step t at most ``sizes[t]`` passages are kept. What has to go is the oldest (``fifo``),
+    what was least recently read or among the best of a step's cue (``lru``, the older of equals),
+    or any (``random``, by ``seed``); ``unbounded`` keeps all and is the ceiling.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        eviction: Eviction,
+        reminded: int,
+        sizes: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        if (sizes is None) != (eviction == "unbounded"):
+            raise ValueError(f"eviction {eviction!r} with sizes {sizes!r}")
+        self._eviction, self._reminded, self._sizes = eviction, reminded, sizes
+        self._rng = np.random.default_rng((seed, 2))
+        self._vectors = torch.zeros((0, dimension))
+        self._ids = np.zeros(0, dtype=np.int64)
+        self._used = np.zeros(0, dtype=np.int64)
+        self._read = self._steps = 0
+
+    def step(self, data: Vectors) -> None:
+        if self._eviction == "lru" and len(self._ids):
+            cue, keys = torch.from_numpy(data).unsqueeze(0), self._vectors.unsqueeze(0)
+            self._used[self._best(log_correlation(cue, keys)[0].numpy())] = self._steps
+        count = len(data)
+        self._vectors = torch.cat((self._vectors, torch.from_numpy(data)))
+        self._ids = np.concatenate((self._ids, np.arange(self._read, self._read + count)))
+        self._used = np.concatenate((self._used, np.full(count, self._steps)))
+        self._read += count
+        if self._sizes is not None:
+            self._evict(self._sizes[self._steps])
+        self._steps += 1
+
+    def alive(self) -> Indices:
+        return self._ids
+
+    def remind(self, cues: Vectors) -> Reminders:
+        width = min(self._reminded, len(self._ids))
+        ids = np.full((len(cues), self._reminded), -1, dtype=np.int64)
+        scores = np.full(ids.shape, -np.inf)
+        asked, keys = torch.from_numpy(cues).double(), self._vectors.double()
+        squares = asked.square().sum(1, keepdim=True) + keys.square().sum(1)
+        found = torch.addmm(squares, asked, keys.T, alpha=-2.0).clamp_min_(0.0).neg_().numpy()
+        for row, score in enumerate(found):
+            best = self._best(score)
+            ids[row, :width], scores[row, :width] = self._ids[best], score[best]
+        return Reminders(ids, scores)
+
+    def _best(self, scores: NDArray[np.float64]) -> Indices:
+        return np.argsort(-scores, kind="stable")[: self._reminded]
+
+    def _evict(self, size: int) -> None:
+        surplus = len(self._ids) - size
+        if surplus <= 0:
+            return
+        if self._eviction == "random":
+            gone = self._rng.permutation(len(self._ids))[:surplus]
+        elif self._eviction == "lru":
+            gone = np.argsort(self._used, kind="stable")[:surplus]
+        else:
+            gone = np.arange(surplus)
+        kept = np.ones(len(self._ids), dtype=bool)
+        kept[gone] = False
+        self._ids, self._used = self._ids[kept], self._used[kept]
+        self._vectors = self._vectors[torch.from_numpy(kept)]

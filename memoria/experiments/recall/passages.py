@@ -1,0 +1,141 @@
+"""What is read: passages of text, or rows of arrays, as vectors, in the order of a seed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memoria.backbones import Backbone, load_backbone
+from memoria.demo_texts import help_text
+from memoria.errors import InputError
+from memoria.stream_inputs import InputReader, Piece
+from memoria.text import flatten, split
+
+__all__ = ["Passages", "Stream", "read_passages", "streamed"]
+
+Vectors = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+_TEXTS: Final = (".txt", ".md", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Passages:
+    """``vectors`` [N, D] with the ``texts`` they stand for, None for rows of arrays.
+
+    No two vectors are equal: a passage that comes twice could not be told from itself.
+    ``backbone`` is None where every vector came as it is.
+    """
+
+    vectors: Vectors
+    texts: Sequence[str | None]
+    backbone: Backbone | None
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """``read`` [T, W]: the passages of each step, by index; ``unseen`` [U]: those never read."""
+
+    read: Indices
+    unseen: Indices
+
+
+def read_passages(
+    data: Sequence[str],
+    *,
+    backbone: str = "hash",
+    dimension: int | None = None,
+    unit: str = "sentence",
+) -> Passages:
+    """The units of the files ``data`` in order, or of the help that every Python brings.
+
+    Files as `memoria add` takes them: text, images for image backbones, arrays [N, D] as they are;
+    of a folder its texts (.txt .md .jsonl).
+    Raises `InputError` for what holds fewer than two different passages.
+    """
+    if not data:
+        pieces = [
+            Piece(flatten(one.text), False, one.text, ("help", one.offset))
+            for one in split(help_text(every_topic=True), unit)
+        ]
+        chosen = load_backbone(backbone, dimension)
+        return _distinct(chosen.encode([one.content for one in pieces]), pieces, chosen)
+    width = _width_of_arrays(data) if backbone == "array" else dimension
+    chosen = load_backbone(backbone, width)
+    reader = InputReader(1, chosen.dimension, _files(data), (), None, unit)
+    for source in reader.sources:
+        if source.kind == "steps":
+            raise InputError(f"{source.spec}: holds working memories", "give an array [N, D]")
+    pieces = [piece for source in reader.sources for piece in reader.pieces(source)]
+    waiting = [piece.content for piece in pieces if not piece.is_vector]
+    encoded = iter(chosen.encode(waiting)) if waiting else iter(())
+    rows = [piece.content if piece.is_vector else next(encoded) for piece in pieces]
+    if not rows:
+        raise InputError(f"{', '.join(data)}: nothing to read", "name text files or arrays")
+    return _distinct(np.stack(rows), pieces, chosen if waiting else None)
+
+
+def streamed(
+    passages: Passages, *, width: int, steps: int | None, chapter: int, unseen: float, seed: int
+) -> Stream:
+    """The passages in chapters of ``chapter``, the chapters in an order drawn by ``seed``.
+
+    Within a chapter the text keeps its order. A share ``unseen`` of all passages, drawn too, is
+    never read. ``steps`` None reads all; what does not fill the last step is left out.
+    """
+    rng = np.random.default_rng((seed, 1))
+    count = len(passages)
+    held = max(1, round(unseen * count))
+    hidden = np.sort(rng.permutation(count)[:held])
+    read = np.setdiff1d(np.arange(count), hidden)
+    chapters = np.arange(0, len(read), chapter)
+    order = np.concatenate([read[at : at + chapter] for at in rng.permutation(chapters)] or [read])
+    most = len(order) // width
+    taken = most if steps is None else min(most, steps)
+    if taken < 2 or (steps is not None and taken < steps):
+        wanted = "2" if steps is None else str(steps)
+        raise InputError(
+            f"{count} different passages make {most} steps of {width}, not {wanted}",
+            "give more data, a shorter unit, or smaller steps and wm_length",
+        )
+    return Stream(order[: taken * width].reshape(taken, width), hidden)
+
+
+def _distinct(vectors: Vectors, pieces: Sequence[Piece], backbone: Backbone | None) -> Passages:
+    _, first = np.unique(vectors, axis=0, return_index=True)
+    kept = np.sort(first)
+    if len(kept) < 2:
+        raise InputError(f"{len(kept)} different passages", "two at least are needed")
+    texts = [None if pieces[at].text is None else str(pieces[at].content) for at in kept]
+    return Passages(np.ascontiguousarray(vectors[kept]), texts, backbone)
+
+
+def _files(data: Sequence[str]) -> list[str]:
+    """``data`` with every folder replaced by the texts in it, in order of their paths."""
+    found: list[str] = []
+    for name in data:
+        if name == "-":
+            raise InputError("'-': an experiment reads its data again and again", "name a file")
+        if not os.path.isdir(name) or name.endswith(".zarr"):
+            found.append(name)
+            continue
+        inner = sorted(str(one) for one in Path(name).rglob("*") if one.suffix in _TEXTS)
+        if not inner:
+            raise InputError(f"{name}: no text in this folder", "name .txt, .md or .jsonl files")
+        found += inner
+    return found
+
+
+def _width_of_arrays(data: Sequence[str]) -> int:
+    from memoria.inputs import open_array
+
+    return int(open_array(data[0]).shape[-1])

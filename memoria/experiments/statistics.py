@@ -1,0 +1,187 @@
+"""What is said of a handful of runs: mean, spread, intervals, paired differences, recognition.
+
+Everything is exact or drawn from a generator of its own, so the same numbers give the same answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "Comparison",
+    "Spread",
+    "area_under_curve",
+    "bootstrap_interval",
+    "paired",
+    "rank_correlation",
+    "ranks",
+    "sign_flip_p",
+    "spread",
+]
+
+_RESAMPLES: Final = 10_000
+_EXACT_PAIRS: Final = 14  # up to which all 2^n signs are tried
+_CONFIDENCE: Final = 0.95
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """``mean`` of ``count`` values, their standard deviation (n - 1), range and 95 % interval.
+
+    The interval is the bootstrap's of the mean. ``deviation`` and interval are None for one value.
+    """
+
+    count: int
+    mean: float
+    deviation: float | None
+    low: float
+    high: float
+    interval: tuple[float, float] | None
+
+    def document(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "runs": self.count,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "low": self.low,
+            "high": self.high,
+            "interval": None if self.interval is None else list(self.interval),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``difference`` = mean of (a - b) over ``pairs`` runs that share a seed.
+
+    ``interval`` is its 95 % bootstrap interval, ``p`` that of the two-sided sign-flip test and
+    ``least_p`` the smallest that so few pairs can give: 2^(1 - pairs). None for less than two.
+    """
+
+    pairs: int
+    difference: float
+    interval: tuple[float, float] | None
+    p: float | None
+    least_p: float | None
+
+    def document(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "pairs": self.pairs,
+            "difference": self.difference,
+            "interval": None if self.interval is None else list(self.interval),
+            "p": self.p,
+            "least_p": self.least_p,
+        }
+
+
+def spread(values: ArrayLike) -> Spread:
+    """Mean and spread of ``values`` [N]. Raises `ValueError` for none."""
+    taken = _numbers(values)
+    return Spread(
+        count=len(taken),
+        mean=float(taken.mean()),
+        deviation=float(taken.std(ddof=1)) if len(taken) > 1 else None,
+        low=float(taken.min()),
+        high=float(taken.max()),
+        interval=bootstrap_interval(taken),
+    )
+
+
+def bootstrap_interval(
+    values: ArrayLike, confidence: float = _CONFIDENCE, seed: int = 0
+) -> tuple[float, float] | None:
+    """The percentile interval of the mean of ``values`` [N], resampled with repeats; None for N=1.
+
+    With few values it is narrow: read it beside their number.
+    """
+    taken = _numbers(values)
+    if len(taken) < 2:
+        return None
+    chosen = np.random.default_rng(seed).integers(len(taken), size=(_RESAMPLES, len(taken)))
+    means = taken[chosen].mean(axis=1)
+    outside = (1.0 - confidence) / 2.0
+    low, high = np.quantile(means, (outside, 1.0 - outside))
+    return float(low), float(high)
+
+
+def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float | None:
+    """P(|mean of s * d| >= |mean of d|) over random signs s, where every d could have been -d.
+
+    Exact over all 2^N signs up to N = 14, so at least 2^(1 - N); above, of 10,000 draws with what
+    was seen among them. None for fewer than two differences.
+    """
+    taken = _numbers(differences)
+    count = len(taken)
+    if count < 2:
+        return None
+    if count <= _EXACT_PAIRS:
+        signs = np.array(list(itertools.product((1.0, -1.0), repeat=count)))
+    else:
+        drawn = np.random.default_rng(seed).integers(2, size=(_RESAMPLES - 1, count))
+        signs = np.concatenate((np.ones((1, count)), 2.0 * drawn - 1.0))
+    sums = np.abs(signs @ taken)
+    seen = abs(float(taken.sum()))
+    slack = 1e-12 * float(np.abs(taken).sum())  # what the order of additions may do
+    return float((sums >= seen - slack).mean())
+
+
+def paired(first: ArrayLike, second: ArrayLike) -> Comparison:
+    """``first`` [N] against ``second`` [N], run i of the one with run i of the other."""
+    a, b = _numbers(first), _numbers(second)
+    if a.shape != b.shape:
+        raise ValueError(f"{len(a)} values against {len(b)}: they come in pairs")
+    differences = a - b
+    p = sign_flip_p(differences)
+    count = len(differences)
+    return Comparison(
+        pairs=count,
+        difference=float(differences.mean()),
+        interval=bootstrap_interval(differences),
+        p=p,
+        least_p=None if p is None else 2.0 ** (1 - count),
+    )
+
+
+def area_under_curve(positive: ArrayLike, negative: ArrayLike) -> float | None:
+    """P(a > b) + P(a = b) / 2 for a of ``positive`` [N], b of ``negative`` [M]; None without both.
+
+    The area under the ROC curve (Mann-Whitney U / (N M)): 1/2 is guessing.
+    """
+    a, b = np.asarray(positive, dtype=np.float64), np.asarray(negative, dtype=np.float64)
+    if not len(a) or not len(b):
+        return None
+    order = ranks(np.concatenate((a, b)))
+    u = order[: len(a)].sum() - len(a) * (len(a) + 1) / 2
+    return float(u / (len(a) * len(b)))
+
+
+def rank_correlation(first: ArrayLike, second: ArrayLike) -> float | None:
+    """Spearman's rho; None for fewer than three pairs or where one side is all the same."""
+    a, b = ranks(first), ranks(second)
+    if len(a) < 3 or a.std() == 0.0 or b.std() == 0.0:
+        return None
+    return float(np.clip(np.corrcoef(a, b)[0, 1], -1.0, 1.0))
+
+
+def ranks(values: ArrayLike) -> Floats:
+    """1 for the smallest of ``values`` [N]; equal ones share their mean rank."""
+    taken = np.asarray(values, dtype=np.float64)
+    _, inverse, counts = np.unique(taken, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2.0)[inverse], dtype=np.float64)
+
+
+def _numbers(values: ArrayLike | Sequence[float]) -> Floats:
+    taken = np.asarray(values, dtype=np.float64)
+    if taken.ndim != 1 or not len(taken) or not np.isfinite(taken).all():
+        raise ValueError(f"expected finite numbers [N], received shape {list(taken.shape)}")
+    return taken

@@ -1,0 +1,116 @@
+"""The statistics of experiments against definitions counted out by hand."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memoria.experiments.statistics import (
+    area_under_curve,
+    bootstrap_interval,
+    paired,
+    rank_correlation,
+    ranks,
+    sign_flip_p,
+    spread,
+)
+
+NUMBERS = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=9)
+
+
+@given(NUMBERS, NUMBERS)
+def test_the_area_counts_pairs(positive: list[float], negative: list[float]) -> None:
+    pairs = list(itertools.product(positive, negative))
+    won = sum((a > b) + (a == b) / 2 for a, b in pairs)
+    assert area_under_curve(positive, negative) == pytest.approx(won / len(pairs))
+    swapped = area_under_curve(negative, positive)
+    assert swapped is not None
+    assert swapped == pytest.approx(1 - won / len(pairs))
+
+
+def test_the_area_needs_both() -> None:
+    assert area_under_curve([], [1.0]) is None
+    assert area_under_curve([1.0], []) is None
+
+
+@given(NUMBERS)
+def test_equal_values_share_their_rank(values: list[float]) -> None:
+    order = ranks(values)
+    for value, rank in zip(values, order, strict=True):
+        below = sum(other < value for other in values)
+        assert rank == below + (values.count(value) + 1) / 2
+
+
+@given(st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=8))
+def test_the_sign_flip_test_tries_all_signs(differences: list[float]) -> None:
+    seen = abs(sum(differences))
+    flips = itertools.product((1, -1), repeat=len(differences))
+    sums = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in flips]
+    assert sign_flip_p(differences) == np.mean([one >= seen for one in sums])
+
+
+def test_three_pairs_cannot_say_more_than_a_quarter() -> None:
+    found = paired([1.0, 2.0, 3.0], [0.0, 0.5, 1.0])
+    assert (found.pairs, found.p, found.least_p) == (3, 0.25, 0.25)
+    assert found.difference == 1.5
+    assert found.interval is not None
+    low, high = found.interval
+    assert 1.0 <= low <= 1.5 <= high <= 2.0
+
+
+def test_many_pairs_are_drawn_and_repeat() -> None:
+    rng = np.random.default_rng(1)
+    differences = rng.normal(0.3, 1.0, 20)
+    p = sign_flip_p(differences)
+    assert p == sign_flip_p(differences)
+    assert p is not None
+    assert 0.0 < p < 1.0
+    assert sign_flip_p(np.full(20, 0.5)) == pytest.approx(1e-4, abs=2e-4)
+    assert sign_flip_p(np.zeros(20)) == 1.0
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=12))
+def test_the_bootstrap_repeats_and_stays_within_the_range(values: list[float]) -> None:
+    found = bootstrap_interval(values)
+    assert found == bootstrap_interval(values)
+    assert found is not None
+    assert min(values) - 1e-9 <= found[0] <= found[1] <= max(values) + 1e-9
+
+
+def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(60):
+        found = bootstrap_interval(rng.normal(1.0, 2.0, 40))
+        assert found is not None
+        covered += found[0] <= 1.0 <= found[1]
+    assert covered >= 50
+
+
+def test_one_run_has_no_spread() -> None:
+    found = spread([2.0])
+    assert (found.count, found.mean, found.deviation, found.interval) == (1, 2.0, None, None)
+    assert paired([2.0], [1.0]).p is None
+    assert spread([1.0, 3.0]).deviation == pytest.approx(2**0.5)
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [[1.0]]])
+def test_what_is_no_list_of_numbers_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite numbers"):
+        spread(values)
+
+
+def test_pairs_must_be_pairs() -> None:
+    with pytest.raises(ValueError, match="pairs"):
+        paired([1.0, 2.0], [1.0])
+
+
+def test_rank_correlation() -> None:
+    assert rank_correlation([1, 2, 3, 4], [10, 20, 30, 400]) == pytest.approx(1.0)
+    assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1.0)
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
+    assert rank_correlation([1, 2], [1, 2]) is None
