@@ -16,6 +16,7 @@ from memoria_cli.verbs import (
     demo,
     diff,
     encode,
+    experiment,
     export,
     forget,
     import_,
@@ -61,6 +62,7 @@ VERBS: Final = (
     push,
     pull,
     encode,
+    experiment,
     bench,
     demo,
 )

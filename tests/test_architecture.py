@@ -108,9 +108,16 @@ INSIDE = {
         curves folder results segment_model
         base trunk
         recall registry rivals
-        running
+        running training_config
         engines plan
-        worker
+        parallel worker
+        trainer
+        sorting
+    """,
+    "memoria.experiments.sorting": """
+        sequences
+        experiment
+        task
     """,
     "memoria.experiments.rivals": """
         none past rmt
@@ -145,6 +152,10 @@ INSIDE = {
         __main__
     """,
     "memoria_cli.verbs": "*",
+    "memoria_cli.verbs.experiment": """
+        shown
+        list_ run
+    """,
 }
 ORDERS = {"memoria": LIBRARY, **INSIDE}
 

@@ -70,16 +70,21 @@ class ExperimentConfig(BaseModel):
         return self.seeds[0]
 
     @classmethod
+    def preset_names(cls) -> list[str]:
+        """The presets there are."""
+        return list(cls.presets or PRESETS)
+
+    @classmethod
     def preset(cls, name: str, **overrides: Any) -> Self:
         """The named preset with ``overrides`` on top. Raises `ConfigError`."""
         known = cls.presets or {one: {} for one in PRESETS}
         if name not in known:
             raise ConfigError(f"preset = {name!r}: unknown", f"choose one of {', '.join(known)}")
-        return cls(**{**known[name], **overrides})
+        return cls(**_merged(known[name], overrides))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with ``changes``, checked like a new one."""
-        return type(self)(**{**self.model_dump(), **changes})
+        return type(self)(**_merged(self.model_dump(), changes))
 
     def single(self, model: str, seed: int) -> Self:
         """The configuration of one run."""
@@ -118,16 +123,23 @@ class ExperimentConfig(BaseModel):
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     """``["steps=200", "models=memoria,none"]`` as values: TOML's, else the text as it is.
 
-    Raises `ConfigError` for one that is not KEY=VALUE or comes twice.
+    ``settings.memoria.depth=3`` is a value within tables. Raises `ConfigError` for one that is not
+    KEY=VALUE or comes twice.
     """
     found: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not key:
             raise ConfigError(f"setting {setting!r}: not KEY=VALUE", "such as steps=200")
-        if key in found:
+        table = found
+        *above, last = key.split(".")
+        for name in above:
+            table = table.setdefault(name, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"setting {key!r}: {name} is given as a whole too")
+        if last in table:
             raise ConfigError(f"setting {key!r}: given twice")
-        found[key] = _parsed(value)
+        table[last] = _parsed(value)
     return found
 
 
@@ -143,6 +155,18 @@ def parse_seeds(text: str) -> list[int]:
     except ValueError:
         pass
     raise ConfigError(f"seeds = {text!r}: neither a count nor a list", "such as 3, or 0,4,7")
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` with ``changes``, table by table."""
+    merged = dict(values)
+    for key, value in changes.items():
+        held = merged.get(key)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(held, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def _parsed(text: str) -> Any:

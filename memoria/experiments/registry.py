@@ -15,7 +15,8 @@ __all__ = ["EXPERIMENTS", "GROUP", "find_experiment"]
 
 GROUP: Final = "memoria.experiments"
 # A table of our own, so that a source tree without installed metadata works too.
-_BUILT_IN: Final[dict[str, str]] = {
+_BUILT_IN: Final = {
+    "sorting": "memoria.experiments.sorting.experiment:Sorting",
     "recall": "memoria.experiments.recall.experiment:Recall",
 }
 

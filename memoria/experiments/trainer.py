@@ -1,0 +1,160 @@
+"""Training with validation, checkpoints and resumption that ends with the same numbers.
+
+What a step does depends on the weights, the optimiser's state, the number of the step, torch's
+generators and what the model carries. A checkpoint holds all of them, so a run that was killed
+ends bit for bit as an unbroken one on the same machine.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from memoria.errors import StateError
+from memoria.experiments.folder import Run
+from memoria.experiments.parallel import Alone, processes
+from memoria.experiments.seeding import generator_states, seeded, set_generator_states
+from memoria.experiments.training_config import TrainingConfig
+
+__all__ = ["Task", "train"]
+
+_FIRST_CHECKPOINT: Final = 10
+_RANK_SEEDS: Final = 7919  # apart from each other, so that ranks drop out different units
+
+Sums = Mapping[str, float]
+
+
+class Task(ABC):
+    """What is trained, on which data: one step, and one look at a split."""
+
+    model: nn.Module
+
+    @abstractmethod
+    def learn(self, step: int) -> Sums:
+        """Add the gradients of the batch of ``step``; numbers to log, such as the loss.
+
+        The batch depends on ``step`` alone, and on what `state` keeps.
+        """
+
+    @abstractmethod
+    def measure(self, split: str) -> Sums:
+        """Sums over this process's share of "validation" or "test", without gradients."""
+
+    @abstractmethod
+    def metrics(self, sums: Sums) -> dict[str, float]:
+        """What the sums over all processes say: the experiment's metrics by name."""
+
+    def carried(self) -> dict[str, Any]:
+        """What is carried from step to step beside the weights, as tensors and plain values."""
+        return {}
+
+    def carry(self, state: Mapping[str, Any]) -> None:  # noqa: B027 (most carry nothing)
+        """Go on from what `carried` returned."""
+
+
+def train(config: TrainingConfig, run: Run, make: Callable[[Alone], Task]) -> dict[str, float]:
+    """Train to the end, from the last checkpoint if there is one; metrics of the test split.
+
+    ``make`` builds the task for this process. Rows are of kind "training" (step, loss, rate, norm)
+    and "validation" (step, metrics). Torch's generators are lent to it and given back.
+    """
+    crew = processes(config.device)
+    config.share(crew.count)
+    with seeded(config.seed, crew.device):
+        task = make(crew)  # equal weights everywhere
+    with seeded(config.seed + _RANK_SEEDS * crew.rank, crew.device):
+        return _Training(config, run, crew, task).to_the_end()
+
+
+class _Training:
+    def __init__(self, config: TrainingConfig, run: Run, crew: Alone, task: Task) -> None:
+        self.config, self.run, self.crew, self.task = config, run, crew, task
+        self.parameters = [one for one in task.model.parameters() if one.requires_grad]
+        kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+        options = {"weight_decay": config.weight_decay} if config.optimizer == "adamw" else {}
+        self.optimizer = kinds[config.optimizer](
+            self.parameters, lr=config.learning_rate, **options
+        )
+        self.done = 0
+
+    def to_the_end(self) -> dict[str, float]:
+        state = self.run.restored()
+        if state is not None:
+            self._restore(state)
+        while self.done < self.config.steps:
+            self._step()
+        return {**self._measured("test"), **self._also()}
+
+    def _step(self) -> None:
+        config, step = self.config, self.done
+        self.task.model.train()
+        numbers = self.task.learn(step)
+        self.crew.average(self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
+        rate = config.rate(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.done += 1
+        if self.done % config.log_every == 0 or self.done == config.steps:
+            row = {"kind": "training", "step": self.done, **numbers, "rate": rate}
+            self.run.log({**row, "norm": float(norm)})
+            self._check(numbers)
+        if self.done % config.validate_every == 0 or self.done == config.steps:
+            told = self._measured("validation")
+            self.run.log({"kind": "validation", "step": self.done, **told})
+        due = self.done in (_FIRST_CHECKPOINT, config.steps)
+        if due or self.done % config.checkpoint_every == 0 or self.run.stopping:
+            self._checkpoint()
+        self.run.progress(self.done, config.steps)
+
+    def _measured(self, split: str) -> dict[str, float]:
+        self.task.model.eval()
+        with torch.no_grad():
+            sums = dict(self.task.measure(split))
+        numbers = torch.tensor(list(sums.values()), dtype=torch.float64)
+        if self.crew.count > 1:
+            numbers = self.crew.total(numbers.to(self.crew.device))
+        return self.task.metrics(dict(zip(sums, numbers.tolist(), strict=True)))
+
+    def _also(self) -> dict[str, float]:
+        """Sizes and costs, for tables."""
+        return {"parameters": sum(one.numel() for one in self.parameters), "steps": self.done}
+
+    def _check(self, numbers: Sums) -> None:
+        wrong = next((name for name, value in numbers.items() if value != value), None)
+        if wrong is not None:
+            hint = "a smaller learning_rate may help"
+            raise StateError(f"{wrong} is not a number at step {self.done}", hint)
+
+    def _checkpoint(self) -> None:
+        own = {
+            "generators": generator_states(self.crew.device),
+            "carried": self.task.carried(),
+        }
+        self.run.checkpoint(
+            {
+                "step": self.done,
+                "model": self.task.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "processes": self.crew.gathered(own),
+            }
+        )
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        held = state["processes"]
+        if len(held) != self.crew.count:
+            raise StateError(
+                f"{self.run.path}: trained by {len(held)} processes, not {self.crew.count}",
+                "start as many as before, or name another folder",
+            )
+        self.done = int(state["step"])
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.task.carry(held[self.crew.rank]["carried"])
+        set_generator_states(held[self.crew.rank]["generators"], self.crew.device)

@@ -1,0 +1,103 @@
+"""The settings that everything that is trained has: the network's size and the optimiser."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, StrictBool, field_validator
+
+from memoria.errors import ConfigError
+from memoria.experiments.config_base import ExperimentConfig
+from memoria.experiments.rival_config import RivalConfig
+from memoria.experiments.rivals import RIVALS
+
+__all__ = ["TrainingConfig"]
+
+
+class TrainingConfig(ExperimentConfig):
+    """One network per model of `RIVALS`, all of the same size, trained with the same steps."""
+
+    more_models: ClassVar[frozenset[str]] = frozenset()  # that an experiment knows beside RIVALS
+
+    hidden: int = Field(64, ge=2, description="Width of the hidden states (D).")
+    layers: int = Field(2, ge=1, description="Blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; hidden is a multiple of twice that.")
+    inner: int = Field(256, ge=1, description="Width of the feed-forward layers of `none`.")
+    equal_parameters: StrictBool = Field(
+        True, description="Others choose their inner width so that all are of one size."
+    )
+    segment: int = Field(64, ge=2, description="Tokens of a segment, the most a network sees.")
+    memory: int = Field(64, ge=1, description="Remembered vectors that a layer may attend to.")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped.")
+    init_std: float | None = Field(
+        None, gt=0.0, description="Deviation of the initial weights; 1/sqrt(hidden) unless given."
+    )
+    settings: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Settings of single models, by name: settings.memoria.ltm_search_depth=5. "
+        "Those of memoria hold for memoria-wm and the like too.",
+    )
+
+    steps: int = Field(1000, ge=1, description="Optimiser steps.")
+    batch: int = Field(32, ge=1, description="Sequences of a step, over all processes.")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="Which Adam.")
+    learning_rate: float = Field(2e-4, gt=0.0, description="Its highest value.")
+    weight_decay: float = Field(0.01, ge=0.0, description="Of AdamW.")
+    warmup: float = Field(0.06, ge=0.0, lt=1.0, description="Share of the steps that it rises in.")
+    clip: float = Field(1.0, gt=0.0, description="Largest norm of a step's gradient.")
+    log_every: int = Field(10, ge=1, description="Steps between logged losses.")
+    validate_every: int = Field(100, ge=1, description="Steps between validations.")
+    checkpoint_every: int = Field(
+        100, ge=1, description="Steps between checkpoints; the first comes after ten."
+    )
+
+    @field_validator("models")
+    @classmethod
+    def _models_are_known(cls, value: list[str]) -> list[str]:
+        known = [*RIVALS, *sorted(cls.more_models)]
+        unknown = next((one for one in value if one not in known), None)
+        if unknown is not None:
+            raise ValueError(f"no model {unknown!r}; known are {', '.join(known)}")
+        return value
+
+    @field_validator("settings")
+    @classmethod
+    def _settings_belong_to_a_model(cls, value: dict[str, Any]) -> dict[str, Any]:
+        known = [*RIVALS, *cls.more_models]
+        unknown = next((one for one in value if one not in known), None)
+        if unknown is not None:
+            raise ValueError(f"no model {unknown!r}")
+        return value
+
+    def network(self, vocab_size: int) -> RivalConfig:
+        """What the run's model is built from. Raises `ConfigError`."""
+        family = self.model.partition("-")[0]
+        own = {**self.settings.get(family, {}), **self.settings.get(self.model, {})}
+        return RivalConfig(
+            vocab_size=vocab_size,
+            hidden=self.hidden,
+            layers=self.layers,
+            heads=self.heads,
+            inner=self.inner,
+            segment=self.segment,
+            memory=self.memory,
+            dropout=self.dropout,
+            init_std=self.init_std,
+            seed=self.seed,
+            equal_parameters=self.equal_parameters,
+            settings=own,
+        )
+
+    def share(self, processes: int) -> int:
+        """Sequences of a step in each of so many processes. Raises `ConfigError`."""
+        if self.batch % processes:
+            message = f"batch = {self.batch}: no multiple of {processes} processes"
+            raise ConfigError(message, "choose another, or start fewer")
+        return self.batch // processes
+
+    def rate(self, step: int) -> float:
+        """The learning rate of step 0, 1, ...: up in a line, then down to nothing in a line."""
+        rising = round(self.warmup * self.steps)
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        return self.learning_rate * (self.steps - step) / max(1, self.steps - rising)
