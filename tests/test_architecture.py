@@ -115,9 +115,9 @@ INSIDE = {
         sorting
     """,
     "memoria.experiments.sorting": """
-        sequences
-        experiment
+        config sequences
         task
+        experiment
     """,
     "memoria.experiments.rivals": """
         none past rmt

@@ -299,7 +299,7 @@ class TestPlans:
         held = json.loads((folder / "experiment.json").read_text())
         assert held["variants"] == ["plus", "minus", "other"]
         assert held["seeds"] == [0, 1, 2, 7]
-        with pytest.raises(ConfigError, match="steps = 5, asked for 9; name another folder"):
+        with pytest.raises(ConfigError, match="steps = 5, asked for 9; name another folder: -o"):
             make_plan("toy", settings={"steps": 9}).claim(folder)
         assert json.loads((folder / "experiment.json").read_text()) == held
 

@@ -70,7 +70,7 @@ class Plan:
         for key, value in shared.items():
             what = difference(held.get(key), value, key) if held else None
             if what is not None:
-                raise ConfigError(f"{folder}: holds other runs: {what}", "name another folder")
+                raise ConfigError(f"{folder}: holds other runs: {what}", "name another folder: -o")
         variants = [*held.get("variants", []), *self.variants]
         seeds = [*held.get("seeds", []), *self.config.seeds]
         known = {"variants": list(dict.fromkeys(variants)), "seeds": sorted(set(seeds))}

@@ -11,7 +11,7 @@ from torch.nn import functional
 from memoria.experiments.parallel import Alone
 from memoria.experiments.rivals import build_rival
 from memoria.experiments.segment_model import SegmentModel, SegmentOutput
-from memoria.experiments.sorting.experiment import SortingConfig
+from memoria.experiments.sorting.config import SortingConfig
 from memoria.experiments.sorting.sequences import batch_order, sequences
 from memoria.experiments.trainer import Sums, Task
 

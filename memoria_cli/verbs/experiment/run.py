@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "register"]
 
 EXAMPLES: Final = (
-    "memoria experiment run sorting --set steps=2 --set models=none,memoria --seeds 1 -o trial",
-    "memoria experiment run sorting --set steps=2 --set models=none --seeds 0,1 -o other --json",
+    "memoria experiment run sorting --set length=128 --set steps=5 --set models=none --seeds 1",
+    "memoria experiment run sorting --set steps=2 --set models=xl --seeds 1 -o trial --json",
 )
 _WHOLE: Final = 100
 
