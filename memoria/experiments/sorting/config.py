@@ -12,7 +12,7 @@ from memoria.experiments.training_config import TrainingConfig
 
 __all__ = ["SortingConfig"]
 
-_MODELS: Final = ["none", "xl"]
+_MODELS: Final = ["memoria", "none", "xl"]
 
 
 class SortingConfig(TrainingConfig):
@@ -53,7 +53,8 @@ class SortingConfig(TrainingConfig):
             "warmup": 0.06,
             "validate_every": 25,
             "checkpoint_every": 25,
-            "models": ["none", "xl", "compressive", "infinity"],
+            "models": [*_MODELS, "compressive", "infinity"],
+            "settings": {"memoria": {"lifespan": 5.0}},
         },
     }
 
