@@ -1,0 +1,397 @@
+"""Reports in a real Chromium: they load, step, search, tell and can be used without a mouse."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_stores import HOSTILE, block, column, remember
+
+from memoria.report import write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver"
+)
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--disable-dev-shm-usage",
+)
+
+# The drawn graph as a short text: changes when any pixel does.
+INK = "return document.getElementById('canvas').toDataURL()"
+
+# Rules of WCAG that a machine can check, without a library: what each finds must be nothing.
+RULES = r"""
+const wrong = [];
+const visible = (one) => one.checkVisibility({ visibilityProperty: true });
+const name = (one) => (one.getAttribute('aria-label')
+  || (one.getAttribute('aria-labelledby') || '').split(' ').filter(Boolean)
+      .map((id) => document.getElementById(id)?.textContent ?? '').join(' ')
+  || [...(one.labels ?? [])].map((label) => label.textContent).join(' ')
+  || one.textContent || '').trim();
+for (const one of document.querySelectorAll('button, a[href], input, select, [tabindex], summary'))
+  if (visible(one) && !name(one)) wrong.push(['no name', one.outerHTML.slice(0, 120)]);
+for (const one of document.querySelectorAll('[tabindex]'))
+  if (one.tabIndex > 0) wrong.push(['positive tabindex', one.outerHTML.slice(0, 120)]);
+const ids = [...document.querySelectorAll('[id]')].map((one) => one.id);
+for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) wrong.push(['twice', id]);
+for (const one of document.querySelectorAll('canvas'))
+  if (!one.hasAttribute('aria-label') && one.getAttribute('aria-hidden') !== 'true')
+    wrong.push(['canvas without words', one.outerHTML]);
+for (const one of document.querySelectorAll('ul > :not(li), dl > :not(div)'))
+  wrong.push(['not an item', one.outerHTML.slice(0, 120)]);
+const channel = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+const rgba = (text) => [...text.match(/[\d.]+/g).map(Number), 1].slice(0, 4);
+const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const ground = (one) => {
+  for (let up = one; up; up = up.parentElement) {
+    const colour = rgba(getComputedStyle(up).backgroundColor);
+    if (colour[3] === 1) return colour;
+  }
+  return [255, 255, 255, 1];
+};
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+let checked = 0;
+while (walker.nextNode()) {
+  const one = walker.currentNode.parentElement;
+  if (!walker.currentNode.data.trim() || !visible(one)) continue;
+  if (one.closest('script, style, svg, .plot')) continue;
+  const style = getComputedStyle(one);
+  const [a, b] = [light(rgba(style.color)), light(ground(one))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  const size = parseFloat(style.fontSize);
+  const least = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
+  if (ratio < least) wrong.push(['contrast', ratio.toFixed(2), one.outerHTML.slice(0, 120)]);
+  checked += 1;
+}
+if (checked < 30) wrong.push(['too little text', checked]);
+return wrong;
+"""
+
+
+class Browser:
+    """A page in Chromium, and what a person would do with it."""
+
+    def __init__(self, profile: Path) -> None:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.options import Options
+        from selenium.webdriver.chrome.service import Service
+
+        options = Options()
+        options.binary_location = str(CHROMIUM)
+        for flag in (*FLAGS, f"--user-data-dir={profile}", "--window-size=1200,1000"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+
+    def open(self, page: Path) -> None:
+        self.media()
+        self.driver.get(page.as_uri())
+        assert self("return document.documentElement.dataset.ready") == "yes", self.complaints()
+
+    def __call__(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def media(self, **features: str) -> None:
+        told = [{"name": key.replace("_", "-"), "value": value} for key, value in features.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": told})
+
+    def keys(self, id_: str, *keys: str) -> None:
+        self.driver.find_element("id", id_).send_keys(*keys)
+
+    def text(self, id_: str) -> str:
+        return str(self("return document.getElementById(arguments[0]).textContent", id_))
+
+    def ink(self) -> str:
+        return str(self(INK))
+
+    def until(self, right: Callable[[], bool]) -> None:
+        for _ in range(200):
+            if right():
+                return
+            time.sleep(0.05)
+        raise AssertionError("did not come to be")
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def fetched(self) -> set[str]:
+        """The addresses that the pages asked for."""
+        entries = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        asked = [
+            one["params"]["request"]["url"]
+            for one in entries
+            if one["method"] == "Network.requestWillBeSent"
+        ]
+        return {url for url in asked if not url.startswith(("data:", "blob:"))}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    started = Browser(tmp_path_factory.mktemp("profile"))
+    yield started
+    assert started.complaints() == []
+    started.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    store = remember(folder / "notes", 30, texts=tuple(f"the {n}th of many" for n in range(60)))
+    return Path(write_report(store, folder / "report.html")["path"])
+
+
+@pytest.fixture
+def graph(report: Path) -> dict[str, Any]:
+    found: dict[str, Any] = block(report.read_text("utf-8"), "data-graph")
+    return found
+
+
+def counts(browser: Browser) -> list[list[str]]:
+    rows: list[list[str]] = browser(
+        "return [...document.querySelectorAll('#counts tr')]"
+        ".map((row) => [...row.children].map((cell) => cell.textContent))"
+    )
+    return rows
+
+
+def test_it_loads_quietly_and_asks_for_nothing(browser: Browser, report: Path) -> None:
+    browser.fetched()
+    browser.open(report)
+    for place in browser.driver.find_elements("css selector", ".plot"):
+        browser("arguments[0].scrollIntoView()", place)
+        browser.until(lambda place=place: place.find_elements("css selector", ".main-svg") != [])
+    time.sleep(0.3)
+    assert browser.complaints() == []
+    assert browser.fetched() == {report.as_uri()}
+    blocked = browser("return fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')")
+    assert blocked == "refused"
+    assert "Content Security Policy" in " ".join(browser.complaints())
+
+
+def test_the_slider_by_keyboard(browser: Browser, report: Path, graph: dict[str, Any]) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(report)
+    now = {name: column(values) for name, values in graph["counts"].items()}
+    pictures = {browser.ink()}
+    assert "30 of 30" in browser.text("step-now")
+    for presses, step in (
+        ((Keys.HOME,), 1),
+        ((Keys.ARROW_RIGHT,) * 2, 3),
+        ((Keys.END,), 30),
+        ((Keys.ARROW_LEFT,), 29),
+    ):
+        browser.keys("slider", *presses)
+        assert f"{step} of 30" in browser.text("step-now")
+        said = browser("return document.getElementById('slider').getAttribute('aria-valuetext')")
+        assert f"step {step} of 30" in said
+        shown = {row[0]: row[1:] for row in counts(browser)}
+        for title, name in (
+            ("Working", "working"),
+            ("Short-term", "shortterm"),
+            ("Forgotten", "forgotten"),
+            ("Fired", "fired"),
+        ):
+            expected = str(now[name][step - 1])
+            assert shown[title] == [expected, expected], (title, step)
+        pictures.add(browser.ink())
+    assert len(pictures) == 4  # it began where End goes
+    browser(
+        "const go = document.getElementById('go');"
+        "go.value = '12'; go.dispatchEvent(new Event('change'))"
+    )
+    assert "12 of 30" in browser.text("step-now")
+
+
+def test_playing_and_pausing(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser("document.getElementById('speed').value = '10'")
+    browser.keys("play", " ")
+    browser.until(lambda: 2 <= browser("return memory.position") < 30)
+    assert browser.text("play") == "Pause"
+    browser.keys("play", " ")
+    stopped = browser("return memory.position")
+    assert browser.text("play") == "Play"
+    assert f"step {stopped} of 30" in browser.text("said")
+    time.sleep(0.3)
+    assert browser("return memory.position") == stopped
+    browser.media(prefers_reduced_motion="reduce")
+    browser(
+        "window.moves = 0; const move = memory.moveTo.bind(memory);"
+        "memory.moveTo = (p) => { window.moves += 1; move(p); };"
+        "document.getElementById('speed').value = '10'; page.moveTo(1); page.play()"
+    )
+    browser.until(lambda: browser("return memory.position") == 30)
+    assert browser("return window.moves") <= 10  # 29 positions in pictures of 5, and the ends
+
+
+def test_the_search(browser: Browser, report: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(report)
+    before = browser.ink()
+    browser.keys("query", "THE 1")
+    browser.until(lambda: "match" in browser.text("found"))
+    assert browser.text("found") == "11 engrams of 60 match"
+    assert browser("return document.getElementById('found').getAttribute('role')") == "status"
+    assert browser.ink() != before
+    browser("document.getElementById('query').value = ''; page.search()")
+    assert browser.text("found") == ""
+    assert browser.text("list-title") == "Fired in this step"
+    assert browser.ink() == before
+    browser.keys("query", "the 1", Keys.ENTER)
+    assert browser.text("list-title") == "Found"
+    assert len(browser.driver.find_elements("css selector", "#list button")) == 11
+    browser.keys("query", Keys.TAB)
+    focused = browser.driver.switch_to.active_element
+    assert focused.text == "the 1th of many"
+    assert "the 1th of many" in browser.text("tip")
+    focused.send_keys(Keys.ENTER)
+    assert "engram 1" in browser.text("one-title")
+    browser("document.getElementById('query').value = ''; page.search()")
+    browser.keys("query", "#7", Keys.ENTER)
+    assert browser.text("found") == "1 engram of 60 matches"
+    browser("document.getElementById('query').value = 'nowhere'; page.search()")
+    assert browser.text("found") == "0 engrams of 60 match"
+
+
+def test_hover_and_focus_tell_text_and_life(
+    browser: Browser, report: Path, graph: dict[str, Any]
+) -> None:
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    browser.open(report)
+    gone = column(graph["engrams"]["gone"])
+    place = next(n for n, step in enumerate(gone) if step)
+    x, y, width, height = browser(
+        "const d = page.drawing, b = d.canvas.getBoundingClientRect();"
+        "d.canvas.scrollIntoView({block: 'center', behavior: 'instant'});"
+        "return [d.px[arguments[0]], d.py[arguments[0]], b.width, b.height]",
+        place,
+    )
+    canvas = browser.driver.find_element("id", "canvas")
+    ActionChains(browser.driver).move_to_element_with_offset(
+        canvas, round(x - width / 2), round(y - height / 2)
+    ).perform()
+    browser.until(lambda: not browser("return document.getElementById('tip').hidden"))
+    told = browser.text("tip")
+    shown = browser("return page.drawing.current")  # it, or one that lies on top of it
+    assert graph["texts"][shown] in told
+    for word in ("made in step", "fired", "lived" if gone[shown] else "alive"):
+        assert word in told
+    ActionChains(browser.driver).send_keys(Keys.ESCAPE).perform()
+    assert browser("return document.getElementById('tip').hidden")
+
+    browser.keys("query", Keys.SHIFT + Keys.TAB)  # by keyboard, from behind
+    while browser("return document.activeElement.id") != "canvas":
+        browser.driver.switch_to.active_element.send_keys(Keys.SHIFT + Keys.TAB)
+    first = browser("return page.drawing.current")
+    assert first >= 0
+    assert graph["texts"][first] in browser.text("tip")
+    browser.keys("canvas", Keys.HOME)
+    assert browser("return page.drawing.current") == 0
+    browser.keys("canvas", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
+    assert browser("return page.drawing.current") == 1
+    assert graph["texts"][1] in browser.text("said")
+    browser.keys("canvas", Keys.ARROW_DOWN)
+    strongest = column(graph["edges"]["target"])[column(graph["edges"]["source"]).index(1)]
+    assert browser("return page.drawing.current") == strongest
+    browser.keys("canvas", Keys.ARROW_UP, Keys.ENTER)
+    assert browser.text("one-title") == "One engram: engram 1"
+    assert "When it fires, so do" in browser.text("one-body")
+    scale = browser("return page.drawing.scale")
+    browser.keys("canvas", "+")
+    assert browser("return page.drawing.scale") > scale
+    browser.keys("canvas", "0")
+    assert browser("return page.drawing.scale") == scale
+
+
+def test_light_and_dark(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    ground = "return getComputedStyle(document.body).backgroundColor"
+    light, drawn = browser(ground), browser.ink()
+    browser.media(prefers_color_scheme="dark")
+    browser.until(lambda: browser(ground) != light)
+    dark = browser(ground)
+    browser.until(lambda: browser.ink() != drawn)
+    assert browser("return document.getElementById('theme').getAttribute('aria-pressed')") == "true"
+    browser.keys("theme", " ")
+    assert browser(ground) == light
+    browser.media(prefers_color_scheme="light")
+    browser.keys("theme", " ")
+    assert browser(ground) == dark
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_a_machine_can_check_of_accessibility(
+    browser: Browser, report: Path, scheme: str
+) -> None:
+    browser.open(report)
+    browser.media(prefers_color_scheme=scheme)
+    browser(
+        "page.keep(1); page.walkTo(1);"
+        "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+    )
+    browser.until(lambda: browser("return prefersDark.matches") == (scheme == "dark"))
+    assert browser(RULES) == []
+
+
+def test_a_narrow_screen_scrolls_one_way(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser("page.keep(1)")
+        assert browser("return document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_hostile_texts_are_shown_as_texts(browser: Browser, tmp_path: Path) -> None:
+    store = remember(tmp_path / "<img src=x onerror=alert(1)>", 6, texts=HOSTILE)
+    page = Path(write_report(store, tmp_path / "hostile.html")["path"])
+    browser.open(page)
+    assert browser("return document.title").startswith("<img src=x onerror=alert(1)>")
+    for place in range(12):
+        browser("page.keep(arguments[0]); page.walkTo(arguments[0])", place)
+        text = browser("return memory.texts[arguments[0]]", place)
+        assert text == HOSTILE[place % 6][:400]
+        assert browser("return document.querySelector('#one .text').textContent").startswith(
+            text[:300]
+        )
+    assert browser("return document.querySelectorAll('img').length") == 0
+    assert browser.complaints() == []
+
+
+def test_memories_of_nothing_and_of_little(browser: Browser, tmp_path: Path) -> None:
+    for steps in (0, 1):
+        store = remember(tmp_path / f"young{steps}", steps, width=1)
+        browser.open(Path(write_report(store, tmp_path / f"{steps}.html")["path"]))
+        assert browser("return document.getElementById('stage').hidden") is (steps == 0)
+    assert "1 of 1" in browser.text("step-now")
+    assert browser.complaints() == []
+
+
+def test_the_checks_find_what_is_wrong(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser(
+        "const bad = document.createElement('main'); document.body.append(bad);"
+        "bad.innerHTML = '<p style=\\"color:#aaa;background:#fff\\">pale</p><button></button>'"
+        "+ '<canvas></canvas><b id=slider tabindex=3>x</b>'"
+    )
+    found = {kind for kind, *_ in browser(RULES)}
+    assert found == {"contrast", "no name", "canvas without words", "twice", "positive tabindex"}
