@@ -120,8 +120,8 @@ INSIDE = {
         experiment
     """,
     "memoria.experiments.rivals": """
-        none past rmt
-        building compressive hebbian infinity knn titans xl
+        none past unrolled
+        building compressive hebbian infinity knn rmt titans xl
     """,
     "memoria.experiments.recall": """
         passages

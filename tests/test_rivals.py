@@ -286,3 +286,20 @@ def test_a_small_query_scale_makes_the_engrams_of_a_segment_copies() -> None:
         return float(engrams.std(1).mean() / engrams.std())
 
     assert spread(0.02) < 0.1 * spread(3.0)
+
+
+@pytest.mark.parametrize("name", ["rmt", "titans"])
+def test_gradients_flow_through_as_many_segments_as_said(name: str) -> None:
+    def gradient(back: int, unroll: int) -> bool:
+        model = made(name, settings={"unroll": unroll})
+        seen = []
+        model.embed.register_forward_hook(lambda *call: seen.append(call[2]))
+        for part in segments(4):
+            logits = model(part).logits
+        wanted = torch.autograd.grad(logits.sum(), seen[3 - back], allow_unused=True)[0]
+        return wanted is not None and bool(wanted.any())
+
+    assert gradient(back=2, unroll=4)
+    assert gradient(back=0, unroll=1)
+    assert not gradient(back=1, unroll=1)
+    assert made(name, settings={"unroll": 3}).unroll == 3

@@ -147,7 +147,10 @@ class Trunk(SegmentModel):
                         module.bias.zero_()
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
-        real = self.checked_tokens(tokens, attention_mask)
+        return self.read(tokens, self.checked_tokens(tokens, attention_mask))
+
+    def read(self, tokens: Tensor, real: Tensor | None) -> SegmentOutput:
+        """`forward` after its arguments were checked."""
         states = self.dropout(self.embed(tokens))
         self.extra_loss = states.new_zeros(())
         self.begin(states)

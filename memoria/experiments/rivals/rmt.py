@@ -8,49 +8,23 @@ gradients that flow back through ``unroll`` segments.
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.unrolled import Unrolled
 from memoria.experiments.segment_model import MemorySize, SegmentOutput
-from memoria.experiments.trunk import Block, Trunk
+from memoria.experiments.trunk import Block
 
-__all__ = ["RecurrentMemory", "RecurrentSettings"]
-
-
-class RecurrentSettings(NoSettings):
-    """What only this rival has."""
-
-    unroll: int = Field(4, ge=2, description="Segments through which gradients flow.")
+__all__ = ["RecurrentMemory"]
 
 
-class RecurrentMemory(Trunk):
+class RecurrentMemory(Unrolled):
     """Carries ``memory`` [B, M, D]."""
-
-    settings_class = RecurrentSettings
-
-    def __init__(self, config: RivalConfig) -> None:
-        super().__init__(config)
-        self.unroll = checked(RecurrentSettings, config).unroll
-        self._age = 0  # segments since gradients were cut
 
     def add_memory(self) -> None:
         self.tokens = nn.Embedding(self.config.memory, self.config.hidden)
 
-    def reset(self) -> None:
-        super().reset()
-        self._age = 0
-
-    def detach(self) -> None:
-        super().detach()
-        self._age = 0
-
-    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
-        real = self.checked_tokens(tokens, attention_mask)
-        if self._age >= self.unroll:
-            self.detach()
-        self._age += 1
+    def read(self, tokens: Tensor, real: Tensor | None) -> SegmentOutput:
         count = self.config.memory
         memory = self.tokens.weight.expand(len(tokens), -1, -1)
         if "memory" in self._carried:

@@ -17,15 +17,16 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rival_config import NoSettings, checked
+from memoria.experiments.rival_config import checked
 from memoria.experiments.rivals.past import all_real
+from memoria.experiments.rivals.unrolled import Unrolled, UnrolledSettings
 from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Block, Trunk
+from memoria.experiments.trunk import Block
 
 __all__ = ["Titans", "TitansSettings"]
 
 
-class TitansSettings(NoSettings):
+class TitansSettings(UnrolledSettings):
     """What only this rival has."""
 
     chunk: int | None = Field(None, ge=1, description="Tokens of a chunk; segment / 4 if null.")
@@ -43,7 +44,7 @@ class _Memory(nn.Module):
         self.gate = nn.Linear(hidden, hidden)
 
 
-class Titans(Trunk):
+class Titans(Unrolled):
     """Carries ``weightsN`` and ``momentumN`` [B, H, E, E] of each layer."""
 
     settings_class = TitansSettings
@@ -106,7 +107,7 @@ class Titans(Trunk):
                 moving,
             )
             weights = torch.where(read, (1.0 - alpha) * weights + moving, weights)
-        self._carried[names[0]], self._carried[names[1]] = weights.detach(), moving.detach()
+        self._carried[names[0]], self._carried[names[1]] = weights, moving
         answer = torch.cat(answers, 2).transpose(1, 2).flatten(2)
         result: Tensor = memory.out(answer * memory.gate(states).sigmoid())
         return result
