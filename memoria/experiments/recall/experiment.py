@@ -139,7 +139,7 @@ class Recall(Experiment[RecallConfig]):
     """Recognition, recall and retention of a memory as it goes on reading."""
 
     name = "recall"
-    summary = "recall, retention and recognition of passages read, against nearest neighbours"
+    summary = "Recall, retention and recognition of what was read, against nearest neighbours."
     Config = RecallConfig
     metrics = (
         Metric("recall", "recalled of all it read", "higher"),
