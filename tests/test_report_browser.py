@@ -390,7 +390,7 @@ def test_the_checks_find_what_is_wrong(browser: Browser, report: Path) -> None:
     browser.open(report)
     browser(
         "const bad = document.createElement('main'); document.body.append(bad);"
-        "bad.innerHTML = '<p style=\\"color:#aaa;background:#fff\\">pale</p><button></button>'"
+        "bad.innerHTML = '<p style=color:#aaa;background:#fff>pale</p><button></button>'"
         "+ '<canvas></canvas><b id=slider tabindex=3>x</b>'"
     )
     found = {kind for kind, *_ in browser(RULES)}

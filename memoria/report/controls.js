@@ -16,6 +16,7 @@ class Page {
   constructor() {
     $("stage").hidden = false;
     this.drawing = new Drawing($("canvas"));
+    this.searched = "";
     this.trail = [];  // where the keys have come along connections
     this.playing = 0;
     this.slider = $("slider");
@@ -437,6 +438,8 @@ class Page {
   }
 
   search() {
+    if ($("query").value === this.searched) return;  // the list may have the focus by now
+    this.searched = $("query").value;
     const found = memory.search($("query").value);
     this.drawing.matches = found === null ? null : new Set(found);
     $("found").textContent = found === null ? ""
