@@ -11,9 +11,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memoria.errors import StorageError
+from memoria.errors import InputError, StorageError, StoreExistsError
 
-__all__ = ["written_aside"]
+__all__ = ["check_free", "check_outside", "written_aside"]
+
+
+def check_free(place: Path, force: bool, folders: bool = False) -> None:
+    """Raise unless a file can be made at ``place``, or with ``force`` replaced there.
+
+    ``folders``: so can a folder. Raises `StoreExistsError` or `StorageError`.
+    """
+    try:
+        if not place.parent.is_dir():
+            raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
+        if not os.path.lexists(place):
+            return
+        if not force:
+            raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
+        if place.is_dir() and not folders:
+            raise StoreExistsError(f"{place}: is a folder", "choose another name")
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"{place}: {error.strerror or error}") from None
+
+
+def check_outside(place: Path, store: Path) -> None:
+    """Raise `InputError` for a ``place`` in the store itself."""
+    if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(store)):
+        raise InputError(f"{place}: lies in the store itself", "name a place outside of it")
 
 
 @contextmanager

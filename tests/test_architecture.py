@@ -88,7 +88,11 @@ INSIDE = {
         autocorrelation contiguity lifespans matrix raster reminding sizes survival
         kinds
     """,
-    "memoria.plots": "",
+    "memoria.plots": """
+        scene
+        interactive scenes still
+        drawing
+    """,
     "memoria.render": "",
     "memoria.report": """
         chosen packing wiring

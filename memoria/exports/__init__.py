@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.aside import written_aside
+from memoria.aside import check_free, check_outside, written_aside
 from memoria.errors import InputError, StorageError, StoreExistsError
 from memoria.exports.content import Content
 from memoria.exports.gexf import write_gexf
@@ -69,8 +69,7 @@ def export_memory(
         able = ", ".join(name for name, one in FORMATS.items() if one.vectors)
         raise InputError(f"format = {form!r}: holds no vectors", f"these do: {able}")
     place = Path(os.path.abspath(out))
-    if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(view.path)):
-        raise InputError(f"{place}: lies in the store itself", "name a place outside of it")
+    check_outside(place, view.path)
     content = Content(view, vectors, forgotten, edges, told)
     with written_aside(place, lambda: _check(place, force, chosen)) as aside:
         chosen.write(content, aside)
@@ -86,18 +85,11 @@ def export_memory(
 
 def _check(place: Path, force: bool, chosen: Format) -> None:
     """Raise unless ``place`` is free, or may be replaced."""
+    check_free(place, force, folders=bool(chosen.files))
     try:
-        if not place.parent.is_dir():
-            raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
-        if not os.path.lexists(place):
-            return
-        if not force:
-            raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
-        if place.is_dir() and not (chosen.files and set(os.listdir(place)) <= chosen.files):
+        if place.is_dir() and not set(os.listdir(place)) <= chosen.files:
             raise StoreExistsError(f"{place}: is a folder of something else", "choose another name")
     except OSError as error:
-        if isinstance(error, StorageError):
-            raise
         raise StorageError(f"{place}: {error.strerror or error}") from None
 
 

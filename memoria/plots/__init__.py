@@ -1,1 +1,5 @@
-"""Figures of `memoria.analysis`: matplotlib for .png and .svg, plotly for .html (extra `viz`)."""
+"""Pictures of what `memoria.analysis` finds: .png and .svg by matplotlib, .html by plotly."""
+
+from memoria.plots.drawing import PICTURES, draw, figure
+
+__all__ = ["PICTURES", "draw", "figure"]

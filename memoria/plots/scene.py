@@ -1,0 +1,143 @@
+"""What a picture shows, without how it is drawn: marks in the plane, with labels and colours.
+
+Each kind of analysis becomes a `Scene` once; matplotlib and plotly both draw scenes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Band", "Bars", "Heat", "Line", "Mark", "Points", "Rule", "Scene", "Segments"]
+
+Numbers: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """Through (x, y), with a gap where y is NaN. Without a label it is not in the legend."""
+
+    x: Numbers
+    y: Numbers
+    colour: str
+    label: str = ""
+    dots: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """The area between two lines."""
+
+    x: Numbers
+    low: Numbers
+    high: Numbers
+    colour: str
+    label: str = ""
+    strength: float = 0.22
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """From ``base`` up by ``height``, from ``left`` to ``right``."""
+
+    left: Numbers
+    right: Numbers
+    base: Numbers
+    height: Numbers
+    colour: str
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Small marks; ``hover`` says of each what a pointer shows. ``shape``: o, | or x."""
+
+    x: Numbers
+    y: Numbers
+    colour: str
+    label: str = ""
+    size: float = 3.0
+    shape: str = "o"
+    hover: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Level lines at height y from ``start`` to ``end``."""
+
+    y: Numbers
+    start: Numbers
+    end: Numbers
+    colour: str
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """A matrix [rows, columns] of numbers from 0 to ``top``; row 0 is on top. NaN stays blank."""
+
+    values: Numbers
+    rows: Sequence[str]
+    columns: Sequence[str]
+    top: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A level line from end to end."""
+
+    y: float
+
+
+Mark: TypeAlias = Line | Band | Bars | Points | Segments | Heat | Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """Marks under a title, the later ones on top of the earlier.
+
+    ``percent``: the y axis shows shares as per cent. ``from_zero``: it begins at 0. ``levels``:
+    its values are row numbers, not to be read.
+    """
+
+    title: str
+    note: str
+    x_label: str
+    y_label: str
+    marks: Sequence[Mark] = field(default_factory=tuple)
+    percent: bool = False
+    from_zero: bool = True
+    levels: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to see."""
+        return all(_extent(mark) == 0 for mark in self.marks)
+
+    @property
+    def matrix(self) -> bool:
+        """Whether it is a matrix rather than a plane."""
+        return any(isinstance(mark, Heat) for mark in self.marks)
+
+    @property
+    def labelled(self) -> int:
+        """How many marks the legend names."""
+        return sum(bool(getattr(mark, "label", "")) for mark in self.marks if _extent(mark))
+
+
+def _extent(mark: Mark) -> int:
+    if isinstance(mark, Rule):
+        return 0
+    if isinstance(mark, Heat):
+        return int(np.size(mark.values))
+    numbers = mark.y if isinstance(mark, Line | Points | Segments) else mark.colour
+    if isinstance(mark, Band):
+        numbers = mark.low
+    if isinstance(mark, Bars):
+        numbers = mark.height
+    return int(np.count_nonzero(np.isfinite(np.asarray(numbers, np.float64))))
