@@ -29,7 +29,7 @@ def check_free(place: Path, force: bool, folders: bool = False) -> None:
         if not force:
             raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
         if place.is_dir() and not folders:
-            raise StoreExistsError(f"{place}: is a folder", "choose another name")
+            raise StoreExistsError(f"{place}: is a folder of something else", "choose another name")
     except OSError as error:
         if isinstance(error, StorageError):
             raise

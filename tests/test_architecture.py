@@ -82,9 +82,9 @@ INSIDE = {
         hf
     """,
     "memoria.analysis": """
-        expiries palette result
+        expiries names palette result
         chronicle
-        choices
+        choices tables
         autocorrelation contiguity lifespans matrix raster reminding sizes survival
         kinds
     """,

@@ -144,7 +144,6 @@ def _repeats(trains: _Trains, most: int) -> FloatArray:
 
 AUTOCORRELATION: Final = Kind(
     "autocorrelation",
-    "autocorrelation of long-term memory's firing, by lag",
     _autocorrelation,
     {
         "lane": Option(None, 0),

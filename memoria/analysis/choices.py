@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.names import SUMMARIES
 from memoria.analysis.result import Analysis
 from memoria.connections.firing_log import IntArray
 from memoria.errors import InputError
@@ -42,12 +43,16 @@ class Option:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of analysis: what it shows in a line, what it takes, and the function."""
+    """A kind of analysis, one of `SUMMARIES`: the function, and what it takes."""
 
     name: str
-    summary: str
     run: Callable[..., Analysis]
     options: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> str:
+        """What it shows, in a line."""
+        return SUMMARIES[self.name]
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Every option's value. Raises `InputError` for what is unknown or out of bounds."""

@@ -147,7 +147,6 @@ def _add_weights(
 
 CONTIGUITY: Final = Kind(
     "contiguity",
-    "connection weight by distance in creation time: temporal contiguity",
     _contiguity,
     {
         "lane": Option(None, 0),

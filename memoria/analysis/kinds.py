@@ -13,6 +13,7 @@ from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.contiguity import CONTIGUITY
 from memoria.analysis.lifespans import LIFESPANS
 from memoria.analysis.matrix import CONNECTIONS
+from memoria.analysis.names import SUMMARIES
 from memoria.analysis.raster import RASTER
 from memoria.analysis.reminding import REMINDED_AGE
 from memoria.analysis.result import Analysis
@@ -26,7 +27,8 @@ _ALL: Final = (
     *(SURVIVAL, CONTIGUITY, REMINDED_AGE, RASTER, LIFESPANS, CONNECTIONS, SIZES),
     AUTOCORRELATION,
 )
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in _ALL})
+_BY_NAME: Final = {kind.name: kind for kind in _ALL}
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({name: _BY_NAME[name] for name in SUMMARIES})
 
 
 def analyse(chronicle: Chronicle, kind: str, **options: Any) -> Analysis:

@@ -82,7 +82,6 @@ def _steps(chronicle: Chronicle, place: int) -> IntArray:
 
 LIFESPANS: Final = Kind(
     "lifespans",
-    "lifespans of some engrams over their lives",
     _lifespans,
     {
         "lane": Option(None, 0),

@@ -109,7 +109,6 @@ def _cofire(chronicle: Chronicle, chosen: IntArray) -> IntArray:
 
 CONNECTIONS: Final = Kind(
     "connections",
-    "weights of the connections among some engrams, as a matrix",
     _connections,
     {
         "lane": Option(None, 0),

@@ -108,7 +108,6 @@ def _some(there: IntArray, counts: IntArray, limit: int, by: str) -> IntArray:
 
 RASTER: Final = Kind(
     "raster",
-    "which engrams fired in which steps",
     _raster,
     {
         "lane": Option(None, 0),

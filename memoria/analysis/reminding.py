@@ -71,7 +71,6 @@ def _frame(rows: dict[str, list[list[float]]]) -> Frame:
 
 REMINDED_AGE: Final = Kind(
     "reminded-age",
-    "age of what is reminded, over the steps, by memory",
     _reminded_age,
     {"lane": Option(None, 0), "bins": Option(100, 1)},
 )

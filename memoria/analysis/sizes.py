@@ -68,7 +68,6 @@ def _counts(chronicle: Chronicle, steps: IntArray) -> IntArray:
 
 SIZES: Final = Kind(
     "sizes",
-    "engrams in working, short-term and long-term memory, over the steps",
     _sizes,
     {"lane": Option(None, 0), "bins": Option(500, 1)},
 )

@@ -56,7 +56,6 @@ def _survival(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
 
 SURVIVAL: Final = Kind(
     "survival",
-    "share of engrams still alive, by step of creation: primacy and recency",
     _survival,
     {"lane": Option(None, 0), "bins": Option(100, 1)},
 )
