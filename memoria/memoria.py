@@ -17,6 +17,7 @@ from memoria.core_state import core_state, fill_core
 from memoria.engrams import Engrams
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.history import HistoryManager
+from memoria.life_log import FORGET, PIN, UNPIN, LifeLog, fill_log, log_state
 from memoria.recall import Search, graph_search
 from memoria.traces import NULL, Traces
 from memoria.vectors import TensorVectors
@@ -95,6 +96,7 @@ class Memoria:
         self.lane_ids = as_lane_ids(lane_ids)
         self._wanted_device = as_device(device)
         self._core: MemoryCore | None = None
+        self._log: LifeLog | None = None
         self._view: Engrams | None = None
         self._outside = torch.device("cpu")
         self.reset_memory()
@@ -102,6 +104,7 @@ class Memoria:
     def reset_memory(self) -> None:
         """Forget everything; the next data may have other lanes and another dimension."""
         self._core = None
+        self._log = None
         self._view = None
         self.history: list[HistoryManager] | None = None
         self._fired: list[Tensor] = []  # ids [B, N] of each firing of this step
@@ -133,13 +136,33 @@ class Memoria:
             return torch.zeros([0, 0], dtype=torch.bool)
         return self._core.traces.at(self._core.traces.pinned, self._core.living_positions(), 0)
 
+    @property
+    def core(self) -> MemoryCore | None:
+        """What runs underneath, None while the memory is empty. For saving; not to be changed."""
+        return self._core
+
+    @property
+    def log(self) -> LifeLog | None:
+        """Who of the living fired when: what a store is written from. None with `core`."""
+        return self._log
+
+    def resume(self, config: MemoriaConfig, core: MemoryCore, log: LifeLog) -> None:
+        """Go on from elsewhere: ``core`` has ``config``, and ``log`` is its past."""
+        self.reset_memory()
+        self.config, self._core, self._log = config, core, log
+
     @torch.no_grad()
     def state(self) -> dict[str, Tensor]:
         """All that the steps to come depend on, as tensors: for checkpoints. Without `history`.
 
         An empty memory gives an empty dictionary.
         """
-        return {} if self._core is None else core_state(self._core)
+        if self._core is None or self._log is None:
+            return {}
+        fired = self._log.fired_ids(self._core.traces)  # packing moves them
+        state = core_state(self._core)
+        self._log.found_again(self._core.traces, fired)
+        return state | log_state(self._log, self._core.traces)
 
     @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -147,7 +170,7 @@ class Memoria:
 
         ``history`` starts anew. Raises `InputError`; the memory is then unchanged.
         """
-        core = None
+        core = log = None
         if state:
             data = state.get("data")
             if data is None or data.dim() != 3:
@@ -155,8 +178,9 @@ class Memoria:
             device = data.device if self._wanted_device is None else self._wanted_device
             core = self._new_core(data.shape[0], data.shape[2], device)
             fill_core(core, state)
+            log = fill_log(core.traces, state)
         self.reset_memory()
-        self._core = core
+        self._core, self._log = core, log
         self._outside = torch.device("cpu") if core is None else core.traces.device
 
     @torch.no_grad()
@@ -173,6 +197,9 @@ class Memoria:
         if core is None:
             core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
         core.add(taken)
+        if self._log is None:
+            self._log = LifeLog(core.traces.lanes, core.traces.device)
+        self._log.add()
         self._core, self._view, self._outside = core, None, data.device
 
     @torch.no_grad()
@@ -183,15 +210,17 @@ class Memoria:
         short-term, each from newest to oldest, then -1 with zero vectors; one -1 closes a lane of
         which some short-term engram was not reminded. Raises `StateError` without working memory.
         """
-        core = self._running("remind")
-        if core.working_positions().shape[1] == 0:
+        core, log = self._running("remind")
+        working = core.working_positions()
+        if working.shape[1] == 0:
             raise StateError("there is no working memory", "call add_working_memory() first")
         found = core.recall()
         core.fire(found)
         self._view = None
         positions, _ = found.packed()
+        fired = torch.cat((working, positions), dim=1)
+        log.fire(fired)
         if self.keep_history:
-            fired = torch.cat((core.working_positions(), positions), dim=1)
             self._fired.append(core.traces.at(core.traces.ids, fired, -1))
         memories = core.traces.data_at(positions)
         return memories.to(self._outside), core.traces.indices(positions).to(self._outside)
@@ -205,14 +234,16 @@ class Memoria:
         the oldest short-term above the capacity long-term; what has no lifespan left is forgotten.
         Raises `ShapeError` or `InputError`; the memory is then unchanged.
         """
-        core = self._running("adjust_lifespan_and_memories")
+        core, log = self._running("adjust_lifespan_and_memories")
         traces = core.traces
         at = as_indices(indices, traces.living_count(), traces.device)
         delta = as_delta(lifespan_delta, at, traces.device)
         positions, working = traces.nth_living(at), core.working_positions()
         if self.keep_history:
             self._set.append(_expiries(traces, traces.held, 1.0))  # what a pin alone makes them
+        log.gain(traces, positions)
         core.adjust(positions, delta)
+        log.end(traces, working.shape[1])
         self._view = None
         if self.keep_history:
             self._record(core, torch.cat((working, positions), dim=1))
@@ -226,7 +257,7 @@ class Memoria:
         """
         core, positions = self._between_steps("forget", indices)
         core.forget(positions)
-        self._happened(core, positions)
+        self._happened(core, positions, FORGET)
 
     @torch.no_grad()
     def pin(self, indices: Tensor) -> None:
@@ -236,33 +267,39 @@ class Memoria:
         grows by ``max(0, delta)``, rounded up again.
         """
         core, positions = self._between_steps("pin", indices)
+        held = core.traces.at(core.traces.pinned, positions, 0)
         core.pin(positions)
-        self._happened(core, positions)
+        self._happened(core, positions.masked_fill(held, -1), PIN)
 
     @torch.no_grad()
     def unpin(self, indices: Tensor) -> None:
         """Let the engrams ``indices`` [B, N] age again; errors as `forget`."""
         core, positions = self._between_steps("unpin", indices)
+        held = core.traces.at(core.traces.pinned, positions, 0)
         core.unpin(positions)
-        self._happened(core, positions)
+        self._happened(core, positions.masked_fill(~held, -1), UNPIN)
 
     def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Tensor]:
-        core = self._running(verb)
+        core, _ = self._running(verb)
         if core.working_positions().shape[1]:
             message = f"{verb}: there is working memory, so a step is under way"
             raise StateError(message, "end it with adjust_lifespan_and_memories() first")
         at = as_indices(indices, core.traces.living_count(), core.traces.device)
         return core, core.traces.nth_living(at)
 
-    def _happened(self, core: MemoryCore, positions: Tensor) -> None:
+    def _happened(self, core: MemoryCore, positions: Tensor, kind: int) -> None:
         self._view = None
+        traces = core.traces
+        cells = traces.cells(positions)
+        if self._log is not None:
+            self._log.happen(core.step, kind, cells[0], traces.ids[cells])
         if self.keep_history:
-            self._set.append(_expiries(core.traces, core.traces.cells(positions)))
+            self._set.append(_expiries(traces, cells))
 
-    def _running(self, verb: str) -> MemoryCore:
-        if self._core is None:
+    def _running(self, verb: str) -> tuple[MemoryCore, LifeLog]:
+        if self._core is None or self._log is None:
             raise StateError(f"{verb}: the memory is empty", "call add_working_memory() first")
-        return self._core
+        return self._core, self._log
 
     def _new_core(self, lanes: int, dimension: int, device: torch.device) -> MemoryCore:
         lane_ids = list(range(lanes)) if self.lane_ids is None else self.lane_ids

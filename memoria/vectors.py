@@ -32,6 +32,10 @@ class TensorVectors:
     def __init__(self, lanes: int, dimension: int, device: torch.device) -> None:
         self._data = torch.zeros((lanes, 0, dimension), device=device)
 
+    def load(self, data: Tensor) -> None:
+        """Take over vectors [B, C, D] from elsewhere, C the capacity of the traces."""
+        self._data = data
+
     @property
     def dimension(self) -> int:
         return self._data.shape[2]

@@ -21,7 +21,7 @@ LIBRARY = """
     aside rules checks abstractor traces
     config engrams
     connections
-    recall history
+    recall history life_log
     core
     core_state
     memoria
@@ -53,9 +53,9 @@ INSIDE = {
         events
         life shelf snapshots vectors
         answers arguments by_hand digest loading state
-        firings histories past
+        firings histories kept_life past
         engram_life reading
-        copying naming
+        copying keeping naming
         archive compacting engram_table
         cofire_changes listing remote
         inspection store

@@ -6,6 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from memoria.store.keeping import load_memory as load_memory
+    from memoria.store.keeping import save_memory as save_memory
     from memoria.store.reading import read_config as read_config
     from memoria.store.reminded import Reminded as Reminded
     from memoria.store.store import MemoryStore as MemoryStore
@@ -13,10 +15,12 @@ if TYPE_CHECKING:
 _HOMES = {
     "MemoryStore": "memoria.store.store",
     "Reminded": "memoria.store.reminded",
+    "load_memory": "memoria.store.keeping",
     "read_config": "memoria.store.reading",
+    "save_memory": "memoria.store.keeping",
 }
 
-__all__ = ["MemoryStore", "Reminded", "read_config"]
+__all__ = ["MemoryStore", "Reminded", "load_memory", "read_config", "save_memory"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
     "event_digest",
     "next_digest",
     "state_digest",
+    "step_digest",
 ]
 
 _BYTES_AT_ONCE: Final = 2**24
@@ -47,14 +48,23 @@ def next_digest(
     first_short: np.ndarray[Any, np.dtype[np.int64]],
 ) -> bytes:
     """The digest after a step that added ``rows`` and log ``entries``, both [first, last)."""
+    content = _content(files, shelf, rows, entries)
+    return step_digest(chain, rows, entries, first_short, content)
+
+
+def step_digest(
+    chain: bytes,
+    rows: tuple[int, int],
+    entries: tuple[int, int],
+    first_short: np.ndarray[Any, np.dtype[np.int64]],
+    content: Iterable[bytes],
+) -> bytes:
+    """The digest after a step whose ``content`` is vectors, log ids, log expiry, texts."""
     digest = hashlib.sha256(chain)
     digest.update(np.array([*rows, *entries], "<i8").tobytes())
     digest.update(np.asarray(first_short, "<i8").tobytes())
-    _add_vectors(digest, files, rows)
-    first, last = (files.log_row(entry) for entry in entries)
-    for name in ("log/ids", "log/expiry"):
-        digest.update(files.read(name, first, last).tobytes())
-    digest.update(shelf.content(*rows))
+    for part in content:
+        digest.update(part)
     return digest.digest()
 
 
@@ -67,16 +77,27 @@ def state_digest(
     rows = (first_row, files.created)
     digest = hashlib.sha256(chain)
     digest.update(json.dumps([pending.phase, pending.reminded]).encode())
-    _add_vectors(digest, files, rows)
+    for part in _vectors(files, rows):
+        digest.update(part)
     digest.update(shelf.content(*rows))
     return digest.hexdigest()
 
 
-def _add_vectors(digest: hashlib._Hash, files: MemoryFiles, rows: tuple[int, int]) -> None:
+def _content(
+    files: MemoryFiles, shelf: TextShelf, rows: tuple[int, int], entries: tuple[int, int]
+) -> Iterator[bytes]:
+    yield from _vectors(files, rows)
+    first, last = (files.log_row(entry) for entry in entries)
+    for name in ("log/ids", "log/expiry"):
+        yield files.read(name, first, last).tobytes()
+    yield shelf.content(*rows)
+
+
+def _vectors(files: MemoryFiles, rows: tuple[int, int]) -> Iterator[bytes]:
     """Part by part: a step may be larger than memory."""
     at_once = max(1, _BYTES_AT_ONCE // (4 * files.config.hidden_dim))
     for first in range(*rows, at_once):
-        digest.update(files.new_vectors(first, min(first + at_once, rows[1])).tobytes())
+        yield files.new_vectors(first, min(first + at_once, rows[1])).tobytes()
 
 
 def chain_after(files: MemoryFiles, steps: StepTable, step: int, events: int) -> bytes:

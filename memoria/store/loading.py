@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from memoria.config import MemoriaConfig
+from memoria.connections import Connections
 from memoria.connections.dense import DenseConnections
+from memoria.connections.firing_log import FiringLog
 from memoria.connections.sparse import SparseConnections
 from memoria.core import MemoryCore
 from memoria.engram_type import EngramType
@@ -16,8 +18,9 @@ from memoria.ranks import whole_blocks
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.vectors import FileVectors
+from memoria.vectors import TensorVectors, Vectors
 
-__all__ = ["MOST_CELLS", "load_core"]
+__all__ = ["MOST_CELLS", "load_core", "load_tensors"]
 
 MOST_CELLS: Final = 2**26  # of 4 bytes; twice that while the living are packed
 
@@ -33,26 +36,79 @@ def load_core(files: MemoryFiles, config: MemoriaConfig) -> MemoryCore:
     steps = StepTable.read(files)
     life = fold(files, config, steps)
     logs = lane_logs(files, steps, life)
+    capacity = _capacity(life)
+    dense = config.layout == "dense" and _fits(config, capacity)
     vectors = FileVectors(files, config.lanes, config.hidden_dim)
-    width = max((int(life.of_lane(lane).sum()) for lane in range(config.lanes)), default=0)
-    capacity = whole_blocks(width)
-    connections: DenseConnections | SparseConnections
-    if config.layout == "dense" and config.lanes * capacity**2 <= MOST_CELLS:
-        connections = DenseConnections.from_logs(logs, capacity)
-    else:
-        connections = SparseConnections(config.lanes, logs, capacity)
-    core = MemoryCore(config, vectors, connections, range(config.lanes), _CPU)
-    core.step = life.step
-    core.traces.load(
-        _padded(life, life.ids // life.lanes, width, -1),
-        _padded(life, life.types, width, EngramType.NULL),
-        _padded(life, life.expiry, width, -1.0),
-        _padded(life, life.born.astype(np.int32), width, -1),
-        _padded(life, life.fires.astype(np.int32), width, 0),
-        life.next_id,
-        _padded(life, life.pinned, width, False),
-    )
+    core = _core(config, life, vectors, _connections(logs, capacity, dense, _CPU), _CPU)
     vectors.load(capacity)
+    return core
+
+
+def load_tensors(
+    files: MemoryFiles, config: MemoriaConfig, life: Life, device: torch.device
+) -> MemoryCore:
+    """The memory ``life`` of ``files`` in tensors on ``device``, ready to step without the files.
+
+    ``auto`` keeps the matrix, as `Memoria` does, where it fits into `MOST_CELLS` cells.
+    """
+    logs = lane_logs(files, StepTable.read(files), life)
+    capacity = _capacity(life)
+    dense = config.layout != "sparse" and _fits(config, capacity)
+    vectors = TensorVectors(config.lanes, config.hidden_dim, device)
+    core = _core(config, life, vectors, _connections(logs, capacity, dense, device), device)
+    data = torch.zeros((config.lanes, capacity, config.hidden_dim))
+    for lane in range(config.lanes):
+        mine = files.vectors(life.ids[life.of_lane(lane)])
+        data[lane, : len(mine)] = torch.from_numpy(mine)
+    vectors.load(data.to(device))
+    return core
+
+
+def _capacity(life: Life) -> int:
+    return whole_blocks(_width(life))
+
+
+def _width(life: Life) -> int:
+    return max((int(life.of_lane(lane).sum()) for lane in range(life.lanes)), default=0)
+
+
+def _fits(config: MemoriaConfig, capacity: int) -> bool:
+    return config.lanes * capacity**2 <= MOST_CELLS
+
+
+def _connections(
+    logs: list[FiringLog], capacity: int, dense: bool, device: torch.device
+) -> DenseConnections | SparseConnections:
+    if dense:
+        counts = DenseConnections.from_logs(logs, capacity).counts()
+        return DenseConnections.of_counts(counts.to(device))
+    return SparseConnections(len(logs), logs, capacity)
+
+
+def _core(
+    config: MemoriaConfig,
+    life: Life,
+    vectors: Vectors,
+    connections: Connections,
+    device: torch.device,
+) -> MemoryCore:
+    """Everything but the vectors, which are to be loaded."""
+    core = MemoryCore(config, vectors, connections, range(config.lanes), device)
+    core.step = life.step
+    width = _width(life)
+
+    def padded(values: Any, fill: int | float) -> torch.Tensor:
+        return _padded(life, values, width, fill).to(device)
+
+    core.traces.load(
+        padded(life.ids // life.lanes, -1),
+        padded(life.types, EngramType.NULL),
+        padded(life.expiry, -1.0),
+        padded(life.born.astype(np.int32), -1),
+        padded(life.fires.astype(np.int32), 0),
+        life.next_id,
+        padded(life.pinned, False),
+    )
     return core
 
 

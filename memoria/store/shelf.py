@@ -6,7 +6,7 @@ offset in the source or -1). Rows may be fewer than engrams: the rest have no te
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from memoria.connections.firing_log import IntArray
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
 
-__all__ = ["Place", "TextShelf"]
+__all__ = ["Place", "TextShelf", "encoded_texts", "texts_content"]
 
 Place = tuple[str, int]
 
@@ -135,9 +135,8 @@ class TextShelf:
         names = [b"" if place is None else _encode(place[0]) for place in self.places(ids)]
         sizes = np.array([len(name) for name in names])
         sizes[where[:, 0] < 0] = -1
-        table = np.column_stack((ends - starts, sizes, where[:, 1])).astype("<i8").tobytes()
         texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
-        return table + texts + b"".join(names)
+        return _content(ends - starts, sizes, where[:, 1], texts + b"".join(names))
 
     def sources_before(self, row: int) -> int:
         """How many sources the first ``row`` rows of ``texts/index`` name: the first so many."""
@@ -189,6 +188,23 @@ class TextShelf:
             self._files.append("sources/ends", np.array([end]))
             numbers[source] = len(numbers)
         return numbers[source], offset
+
+
+def encoded_texts(ids: IntArray, texts: Mapping[int, str]) -> list[bytes]:
+    """The text of each engram in bytes, b"" where there is none. Raises `InputError`."""
+    return [_encode(texts[i]) if i in texts else b"" for i in ids.tolist()]
+
+
+def texts_content(texts: Sequence[bytes]) -> bytes:
+    """What `TextShelf.content` says of engrams that have ``texts`` and no places."""
+    if not any(texts):
+        return b""
+    none = np.full(len(texts), -1)
+    return _content(np.array([len(text) for text in texts]), none, none, b"".join(texts))
+
+
+def _content(sizes: IntArray, names: IntArray, offsets: IntArray, raw: bytes) -> bytes:
+    return np.column_stack((sizes, names, offsets)).astype("<i8").tobytes() + raw
 
 
 def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:

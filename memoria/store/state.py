@@ -14,7 +14,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, state_specs
 from memoria.store.spec import ArraySpec
 
-__all__ = ["state_arrays", "strongest_edges"]
+__all__ = ["state_arrays", "strongest_edges", "written_state"]
 
 
 def state_arrays(
@@ -28,6 +28,13 @@ def state_arrays(
     steps = StepTable.read(files)
     life = fold(files, files.config, steps, Pending())
     logs = lane_logs(files, steps, life)
+    return written_state(life, logs, generation, files.created, files.log_end, files.events)
+
+
+def written_state(
+    life: Life, logs: list[FiringLog], generation: int, created: int, log_end: int, events: int
+) -> tuple[StateHead, list[tuple[ArraySpec, npt.NDArray[Any]]]]:
+    """`state_arrays` of a memory that so many engrams, log entries and events have been in."""
     with_edges = sum(log.pairs_of_all() for log in logs) <= EDGE_PAIRS
     source, target, count = strongest_edges(life, logs if with_edges else [])
     fires = life.fires[np.searchsorted(life.ids, source)]
@@ -48,11 +55,11 @@ def state_arrays(
     head = StateHead(
         generation=generation,
         step=life.step,
-        rows=files.created,
-        log_end=files.log_end,
+        rows=created,
+        log_end=log_end,
         living=len(life.ids),
         edges=len(source) if with_edges else None,
-        events=files.events,
+        events=events,
     )
     return head, arrays
 
