@@ -7,7 +7,6 @@ What is left takes 16 bytes for every firing of a living engram, and some number
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -38,9 +37,10 @@ class LifeTables:
     Ids are those of a store: the engram ``local`` of lane b is ``local * B + b``. ``ids`` and
     ``expiry`` [E]: who of the living fired, and its expiry when that step had ended; the entries of
     step t (from 1) are [ends[t - 2], ends[t - 1]). Of each step, [T]: ``made`` engrams a lane by
-    then, ``counts`` entries that it had, the forgotten too, when it ended in ``times``
-    (milliseconds since 1970), ``first_short`` [T, B]. ``events`` [V, 4]: finished steps, kind,
-    engram, time. ``digests`` [up to T, 4]: of steps that came from a store. ``texts`` by id.
+    then, ``counts`` entries that it had, the forgotten too, ``first_short`` [T, B]. ``events``
+    [V, 4]: finished steps, kind, engram, time. Of steps that came from a store: ``times`` [up to
+    T], and ``digests`` [up to 1 + T, 4], from that of no steps on. ``texts`` by id. Times are
+    milliseconds since 1970; 0 where nobody looked, since the same steps make the same log.
     """
 
     ids: IntArray
@@ -48,9 +48,9 @@ class LifeTables:
     ends: IntArray
     made: IntArray
     counts: IntArray
-    times: IntArray
     first_short: IntArray
     events: IntArray
+    times: IntArray
     digests: IntArray
     texts: dict[int, str] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class LifeTables:
         """Of no steps."""
         none = np.empty(0, np.int64)
         shorts, events, digests = (np.empty((0, width), np.int64) for width in (lanes, 4, 4))
-        return cls(none, np.empty(0), none, none, none, none, shorts, events, digests)
+        return cls(none, np.empty(0), none, none, none, shorts, events, none, digests)
 
 
 class LifeLog:
@@ -73,7 +73,6 @@ class LifeLog:
         self._lanes = lanes
         self._tables = LifeTables.empty(lanes) if tables is None else tables
         self._steps: list[tuple[int, int, Tensor | None, Tensor | None, Tensor]] = []
-        self._times: list[int] = []
         self._events: list[IntArray] = []
         self._entries = 0
         self._fired: Tensor | None = None  # positions [B, N] of the firing of this step
@@ -112,7 +111,6 @@ class LifeLog:
             expiry = traces.at(traces.expiry, fired, 0)
             self._entries += ids.numel()
         self._steps.append((traces.next_id, working, ids, expiry, traces.first_shortterm()))
-        self._times.append(time.time_ns() // 1_000_000)
         self._fired, self._odd = None, False
         if self._entries > max(_ENTRIES, len(self._tables.ids)) or len(self._steps) >= _STEPS:
             self._settle(traces)
@@ -121,7 +119,7 @@ class LifeLog:
         """After ``step`` steps an event of ``kind`` happened to the engrams ``ids`` [N]."""
         who = np.unique(ids.cpu().numpy() * self._lanes + lane.cpu().numpy())
         rows = np.empty((len(who), 4), np.int64)
-        rows[:] = (step, kind, 0, time.time_ns() // 1_000_000)
+        rows[:] = (step, kind, 0, 0)
         rows[:, 2] = who
         self._events.append(rows)
 
@@ -165,13 +163,13 @@ class LifeLog:
             ends=np.concatenate(([0], np.cumsum(alive)))[ends],
             made=np.concatenate((before.made, _ints([step[0] for step in self._steps]))),
             counts=counts,
-            times=np.concatenate((before.times, _ints(self._times))),
             first_short=np.concatenate([before.first_short, *shorts]),
             events=np.concatenate([before.events, *self._events]),
+            times=before.times,
             digests=before.digests,
             texts={i: before.texts[i] for i in living.tolist() if i in before.texts},
         )
-        self._steps, self._times, self._events, self._entries = [], [], [], 0
+        self._steps, self._events, self._entries = [], [], 0
 
 
 def log_state(log: LifeLog, traces: Traces) -> dict[str, Tensor]:
@@ -210,7 +208,7 @@ def _filled(traces: Traces, state: Mapping[str, Tensor]) -> LifeLog:
     told = {i: bytes(text.tolist()).decode() for i, text in zip(ids.tolist(), texts, strict=True)}
     tables = LifeTables(**taken, texts=told)
     steps, entries = int(state["step"]), int(tables.ends[-1:].sum())
-    whole = {len(part) for part in (tables.made, tables.counts, tables.times, tables.ends)}
+    whole = {len(part) for part in (tables.made, tables.counts, tables.ends)}
     if whole != {steps} or tables.first_short.shape != (steps, traces.lanes):
         raise ValueError("steps")
     if not len(tables.ids) == len(tables.expiry) == entries:

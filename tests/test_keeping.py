@@ -391,3 +391,39 @@ def test_a_memory_that_forgot_everything(tmp_path: Path) -> None:
     save_memory(memory, tmp_path / "s")
     assert verify(tmp_path / "s").findings == ()
     go_on(1, [memory, taken(tmp_path / "s")], tmp_path / "s", SMALL)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_checkpoint_carries_what_a_store_needs(tmp_path: Path, layout: Layout) -> None:
+    """Taken between steps or within one, and texts with it."""
+    memory = stepped(small(layout=layout), 6)
+    save_memory(memory, tmp_path / "first", [{7: "seven"}, {6: "six"}])
+    memory = load_memory(tmp_path / "first")
+    other = small(layout=layout)
+    other.load_state(memory.state())
+    for one in (memory, other):
+        one.add_working_memory(torch.ones(2, 3, 4))
+        indices = one.remind()[1]
+    third = small(layout=layout)
+    third.load_state(other.state())
+    for number, one in enumerate((memory, other, third)):
+        one.adjust_lifespan_and_memories(indices, torch.full(indices.shape, 2.0))
+        stepped(one, 2)
+        save_memory(one, tmp_path / str(number), wm_length=2)
+        assert verify(tmp_path / str(number)).findings == ()
+    assert len({digest(tmp_path / str(number)) for number in range(3)}) == 1
+    with Inspection.open(tmp_path / "2") as seen:
+        told = [one["text"] for one in seen.engram_list() if one["text"]]
+    assert told == ["six", "seven"]
+
+
+def test_a_checkpoint_without_its_log_is_no_store(tmp_path: Path) -> None:
+    memory, other = stepped(small(), 3), small()
+    state = memory.state()
+    other.load_state({name: t for name, t in state.items() if not name.startswith("log.")})
+    with pytest.raises(StateError, match="of 5 steps the memory knows the last 2 only"):
+        save_memory(stepped(other, 2), tmp_path / "s")
+    for name, wrong in (("log.ids", state["log.ids"][:-1]), ("log.made", torch.zeros(9).long())):
+        with pytest.raises(InputError, match="does not fit together"):
+            other.load_state({**state, name: wrong})
+    assert other.timestep == 5

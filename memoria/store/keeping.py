@@ -56,6 +56,7 @@ def save_memory(
     Stepped on with the same data, the store and the memory give the same ids, indices and
     lifespans. Of forgotten engrams only their number is left, as after compaction; where nothing
     was forgotten yet, the store is the one that would have come of the same steps, digest and all.
+    All steps that the memory did itself are said to have ended now.
     ``texts`` [B] are texts of engrams by id (`Engrams.engram_ids`). ``settings`` are of the
     configuration, such as ``rule`` or ``backbone``, and must not be what the memory runs by. One
     with a ``search`` of its own goes on in a store with the usual one.
@@ -80,7 +81,7 @@ def save_memory(
             f"engram {int(life.ids[0]) // lanes} lived through a step that is not one of a store",
             "remind once in every step, and let only the reminded gain lifespan",
         )
-    if texts is not None or config != memory.config:  # not what the steps had their digests of
+    if texts is not None:  # the steps had their digests without
         tables = replace(tables, digests=tables.digests[:0])
     values = config.model_dump(mode="json")
     vectors = vectors_of(core, life)

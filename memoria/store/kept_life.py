@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,9 @@ def digest_words(
     created, ends = tables.made * life.lanes, np.cumsum(tables.counts)
     at, kept = np.searchsorted(life.ids, created), tables.ends
     chain, words = chain_start(values), np.empty((life.step, 4), np.int64)
+    known = tables.digests[1:]
+    if not np.array_equal(tables.digests[:1], [np.frombuffer(chain, ">i8")]):
+        known = known[:0]  # of other settings
     first = row = entry = log = event = 0
     told = True
     for step in range(life.step):
@@ -97,9 +101,9 @@ def digest_words(
         rows, entries = (first, int(created[step])), (entry, int(ends[step]))
         chain = step_digest(chain, rows, entries, tables.first_short[step], content)
         words[step] = np.frombuffer(chain, ">i8")
-        if step < len(tables.digests):
-            told = told and np.array_equal(words[step], tables.digests[step])
-            words[step] = tables.digests[step]
+        if step < len(known):
+            told = told and np.array_equal(words[step], known[step])
+            words[step] = known[step]
             chain = words[step].astype(">i8").tobytes()
         first, entry = rows[1], entries[1]
         row, log = int(at[step]), int(kept[step])
@@ -126,19 +130,23 @@ def era_of(tables: LifeTables, life: Life, told: bool) -> Era:
 
 def rows_of(tables: LifeTables, life: Life, words: IntArray, raw: list[bytes]) -> dict[str, Any]:
     """Every append-only array but the vectors."""
+    now = time.time_ns() // 1_000_000
+    times = np.append(tables.times, np.full(life.step - len(tables.times), now))
+    events = tables.events.copy()
+    events[events[:, EventColumn.TIME] == 0, EventColumn.TIME] = now
     created, ends = tables.made * life.lanes, np.cumsum(tables.counts)
     none = np.full(len(raw), -1, np.int64)
     text_ends = np.cumsum([len(text) for text in raw], dtype=np.int64)
     last = int(np.flatnonzero([len(text) for text in raw]).max(initial=-1)) + 1
     return {
-        "log/steps": np.column_stack((tables.times, created, ends, words, tables.first_short)),
+        "log/steps": np.column_stack((times, created, ends, words, tables.first_short)),
         "log/ids": tables.ids,
         "log/expiry": tables.expiry,
         "texts/bytes": np.frombuffer(b"".join(raw), np.uint8),
         "texts/index": np.column_stack((text_ends, none, none))[:last],
         "sources/bytes": np.empty(0, np.uint8),
         "sources/ends": np.empty(0, np.int64),
-        "events": tables.events,
+        "events": events,
         "kept/ids": life.ids,
         "kept/ends": tables.ends,
         "kept/places": np.empty(0, np.int64),
@@ -164,6 +172,7 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> LifeTables:
     alive = np.isin(ids, life.ids)
     table = files.read("log/steps")
     ever = table[:, StepColumn.LOG_END]
+    start = np.frombuffer(chain_start(files.attributes.config), ">i8").astype(np.int64)[None]
     named = files.rows("sources/ends") > 0  # which the memory forgets, so that digests change
     texts = TextShelf(files).texts(life.ids)
     return LifeTables(
@@ -175,6 +184,6 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> LifeTables:
         times=steps.times(),
         first_short=table[:, StepColumn.FIRST_SHORT :],
         events=files.read("events") if files.events else np.empty((0, 4), np.int64),
-        digests=steps.digests()[: 0 if named else len(steps)],
+        digests=np.concatenate((start, steps.digests()))[: 0 if named else None],
         texts={i: t for i, t in zip(life.ids.tolist(), texts, strict=True) if t is not None},
     )
