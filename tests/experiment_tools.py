@@ -1,11 +1,18 @@
-"""A small experiment in a package of its own, as a user would install one."""
+"""A small experiment in a package of its own, as a user would install one; runs as processes."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cli_tools import environment
+
+from memoria.experiments import RunSpec
 
 TOY = """
 import time
@@ -61,3 +68,26 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
     monkeypatch.delitem(sys.modules, "toy_experiment", raising=False)
     return folder
+
+
+def start(spec: RunSpec) -> subprocess.Popen[str]:
+    """The run in a process of its own, whose words nobody hears."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "memoria.experiments.worker", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    with process.stdin as file:
+        file.write(json.dumps(spec.document()))
+    return process
+
+
+def wait_for(condition: Any, spec: RunSpec) -> None:
+    for _ in range(3000):
+        if (spec.path / "run.json").is_file() and condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("the run did not come so far")

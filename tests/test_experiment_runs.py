@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cli_tools import environment
-from experiment_tools import toy  # noqa: F401 (a fixture)
+from experiment_tools import start, toy, wait_for  # noqa: F401 (toy is a fixture)
 
 from memoria.errors import ConfigError, DamageError, InputError, StoreLockedError
 from memoria.experiments import (
@@ -266,29 +262,6 @@ class TestProcesses:
         assert process.wait() == 130
         assert RunRecord.read(spec.path).status == "interrupted"
         assert (spec.path / "checkpoint.pt").is_file()
-
-
-def start(spec: RunSpec) -> subprocess.Popen[str]:
-    """The run in a process of its own, whose words nobody hears."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "memoria.experiments.worker", "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
-        env=environment(),
-    )
-    assert process.stdin is not None
-    with process.stdin as file:
-        file.write(json.dumps(spec.document()))
-    return process
-
-
-def wait_for(condition: Any, spec: RunSpec) -> None:
-    for _ in range(3000):
-        if (spec.path / "run.json").is_file() and condition():
-            return
-        time.sleep(0.02)
-    raise AssertionError("the run did not come so far")
 
 
 class TestPlans:
