@@ -134,7 +134,7 @@ class TestConfig:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("model", [name for name in RIVALS if name != "titans"])
+@pytest.mark.parametrize("model", RIVALS)
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(model: str, tmp_path: Path) -> None:
     whole = execute(specs_of(tmp_path / "whole", models=[model])[0])
     spec = specs_of(tmp_path / "broken", models=[model])[0]
