@@ -97,7 +97,7 @@ INSIDE = {
     "memoria.report": """
         chosen packing wiring
         film layout page
-        graph summary
+        graph pictures summary
         writing
     """,
     "memoria.models": """

@@ -30,18 +30,19 @@ def page(parts: Mapping[str, str], data: Iterable[str], library: str) -> str:
     """The whole document.
 
     ``parts``: title, name, lead, summary, shown, plots and footer, as HTML. ``data``: elements of
-    `data_block`. ``library``: the plotting library's own script, "" without plots. Only these
-    scripts run, known by their sha256, and nothing is fetched: the page forbids both.
+    `data_block`. ``library``: the plotting library's own script, which the page runs when it
+    draws the first plot. Only these scripts run, known by their sha256, and nothing is fetched:
+    the page itself forbids it.
     """
-    scripts = [library] if library else []
-    scripts += [_part(name) for name in _SCRIPTS]
+    scripts = [_part(name) for name in _SCRIPTS]
     return _filled(
         _part("page.html"),
         {
             **parts,
-            "policy": _policy(scripts),
+            "policy": _policy([library, *scripts]),
             "style": _filled(_part("page.css"), {"palette": _palette()}),
             "data": "\n".join(data),
+            "library": f'<script type="text/plain" id="library">{library}</script>',
             "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
         },
     )

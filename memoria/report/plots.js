@@ -16,16 +16,26 @@ function themed(layout) {
     if (!/^[xy]axis\d*$/.test(name)) continue;
     Object.assign(axis, { gridcolor: of("--line"), linecolor: of("--field"), zerolinecolor: of("--field") });
   }
-  made.margin = { l: 60, r: 20, t: 20, b: 50 };
+  made.margin = { l: 60, r: 20, t: 30, b: 50 };
+  made.legend = { ...made.legend, orientation: "h", x: 0, y: 1.02, yanchor: "bottom" };
   return made;
 }
 
 const plots = new Map();  // element -> its figure, once drawn
 
+/** The plotting library is read when the first plot is: the page opens without waiting for it. */
+function loadLibrary() {
+  const script = document.createElement("script");
+  script.textContent = $("library").textContent;
+  document.head.append(script);
+  $("library").remove();
+}
+
 function drawPlot(place) {
+  if (typeof Plotly === "undefined") loadLibrary();
   const figure = plots.get(place) ?? JSON.parse($(place.dataset.figure).textContent);
   plots.set(place, figure);
-  const options = { displaylogo: false, responsive: true };
+  const options = { displayModeBar: false, responsive: true };
   return Plotly.react(place, figure.data, themed(figure.layout), options);
 }
 
@@ -33,7 +43,7 @@ function recolourPlots() {
   for (const place of plots.keys()) drawPlot(place);
 }
 
-if (typeof Plotly !== "undefined") {
+if ($("library")) {
   const watch = new IntersectionObserver((entries) => {
     for (const entry of entries.filter((one) => one.isIntersecting)) {
       watch.unobserve(entry.target);

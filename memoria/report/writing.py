@@ -5,23 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from memoria.analysis import Chronicle
+from memoria.analysis import KINDS, Chronicle
 from memoria.analysis.choices import checked_lane, in_lane
-from memoria.aside import written_aside
-from memoria.errors import InputError, StorageError, StoreExistsError
+from memoria.aside import check_free, check_outside, written_aside
+from memoria.errors import InputError
 from memoria.report import summary
 from memoria.report.graph import FEW_ENGRAMS, MOST_ENGRAMS, graph_of
 from memoria.report.page import data_block, page
+from memoria.report.pictures import library, pictures
 from memoria.store.inspection import Inspection
 from memoria.store.reading import open_files
 
 __all__ = ["write_report"]
 
-_PARTS = 3
+_PARTS: Final = len(KINDS) + 3
 
 
 def write_report(
@@ -38,19 +39,20 @@ def write_report(
 
     It opens without a network, and is the same bytes for the same state under the same name. The
     graph shows at most ``most_engrams`` engrams, 1 to 2,000; with ``lane`` all is of that lane.
-    ``told`` hears the parts done, and of how many. Returns ``path``, ``bytes``, ``step``,
-    ``engrams`` (ever made, as far as they are known), ``shown`` and ``connections`` (in the
-    graph). ``out`` is there as a whole or not at all; with ``force`` it replaces a file. Raises
-    `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`, and what opening raises.
+    ``told`` hears the parts done, and of how many. ``out`` is there as a whole or not at all;
+    with ``force`` it replaces a file. Returns ``path``, ``bytes``, ``step``, ``engrams`` (ever
+    made, as far as they are known), ``shown`` and ``connections`` (in the graph) and ``plots``
+    (their kinds). Raises `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`,
+    and what opening raises.
     """
     if not 1 <= most_engrams <= MOST_ENGRAMS:
         raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
     place = Path(os.path.abspath(out))
     files = open_files(store, at)
     with Inspection(files, at) as view:
-        if Path(os.path.realpath(place)).is_relative_to(os.path.realpath(view.path)):
-            raise InputError(f"{place}: lies in the store itself", "name a place outside of it")
-        with written_aside(place, lambda: _check(place, force)) as aside:
+        check_outside(place, view.path)
+        with written_aside(place, lambda: check_free(place, force)) as aside:
+            script = library()
             chronicle = Chronicle.of_store(files)
             checked_lane(chronicle, lane)
             about = view.summary()
@@ -58,6 +60,10 @@ def write_report(
             mine = np.flatnonzero(in_lane(chronicle, lane))
             graph = graph_of(chronicle, mine, most_engrams)
             told(2, _PARTS)
+            drawn = []
+            for one in pictures(chronicle, lane):
+                drawn.append(one)
+                told(2 + len(drawn), _PARTS)
             name = summary.heading(about, lane)
             parts = {
                 "title": f"{name}: Memoria report",
@@ -65,12 +71,13 @@ def write_report(
                 "lead": summary.lead(about),
                 "summary": summary.overview(about, lane),
                 "shown": summary.shown(graph, chronicle.first_step),
-                "plots": "",
+                "plots": "".join(one.html for one in drawn),
                 "footer": summary.footer(about),
             }
-            text = page(parts, [data_block("data-graph", graph)], "")
+            data = [data_block("data-graph", graph), *(one.data for one in drawn if one.data)]
+            text = page(parts, data, script)
             aside.write_text(text, encoding="utf-8", newline="\n")
-            told(3, _PARTS)
+            told(_PARTS, _PARTS)
     return {
         "path": str(place),
         "bytes": place.stat().st_size,
@@ -78,19 +85,5 @@ def write_report(
         "engrams": graph["total"],
         "shown": graph["shown"],
         "connections": graph["connections"],
+        "plots": [one.kind for one in drawn],
     }
-
-
-def _check(place: Path, force: bool) -> None:
-    """Raise unless ``place`` is free, or a file that may be replaced."""
-    try:
-        if not place.parent.is_dir():
-            raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
-        if place.is_dir():
-            raise StoreExistsError(f"{place}: is a folder", "name a file")
-        if os.path.lexists(place) and not force:
-            raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"{place}: {error.strerror or error}") from None
