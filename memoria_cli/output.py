@@ -31,20 +31,25 @@ __all__ = [
     "failure",
     "finish",
     "harmless",
+    "has_terminal",
     "note",
     "page",
+    "paint",
     "prepare",
     "progress",
     "records",
     "result",
     "shows_unicode",
+    "terminal_colours",
+    "terminal_page",
 ]
 
 _SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
 _LONGEST: Final = 1_000  # characters of an error's message and of its hint
 _GAP: Final = "  "
 _AT_ONCE: Final = 1000  # records that are written together
-_PAGE: Final = 80  # columns where nothing says how many
+_PAGE: Final = 80  # columns where nothing says how many,
+_LINES: Final = 24  # and lines
 _NARROWEST: Final = 20
 _BROADEST: Final = 500
 _BLOCKS: Final = "█▁▏├●…"
@@ -156,6 +161,11 @@ def note(text: str, keep_lines: bool = False) -> None:
     _say("".join(f"{harmless(line)}\n" for line in lines))
 
 
+def paint(sequence: str) -> None:
+    """Escape sequences and text for the terminal on stderr, as they are: `memoria_cli.screen`."""
+    _say(sequence)
+
+
 def ask(plan: Sequence[str], question: str) -> bool | None:
     """The answer, no unless yes, to a question on the terminal after a plan; None without one."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
@@ -225,10 +235,9 @@ def _silence(stream: IO[str]) -> None:
 def page() -> Page:
     """What results are drawn on: the terminal, or a page of ``COLUMNS`` cells."""
     stream = sys.stdout
-    columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isascii() and columns.isdigit() else 0
+    width = _asked_columns()
     if not width and stream is not None and stream.isatty():
-        width = _terminal_width(stream)
+        width, _ = _terminal_size(stream)
     return Page(min(max(width or _PAGE, _NARROWEST), _BROADEST), shows_unicode(stream))
 
 
@@ -243,11 +252,37 @@ def shows_unicode(stream: IO[str] | None) -> bool:
     return True
 
 
-def _terminal_width(stream: IO[str]) -> int:
+def has_terminal() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def terminal_colours() -> str | None:
+    """How many colours stderr has, in Rich's words; None where it has or wants none."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.no_color else console.color_system
+
+
+def terminal_page() -> tuple[Page, int]:
+    """(the terminal of stderr as a page, its lines), as they are now."""
+    columns, lines = _terminal_size(sys.stderr)
+    asked = _asked_columns()
+    columns = min(columns or _PAGE, asked) if asked else columns or _PAGE
+    return Page(columns, shows_unicode(sys.stderr)), lines or _LINES
+
+
+def _asked_columns() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isascii() and columns.isdigit() and len(columns) < 9 else 0
+
+
+def _terminal_size(stream: IO[str]) -> tuple[int, int]:
     try:
-        return os.get_terminal_size(stream.fileno()).columns
+        return os.get_terminal_size(stream.fileno())
     except (OSError, ValueError):
-        return 0
+        return 0, 0
 
 
 def _plain(part: Part) -> Iterator[str]:

@@ -148,7 +148,9 @@ INSIDE = {
     "memoria_cli": """
         interrupts threads wording
         drawing
-        backbone_options output
+        backbone_options output scene
+        screen
+        live
         options
         verbs
         app

@@ -263,3 +263,13 @@ def test_faults(tmp_path: Path) -> None:
         assert row["problems"] == []
         assert row["lost"] == 0
         assert row["acknowledged"] > row["tried"] > 0
+
+
+def test_watch(tmp_path: Path) -> None:
+    told = ran("watch", tmp_path, "--quick", "--steps", "40", "--speeds", "100")
+    assert told["store"]["engrams_made"] == 320
+    (watched,) = told["replay"]
+    assert (watched["steps"], watched["columns"]) == (40, 80)
+    assert watched["frames"] > 1
+    assert watched["share_of_a_core"] > 0
+    assert watched["bytes_a_second"] > 0

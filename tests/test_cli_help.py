@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_tools import DIARY, Cli, environment, process, rows
+from terminals import Terminal
 
 from memoria import __version__
 from memoria.config import MemoriaConfig
@@ -108,6 +109,10 @@ def test_every_example_runs(
     MemoryStore.create(tmp_path / "old", MemoriaConfig(hidden_dim=8), version=1).close()
     for verb in leaves(NAMES):  # in the order of the help: each finds what those before it made
         for line in examples_in(help_of(cli, verb)):
+            if "--watch" in line:
+                with Terminal(*shlex.split(line)[1:]) as terminal:
+                    assert terminal.end() == 0, line
+                continue
             ran = cli(*shlex.split(line)[1:])
             assert (ran.code, ran.err) == (0, ""), line
             assert ran.out

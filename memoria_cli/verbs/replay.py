@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Final
 
 import typer
@@ -17,9 +18,13 @@ EXAMPLES: Final = (
     "memoria replay notes --recompute",
     "memoria replay notes --set stm_capacity=4 -o other --json",
     "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
+    "memoria replay notes --watch --speed 50",
 )
 
 _DAMAGE: Final = 3
+_LOOK: Final = "Looking"
+_MOST_FPS: Final = 60.0
+_MOST_SPEED: Final = 1e6
 
 
 def _replay(
@@ -59,6 +64,34 @@ def _replay(
         str | None,
         typer.Option("-o", "--out", metavar="OUT", help="The new store, or the file of a draw."),
     ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Look at it in the terminal, step by step; q quits, space pauses.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = False,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--speed",
+            metavar="N",
+            help="Steps a second to watch.",
+            show_default="what brings it to its end in a minute",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            metavar="N",
+            help="Pictures a second.",
+            show_default="10",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Replay the life of a memory and compare every step with what was logged.
@@ -68,6 +101,10 @@ def _replay(
     rounding decided a near-tie. --set lives the same life under other parameters. Exit code 3 if
     something came out otherwise and no near-tie explains it.
     """
+    if watch and (recompute or changes or sample is not None or out is not None):
+        raise UsageError("--watch only looks", "leave out --recompute, --set, --sample and -o")
+    if not watch and (speed, fps) != (None, None):
+        raise UsageError("--speed and --fps are for looking", "add --watch")
     if sample is not None and (recompute or changes):
         raise UsageError("--sample draws engrams", "leave out --recompute and --set")
     if (sample is not None or changes) and out is None:
@@ -77,6 +114,10 @@ def _replay(
     if out is not None and sample is None and not changes:
         raise UsageError(f"-o {out}: nothing is written", "add --set or --sample")
     path, at = at_moment(store)
+    if watch:
+        pace, rate = _rate("--speed", speed, _MOST_SPEED), _rate("--fps", fps, _MOST_FPS)
+        _watch(path, at, first, last, lane, pace, rate, json)
+        return
     if sample is not None and out is not None:
         _draw(path, at, out, sample, priority, seed, lane, json)
     elif changes and out is not None:
@@ -85,6 +126,36 @@ def _replay(
         _relive(path, at, out, changes, json)
     else:
         _compare(path, at, recompute, first, last, lane, json)
+
+
+def _watch(
+    path: str,
+    at: int | str | None,
+    first: int | None,
+    last: int | None,
+    lane: int | None,
+    speed: float | None,
+    fps: float | None,
+    json: bool,
+) -> None:
+    from memoria.replay.frames import walk
+    from memoria_cli.live import FRAMES_A_SECOND, replayed
+    from memoria_cli.screen import check_terminal
+
+    check_terminal("--watch")
+    with walk(path, first, last, lane, at) as course:
+        moment = "" if at is None else f"@{at}"
+        where = "" if lane is None else f", lane {lane}"
+        title = f"{os.path.basename(os.path.abspath(path))}{moment}{where}"
+        shown = replayed(course, title, speed, fps or FRAMES_A_SECOND)
+    human = f"steps {shown.first} to {shown.last} shown" if shown.last else "no steps to show"
+    output.result(shown.record(), [human], json)
+
+
+def _rate(option: str, value: float | None, most: float) -> float | None:
+    if value is not None and not 0.1 <= value <= most:
+        raise UsageError(f"{option} {value:g}: must be from 0.1 to {most:g}")
+    return value
 
 
 def _compare(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -37,6 +39,7 @@ EXAMPLES: Final = (
     "memoria step notes diary.txt",
     "memoria step vectors stream.npy --rule uniform:5 --limit 100 --json",
     "memoria step notes diary.txt --resume",
+    "memoria step notes diary.txt --watch",
 )
 
 
@@ -78,6 +81,12 @@ def _step(
     backbone: AskedBackbone = None,
     batch_size: BatchSize = None,
     device: Device = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Look at the memory in the terminal meanwhile; q ends after a step."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Step through the inputs: add, remind and adjust, one working memory after another.
@@ -93,6 +102,10 @@ def _step(
     config = read_config(store)
     if rule is not None:
         parse_rule(rule)
+    if watch:
+        from memoria_cli.screen import check_terminal
+
+        check_terminal("--watch")
     from memoria.store import MemoryStore
 
     one_thread_unless_a_model_runs(config.backbone)
@@ -108,7 +121,7 @@ def _step(
             backbone=backbone,
             **run_options(config.backbone, batch_size, device),
         )
-        run = _Run(opened, rule, commit_every, interrupts)
+        run = _Run(opened, rule, commit_every, interrupts, watch)
         run.through(stream)
         document = {
             "path": str(opened.path),
@@ -120,6 +133,8 @@ def _step(
         }
     for line in stream.notices:
         output.note(line)
+    if run.quit:
+        output.note("ended by q: the same command with --resume goes on from there")
     passed = f"; {stream.skipped} units were remembered before" if stream.skipped else ""
     human = f"{_steps(run.done)}, {run.engrams} engrams added, the store is at step "
     output.result(document, [f"{human}{document['timestep']}{passed}"], json)
@@ -129,10 +144,16 @@ class _Run:
     """One run over a stream, with a commit whenever ``every`` seconds have passed."""
 
     def __init__(
-        self, store: MemoryStore, rule: str | None, every: float, interrupts: Interrupts
+        self,
+        store: MemoryStore,
+        rule: str | None,
+        every: float,
+        interrupts: Interrupts,
+        watch: bool,
     ) -> None:
         self._store, self._rule, self._every = store, rule, every
-        self._interrupts = interrupts
+        self._interrupts, self._watch = interrupts, watch
+        self.quit = False  # whether q ended it
         self._last = time.monotonic()
         self._between_steps = True
         self.done = 0
@@ -142,11 +163,13 @@ class _Run:
         """Step to the end and commit. Whatever stops it, finished steps are committed first."""
         try:
             total = stream.count()  # finds a faulty input before anything is remembered
-            with output.progress("stepping", "steps", total) as show:
+            with self._shown(total) as go_on:
                 for memory in stream:
                     with self._interrupts.held():
                         self._one(memory)
-                    show(self.done)
+                    if not go_on():
+                        self.quit = True
+                        break
             with self._interrupts.held():
                 self._commit()
         except KeyboardInterrupt:
@@ -159,6 +182,28 @@ class _Run:
         except MemoriaError:
             self._keep_finished()
             raise
+
+    @contextmanager
+    def _shown(self, total: int | None) -> Iterator[Callable[[], bool]]:
+        """Shows each step: what it yields is called after it, and says whether to go on."""
+        if not self._watch:
+            with output.progress("stepping", "steps", total) as show:
+
+                def go_on() -> bool:
+                    show(self.done)
+                    return True
+
+                yield go_on
+            return
+        from memoria.replay.frames import Walk
+        from memoria_cli.live import FRAMES_A_SECOND, LiveView
+
+        begun = self._store.timestep
+        walk = Walk(self._store.files, begun + 1, None)
+        last = None if total is None else begun + total
+        with LiveView(walk, self._store.path.name, last, FRAMES_A_SECOND) as view:
+            yield view.tick
+            view.finish()
 
     def _one(self, memory: WorkingMemory) -> None:
         self._between_steps = False
