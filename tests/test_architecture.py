@@ -109,9 +109,9 @@ INSIDE = {
     """,
     "memoria.experiments": """
         config_base metric records rival_config seeding statistics tensorboard variants
-        curves folder results segment_model
-        base trunk
-        recall registry rivals
+        curves folder panels passages results segment_model
+        base reading_config trunk
+        engrams recall registry rivals
         running training_config
         engines plan
         parallel worker
@@ -127,8 +127,11 @@ INSIDE = {
         none past unrolled
         building compressive hebbian infinity knn rmt titans xl
     """,
+    "memoria.experiments.engrams": """
+        drawing findings reading
+        experiment
+    """,
     "memoria.experiments.recall": """
-        passages
         memories noise
         measure
         drawing

@@ -42,6 +42,10 @@ class Experiment(ABC, Generic[C]):
         """Figures to hold the results against, by a name for people, in the first metric."""
         return {}
 
+    def tell(self, records: Sequence[RunRecord]) -> list[str]:
+        """What finished runs say together, in plain words, a sentence each."""
+        return []
+
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
         """Plots of finished runs as files in ``folder``. Raises `MissingExtraError`.
 

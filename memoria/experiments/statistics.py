@@ -1,4 +1,4 @@
-"""What is said of a handful of runs: mean, spread, intervals, paired differences, recognition.
+"""What is said of a handful of runs: intervals, paired differences, ranks, recognition.
 
 Everything is exact or drawn from a generator of its own, so the same numbers give the same answer.
 """
@@ -7,93 +7,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = [
-    "Comparison",
-    "Spread",
-    "area_under_curve",
-    "bootstrap_interval",
-    "paired",
-    "rank_correlation",
-    "ranks",
-    "sign_flip_p",
-    "spread",
-]
+__all__ = ["area_under_curve", "bootstrap_interval", "rank_correlation", "ranks", "sign_flip_p"]
 
 _RESAMPLES: Final = 10_000
 _EXACT_PAIRS: Final = 14  # up to which all 2^n signs are tried
 _CONFIDENCE: Final = 0.95
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """``mean`` of ``count`` values, their standard deviation (n - 1), range and 95 % interval.
-
-    The interval is the bootstrap's of the mean. ``deviation`` and interval are None for one value.
-    """
-
-    count: int
-    mean: float
-    deviation: float | None
-    low: float
-    high: float
-    interval: tuple[float, float] | None
-
-    def document(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "runs": self.count,
-            "mean": self.mean,
-            "deviation": self.deviation,
-            "low": self.low,
-            "high": self.high,
-            "interval": None if self.interval is None else list(self.interval),
-        }
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """``difference`` = mean of (a - b) over ``pairs`` runs that share a seed.
-
-    ``interval`` is its 95 % bootstrap interval, ``p`` that of the two-sided sign-flip test and
-    ``least_p`` the smallest that so few pairs can give: 2^(1 - pairs). None for less than two.
-    """
-
-    pairs: int
-    difference: float
-    interval: tuple[float, float] | None
-    p: float | None
-    least_p: float | None
-
-    def document(self) -> dict[str, Any]:
-        """As plain values."""
-        return {
-            "pairs": self.pairs,
-            "difference": self.difference,
-            "interval": None if self.interval is None else list(self.interval),
-            "p": self.p,
-            "least_p": self.least_p,
-        }
-
-
-def spread(values: ArrayLike) -> Spread:
-    """Mean and spread of ``values`` [N]. Raises `ValueError` for none."""
-    taken = _numbers(values)
-    return Spread(
-        count=len(taken),
-        mean=float(taken.mean()),
-        deviation=float(taken.std(ddof=1)) if len(taken) > 1 else None,
-        low=float(taken.min()),
-        high=float(taken.max()),
-        interval=bootstrap_interval(taken),
-    )
 
 
 def bootstrap_interval(
@@ -132,23 +57,6 @@ def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float | None:
     seen = abs(float(taken.sum()))
     slack = 1e-12 * float(np.abs(taken).sum())  # what the order of additions may do
     return float((sums >= seen - slack).mean())
-
-
-def paired(first: ArrayLike, second: ArrayLike) -> Comparison:
-    """``first`` [N] against ``second`` [N], run i of the one with run i of the other."""
-    a, b = _numbers(first), _numbers(second)
-    if a.shape != b.shape:
-        raise ValueError(f"{len(a)} values against {len(b)}: they come in pairs")
-    differences = a - b
-    p = sign_flip_p(differences)
-    count = len(differences)
-    return Comparison(
-        pairs=count,
-        difference=float(differences.mean()),
-        interval=bootstrap_interval(differences),
-        p=p,
-        least_p=None if p is None else 2.0 ** (1 - count),
-    )
 
 
 def area_under_curve(positive: ArrayLike, negative: ArrayLike) -> float | None:

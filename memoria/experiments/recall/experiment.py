@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, FiniteFloat, StrictInt, StrictStr, field_validator
 
 from memoria.errors import ConfigError
 from memoria.experiments.base import Experiment
-from memoria.experiments.config_base import ExperimentConfig
+from memoria.experiments.config_base import ModelNames
 from memoria.experiments.folder import Run
 from memoria.experiments.metric import Metric
+from memoria.experiments.reading_config import GPT2_SETTINGS, ReadingConfig
 from memoria.experiments.recall.noise import parse_noise
 from memoria.experiments.records import RunRecord
-from memoria.rules import parse_rule
+from memoria.experiments.results import compare
 
 if TYPE_CHECKING:
-    from memoria.config import MemoriaConfig
+    from memoria.experiments.passages import Passages, Stream
     from memoria.experiments.recall.measure import Asked
     from memoria.experiments.recall.memories import Memory
-    from memoria.experiments.recall.passages import Passages, Stream
 
 __all__ = ["Recall", "RecallConfig"]
 
@@ -32,43 +32,17 @@ _RIVALS: Final = ("knn-fifo", "knn-lru", "knn-random", "knn-unbounded")
 _NUMBERS: Final = ("recall", "recall_at_1", "alive", "remote", "recognition", "half_life")
 
 
-class RecallConfig(ExperimentConfig):
-    """What is read, how the cues are spoilt, and the memory's own settings."""
+class RecallConfig(ReadingConfig):
+    """How much is kept for the end, how the cues are spoilt, and how often is asked."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {},
-        "paper": {
-            "unit": "window:8",
-            "wm_length": 50,
-            "stm_capacity": 400,
-            "num_reminded_stm": 50,
-            "num_final_ltms": 50,
-            "initial_lifespan": 9.0,
-            "hidden_dim": 768,
-            "probes": 64,
-            "seeds": [0, 1, 2, 3, 4],
-        },
+        "paper": {**GPT2_SETTINGS, "probes": 64},
     }
 
-    models: list[StrictStr] = Field(
+    models: ModelNames = Field(
         ["memoria", "memoria-worded", "memoria-full", *_RIVALS],
-        min_length=1,
-        description="memoria and its variants; knn-fifo, knn-lru, knn-random of equal size, "
-        "knn-unbounded.",
-    )
-    data: list[StrictStr] = Field(
-        [], description="Files or folders to read; the help that every Python brings if none."
-    )
-    backbone: StrictStr = Field("hash", min_length=1, description="What makes vectors of it.")
-    hidden_dim: Annotated[StrictInt, Field(ge=1, le=1_048_576)] = Field(
-        384, description="Numbers in a vector, where the backbone leaves a choice."
-    )
-    unit: StrictStr = Field(
-        "sentence", description="A passage: sentence, paragraph, line, window:N."
-    )
-    steps: StrictInt | None = Field(None, ge=2, description="Steps read; all that the data makes.")
-    chapter: StrictInt = Field(
-        40, ge=1, description="Passages that stay in order; chapters are shuffled by the seed."
+        description="memoria and its variants, and nearest neighbours: the first with each other.",
     )
     unseen: FiniteFloat = Field(
         0.1, gt=0, lt=1, description="Share of the passages that is never read."
@@ -76,20 +50,13 @@ class RecallConfig(ExperimentConfig):
     noise: list[StrictStr] = Field(
         ["none", "words:0.7", "vector:2"],
         min_length=1,
-        description="Cues: none, words:P (words left out), vector:S (S times as long as it).",
+        description="Cues: none, words:P (words left out), vector:S (noise S times as long).",
     )
     checkpoints: StrictInt = Field(6, ge=1, le=1000, description="How often it is asked.")
     probes: StrictInt = Field(16, ge=1, le=100_000, description="Cues of each range of ages.")
     budget: StrictInt = Field(
         0, ge=0, description="Vectors that a rival keeps; 0: as many as memoria keeps alive."
     )
-    wm_length: StrictInt = Field(4, ge=1, description="Passages read in a step.")
-    num_reminded_stm: StrictInt = Field(8, ge=0, description="Short-term engrams reminded.")
-    stm_capacity: StrictInt = Field(64, ge=0, description="Short-term engrams kept.")
-    ltm_search_depth: StrictInt = Field(10, ge=0, description="Rounds of the walk.")
-    initial_lifespan: FiniteFloat = Field(50.0, gt=0, description="Steps a new engram lives.")
-    num_final_ltms: StrictInt = Field(16, ge=0, description="Long-term engrams reminded.")
-    rule: StrictStr = Field("correlation:8", description="Lifespan rule.")
 
     @field_validator("models")
     @classmethod
@@ -109,31 +76,6 @@ class RecallConfig(ExperimentConfig):
                 raise ValueError(f"{name!r}: {error.hint}") from None
         return value
 
-    @field_validator("rule")
-    @classmethod
-    def _rule_is_known(cls, value: str) -> str:
-        try:
-            parse_rule(value)
-        except ConfigError as error:
-            raise ValueError(f"{error.message}; {error.hint}") from None
-        return value
-
-    def memory(self, dimension: int) -> MemoriaConfig:
-        """Memoria's own configuration. Raises `ConfigError`."""
-        from memoria.config import MemoriaConfig
-
-        return MemoriaConfig(
-            hidden_dim=dimension,
-            wm_length=self.wm_length,
-            num_reminded_stm=self.num_reminded_stm,
-            stm_capacity=self.stm_capacity,
-            ltm_search_depth=self.ltm_search_depth,
-            initial_lifespan=float(self.initial_lifespan),
-            num_final_ltms=self.num_final_ltms,
-            rule=self.rule,
-            seed=self.seed,
-        )
-
 
 class Recall(Experiment[RecallConfig]):
     """Recognition, recall and retention of a memory as it goes on reading."""
@@ -151,13 +93,10 @@ class Recall(Experiment[RecallConfig]):
     )
 
     def execute(self, config: RecallConfig, run: Run) -> Mapping[str, Any]:
+        from memoria.experiments.passages import streamed
         from memoria.experiments.recall.measure import Asked, checkpoints_of, live
-        from memoria.experiments.recall.passages import read_passages, streamed
 
-        wanted = None if config.backbone not in ("hash", "array") else config.hidden_dim
-        passages = read_passages(
-            config.data, backbone=config.backbone, dimension=wanted, unit=config.unit
-        )
+        passages = config.passages()
         stream = streamed(
             passages,
             width=config.wm_length,
@@ -190,6 +129,15 @@ class Recall(Experiment[RecallConfig]):
         _write_arrays(asked, len(noises), run)
         return {**_numbers(asked), "steps": steps, "passages": stream.read.size}
 
+    def tell(self, records: Sequence[RunRecord]) -> list[str]:
+        table = compare(records, self.metrics)
+        return [
+            _told(metric, table[0], row)
+            for row in table[1:]
+            for metric in self.metrics[:2]
+            if row["behind"][metric.name]["runs"]
+        ]
+
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
         from memoria.experiments.recall.drawing import draw_recall
 
@@ -216,6 +164,21 @@ def _memory(config: RecallConfig, passages: Passages, stream: Stream) -> Memory:
                 sizes.append(len(reference.alive()))
     reminded = config.num_reminded_stm + config.num_final_ltms
     return NearestMemory(dimension, eviction, reminded, sizes, config.seed)
+
+
+def _told(metric: Metric, first: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """``first`` against ``other`` in one metric, seed by seed."""
+    behind = other["behind"][metric.name]
+    values = list(behind["values"].values())
+    pairs, above = len(values), sum(value > 0 for value in values)
+    below = sum(value < 0 for value in values)
+    words = {pairs: "more with every seed", 0: "not more with any seed"}
+    if below == pairs:
+        words[0] = "less with every seed"
+    how = words.get(above, f"more with {above} of {pairs} seeds, less with {below}")
+    own, theirs = (one["metrics"][metric.name]["mean"] for one in (first, other))
+    names = f"{first['variant']} {own:.3f}, {other['variant']} {theirs:.3f}"
+    return f"{metric.title}: {names}: {how} ({behind['mean']:+.3f}, {pairs} pairs)"
 
 
 def _numbers(asked: Sequence[Asked]) -> dict[str, float | int | None]:

@@ -18,7 +18,8 @@ from torch.nn.functional import pad
 from memoria.config import MemoriaConfig
 from memoria.connections.dense import DenseConnections
 from memoria.core import MemoryCore, make_connections
-from memoria.experiments.recall.passages import Indices, Vectors
+from memoria.experiments.passages import Indices, Vectors
+from memoria.experiments.reading_config import MEMORY_SETTINGS
 from memoria.experiments.variants import make_memoria
 from memoria.rules import parse_rule
 from memoria.scores import log_correlation
@@ -30,16 +31,6 @@ Eviction = Literal["fifo", "lru", "random", "unbounded"]
 EVICTIONS: Final[tuple[Eviction, ...]] = get_args(Eviction)
 
 _LANES_AT_ONCE: Final = 32  # cues that one memory is asked with at once
-_SETTINGS: Final = (
-    "num_reminded_stm",
-    "stm_capacity",
-    "ltm_search_depth",
-    "initial_lifespan",
-    "num_final_ltms",
-    "random_entries",
-    "tie_break",
-    "seed",
-)
 
 
 class Reminders(NamedTuple):
@@ -73,7 +64,7 @@ class MemoriaMemory:
         device = torch.device("cpu")
         vectors = TensorVectors(1, config.hidden_dim, device)
         connections = make_connections("dense", 1, device)
-        made = make_memoria(variant, **{name: getattr(config, name) for name in _SETTINGS})
+        made = make_memoria(variant, **{name: getattr(config, name) for name in MEMORY_SETTINGS})
         self._core = MemoryCore(made.config, vectors, connections, [0], device, made.search)
         self._rule = parse_rule(config.rule)
         self._width = config.num_final_ltms + config.num_reminded_stm

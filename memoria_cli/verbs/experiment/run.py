@@ -184,10 +184,12 @@ def _told(
         ],
         "table": table,
         "reference": dict(reference),
+        "findings": experiment.tell(done),
         "plots": plots,
     }
     title = f"{plan.experiment}, preset {plan.preset}"
     human = shown.results(title, table, experiment.metrics, reference)
+    human += document["findings"]
     human += [f"runs: {path}", *[f"plot: {one}" for one in plots]]
     return document, human
 

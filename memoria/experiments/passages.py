@@ -90,11 +90,12 @@ def streamed(
     """The passages in chapters of ``chapter``, the chapters in an order drawn by ``seed``.
 
     Within a chapter the text keeps its order. A share ``unseen`` of all passages, drawn too, is
-    never read. ``steps`` None reads all; what does not fill the last step is left out.
+    never read: one at least, unless it is 0. ``steps`` None reads all; what does not fill the last
+    step is left out.
     """
     rng = np.random.default_rng((seed, 1))
     count = len(passages)
-    held = max(1, round(unseen * count))
+    held = max(1, round(unseen * count)) if unseen else 0
     hidden = np.sort(rng.permutation(count)[:held])
     read = np.setdiff1d(np.arange(count), hidden)
     chapters = np.arange(0, len(read), chapter)

@@ -1,0 +1,156 @@
+"""The experiment ``engrams``: primacy, recency, contiguity, firing again, age of the reminded.
+
+What is measured stands in `memoria.experiments.engrams.findings`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pydantic import Field, StrictStr, field_validator, model_validator
+
+from memoria.experiments.base import Experiment
+from memoria.experiments.config_base import ModelNames
+from memoria.experiments.folder import Run
+from memoria.experiments.metric import Metric
+from memoria.experiments.reading_config import GPT2_SETTINGS, ReadingConfig
+from memoria.experiments.records import RunRecord
+
+if TYPE_CHECKING:
+    from memoria.analysis import Chronicle
+
+__all__ = ["Engrams", "EngramsConfig"]
+
+_STORE: Final = "store"
+
+
+class EngramsConfig(ReadingConfig):
+    """Whose life is looked at: that of stores, or of memories that read a text for this."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"small": {}, "paper": GPT2_SETTINGS}
+
+    models: ModelNames = Field(
+        ["memoria", "memoria-worded", "memoria-random"],
+        description="memoria and its variants; 'store' where stores are named.",
+    )
+    store: list[StrictStr] = Field(
+        [],
+        description="Stores (PATH, PATH@STEP, PATH@NAME), such as a model's memory saved by "
+        "to_store: seed i looks at the i-th; none reads a text.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_run_a_store(cls, values: Any) -> Any:
+        """Stores are what is run, unless models and seeds are named."""
+        stores = values.get("store") if isinstance(values, Mapping) else None
+        if not stores:
+            return values
+        count = len([one for one in stores.split(",") if one]) if isinstance(stores, str) else 0
+        count = count or (len(stores) if isinstance(stores, list) else 1)
+        return {"models": [_STORE], "seeds": list(range(count)), **values}
+
+    @field_validator("store")
+    @classmethod
+    def _from_anywhere(cls, value: list[str]) -> list[str]:
+        return [one if "://" in one else os.path.abspath(one) for one in value]
+
+    @model_validator(mode="after")
+    def _models_fit(self) -> EngramsConfig:
+        for name in self.models:
+            if (name == _STORE) != bool(self.store) or name.partition("-")[0] not in (
+                _STORE,
+                "memoria",
+            ):
+                known = "'store'" if self.store else "memoria, memoria-..."
+                raise ValueError(f"model {name!r} is unknown here: {known}")
+        if self.store and max(self.seeds) >= len(self.store):
+            raise ValueError(f"seed {max(self.seeds)}: there are {len(self.store)} stores, from 0")
+        return self
+
+
+class Engrams(Experiment[EngramsConfig]):
+    """The paper's five findings in the lives of engrams."""
+
+    name = "engrams"
+    summary = "Primacy, recency, contiguity, firing again, age of what is reminded."
+    Config = EngramsConfig
+    metrics = (
+        Metric("primacy", "primacy", "higher"),
+        Metric("recency", "recency", "higher"),
+        Metric("contiguity", "contiguity", "higher"),
+        Metric("autocorrelation", "autocorrelation", "higher"),
+        Metric("ageing", "ageing", "higher"),
+        Metric("alive", "alive"),
+    )
+
+    def execute(self, config: EngramsConfig, run: Run) -> Mapping[str, Any]:
+        from memoria.experiments.engrams.findings import curves, numbers
+
+        with _life(config, run) as chronicle:
+            found = numbers(chronicle)
+            for curve in curves(chronicle):
+                run.log(curve.row())
+                run.array(f"{curve.name}_x", curve.x)
+                run.array(f"{curve.name}_y", curve.y)
+            return {
+                **found,
+                "alive": int((chronicle.gone == 0).sum()),
+                "engrams": int(chronicle.added.sum()),
+                "steps": chronicle.steps,
+                "lanes": chronicle.lanes,
+            }
+
+    def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
+        from memoria.experiments.engrams.drawing import draw_engrams
+
+        path = folder / "engrams.png"
+        return [path] if draw_engrams(records, path) else []
+
+    def tell(self, records: Sequence[RunRecord]) -> list[str]:
+        from memoria.experiments.engrams.findings import FINDINGS, verdict
+
+        by_model: dict[str, list[RunRecord]] = {}
+        for record in records:
+            if record.status == "done":
+                by_model.setdefault(record.variant, []).append(record)
+        return [
+            f"{model}: {verdict(finding, values)}"
+            for model, runs in by_model.items()
+            for finding in FINDINGS
+            for values in [_known(runs, finding.name)]
+        ]
+
+
+@contextmanager
+def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
+    """The life of the run's store, or one that is lived for it."""
+    if config.store:
+        from memoria.analysis import open_chronicle
+        from memoria.store.reading import split_moment
+
+        with open_chronicle(*split_moment(config.store[config.seed])) as chronicle:
+            yield chronicle
+        return
+    from memoria.experiments.engrams.reading import read_life
+    from memoria.experiments.passages import streamed
+
+    passages = config.passages()
+    stream = streamed(
+        passages,
+        width=config.wm_length,
+        steps=config.steps,
+        chapter=config.chapter,
+        unseen=0.0,
+        seed=config.seed,
+    )
+    own, steps = config.memory(passages.vectors.shape[1]), len(stream.read)
+    yield read_life(own, config.model, passages, stream, lambda step: run.progress(step, steps))
+
+
+def _known(runs: Sequence[RunRecord], name: str) -> list[float]:
+    return [run.metrics[name] for run in runs if run.metrics.get(name) is not None]

@@ -1,0 +1,86 @@
+"""Small curves side by side: a line a variant, the mean over seeds in the band of their range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from memoria.errors import MissingExtraError
+
+__all__ = ["Panels", "colour"]
+
+# Okabe and Ito's, which people with any colour vision tell apart
+_COLOURS: Final = ("#D55E00", "#E69F00", "#7F7F7F", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
+_STYLES: Final = ("-", "--", ":")
+_COLUMNS: Final = 3
+_PANEL: Final = (3.6, 2.8)  # inches
+
+
+def colour(number: int) -> str:
+    """The colour of the variant that came as ``number``."""
+    return _COLOURS[number % len(_COLOURS)]
+
+
+class Panels:
+    """``count`` panels, three in a row, with one legend. Raises `MissingExtraError`."""
+
+    def __init__(self, count: int) -> None:
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise MissingExtraError("drawing the results", "viz") from None
+        width = 2 if count == 4 else min(count, _COLUMNS)
+        height = -(-count // width)
+        size = (_PANEL[0] * width, _PANEL[1] * height + 0.5)
+        self._figure: Any = Figure(figsize=size, layout="constrained")
+        self._panels: list[Any] = list(self._figure.subplots(height, width, squeeze=False).flat)
+        for spare in self._panels[count:]:
+            spare.remove()
+        self._labels: dict[str, Any] = {}
+
+    def __getitem__(self, number: int) -> Any:
+        """The matplotlib axes of one panel."""
+        return self._panels[number]
+
+    def line(
+        self, panel: int, places: Sequence[Any], values: ArrayLike, number: int, label: str
+    ) -> None:
+        """Mean and range of ``values`` [runs, places]; NaN is no value."""
+        table = np.asarray(values, dtype=np.float64)
+        known = np.atleast_1d(np.isfinite(table).any(axis=0))
+        shown = [place for place, there in zip(places, known, strict=True) if there]
+        table = table[:, known]
+        (line,) = self._panels[panel].plot(
+            shown,
+            np.nanmean(table, axis=0),
+            color=colour(number),
+            ls=_STYLES[number // len(_COLOURS) % len(_STYLES)],
+            marker="." if len(shown) < 40 else None,
+            label=label,
+        )
+        low, high = np.nanmin(table, axis=0), np.nanmax(table, axis=0)
+        self._panels[panel].fill_between(shown, low, high, color=colour(number), alpha=0.15, lw=0)
+        self._labels.setdefault(label, line)
+
+    def finish(self, panel: int, title: str, below: str) -> None:
+        """What stands above and below a panel."""
+        axes = self._panels[panel]
+        axes.set_title(title, fontsize=9)
+        axes.set_xlabel(below, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.grid(alpha=0.3)
+
+    def write(self, path: Path) -> None:
+        """Write .png, .svg or .pdf."""
+        self._figure.legend(
+            list(self._labels.values()),
+            list(self._labels),
+            loc="outside lower center",
+            ncols=min(len(self._labels), 6),
+            fontsize=8,
+        )
+        self._figure.savefig(path, dpi=150)
