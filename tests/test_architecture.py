@@ -108,7 +108,8 @@ INSIDE = {
         bert roberta
     """,
     "memoria.experiments": """
-        config_base metric records rival_config seeding statistics tensorboard variants
+        batches config_base corpora metric records rival_config seeding statistics tensorboard
+        tokens variants
         curves folder panels passages results segment_model
         base reading_config trunk
         engrams recall registry rivals
@@ -116,7 +117,18 @@ INSIDE = {
         engines plan
         parallel worker
         trainer
-        sorting
+        classification lm sorting
+    """,
+    "memoria.experiments.classification": """
+        config documents
+        networks
+        task
+        experiment
+    """,
+    "memoria.experiments.lm": """
+        config
+        task
+        experiment
     """,
     "memoria.experiments.sorting": """
         config sequences

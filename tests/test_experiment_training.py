@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from memoria.errors import ConfigError, StateError
 from memoria.experiments import RunRecord, RunSpec, execute, local, make_plan
+from memoria.experiments.batches import batch_order
 from memoria.experiments.rivals import RIVALS
-from memoria.experiments.sorting.sequences import batch_order, oracle, sequences, sorted_symbols
+from memoria.experiments.sorting.sequences import oracle, sequences, sorted_symbols
 from memoria.experiments.training_config import TrainingConfig
 
 TINY = {
@@ -287,9 +288,12 @@ class TestBadInput:
 def launched(count: int, folder: Path) -> subprocess.CompletedProcess[str]:
     values = {**TINY, "dropout": 0, "models": "memoria,none"}
     options = [f"--set={key}={str(value).lower()}" for key, value in values.items()]
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu"]
-    command += ["--num_processes", str(count), "--num_machines", "1", "--mixed_precision", "no"]
-    command += ["--dynamo_backend", "no", "--main_process_port", "0"]
+    command = [sys.executable, "-m"]
+    if count == 1:
+        command += ["accelerate.commands.launch", "--cpu", "--num_processes", "1"]
+        command += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    else:  # accelerate starts several on processors through MPI only
+        command += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(count)]
     command += ["-m", "memoria_cli", "experiment", "run", "sorting", *options]
     command += ["-o", str(folder), "--json"]
     return subprocess.run(

@@ -17,6 +17,8 @@ GROUP: Final = "memoria.experiments"
 # A table of our own, so that a source tree without installed metadata works too.
 _BUILT_IN: Final = {
     "sorting": "memoria.experiments.sorting.experiment:Sorting",
+    "lm": "memoria.experiments.lm.experiment:LM",
+    "classification": "memoria.experiments.classification.experiment:Classification",
     "engrams": "memoria.experiments.engrams.experiment:Engrams",
     "recall": "memoria.experiments.recall.experiment:Recall",
 }

@@ -14,11 +14,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SPLITS", "batch_order", "oracle", "sequences", "sorted_symbols"]
+__all__ = ["SPLITS", "oracle", "sequences", "sorted_symbols"]
 
 SPLITS: Final = {"training": 0, "validation": 1, "test": 2}
 _LEAST, _MOST = 1, 9  # of the weights, both included
-_ORDERS: Final = 3  # the stream of numbers that shuffles
 _AT_ONCE: Final = 2**24  # comparisons; bounds memory
 
 Ints = NDArray[np.int64]
@@ -49,18 +48,6 @@ def sorted_symbols(tokens: Ints, symbols: int) -> Ints:
     """All symbols by descending count in each row of ``tokens`` [N, L]: [N, symbols]."""
     count, first = _counted(tokens, symbols)
     return np.lexsort((np.broadcast_to(np.arange(symbols), count.shape), first, -count), axis=1)
-
-
-def batch_order(seed: int, step: int, batch: int, count: int) -> list[int]:
-    """Which of ``count`` sequences the batch of ``step`` holds; every epoch is shuffled anew."""
-    chosen = []
-    orders: dict[int, Ints] = {}
-    for place in range(step * batch, (step + 1) * batch):
-        epoch, at = divmod(place, count)
-        if epoch not in orders:
-            orders[epoch] = np.random.default_rng([seed, _ORDERS, epoch]).permutation(count)
-        chosen.append(int(orders[epoch][at]))
-    return chosen
 
 
 def oracle(tokens: Ints, targets: Ints, last: int) -> float:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from memoria.experiments.batches import batch_order
 from memoria.experiments.parallel import Alone
 from memoria.experiments.rivals import build_rival
 from memoria.experiments.segment_model import SegmentModel, SegmentOutput
 from memoria.experiments.sorting.config import SortingConfig
-from memoria.experiments.sorting.sequences import batch_order, sequences
+from memoria.experiments.sorting.sequences import sequences
 from memoria.experiments.trainer import Sums, Task
 
 __all__ = ["SortingTask"]

@@ -1,0 +1,1 @@
+"""Language models that read one segment of a text after the other."""

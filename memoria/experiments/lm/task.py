@@ -1,0 +1,127 @@
+"""Training on streams: the memory goes on from segment to segment and from step to step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from memoria.errors import InputError
+from memoria.experiments.corpora import SPLITS, text_splits
+from memoria.experiments.lm.config import LMConfig
+from memoria.experiments.parallel import Alone
+from memoria.experiments.rivals import build_rival
+from memoria.experiments.segment_model import SegmentModel
+from memoria.experiments.tokens import make_tokens
+from memoria.experiments.trainer import Sums, Task
+
+__all__ = ["LMTask"]
+
+
+class LMTask(Task):
+    """Row b of the batch reads stretch b of the text, cut into as many as the batch has rows.
+
+    A step learns from the next ``segments`` segments of every row; after the last one the text
+    begins again. The memory is emptied then, every ``reset_period`` steps, and for validation,
+    after which training goes on with what it carried.
+    """
+
+    def __init__(self, config: LMConfig, crew: Alone) -> None:
+        self._config, self._crew = config, crew
+        texts = text_splits(config.data)
+        tokens = make_tokens(config.tokenizer, texts["training"])
+        share = config.share(crew.count)
+        mine = slice(crew.rank * share, (crew.rank + 1) * share)
+        self._streams, self._characters = {}, {}
+        for split in SPLITS:
+            ids = tokens.encode(texts[split])
+            self._streams[split] = self._rows(ids, split)[mine]
+            self._characters[split] = len(texts[split]) / max(1, len(ids))
+        self._windows = self._streams["training"].shape[1] // (config.segment * config.segments)
+        network = build_rival(config.model, config.network(tokens.size))
+        self.network: SegmentModel = network.to(crew.device)
+        self.model = self.network
+
+    def learn(self, step: int) -> Sums:
+        config = self._config
+        window = step % self._windows
+        if window == 0 or step % config.reset_period == 0:
+            self.network.reset()
+        first = window * config.segments
+        losses: list[Tensor] = []
+        for inputs, targets in self._segments("training", first, first + config.segments):
+            output = self.network(inputs)
+            loss = _loss(output.logits, targets) + output.extra_loss
+            losses.append(loss / config.segments)
+            if self.network.unroll == 1:  # no gradient flows between segments: less to keep
+                losses[-1].backward()  # type: ignore[no-untyped-call]
+                losses[-1] = losses[-1].detach()
+        total = torch.stack(losses).sum()
+        if self.network.unroll > 1:
+            total.backward()  # type: ignore[no-untyped-call]
+        self.network.detach()
+        return {"loss": total.item()}
+
+    def measure(self, split: str) -> Sums:
+        config = self._config
+        kept = self.network.carried()
+        self.network.reset()
+        sums = {"loss": 0.0, "tokens": 0.0, "characters": 0.0}
+        last = self._streams[split].shape[1] // config.segment
+        if config.held_out:
+            last = min(last, config.held_out)
+        for inputs, targets in self._segments(split, 0, last):
+            sums["loss"] += _loss(self.network(inputs).logits, targets).item() * targets.numel()
+            sums["tokens"] += targets.numel()
+        sums["characters"] = sums["tokens"] * self._characters[split]
+        self.network.reset()
+        if kept:
+            self.network.carry(kept)
+        return sums
+
+    def metrics(self, sums: Sums) -> dict[str, float]:
+        loss = sums["loss"] / sums["tokens"]
+        bits = sums["loss"] / math.log(2) / sums["characters"]
+        return {
+            "perplexity": math.exp(min(loss, 700.0)),
+            "bits_per_character": bits,
+            "loss": loss,
+        }
+
+    def carried(self) -> dict[str, Any]:
+        return dict(self.network.carried())
+
+    def carry(self, state: Mapping[str, Any]) -> None:
+        if state:
+            self.network.carry(state)
+
+    def _rows(self, ids: np.ndarray[Any, np.dtype[np.int64]], split: str) -> Tensor:
+        """The text as [batch, T]; one more token than segments take, to be predicted."""
+        config = self._config
+        length = len(ids) // config.batch
+        needed = config.segment * (config.segments if split == "training" else 1) + 1
+        if length < needed:
+            raise InputError(
+                f"data = {config.data!r}: {len(ids)} tokens for {split}, "
+                f"{config.batch} rows of {needed} are needed",
+                "take more text, a smaller batch or a shorter segment",
+            )
+        rows: Tensor = torch.from_numpy(ids[: length * config.batch].reshape(config.batch, length))
+        return rows
+
+    def _segments(self, split: str, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Inputs and targets [B, S] of the segments first..last - 1."""
+        rows, size = self._streams[split], self._config.segment
+        for number in range(first, last):
+            part = rows[:, number * size : (number + 1) * size + 1].to(self._crew.device)
+            if part.shape[1] > 1:
+                yield part[:, :-1], part[:, 1:]
+
+
+def _loss(logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())

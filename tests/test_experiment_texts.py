@@ -1,0 +1,391 @@
+"""Language modelling and classification: texts, tokens, streams, scores."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from model_tools import BERT, quiet
+from torch import Tensor
+
+from memoria.errors import ConfigError, InputError
+from memoria.experiments import RunRecord, RunSpec, execute, make_plan
+from memoria.experiments.classification.config import ClassificationConfig
+from memoria.experiments.classification.documents import Document, labelled_documents
+from memoria.experiments.classification.task import ClassificationTask
+from memoria.experiments.corpora import text_splits
+from memoria.experiments.lm.config import LMConfig
+from memoria.experiments.lm.task import LMTask
+from memoria.experiments.parallel import Alone
+from memoria.experiments.tokens import make_tokens
+
+SIZE = {"hidden": 16, "inner": 128, "heads": 2, "layers": 1, "memory": 8, "device": "cpu"}
+TINY = {
+    **SIZE,
+    "segment": 8,
+    "batch": 2,
+    "steps": 9,
+    "validate_every": 4,
+    "checkpoint_every": 3,
+    "log_every": 1,
+    "seeds": [0],
+}
+CPU = Alone(torch.device("cpu"))
+
+
+def specs_of(name: str, folder: Path, **changes: Any) -> list[RunSpec]:
+    return make_plan(name, "small", {**TINY, **changes}).specs(folder)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> str:
+    path = tmp_path / "book.txt"
+    path.write_text("".join(f"Line {n} of a book about cats.\n" for n in range(60)), "utf-8")
+    return str(path)
+
+
+class TestCorpora:
+    def test_a_file_is_cut_at_lines(self, book: str) -> None:
+        texts = text_splits(book)
+        assert "".join(texts.values()) == Path(book).read_text("utf-8")
+        assert all(text.startswith("Line") for text in texts.values())
+        assert len(texts["training"]) > 10 * len(texts["test"])
+
+    def test_a_folder_holds_the_splits(self, tmp_path: Path) -> None:
+        for name in ("wiki.train.tokens", "wiki.valid.tokens", "test.txt"):
+            (tmp_path / name).write_text(name)
+        assert list(text_splits(str(tmp_path)).values()) == [
+            "wiki.train.tokens",
+            "wiki.valid.tokens",
+            "test.txt",
+        ]
+        (tmp_path / "test.txt").unlink()
+        with pytest.raises(InputError, match=r"no file test\*"):
+            text_splits(str(tmp_path))
+
+    def test_real_text_without_a_network(self) -> None:
+        texts = text_splits("pydoc")
+        assert len(texts["training"]) > 50_000
+        assert texts == text_splits("pydoc")
+
+    def test_what_is_not_there(self) -> None:
+        with pytest.raises(InputError, match="no such file; known by name are pydoc, wikitext"):
+            text_splits("nowhere.txt")
+
+    def test_without_a_network_the_hub_is_one_line(self) -> None:
+        with pytest.raises(InputError, match="files of your own: data=PATH") as caught:
+            text_splits("wikitext-103")
+        assert "\n" not in str(caught.value)
+
+
+class TestTokens:
+    def test_bytes(self) -> None:
+        tokens = make_tokens("byte", "")
+        assert tokens.size == 256
+        assert bytes(tokens.encode("aé").tolist()) == "aé".encode()
+
+    def test_characters_are_the_most_frequent_ones(self) -> None:
+        tokens = make_tokens("char", "bbbaaac", most=3)
+        assert tokens.size == 3
+        assert tokens.encode("abc¿a").tolist() == [1, 2, 0, 0, 1]
+        assert make_tokens("char", "").encode("x").tolist() == [0]
+
+    def test_a_given_tokenizer(self, tmp_path: Path) -> None:
+        folder = tokenizer_folder(tmp_path)
+        tokens = make_tokens(str(folder), "")
+        text = "cat dog\n" * 200_000
+        found = tokens.encode(text)
+        assert (tokens.size, tokens.start, len(found)) == (6, 1, 400_000)
+        assert set(found.tolist()) == {3, 4}
+        with pytest.raises(ConfigError, match="tokenizer '/nowhere'"):
+            make_tokens("/nowhere", "")
+
+
+def tokenizer_folder(folder: Path) -> Path:
+    """A tokenizer of six words, as a checkpoint has one."""
+    import tokenizers
+    import transformers
+
+    words = ["[UNK]", "[CLS]", "[PAD]", "cat", "dog", "moon"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    fast = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    fast.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "pad_token": "[PAD]"}
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=fast, **names)
+    made.save_pretrained(folder)
+    return folder
+
+
+class _Spy(torch.nn.Module):
+    """In place of a network: what it was asked, and when it was emptied."""
+
+    unroll = 1
+
+    def __init__(self, vocab: int) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(vocab))
+        self.seen: list[Any] = []
+
+    def forward(self, tokens: Tensor) -> Any:
+        self.seen.append(tokens.clone())
+        logits = self.weight.expand(*tokens.shape, -1)
+        return type("Output", (), {"logits": logits, "extra_loss": torch.zeros(())})
+
+    def reset(self) -> None:
+        self.seen.append("reset")
+
+    def detach(self) -> None: ...
+
+    def carried(self) -> dict[str, Tensor]:
+        return {"kept": torch.ones(1)}
+
+    def carry(self, state: Any) -> None:
+        self.seen.append("carry")
+
+
+class TestStreams:
+    def task(self, book: str, **changes: Any) -> LMTask:
+        values = {**TINY, "models": ["none"], "data": book, **changes}
+        task = LMTask(LMConfig.preset("small", **values), CPU)
+        task.network = task.model = _Spy(256)  # type: ignore[assignment]
+        return task
+
+    def test_rows_are_contiguous_stretches(self, book: str) -> None:
+        task = self.task(book)
+        for step in range(5):
+            task.learn(step)
+        seen = [one for one in task.network.seen if not isinstance(one, str)]  # type: ignore
+        rows = torch.cat(seen, 1).tolist()
+        text = text_splits(book)["training"].encode()
+        half = len(text) // 2
+        assert [bytes(row) for row in rows] == [text[:40], text[half : half + 40]]
+
+    def test_the_memory_is_emptied_when_due(self, book: str) -> None:
+        task = self.task(book, reset_period=2)
+        for step in range(4):
+            task.learn(step)
+        resets = [one == "reset" for one in task.network.seen if isinstance(one, str)]  # type: ignore
+        kinds = ["R" if isinstance(one, str) else "s" for one in task.network.seen]  # type: ignore
+        assert len(resets) == 2
+        assert "".join(kinds) == "RssRss"
+
+    def test_after_the_last_segment_the_text_begins_again(self, book: str) -> None:
+        task = self.task(book, segments=3)
+        windows = task._windows
+        for step in (0, windows):
+            task.learn(step)
+        seen = task.network.seen  # type: ignore[union-attr]
+        assert [isinstance(one, str) for one in seen] == [True, False, False, False] * 2
+        assert torch.equal(seen[1], seen[5])
+
+    def test_validation_leaves_training_where_it_was(self, book: str) -> None:
+        task = self.task(book)
+        sums = task.measure("validation")
+        seen = task.network.seen  # type: ignore[union-attr]
+        assert seen[0] == "reset"
+        assert seen[-2:] == ["reset", "carry"]
+        metrics = task.metrics(sums)
+        assert metrics["perplexity"] == pytest.approx(256, rel=1e-4)
+        assert metrics["bits_per_character"] == pytest.approx(8, rel=1e-4)
+
+    def test_bits_are_per_character_not_per_byte(self, tmp_path: Path) -> None:
+        path = tmp_path / "umlauts.txt"
+        path.write_text("äöü\n" * 400, "utf-8")  # 7 bytes for 4 characters
+        task = self.task(str(path))
+        metrics = task.metrics(task.measure("test"))
+        assert metrics["bits_per_character"] == pytest.approx(8 * 7 / 4, rel=1e-2)
+        assert metrics["loss"] == pytest.approx(math.log(256), rel=1e-4)
+
+    def test_too_short_a_text(self, tmp_path: Path) -> None:
+        (tmp_path / "short.txt").write_text("short")
+        with pytest.raises(InputError, match="take more text"):
+            self.task(str(tmp_path / "short.txt"))
+
+
+@pytest.mark.parametrize("model", ["memoria", "rmt"])
+def test_a_stopped_language_model_ends_as_an_unbroken_one(
+    model: str, book: str, tmp_path: Path
+) -> None:
+    """What the memory carries from step to step is in the checkpoint."""
+    changes = {"models": [model], "data": book, "segments": 2, "steps": 12, "tokenizer": "char"}
+    whole = execute(specs_of("lm", tmp_path / "whole", **changes)[0])
+    spec = specs_of("lm", tmp_path / "broken", **changes)[0]
+    answers = iter([False] * 10 + [True] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        execute(spec, stopping=lambda: next(answers))
+    again = execute(spec)
+    assert list(again.rows()) == list(whole.rows())
+    assert dict(again.metrics) == dict(whole.metrics)
+    assert again.metrics["bits_per_character"] > 0
+
+
+def lines(path: Path, rows: list[Any]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return str(path)
+
+
+def pets(count: int = 20) -> list[dict[str, Any]]:
+    """Whether it is about cats is said in the first words alone."""
+    names = ("cat", "dog")
+    return [
+        {"text": f"{names[n % 2]} {n}" + " moon" * (2 + n % 3), "label": names[n % 2]}
+        for n in range(count)
+    ]
+
+
+class TestDocuments:
+    def test_splits_keep_the_shares_of_labels(self, tmp_path: Path) -> None:
+        path = lines(tmp_path / "pets.jsonl", pets(40))
+        found = labelled_documents(path, 0)
+        assert [len(one) for one in found.values()] == [32, 4, 4]
+        assert [sum(one.label == "cat" for one in part) for part in found.values()] == [16, 2, 2]
+        assert found == labelled_documents(path, 0) != labelled_documents(path, 1)
+
+    def test_lines_may_say_their_split(self, tmp_path: Path) -> None:
+        rows = [
+            {"text": "a", "label": 1, "split": "train"},
+            {"text": "b", "label": 0, "split": "train"},
+            {"text": "c", "label": 1, "split": "dev"},
+            {"text": "d", "label": 0, "split": "test"},
+        ]
+        found = labelled_documents(lines(tmp_path / "x.jsonl", rows), 0)
+        assert found["training"] == [Document("a", "1"), Document("b", "0")]
+        assert (found["validation"], found["test"]) == ([Document("c", "1")], [Document("d", "0")])
+
+    def test_without_a_network(self) -> None:
+        found = labelled_documents("pydoc", 0)
+        assert {one.label for one in found["test"]} == {"statements", "values"}
+        assert len(found["training"]) > 100
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("{", "line 1: not JSON"),
+            ("[]", "line 1: not a JSON object"),
+            ('{"text": "a"}', "line 1: no text and label"),
+            ('{"text": "a", "label": "x", "split": "later"}', "split = 'later'"),
+            ('{"text": "a", "label": "x"}\n' * 30, "one label alone, 'x'"),
+            ('{"text": "a", "label": "x"}', "no document for"),
+            ("", "no document for"),
+            (
+                '{"text": "a", "label": "x"}\n{"text": "a", "label": "x", "split": "train"}',
+                "some lines have a split",
+            ),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(self, text: str, says: str, tmp_path: Path) -> None:
+        (tmp_path / "bad.jsonl").write_text(text)
+        with pytest.raises(InputError) as caught:
+            labelled_documents(str(tmp_path / "bad.jsonl"), 0)
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+class TestClassification:
+    def task(self, path: str, **changes: Any) -> ClassificationTask:
+        values = {**TINY, "models": ["memoria"], "data": path, **changes}
+        config = ClassificationConfig.preset("small", **values)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return ClassificationTask(config, CPU)
+
+    def test_neighbours_in_a_batch_change_nothing(self, tmp_path: Path) -> None:
+        rows = [{"text": "ab" * (1 + 3 * n), "label": n % 2} for n in range(30)]
+        path = lines(tmp_path / "docs.jsonl", rows)
+        for aggregate in ("last", "mean"):
+            task = self.task(path, aggregate=aggregate)
+            task.model.eval()
+            with torch.no_grad():
+                together = task._read(*task._batch("training", range(6))[:2])
+                alone = torch.cat(
+                    [task._read(*task._batch("training", [at])[:2]) for at in range(6)]
+                )
+            torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
+
+    def test_the_scores(self, tmp_path: Path) -> None:
+        task = self.task(lines(tmp_path / "pets.jsonl", pets()))
+        sums = {"0 0": 6.0, "0 1": 2.0, "1 0": 1.0, "1 1": 1.0, "loss": 5.0, "documents": 10.0}
+        metrics = task.metrics(sums)
+        assert metrics["accuracy"] == 0.7
+        assert metrics["macro_f1"] == pytest.approx((12 / 15 + 2 / 5) / 2)
+        assert metrics["loss"] == 0.5
+
+    def test_memory_tells_what_the_last_segment_cannot(self, tmp_path: Path) -> None:
+        """The first of three segments says what it is; it has to be remembered."""
+        rows = [
+            {"text": f"{'aaaaaaaa' if n % 2 else 'bbbbbbbb'}{'-' * 16}", "label": n % 2}
+            for n in range(60)
+        ]
+        path = lines(tmp_path / "docs.jsonl", rows)
+        changes = {"data": path, "steps": 60, "batch": 8, "learning_rate": 0.01, "init_std": 0.2}
+        specs = specs_of("classification", tmp_path, models=["memoria", "none"], **changes)
+        memoria, none = (execute(spec).metrics["accuracy"] for spec in specs)
+        assert memoria == 1.0
+        assert none <= 0.75
+
+    def test_an_empty_document_is_read(self, tmp_path: Path) -> None:
+        rows = [{"text": "" if n == 3 else "abc", "label": n % 2} for n in range(30)]
+        record = execute(
+            specs_of(
+                "classification",
+                tmp_path / "out",
+                models=["memoria"],
+                data=lines(tmp_path / "docs.jsonl", rows),
+            )[0]
+        )
+        assert record.status == "done"
+
+    @pytest.mark.parametrize("model", ["memoria-roberta", "roberta"])
+    def test_pretrained_weights(self, model: str, tmp_path: Path) -> None:
+        import transformers
+
+        folder = tokenizer_folder(tmp_path / "weights")
+        config = transformers.RobertaConfig(**{**BERT, "vocab_size": 6})
+        with quiet(), torch.random.fork_rng():
+            transformers.RobertaModel(config).save_pretrained(folder)
+        settings = {"memoria-roberta": {"memory_layer": 1, "num_memories": 2}}
+        record = execute(
+            specs_of(
+                "classification",
+                tmp_path / "out",
+                models=[model],
+                pretrained=str(folder),
+                settings=settings,
+                data=lines(tmp_path / "docs.jsonl", pets()),
+                steps=3,
+            )[0]
+        )
+        assert isinstance(record, RunRecord)
+        assert 0 <= record.metrics["macro_f1"] <= 1
+        assert np.isfinite(record.metrics["loss"])
+
+    @pytest.mark.parametrize(
+        ("changes", "says"),
+        [
+            ({"models": ["roberta"]}, "needs pretrained=PATH_OR_NAME"),
+            ({"models": ["xl"], "pretrained": "x"}, "'xl' has no pretrained weights"),
+        ],
+    )
+    def test_pretrained_and_models_belong_together(
+        self, changes: dict[str, Any], says: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=says):
+            ClassificationConfig(**{**TINY, **changes})
+
+    def test_weights_that_are_not_there(self, tmp_path: Path) -> None:
+        path = lines(tmp_path / "docs.jsonl", pets())
+        with pytest.raises(ConfigError, match="'/nowhere'"):
+            execute(
+                specs_of(
+                    "classification",
+                    tmp_path / "out",
+                    models=["bert"],
+                    pretrained="/nowhere",
+                    data=path,
+                )[0]
+            )
