@@ -8,14 +8,10 @@ time t is the t-th step, counted from 0.
 from __future__ import annotations
 
 import os
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import eq
-from pathlib import Path
-from typing import Any, Final, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -24,19 +20,17 @@ import torch
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.engrams import Engrams
-from memoria.errors import DamageError, InputError, StorageError
+from memoria.errors import InputError
+from memoria.frames import data_frame
+from memoria.history_files import check_log, read_parts, write_parts
+from memoria.step_log import StepLog
 from memoria.summary import EngramHistory, EngramInfo, EngramsInfo, Firing
+from memoria.told import decoded, encoded
+
+if TYPE_CHECKING:
+    import pandas
 
 __all__ = ["HistoryManager"]
-
-_Ids = npt.NDArray[np.int32]
-
-_PARTS: Final = ("fired", "fired_ends", "firing_ends", "set_ids", "set_ends", "expiry", "bounds")
-
-_UNSOUND: Final = (  # what zipfile and numpy raise for bytes that `save` never wrote
-    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError),
-    *(MemoryError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
-)
 
 
 class LazySummaries(Sequence[EngramsInfo]):
@@ -71,10 +65,8 @@ class HistoryManager:
     """``len(history)`` steps; ``history[t]`` is the memory as step t left it (`EngramsInfo`)."""
 
     def __init__(self) -> None:
-        self._firings: list[list[_Ids]] = []  # of each step: the ids of each firing
-        self._ids: list[_Ids] = []  # of each step: whose expiry was set,
-        self._expiry: list[npt.NDArray[np.float64]] = []  # and to what
-        self._bounds: list[tuple[int, int]] = []  # of each step: first short-term id, next id
+        self._log = StepLog()
+        self._told: dict[int, EngramsInfo] = {}
 
     def record(
         self,
@@ -89,13 +81,45 @@ class HistoryManager:
         Engrams before ``first_short`` are long-term memory after the step. ``ids`` may repeat: the
         last expiry stays, and an engram that fired gained what that is above the last but one.
         """
-        self._firings.append([one.astype(np.int32) for one in firings])  # half the memory
-        self._ids.append(ids.astype(np.int32))
-        self._expiry.append(expiry)
-        self._bounds.append((first_short, next_id))
+        self._log.record(firings, ids, expiry, first_short, next_id)
+
+    def add_summary(self, summary: EngramsInfo | Engrams) -> None:
+        """Append a step that is told by a summary, or by the engrams of one lane.
+
+        Engrams seen first are made in it, whose fire count has grown fired, who is missing was
+        forgotten. The whole summary is kept, as in memoria-pytorch: some hundred bytes for each
+        engram and each connection, where a step of a memory with ``keep_history`` costs
+        16 for each that fired. Raises `InputError` for new ids below earlier ones: they count
+        upwards, and nobody comes back.
+        """
+        told = _as_summary(summary)
+        time, made = len(self), int(self._log.made()[-1]) if len(self) else 0
+        before = self[-1].engrams if time else {}
+        new = [i for i in told.engrams if i not in before]
+        if new and min(new) < made:
+            message = f"engram {min(new)}: not in the summary before, and {made - 1} was made"
+            raise InputError(message, "ids count upwards; a forgotten engram does not come back")
+        fired, changed, expiry = [], [], []
+        for id_, engram in told.engrams.items():
+            was = before.get(id_)
+            now = engram.lifespan + time + 1
+            fires = engram.fire_count > (0 if was is None else was.fire_count)
+            if fires:
+                fired.append(id_)
+            if fires or was is None or engram.lifespan != was.lifespan - 1 or now <= time + 1:
+                changed.append(id_)
+                expiry.append(max(now, float(np.nextafter(time + 1, np.inf))))  # it lives
+        gone = [i for i in before if i not in told.engrams]
+        made = max([made, *(i + 1 for i in told.engrams)])
+        short = min([*told.working, *told.shortterm], default=made)
+        short = max(short, self._log.first_short(time - 1) if time else 0)
+        ids = np.array([*changed, *gone], np.int64)
+        ends = np.array([*expiry, *[time + 1.0] * len(gone)])
+        self._log.record([np.array(sorted(fired), np.int64)], ids, ends, short, made)
+        self._told[time] = told
 
     def __len__(self) -> int:
-        return len(self._bounds)
+        return len(self._log)
 
     @overload
     def __getitem__(self, time: int) -> EngramsInfo: ...
@@ -105,9 +129,12 @@ class HistoryManager:
         return self.summaries[time]
 
     def _summary(self, at: int) -> EngramsInfo:
-        ids, expiry, born = self._living(at)
-        counts = FiringLog(*self._log(at, ids)).rows(np.arange(len(ids)), len(ids))
-        kinds = np.where(ids >= self._bounds[at][0], EngramType.SHORTTERM, EngramType.LONGTERM)
+        if at in self._told:
+            return self._told[at]
+        ids, expiry, born = self._log.living(at)
+        counts = FiringLog(*self._log.log(at, ids)).rows(np.arange(len(ids)), len(ids))
+        first = self._log.first_short(at)
+        kinds = np.where(ids >= first, EngramType.SHORTTERM, EngramType.LONGTERM)
         engrams = Engrams(
             data=torch.zeros(1, len(ids), 0),
             induce_counts=torch.from_numpy(counts)[None],
@@ -170,7 +197,7 @@ class HistoryManager:
 
     @property
     def latest_engram_infos(self) -> dict[int, EngramInfo]:
-        """Each engram as it was last seen alive."""
+        """Each engram as it was last seen alive. Makes a summary of every step that forgot one."""
         by_time: dict[int, list[int]] = {}
         for id_, time in self.engram_lastest_alive_timestep.items():
             by_time.setdefault(time, []).append(id_)
@@ -182,54 +209,46 @@ class HistoryManager:
     @property
     def firings_per_time(self) -> list[list[Firing]]:
         """Who fired at each step and what it gained; not the firing an engram is made with."""
-        births = self.engram_creation_times
-        ends = self.engram_deletion_times
-        held: dict[int, float] = {}
-        out: list[list[Firing]] = []
-        for time, firings in enumerate(self._firings):
-            before = {int(i): held.get(int(i), 0.0) for one in firings for i in one}
-            for id_, expiry in zip(
-                self._ids[time].tolist(), self._expiry[time].tolist(), strict=True
-            ):
-                if id_ in before:
-                    before[id_] = held.get(id_, 0.0)
-                held[id_] = expiry
-            out.append(
-                [
-                    Firing(time, id_, held[id_] - before[id_])
-                    for id_ in sorted(before)
-                    if births.get(id_, time) < time and ends.get(id_, time + 1) > time
-                ]
-            )
+        out: list[list[Firing]] = [[] for _ in range(len(self))]
+        for firing in self._firings():
+            out[firing.timestep].append(firing)
         return out
 
     @property
     def engram_firings(self) -> dict[int, list[Firing]]:
-        """The same by engram; those that never fired again are not there."""
-        found: dict[int, list[Firing]] = {}
-        for firings in self.firings_per_time:
-            for firing in firings:
-                found.setdefault(firing.engram_id, []).append(firing)
+        """The same by engram; of those that never fired again, nothing."""
+        found: dict[int, list[Firing]] = defaultdict(list)
+        for firing in self._firings():
+            found[firing.engram_id].append(firing)
         return found
 
     @property
     def engram_firing_times(self) -> dict[int, list[int]]:
-        """When each engram fired after its creation."""
-        return {id_: [f.timestep for f in fired] for id_, fired in self.engram_firings.items()}
+        """When each engram fired after its creation; of those that never did, nothing."""
+        times, ids, _ = self._log.firings()
+        order = np.argsort(ids, kind="stable")
+        who, first = np.unique(ids[order], return_index=True)
+        found: dict[int, list[int]] = defaultdict(list)
+        parts = np.split(times[order], first[1:])
+        found.update((id_, part.tolist()) for id_, part in zip(who.tolist(), parts, strict=False))
+        return found
 
     @property
     def engram_fire_counts(self) -> dict[int, int]:
-        """How often each engram fired after its creation."""
-        return {id_: len(fired) for id_, fired in self.engram_firings.items()}
+        """How often each engram fired after its creation; those that never did are not there."""
+        ids, counts = np.unique(self._log.firings()[1], return_counts=True)
+        return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 
     def inspect(self, engram_id: int) -> EngramHistory:
         """The life of one engram. Raises `InputError` for one that never was."""
-        births = self.engram_creation_times
-        if not isinstance(engram_id, int | np.integer) or engram_id not in births:
-            known = f"{min(births)} to {max(births)}" if births else "none yet"
+        ids, births, ends = self._log.lives()
+        at = int(np.searchsorted(ids, engram_id)) if isinstance(engram_id, int | np.integer) else -1
+        if not 0 <= at < len(ids) or ids[at] != engram_id:
+            known = f"{ids[0]} to {ids[-1]}" if len(ids) else "none yet"
             raise InputError(f"engram = {engram_id!r}: there is none", f"the ids are {known}")
-        born, end = births[engram_id], self.engram_deletion_times.get(engram_id)
-        firings = self.engram_firings.get(engram_id, [])
+        born = int(births[at])
+        end = int(ends[at]) if ends[at] < len(self) else None
+        firings = list(self._firings(engram_id))
         last = len(self) if end is None else end
         return EngramHistory(
             id=engram_id,
@@ -248,114 +267,76 @@ class HistoryManager:
         each step end at ``firing_ends`` [T]. ``expiry`` [S] was set for ``set_ids`` [S], each
         step's ending at ``set_ends`` [T]. ``bounds`` [T, 2]: first short-term id, next id.
         """
-        fired = [one for step in self._firings for one in step]
-        return {
-            "fired": _joined(fired, np.int64),
-            "fired_ends": np.cumsum([len(one) for one in fired], dtype=np.int64),
-            "firing_ends": np.cumsum([len(step) for step in self._firings], dtype=np.int64),
-            "set_ids": _joined(self._ids, np.int64),
-            "set_ends": np.cumsum([len(ids) for ids in self._ids], dtype=np.int64),
-            "expiry": _joined(self._expiry, np.float64),
-            "bounds": np.array(self._bounds, np.int64).reshape(-1, 2),
+        return self._log.arrays()
+
+    def frames(self) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """All that is known as tables of columns, times counted from 0.
+
+        ``engrams``: id, created, deleted (-1 while alive), duration, firings. ``firings``, those
+        that `firings_per_time` tells: time, id, gain. ``steps``: time, made, fired, living,
+        deleted.
+        """
+        ids, born, end = self._log.lives()
+        times, who, gains = self._log.firings()
+        steps = len(self)
+        every = np.arange(steps)
+        alive = np.bincount(born, minlength=steps) - np.bincount(end, minlength=steps + 1)[:steps]
+        engrams = {
+            "id": ids,
+            "created": born,
+            "deleted": np.where(end < steps, end, -1),
+            "duration": end - born,
+            "firings": np.bincount(np.searchsorted(ids, who), minlength=len(ids)),
         }
+        table = {
+            "time": every,
+            "made": np.diff(self._log.made(), prepend=0),
+            "fired": np.bincount(times, minlength=steps),
+            "living": np.cumsum(alive),
+            "deleted": np.bincount(end, minlength=steps + 1)[:steps],
+        }
+        firings = {"time": times, "id": who, "gain": gains}
+        return {"engrams": engrams, "firings": firings, "steps": table}
+
+    def to_pandas(self) -> dict[str, pandas.DataFrame]:
+        """`frames` as data frames. Needs the extra ``viz``."""
+        return {name: data_frame(columns) for name, columns in self.frames().items()}
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the log to ``path`` as an .npz file; there is no pickle in it."""
-        arrays = self.arrays()
-        aside = Path(f"{os.fspath(path)}.part")  # what is at the path stays until all is written
-        try:
-            with aside.open("wb") as file:
-                np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            aside.replace(path)
-        except OSError as error:
-            if aside.is_file():
-                aside.unlink()
-            raise StorageError(f"{path}: cannot write: {error.strerror or error}") from None
+        """Write all of it to ``path`` as an .npz file; there is no pickle in it."""
+        told = encoded(self._told) if self._told else {}
+        write_parts(path, self.arrays() | told)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HistoryManager:
         """Read what `save` wrote. Raises `StorageError` or `DamageError`."""
+        return read_parts(path, cls._of)
+
+    @classmethod
+    def _of(cls, parts: Mapping[str, npt.NDArray[Any]]) -> HistoryManager:
         made = cls()
-        try:
-            with zipfile.ZipFile(path) as archive:
-                if archive.testzip() is not None:  # checksums, before anything is believed
-                    raise ValueError("checksum")
-            with np.load(path, allow_pickle=False) as file:
-                parts = {name: file[name] for name in _PARTS}
-            _check(parts)
-            fired, fired_ends, firing_ends, ids, ends, expiry, bounds = parts.values()
-            firings = np.split(fired.astype(np.int32), fired_ends[:-1]) if len(fired_ends) else []
-            made._firings = [firings[a:b] for a, b in pairwise([0, *firing_ends.tolist()])]
-            made._ids = np.split(ids.astype(np.int32), ends[:-1]) if len(ends) else []
-            made._expiry = np.split(expiry, ends[:-1]) if len(ends) else []
-            made._bounds = [(int(short), int(next_id)) for short, next_id in bounds]
-        except OSError as error:
-            raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
-        except _UNSOUND:
-            raise DamageError(f"{path}: not a history, or damaged") from None
+        made._log = StepLog(check_log(parts))
+        if "told_times" in parts:
+            made._told = decoded(parts, len(made))
         return made
 
     def _lives(self) -> list[tuple[int, int, int]]:
         """(id, created, forgotten or the number of steps) of all that outlived their first step."""
-        if not self._bounds:
-            return []
-        born = np.repeat(
-            np.arange(len(self)), np.diff([next_id for _, next_id in self._bounds], prepend=0)
-        )
-        end = np.zeros(len(born), np.int64)
-        for time, (ids, expiry) in enumerate(zip(self._ids, self._expiry, strict=True)):
-            # dead at the first step whose number its expiry does not exceed
-            end[ids] = np.maximum(np.ceil(np.minimum(expiry, 2.0**62)) - 1, time)
-        end = np.minimum(end, len(self))
-        rows = zip(range(len(born)), born.tolist(), end.tolist(), strict=True)
-        return [(id_, made, gone) for id_, made, gone in rows if gone > made]
+        return list(zip(*(column.tolist() for column in self._log.lives()), strict=True))
 
-    def _living(self, at: int) -> tuple[IntArray, npt.NDArray[np.float64], IntArray]:
-        """Ids, expiry and step of creation of who lives after step ``at``."""
-        made = np.array([next_id for _, next_id in self._bounds[: at + 1]])
-        expiry = np.zeros(int(made[-1]))
-        for changed, values in zip(self._ids[: at + 1], self._expiry[: at + 1], strict=True):
-            expiry[changed] = values
-        ids = np.flatnonzero(expiry > at + 1)
-        return ids, expiry[ids], np.searchsorted(made, ids, side="right")
-
-    def _log(self, at: int, living: IntArray) -> tuple[IntArray, IntArray]:
-        """Entries and starts, in ranks of the living, of all firings up to step ``at``."""
-        fired = [one for step in self._firings[: at + 1] for one in step]
-        rank = np.full(self._bounds[at][1] + 1, -1)
-        rank[living] = np.arange(len(living))
-        kept = [rank[one][rank[one] >= 0] for one in fired]
-        sizes = np.array([len(one) for one in kept], np.int64)
-        return _joined(kept, np.int64), np.cumsum(sizes) - sizes
+    def _firings(self, engram: int | None = None) -> Iterator[Firing]:
+        columns = (column.tolist() for column in self._log.firings(engram))
+        return (Firing(*one) for one in zip(*columns, strict=True))
 
 
-def _joined(
-    parts: Sequence[npt.NDArray[np.generic]], dtype: npt.DTypeLike
-) -> npt.NDArray[np.int64]:
-    joined: npt.NDArray[np.int64] = np.concatenate([np.empty(0, dtype), *parts]).astype(dtype)
-    return joined
-
-
-def _check(parts: dict[str, npt.NDArray[Any]]) -> None:
-    """Raise ValueError unless the parts fit together."""
-    fired, fired_ends, firing_ends, ids, ends, expiry, bounds = parts.values()
-    if any(part.dtype != (float if name == "expiry" else int) for name, part in parts.items()):
-        raise ValueError("type")
-    if any(part.ndim != 1 for name, part in parts.items() if name != "bounds"):
-        raise ValueError("dimensions")
-    short, made = bounds.reshape(-1, 2).T
-    if bounds.shape != (len(made), 2) or not len(made) == len(ends) == len(firing_ends):
-        raise ValueError("number of steps")
-    lengths = ((fired_ends, fired), (firing_ends, fired_ends), (ends, ids))
-    for reach, over in lengths:
-        if (np.diff(reach, prepend=0) < 0).any() or len(over) != (reach[-1] if len(reach) else 0):
-            raise ValueError("ends")
-    if (np.diff(made, prepend=0) < 0).any() or (short < 0).any() or len(expiry) != len(ids):
-        raise ValueError("bounds")
-    if np.isnan(expiry).any():
-        raise ValueError("expiry")
-    fired_reach = np.append(0, fired_ends)[firing_ends]
-    for who, reach in ((fired, fired_reach), (ids, ends)):
-        most = np.repeat(made, np.diff(reach, prepend=0))
-        if ((who < 0) | (who >= most)).any():
-            raise ValueError("ids")
+def _as_summary(summary: object) -> EngramsInfo:
+    if isinstance(summary, Engrams):
+        lanes = summary.status_summary()
+        if len(lanes) != 1:
+            message = f"engrams of {len(lanes)} lanes: a history is of one"
+            raise InputError(message, "iterate over them, with a history for each lane")
+        summary = lanes[0]
+    if not isinstance(summary, EngramsInfo):
+        kind = type(summary).__name__
+        raise InputError(f"a summary is {kind}", "give what Engrams.status_summary() returns")
+    return summary

@@ -18,9 +18,10 @@ MOST_LINES = 400
 # A package stands for all of its modules, whose own order follows; * is all of them on one line.
 LIBRARY = """
     bounds errors engram_type hashing ranks scores summary vectors
-    aside rules checks abstractor traces
+    aside rules checks abstractor traces frames history_files told
     config engrams
     connections
+    step_log
     recall history life_log
     core
     core_state

@@ -14,7 +14,7 @@ from lives import LAYOUTS
 
 from memoria import HistoryManager, Memoria
 from memoria.config import Layout
-from memoria.errors import DamageError, InputError, StorageError
+from memoria.errors import DamageError, InputError, MemoriaError, StorageError
 from memoria.summary import EngramsInfo
 
 
@@ -87,6 +87,104 @@ def test_it_tells_what_summaries_tell(layout: Layout, seed: int) -> None:
             assert one.duration == history.engram_durations[id_] == len(one.summaries)
             assert one.firing_times == times.get(id_, [])
             assert one.summaries == mine[facts["born"][id_] : facts["born"][id_] + one.duration]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_summaries_from_outside_tell_the_same(tmp_path: Path, seed: int) -> None:
+    """All of them, or from the middle of a life on; also as engrams, and through a file."""
+    memoria, seen = life("dense", seed)
+    assert memoria.history is not None
+    for lane, log in enumerate(memoria.history):
+        mine = [summaries[lane] for summaries in seen]
+        told = HistoryManager()
+        for summary in mine:
+            told.add_summary(summary)
+        told.save(tmp_path / "told.npz")
+        for one in (told, HistoryManager.load(tmp_path / "told.npz")):
+            assert list(one) == mine
+            for name in QUERIES:
+                assert getattr(one, name) == getattr(log, name), name
+            assert one.firings_per_time == log.firings_per_time
+            id_ = log.engram_ids[3]
+            assert one.inspect(id_).firing_times == log.inspect(id_).firing_times
+    late = HistoryManager()
+    for summaries in seen[10:]:
+        late.add_summary(summaries[0])
+    assert late.alive_engram_ids == memoria.history[0].alive_engram_ids
+    assert set(late.engram_ids) >= set(seen[10][0].engrams)
+
+
+QUERIES = (
+    *("timestep", "engram_ids", "engram_creation_times", "engram_deletion_times"),
+    *("engram_durations", "alive_engram_ids", "deleted_engram_ids", "engram_firing_times"),
+    *("engram_lastest_alive_timestep", "engram_fire_counts", "latest_engram_infos"),
+)
+
+
+def test_engrams_are_told_too() -> None:
+    memoria = Memoria(2, 6, 3, 4, 3, track_age=True, track_id=True)
+    history = HistoryManager()
+    for value in (1.0, 2.0):
+        memoria.add_working_memory(torch.full((1, 2, 3), value))
+        history.add_summary(memoria.engrams)  # within a step: in working memory, not fired yet
+        indices = memoria.remind()[1]
+        memoria.adjust_lifespan_and_memories(indices, torch.ones(indices.shape))
+    assert history[1].working == (2, 3)
+    assert history.engram_firing_times == {0: [1], 1: [1]}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda one: one.engrams, "a summary is dict"),
+        (lambda one: None, "a summary is NoneType"),
+        (lambda one: Memoria(1, 2, 3, 4, 3).engrams, "needs engram ids"),
+    ],
+)
+def test_what_is_no_summary(wrong: Callable[[EngramsInfo], Any], words: str) -> None:
+    _, seen = life("dense", 1, 3)
+    history = HistoryManager()
+    history.add_summary(seen[0][0])
+    with pytest.raises(MemoriaError, match=words):
+        history.add_summary(wrong(seen[1][0]))
+    with pytest.raises(InputError, match="2 lanes"):
+        history.add_summary(life("dense", 1, 2)[0].engrams)
+    assert len(history) == 1
+
+
+def test_nobody_comes_back() -> None:
+    _, seen = life("dense", 3, 20)
+    history = HistoryManager()
+    history.add_summary(seen[5][0])
+    history.add_summary(seen[-1][0])
+    gone = min(seen[5][0].engrams.keys() - seen[-1][0].engrams.keys())
+    with pytest.raises(InputError, match=f"engram {gone}: not in the summary before"):
+        history.add_summary(seen[5][0])
+    assert len(history) == 2
+
+
+def test_frames_say_what_the_queries_say() -> None:
+    memoria, seen = life("sparse", 4)
+    assert memoria.history is not None
+    history = memoria.history[0]
+    frames = history.to_pandas()
+    engrams, firings, steps = frames["engrams"], frames["firings"], frames["steps"]
+    assert dict(zip(engrams["id"], engrams["created"], strict=True)) == (
+        history.engram_creation_times
+    )
+    gone = engrams[engrams["deleted"] >= 0]
+    assert dict(zip(gone["id"], gone["deleted"], strict=True)) == history.engram_deletion_times
+    fired = [f for step in history.firings_per_time for f in step]
+    assert list(firings.itertuples(index=False, name=None)) == [
+        (f.timestep, f.engram_id, f.lifespan_gain) for f in fired
+    ]
+    counts = dict(zip(engrams["id"], engrams["firings"], strict=True))
+    assert {i: n for i, n in counts.items() if n} == history.engram_fire_counts
+    assert steps["living"].tolist() == [len(one[0].engrams) for one in seen]
+    assert steps["fired"].tolist() == [len(step) for step in history.firings_per_time]
+    assert steps["deleted"].sum() == len(gone)
+    empty = HistoryManager().to_pandas()
+    assert [len(frame) for frame in empty.values()] == [0, 0, 0]
 
 
 def test_it_begins_with_the_first_finished_step_and_ends_with_the_memory() -> None:

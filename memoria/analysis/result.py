@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, MissingExtraError
+from memoria.frames import data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -72,12 +73,7 @@ class Analysis:
 
     def to_pandas(self, name: str | None = None) -> pandas.DataFrame:
         """The main table, or another one, as a data frame. Needs the extra ``viz``."""
-        frame = self.frame(name)
-        try:
-            import pandas
-        except ImportError:
-            raise MissingExtraError("a data frame", "viz") from None
-        return pandas.DataFrame(frame)
+        return data_frame(self.frame(name))
 
     def write_parquet(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         """Write the main table, or another one, as a parquet file. Needs the extra ``parquet``.

@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from memoria.connections.regulars import IntArray, Regulars
 
-__all__ = ["FiringLog", "IntArray"]
+__all__ = ["FiringLog", "IntArray", "with_room"]
 
-_Int = TypeVar("_Int", np.int32, np.int64)
+_Number = TypeVar("_Number", bound=np.generic)
 
 _TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
 _PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
@@ -71,8 +71,8 @@ class FiringLog:
     def append(self, positions: IntArray) -> None:
         """One firing of distinct ``positions``."""
         end = self._used + len(positions)
-        self._entries = _with_room(self._entries, end)
-        self._starts = _with_room(self._starts, self._firings + 2)
+        self._entries = with_room(self._entries, end)
+        self._starts = with_room(self._starts, self._firings + 2)
         self._entries[self._used : end] = positions
         self._width = max(self._width, int(positions.max(initial=-1)) + 1)
         self._used = end
@@ -266,7 +266,8 @@ def _counted(cells: IntArray, limit: int) -> tuple[IntArray, IntArray]:
     return ordered[first].astype(np.int64), np.diff(first, append=len(ordered))
 
 
-def _with_room(array: npt.NDArray[_Int], size: int) -> npt.NDArray[_Int]:
+def with_room(array: npt.NDArray[_Number], size: int) -> npt.NDArray[_Number]:
+    """``array`` with memory for ``size`` elements or more, the new ones undefined."""
     if size <= len(array):
         return array
     grown = np.empty(max(size + size // 4, 1024), array.dtype)
