@@ -61,6 +61,7 @@ class Chronicle:
     fired_steps: IntArray
     settings: Callable[[], Expiries]
     shelf: Texts | None = None
+    name: str = ""  # of the store, as messages name it
 
     @classmethod
     def of_store(cls, files: MemoryFiles) -> Chronicle:
@@ -104,6 +105,7 @@ class Chronicle:
             fired_steps=firings.steps,
             settings=settings,
             shelf=TextShelf(files).texts,
+            name=files.name,
         )
 
     @classmethod

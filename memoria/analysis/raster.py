@@ -62,7 +62,7 @@ def _raster(
         x_label="step",
         y_label="engrams, in order of creation",
         note=sentences(
-            f"{len(chosen)} of {everyone} engrams ({_HOW[by]})" if len(chosen) < everyone else "",
+            f"{len(chosen)} of {everyone} engrams, {_HOW[by]}" if len(chosen) < everyone else "",
             f"{after_compaction(chronicle)} of what it did not keep"
             if begin < chronicle.first_step
             else "",
