@@ -71,7 +71,7 @@ def plotly_figure(scene: Scene, ground: str = "light") -> Any:
     if scene.empty:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})
         where = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
-        figure.add_annotation(text="nothing to show yet", showarrow=False, **where)
+        figure.add_annotation(text="nothing to show", showarrow=False, **where)
     elif heat:
         figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
         figure.update_xaxes(type="category", showgrid=False, constrain="domain")

@@ -84,7 +84,7 @@ def _draw(scene: Scene, figure: Any) -> None:
     if scene.empty:
         axes.set(xticks=[], yticks=[])
         axes.text(
-            *(0.5, 0.5, "nothing to show yet"),
+            *(0.5, 0.5, "nothing to show"),
             transform=axes.transAxes,
             ha="center",
             va="center",

@@ -229,7 +229,7 @@ def _table(found: Analysis, frame: str | None) -> list[str | output.Table]:
     head = f"{found.title} ({found.note})" if found.note else found.title
     human: list[str | output.Table] = [output.Table(head, list(columns), cells)]
     if rows == 0:
-        human.append("nothing to show yet")
+        human.append("nothing to show")
     if rows > _ROWS:
         human.append(f"... {rows - _ROWS:,} more rows: --json, or -o FILE.csv, has all")
     return human
