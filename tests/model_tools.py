@@ -77,3 +77,9 @@ def text(lanes: int = 2, length: int = 12, seed: int = 0) -> Tensor:
 def texts(count: int, lanes: int = 2, length: int = 12) -> list[Tensor]:
     """Segments [B, N], one after another."""
     return [text(lanes, length, seed) for seed in range(count)]
+
+
+def checkpoint_layers(model: Any, **how: Any) -> None:
+    """Let the layers be run again for the gradients, under either of its names."""
+    new = getattr(model, "activation_checkpointing_enable", None)
+    (new or model.gradient_checkpointing_enable)(how or None)

@@ -102,7 +102,7 @@ INSIDE = {
         writing
     """,
     "memoria.models": """
-        layers segment settings
+        layers segment segment_texts settings
         memory readers
         hosting
         adapter encoder gpt2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from model_tools import BERT, GPT2, PAD, SHAPE, SMALL, drawn, text, texts
+from model_tools import BERT, GPT2, PAD, SHAPE, SMALL, checkpoint_layers, drawn, text, texts
 from torch import Tensor, nn
 
 from memoria.errors import ConfigError, InputError, ShapeError
@@ -108,7 +108,7 @@ def test_checkpointing_gives_the_same_gradients(name: str) -> None:
                 part.p = 0.0
         model.train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            checkpoint_layers(model)
         adapter = adapted(model, awake=True)
         torch.stack([model(one, labels=one).loss for one in texts(3)]).sum().backward()
         found.append([weight.grad for weight in adapter.parameters()])

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from model_tools import BERT, PAD, SMALL, drawn, plain_checkpoint, quiet, text, texts
+from model_tools import (
+    BERT,
+    PAD,
+    SMALL,
+    checkpoint_layers,
+    drawn,
+    plain_checkpoint,
+    quiet,
+    text,
+    texts,
+)
 from torch import Tensor
 
 import memoria.models
@@ -110,7 +120,7 @@ def test_checkpointing_gives_the_same_gradients(attention: str) -> None:
     for checkpointing in (False, True):
         model = ours("Bert", attn_implementation=attention, **still).train()
         if checkpointing:
-            model.activation_checkpointing_enable()
+            checkpoint_layers(model)
         losses = [model(segment, labels=segment).loss for segment in texts(3)]
         torch.stack(losses).sum().backward()
         assert model.memory.timestep == 3

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from model_tools import GPT2, PAD, SMALL, drawn, plain_checkpoint, quiet, text, texts
+from model_tools import (
+    GPT2,
+    PAD,
+    SMALL,
+    checkpoint_layers,
+    drawn,
+    plain_checkpoint,
+    quiet,
+    text,
+    texts,
+)
 from torch import Tensor
 
 from memoria import Memoria
@@ -187,7 +197,7 @@ def test_checkpointing_gives_the_same_gradients() -> None:
     dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     expected = gradients(model(**dropout).train(), segments)
     ours = model(**dropout).train()
-    ours.activation_checkpointing_enable()
+    checkpoint_layers(ours)
     found = gradients(ours, segments)
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
@@ -200,7 +210,7 @@ def test_checkpointing_gives_the_same_gradients() -> None:
 
 def test_reentrant_checkpointing_is_refused() -> None:
     with pytest.raises(ConfigError, match="use_reentrant"):
-        model().activation_checkpointing_enable({"use_reentrant": True})
+        checkpoint_layers(model(), use_reentrant=True)
 
 
 def test_a_state_goes_on_bit_for_bit() -> None:

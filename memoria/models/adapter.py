@@ -87,7 +87,7 @@ class MemoryAdapter(nn.Module):
         self.abstractor = Abstractor(self.settings.num_memories, size, wide)
         self.readers = nn.ModuleDict({key: PreNormReader(size, heads, zero=True) for key in chosen})
         alpha, period = float(self.settings.lifespan_alpha), self.settings.reset_period
-        self.memory = SegmentMemory(new_memoria(self.settings), alpha, period)
+        self.memory = SegmentMemory(new_memoria(self.settings), alpha, period, size)
         self.to(next(base.parameters()).device)
         self._segment: Segment | None = None
         self._mask: Tensor | None = None

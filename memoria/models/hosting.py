@@ -78,7 +78,7 @@ class MemoryHost(_OneBackward):
         wide = 4 * size if config.memory_hidden is None else config.memory_hidden
         self.abstractor = Abstractor(config.num_memories, size, wide)
         self.memory = SegmentMemory(
-            new_memoria(config), float(config.lifespan_alpha), config.reset_period
+            new_memoria(config), float(config.lifespan_alpha), config.reset_period, size
         )
         self.grow_layers()
 

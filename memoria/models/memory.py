@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from os import PathLike
 
 import torch
 from torch import Tensor
@@ -13,6 +14,8 @@ from memoria.abstractor import Abstractor
 from memoria.errors import ConfigError, InputError, ShapeError
 from memoria.memoria import Memoria
 from memoria.models.segment import Segment, lifespan_gains
+from memoria.models.segment_texts import SegmentTexts, checked_texts
+from memoria.store.keeping import load_memory, save_memory
 
 __all__ = ["SegmentMemory"]
 
@@ -29,15 +32,21 @@ class SegmentMemory:
         memoria: the memory itself.
         alpha: scale of the lifespan gains.
         reset_period: segments read in training mode between two resets; None never.
+        dimension: D of the model's hidden states; None takes a store of any.
     """
 
     def __init__(
-        self, memoria: Memoria, alpha: float = 8.0, reset_period: int | None = None
+        self,
+        memoria: Memoria,
+        alpha: float = 8.0,
+        reset_period: int | None = None,
+        dimension: int | None = None,
     ) -> None:
         if reset_period is not None and reset_period < 1:
             raise ConfigError(f"reset_period = {reset_period}: must be 1 or more, or None")
         self._memoria = memoria
         self.alpha, self.reset_period = float(alpha), reset_period
+        self._dimension = dimension
         self._paused = self._generating = False
         self._forget_all()
 
@@ -79,6 +88,15 @@ class SegmentMemory:
         """What the segment read last was reminded of, and how much attention that got."""
         return self._current
 
+    @property
+    def texts(self) -> tuple[str, ...] | None:
+        """The text of each row [B] of the batch read next: kept beside its engrams, for stores."""
+        return self._texts.coming
+
+    @texts.setter
+    def texts(self, texts: Sequence[str] | None) -> None:
+        self._texts.coming = None if texts is None else checked_texts(texts, self._lanes)
+
     def reset(self) -> None:
         """Forget everything; the next batch may have another size."""
         self._memoria.reset_memory()
@@ -91,6 +109,7 @@ class SegmentMemory:
         self._lanes: int | None = None
         self._pending: Tensor | None = None  # indices of a step that was begun and not ended
         self._trained = 0
+        self._texts = SegmentTexts()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -135,8 +154,10 @@ class SegmentMemory:
         self._end_pending()
         if self._current is not None and (continued or self._generating):
             return self._current.again()
+        coming, self._texts.coming = self._texts.coming, None
         if training and self.reset_period is not None and self._trained >= self.reset_period:
             self.reset()
+        self._texts.now = None if coming is None else checked_texts(coming, lanes)
         self._trained += training
         self._lanes = lanes
         self._current = Segment(mask)
@@ -144,7 +165,12 @@ class SegmentMemory:
 
     def remember(self, segment: Segment, working: Tensor) -> None:
         """``working`` [B, W, D] enters the memory and brings back what ``segment`` may read."""
+        self._remember(segment, working, self._texts.now)
+
+    def _remember(self, segment: Segment, working: Tensor, texts: tuple[str, ...] | None) -> None:
         self._memoria.add_working_memory(working)
+        if texts is not None and self._memoria.core is not None:
+            self._texts.add(self._memoria.core, working.shape[1], texts)
         reminded, indices = self._memoria.remind()
         self._pending = indices
         segment.remember(working, reminded, indices)
@@ -153,7 +179,8 @@ class SegmentMemory:
         """`remember` what ``abstractor`` makes of the segment before, if there was one."""
         if segment is None or segment.read or not segment.empty or self._seen is None:
             return
-        self.remember(segment, abstractor(self._seen, self._seen_mask))
+        working = abstractor(self._seen, self._seen_mask)
+        self._remember(segment, working, self._texts.seen)
 
     def end(
         self, segment: Segment | None, hidden: Tensor | None, mask: Tensor | None, continued: bool
@@ -198,7 +225,7 @@ class SegmentMemory:
                 parts = ((before, before_mask), (hidden, mask))
                 mask = torch.cat([_full(states) if m is None else m for states, m in parts], 1)
             hidden = torch.cat((before, hidden), 1)
-        self._seen, self._seen_mask = hidden, mask
+        self._seen, self._seen_mask, self._texts.seen = hidden, mask, self._texts.now
 
     def _check_lanes(self, lanes: int) -> None:
         if self._lanes is not None and lanes != self._lanes:
@@ -219,6 +246,9 @@ class SegmentMemory:
             state["seen"] = self._seen.clone()
         if self._seen_mask is not None:
             state["seen_mask"] = self._seen_mask.clone()
+        if self._memoria.core is not None:
+            self._texts.forget(self._memoria.core)
+        state["texts"] = self._texts.state()
         return state
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -236,6 +266,45 @@ class SegmentMemory:
         self._forget_all()
         self._trained, self._lanes = int(state["trained"]), int(state["lanes"]) or None
         self._seen, self._seen_mask = state.get("seen"), state.get("seen_mask")
+        if "texts" in state:
+            self._texts = SegmentTexts.from_state(state["texts"])
+
+    def to_store(self, path: str | PathLike[str]) -> None:
+        """Write the memory as a new store, for every verb of the command line.
+
+        Texts that were given with segments stand beside their engrams. The segment read last is
+        no engram yet and is not in it. Raises `StateError` before the first step,
+        `StoreExistsError` for what is there already.
+        """
+        self._end_pending()
+        core = self._memoria.core
+        texts = None if core is None else self._texts.of_engrams(core)
+        rule = f"correlation:{self.alpha:g}"
+        save_memory(self._memoria, path, texts if texts and any(texts) else None, rule=rule)
+
+    def from_store(
+        self,
+        path: str | PathLike[str],
+        at: int | str | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        """Go on from a store, or from its snapshot or step ``at``, with the store's settings.
+
+        ``device`` should be the model's; None is where the memory is now, else the CPU. The batch
+        must have the store's lanes. Raises what opening a store raises, and `InputError` for
+        vectors of another size than the model's; the memory is then unchanged.
+        """
+        where = self._memoria.device if device is None else device
+        loaded = load_memory(path, at, where, track_id=True)
+        size = loaded.config.hidden_dim
+        if self._dimension is not None and size != self._dimension:
+            message = f"{path}: its engrams have {size} numbers, the model's {self._dimension}"
+            raise InputError(message, "choose a store that this model, or one of its size, wrote")
+        loaded.keep_history = self._memoria.keep_history
+        loaded.track_age = loaded.track_age or loaded.keep_history
+        self._memoria = loaded
+        self._forget_all()
+        self._lanes = loaded.config.lanes
 
 
 def _full(states: Tensor) -> Tensor:
