@@ -90,6 +90,14 @@ def test_what_was_read_before_changes_what_is_read_now() -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_hidden_states_and_attentions_are_given(family: str) -> None:
+    model = ours(family, attn_implementation="eager")
+    output = model(text(), output_hidden_states=True, output_attentions=True)
+    assert [one.shape for one in output.hidden_states] == [(2, 12, 32)] * 4
+    assert [one.shape for one in output.attentions] == [(2, 4, 12, 12)] * 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_lanes_do_not_influence_each_other(family: str) -> None:
     segments = texts(6)
     together = read(ours(family), segments)

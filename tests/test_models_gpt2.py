@@ -131,6 +131,15 @@ def test_saved_and_loaded_by_the_auto_classes(tmp_path: Path) -> None:
         assert torch.equal(weight, ours.transformer.state_dict()[name]), name
 
 
+def test_hidden_states_and_attentions_are_given() -> None:
+    ours = model(attn_implementation="eager")
+    read(ours, texts(3))
+    output = ours(text(), output_hidden_states=True, output_attentions=True)
+    assert [one.shape for one in output.hidden_states] == [(2, 12, 32)] * 3
+    assert [one.shape for one in output.attentions] == [(2, 4, 12, 12)] * 2
+    assert not any(isinstance(one, torch.Tensor) for one in output.cross_attentions or ())
+
+
 def test_lanes_do_not_influence_each_other() -> None:
     segments = texts(10)
     together = read(model(), segments)

@@ -11,6 +11,8 @@ try:
     import transformers
 except ImportError:
     raise MissingExtraError("models with memory", "hf") from None
+if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 20):
+    raise MissingExtraError(f"transformers {transformers.__version__}: models with memory", "hf")
 
 from memoria.models.adapter import MemoryAdapter, with_memory
 from memoria.models.bert import (

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from transformers import initialization
+from transformers.utils import output_capturing
 
 from memoria.abstractor import Abstractor
 from memoria.errors import ConfigError
@@ -110,6 +111,8 @@ class MemoryHead(_OneBackward):
         # nothing is built twice, and no initial weight is drawn twice.
         base = self.base_model
         base.__class__ = self.host
+        # what tells output_hidden_states and output_attentions what to collect, by class
+        output_capturing._CAN_RECORD_REGISTRY[base] = base._can_record_outputs
         base.grow()
         base.post_init()
         self.post_init()  # type: ignore[attr-defined]
