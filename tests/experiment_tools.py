@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from memoria.experiments import RunSpec
 
 TOY = """
 import time
+from collections.abc import Callable
 from pathlib import Path
 from pydantic import Field
 from memoria.errors import InputError
@@ -86,8 +88,13 @@ def start(spec: RunSpec) -> subprocess.Popen[str]:
 
 
 def wait_for(condition: Any, spec: RunSpec) -> None:
-    for _ in range(3000):
-        if (spec.path / "run.json").is_file() and condition():
+    wait_until(lambda: (spec.path / "run.json").is_file() and condition())
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Until it holds, for two minutes at most."""
+    for _ in range(6000):
+        if condition():
             return
         time.sleep(0.02)
-    raise AssertionError("the run did not come so far")
+    raise AssertionError("it did not come so far")

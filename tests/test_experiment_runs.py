@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from experiment_tools import start, toy, wait_for  # noqa: F401 (toy is a fixture)
+from cli_tools import Cli, command_line, environment
+from cli_tools import process as cli_process
+from experiment_tools import start, toy, wait_for, wait_until  # noqa: F401 (toy is a fixture)
 
 from memoria.errors import ConfigError, DamageError, InputError, StoreLockedError
 from memoria.experiments import (
@@ -29,6 +32,7 @@ from memoria.experiments import (
     read_plan,
     run_folders,
 )
+from memoria.experiments.engines import default_jobs
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -338,3 +342,63 @@ def test_means_spreads_and_paired_differences() -> None:
     assert b["behind"]["total"]["sd"] == pytest.approx(0.5**0.5)
     assert c["runs"] == 0
     assert c["metrics"]["total"] == {"mean": None, "sd": None, "runs": 0, "values": {}}
+
+
+def test_ctrl_c_leaves_checkpoints_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    gate, out = tmp_path / "gate", tmp_path / "out"
+    line = ["experiment", "run", "toy", "--set", f"wait={gate}", "--set", "models=plus"]
+    line += ["--seeds", "2", "--jobs", "2", "-o", str(out)]
+    process = subprocess.Popen(
+        command_line(*line), stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    runs = [out / "plus-0", out / "plus-1"]
+    wait_until(lambda: all(three_rows(path) for path in runs))
+    process.send_signal(signal.SIGINT)
+    said = process.communicate()[1]
+    assert process.returncode == 130
+    assert f"{out} keeps what is done" in said
+    assert said.count("\n") == 1
+    assert {RunRecord.read(path).status for path in runs} == {"interrupted"}
+    gate.touch()
+    done = cli_process(*line, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert [one["summary"] for one in done.json["runs"]] == [{"total": 5.0}, {"total": 10.0}]
+    assert [RunRecord.read(path).document["attempts"] for path in runs] == [2, 2]
+
+
+def three_rows(path: Path) -> bool:
+    return (path / "run.json").is_file() and len(list(RunRecord.read(path).rows())) == 3
+
+
+def test_the_list_has_every_setting_and_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    cli = Cli(capsys)
+    (told,) = cli.ok("experiment", "list", "toy", "--json").json["experiments"]
+    assert (told["presets"], told["summary"]) == (["small", "paper"], "Counts.")
+    assert told["metrics"] == [{"name": "total", "title": "total", "better": "higher"}]
+    steps = next(one for one in told["settings"] if one["name"] == "steps")
+    assert steps == {"name": "steps", "description": "Steps.", "values": {"small": 5, "paper": 50}}
+    whole = cli.ok("experiment", "list", "--json").json
+    assert {"sorting", "lm", "classification", "toy"} <= {x["name"] for x in whole["experiments"]}
+    assert "memoria" in {one["name"] for one in whole["models"]}
+    assert "Counts." in cli.ok("experiment", "list").out
+    assert "Steps." in cli.ok("experiment", "list", "toy").out
+    assert "known are" in cli("experiment", "list", "toi").err
+
+
+def test_runs_that_are_done_start_no_process(tmp_path: Path) -> None:
+    specs = specs_of(tmp_path, seeds=[0])
+    first = local(specs, 2)
+    for spec in specs:
+        (spec.path / "log.txt").unlink()
+    assert [contents(one) for one in local(specs)] == [contents(one) for one in first]
+    assert not any((spec.path / "log.txt").exists() for spec in specs)
+    other = local(specs_of(tmp_path, seeds=[0], steps=6))
+    assert [one.status for one in other] == ["failed", "failed"]
+    assert "steps = 5, asked for 6" in str(other[0].error)
+    assert [RunRecord.read(spec.path).status for spec in specs] == ["done", "done"]
+
+
+def test_as_many_runs_as_cores() -> None:
+    assert default_jobs("cpu") == len(os.sched_getaffinity(0))

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from memoria.errors import ConfigError, MemoriaError
-from memoria.experiments.records import LOG, RunRecord
+from memoria.experiments.records import LOG, RunRecord, difference
 from memoria.experiments.running import RunSpec, execute
 
-__all__ = ["Advance", "failed_record", "inside", "is_launched", "local"]
+__all__ = ["Advance", "default_jobs", "failed_record", "inside", "is_launched", "local"]
 
 _GRACE_SECONDS: Final = 60.0  # for a checkpoint, before a process is killed
 _STEPS: Final = 100  # of one run, as the advance counts them
@@ -32,6 +32,16 @@ Advance = Callable[[int, int], None]
 def is_launched() -> bool:
     """Whether this is one of several processes of a launcher such as ``accelerate launch``."""
     return "ACCELERATE_MIXED_PRECISION" in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def default_jobs(device: str) -> int:
+    """Runs at a time: one on a GPU, on processors one for each core that is ours."""
+    if not device.startswith("cpu"):
+        import torch
+
+        if torch.cuda.is_available():
+            return 1
+    return len(os.sched_getaffinity(0))
 
 
 def inside(specs: Sequence[RunSpec], advance: Advance | None = None) -> list[RunRecord]:
@@ -69,7 +79,7 @@ def local(
     if jobs < 1:
         raise ConfigError(f"jobs = {jobs}: must be at least 1")
     crew = _Crew(specs, advance)
-    crew.work(min(jobs, len(specs)))
+    crew.work(min(jobs, len(specs)) or 1)
     return [_record(spec, crew.errors.get(number)) for number, spec in enumerate(specs)]
 
 
@@ -150,6 +160,8 @@ class _Crew:
 
     def _run(self, number: int) -> None:
         spec = self.specs[number]
+        if _is_done(spec):
+            return
         spec.path.mkdir(parents=True, exist_ok=True)
         ear, mouth = os.pipe()
         with open(spec.path / LOG, "ab") as log, os.fdopen(ear, encoding="utf-8") as lines:
@@ -193,6 +205,17 @@ class _Crew:
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             for process in processes:
                 process.kill()
+
+
+def _is_done(spec: RunSpec) -> bool:
+    """Whether there is nothing left to do; a process is started for anything else."""
+    try:
+        held = RunRecord.read(spec.path)
+    except MemoriaError:
+        return False
+    config = spec.config.model_dump(mode="json")
+    same = held.experiment == spec.experiment and held.variant == spec.name
+    return same and held.status == "done" and difference(held.config, config, "config") is None
 
 
 def _hand_over(process: subprocess.Popen[str], spec: RunSpec) -> None:

@@ -16,6 +16,7 @@ from memoria.experiments.config_base import ExperimentConfig
 from memoria.experiments.folder import Progress, Run
 from memoria.experiments.records import RunRecord
 from memoria.experiments.registry import find_experiment
+from memoria.experiments.tensorboard import is_installed
 
 __all__ = ["RunSpec", "execute"]
 
@@ -122,6 +123,7 @@ def _surroundings() -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "tensorboard": is_installed(),
         "threads": torch.get_num_threads(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }

@@ -122,9 +122,12 @@ class _Training:
             numbers = self.crew.total(numbers.to(self.crew.device))
         return self.task.metrics(dict(zip(sums, numbers.tolist(), strict=True)))
 
-    def _also(self) -> dict[str, float]:
-        """Sizes and costs, for tables."""
-        return {"parameters": sum(one.numel() for one in self.parameters), "steps": self.done}
+    def _also(self) -> dict[str, int]:
+        """Sizes and costs, for tables; bytes of a GPU are those of this attempt."""
+        found = {"parameters": sum(one.numel() for one in self.parameters), "steps": self.done}
+        if self.crew.device.type == "cuda":
+            found["peak_bytes"] = torch.cuda.max_memory_allocated(self.crew.device)
+        return found
 
     def _check(self, numbers: Sums) -> None:
         wrong = next((name for name, value in numbers.items() if value != value), None)

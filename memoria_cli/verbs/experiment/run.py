@@ -73,11 +73,17 @@ def _run(
         ),
     ] = None,
     jobs: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--jobs", "-j", min=1, metavar="N", help="Runs at a time.", rich_help_panel=SPEED_PANEL
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Runs at a time.",
+            show_default="the number of cores, 1 on a GPU",
+            rich_help_panel=SPEED_PANEL,
         ),
-    ] = 1,
+    ] = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
@@ -89,6 +95,7 @@ def _run(
     experiment run ...` all its processes, a GPU each, train one run after the other.
     """
     from memoria.experiments import find_experiment
+    from memoria.experiments.tensorboard import is_installed
 
     plan = _plan(what, preset, settings or [], seeds, device)
     folder = Path(out) if out is not None else Path("runs", f"{_stem(what)}-{plan.preset}")
@@ -102,6 +109,8 @@ def _run(
     failed = [one for one in records if one.status == "failed"]
     for one in failed:
         output.note(f"memoria: {one.path.name} failed: {one.error}")
+    if not is_installed():
+        output.note("memoria: no logs for TensorBoard; hint: pip install 'memoria[train]'")
     if failed:
         raise typer.Exit(1)
 
@@ -131,10 +140,10 @@ def _stem(what: str) -> str:
     return Path(what).stem if what.endswith(".toml") else what
 
 
-def _done(plan: Plan, specs: Sequence[RunSpec], folder: Path, jobs: int) -> list[RunRecord]:
+def _done(plan: Plan, specs: Sequence[RunSpec], folder: Path, jobs: int | None) -> list[RunRecord]:
     """Do the runs: in processes, or all inside this one of several that a launcher started."""
     from memoria.experiments import inside, local
-    from memoria.experiments.engines import is_launched
+    from memoria.experiments.engines import default_jobs, is_launched
 
     what = f"{plan.experiment}, {len(specs)} runs"
     try:
@@ -146,6 +155,7 @@ def _done(plan: Plan, specs: Sequence[RunSpec], folder: Path, jobs: int) -> list
                 return inside(specs, lambda done, whole: progress(_WHOLE * done // whole))
         plan.claim(folder)
         with output.progress(what, "%", _WHOLE) as progress:
+            jobs = jobs or default_jobs(plan.config.device)
             return local(specs, jobs, lambda done, whole: progress(_WHOLE * done // whole))
     except KeyboardInterrupt:
         message = f"interrupted: {folder} keeps what is done and the checkpoints"
