@@ -273,3 +273,10 @@ def test_watch(tmp_path: Path) -> None:
     assert watched["frames"] > 1
     assert watched["share_of_a_core"] > 0
     assert watched["bytes_a_second"] > 0
+
+
+def test_report(tmp_path: Path) -> None:
+    told = ran("report", tmp_path, "--steps", "12", "--opens", "0")
+    assert [row["shown"] for row in told["reports"]] == [48, 48]
+    assert all(row["write"].keys() >= TIMES for row in told["reports"])
+    assert told["reports"][0]["bytes"] < 10**7

@@ -16,15 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_stores import HOSTILE, block, column, remember
 
-from memoria.analysis import Chronicle, open_chronicle
+from memoria.analysis import KINDS, Chronicle, open_chronicle
+from memoria.analysis.expiries import Expiries
 from memoria.engram_type import EngramType
 from memoria.errors import InputError
 from memoria.report import film, write_report
+from memoria.report import graph as graph_module
 from memoria.report.chosen import choose
 from memoria.report.film import Film
 from memoria.report.layout import spread
 from memoria.report.packing import excerpt, for_script, packed
+from memoria.report.pictures import library
 from memoria.report.wiring import Wiring
+from memoria.report.writing import compose
+from memoria.store.events import Entries
+from memoria.store.inspection import Inspection
 
 MEGABYTE = 10**6
 
@@ -116,6 +122,17 @@ def test_the_past_and_archives_open_too(cli: Cli, life: Path, tmp_path: Path) ->
     cli.ok("report", life, "-o", "store.html")
     one, other = ((tmp_path / f"{name}.html").read_text("utf-8") for name in ("zip", "store"))
     assert block(one, "data-graph") == block(other, "data-graph")
+
+
+def test_a_memory_elsewhere(
+    cli: Cli, life: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    cli.ok("push", life, "s3://memories/reports/notes")
+    document = cli.ok("report", "s3://memories/reports/notes", "-o", "far.html", "--json").json
+    assert (document["step"], document["shown"]) == (40, 80)
+    assert "<bdi>notes</bdi>" in Path("far.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("steps", [0, 1])
@@ -248,6 +265,52 @@ def test_few_of_many(life: Path, tmp_path: Path) -> None:
     assert column(graph["counts"]["fired"])[5] > 2  # the counts are of all
     with pytest.raises(InputError, match="most_engrams"):
         write_report(life, tmp_path / "no.html", most_engrams=2001)
+
+
+def dense(steps: int, engrams: int) -> Chronicle:
+    """A life in which all fire as often as can be, and say as much as can be said."""
+    born = np.sort(np.random.default_rng(0).integers(1, steps + 1, engrams))
+    fired_steps = np.repeat(np.arange(1, steps + 1), 60)
+    fired = np.minimum(fired_steps * 7 + np.tile(np.arange(60), steps), 10**9) % engrams
+    keys = np.unique(
+        np.concatenate((fired_steps * engrams + fired, born * engrams + np.arange(engrams)))
+    )
+    fired, fired_steps = keys % engrams, keys // engrams
+    late = fired_steps >= born[fired]
+    fired, fired_steps = fired[late], fired_steps[late]
+    entries = Entries(
+        fired, fired_steps, fired_steps + np.random.default_rng(1).random(len(fired)) * 90 + steps
+    )
+    return Chronicle(
+        lanes=1,
+        steps=steps,
+        first_step=1,
+        ids=np.arange(engrams),
+        born=born,
+        gone=np.zeros(engrams, np.int64),
+        longterm=np.minimum(born + 1, steps),
+        added=np.bincount(born, minlength=steps + 1)[1:],
+        fired_ids=fired,
+        fired_steps=fired_steps,
+        expiries=Expiries.of(entries, steps),
+        shelf=lambda ids: ["\U0001f9e0<\x00&" * 200] * len(ids),
+    )
+
+
+def test_no_life_makes_a_page_of_ten_megabytes(monkeypatch: pytest.MonkeyPatch, life: Path) -> None:
+    monkeypatch.setattr(
+        graph_module, "spread", lambda n, _: np.random.default_rng(0).random((n, 2))
+    )
+    with Inspection.open(life) as view:
+        about = view.summary()
+    text, graph, plots = compose(about, dense(30_000, 3_000), None, 2_000, library())
+    size = len(text.encode())
+    assert size < 10 * MEGABYTE
+    assert size > 7 * MEGABYTE  # it is a large one
+    assert (graph["shown"], graph["steps"]) == (2_000, 30_000)
+    assert graph["positions"] <= 20_000
+    assert len(graph["texts"][0]) >= 100
+    assert plots == list(KINDS)
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:

@@ -349,7 +349,7 @@ class Page {
     this.drawing.draw();
     const text = memory.text(i), more = memory.lengths[i] - memory.texts[i].length;
     const body = [];
-    $("one-title").textContent = `One engram: ${memory.name(i)}`;
+    $("one-title").textContent = memory.name(i).replace("e", "E");
     if (text) body.push(element("p", text, { class: "text", dir: "auto" }));
     if (text && more > 0) body.push(element("p", `${plural(memory.lengths[i], "character")} in all`, { class: "hint" }));
     const strip = element("canvas", "", { class: "life", role: "img", id: "one-life",
@@ -376,7 +376,7 @@ class Page {
     const items = edges.map((k) => {
       const other = memory.edges[end][k];
       const weight = `${Math.round(100 * memory.edges.weight[k])} %`;
-      return element("li", this.chooser(other, `${weight} · ${memory.label(other)}`));
+      return element("li", this.chooser(other, `${weight} ${memory.entry(other)}`));
     });
     const list = items.length ? element("ul", items, { class: "links" }) : element("p", "none in the graph", { class: "hint" });
     return element("div", [element("h4", title), list]);
@@ -452,7 +452,7 @@ class Page {
     const matches = this.drawing.matches;
     const all = matches === null ? Array.from(memory.firedAt(memory.position)) : [...matches];
     $("list-title").textContent = matches === null ? "Fired in this step" : "Found";
-    const items = all.slice(0, LISTED).map((i) => element("li", this.chooser(i, memory.label(i))));
+    const items = all.slice(0, LISTED).map((i) => element("li", this.chooser(i, memory.entry(i))));
     if (all.length > LISTED) items.push(element("li", `and ${number(all.length - LISTED)} more`, { class: "hint" }));
     if (!all.length) items.push(element("li", matches === null ? "none of those in the graph" : "nothing", { class: "hint" }));
     $("list").replaceChildren(...items);

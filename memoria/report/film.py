@@ -15,7 +15,7 @@ from memoria.report.packing import packed
 __all__ = ["Film"]
 
 _MOST_POSITIONS: Final = 20_000
-_MOST_FIRINGS: Final = 600_000  # in the file 2 bytes each and a third
+_MOST_FIRINGS: Final = 500_000  # in the file 2 bytes each and a third
 
 
 @dataclass(frozen=True, eq=False)

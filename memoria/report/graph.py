@@ -11,7 +11,7 @@ from memoria.connections.firing_log import IntArray
 from memoria.report.chosen import choose
 from memoria.report.film import Film
 from memoria.report.layout import spread
-from memoria.report.packing import excerpt, packed
+from memoria.report.packing import excerpt, for_script, packed
 from memoria.report.wiring import Wiring
 
 __all__ = ["FEW_ENGRAMS", "MOST_ENGRAMS", "graph_of"]
@@ -20,7 +20,8 @@ FEW_ENGRAMS: Final = 480  # networkx lays out up to 499 in a second or two
 MOST_ENGRAMS: Final = 2_000
 _EACH: Final = 4  # connections of an engram
 _ACROSS: Final = 65_535  # where things stand, in whole numbers
-_CHARACTERS: Final = 400  # of a text
+_CHARACTERS: Final = (400, 200, 100)  # of a text: so many that all texts fit into
+_TEXTS: Final = 1_500_000  # bytes of the page
 _TEXTS_AT_ONCE: Final = 16  # each may be long
 
 
@@ -67,8 +68,13 @@ def graph_of(chronicle: Chronicle, mine: IntArray, most: int) -> dict[str, Any]:
 
 def _texts(chronicle: Chronicle, ids: IntArray) -> list[tuple[str, int]]:
     """The beginning of each text, and its length."""
-    return [
-        excerpt(text, _CHARACTERS)
+    texts = [
+        excerpt(text, max(_CHARACTERS))
         for first in range(0, len(ids), _TEXTS_AT_ONCE)
         for text in chronicle.texts(ids[first : first + _TEXTS_AT_ONCE])
     ]
+    for most in _CHARACTERS:
+        cut = [(text[:most], length) for text, length in texts]
+        if len(for_script([text for text, _ in cut]).encode()) <= _TEXTS:
+            break
+    return cut

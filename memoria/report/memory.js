@@ -102,6 +102,11 @@ class Memory {
     return this.text(i).replace(/\s+/g, " ") || this.name(i);
   }
 
+  /** As a list has it: texts may be alike. */
+  entry(i) {
+    return `#${this.id[i]} ${this.text(i).replace(/\s+/g, " ")}`;
+  }
+
   /** The life of engram i in a few sentences, as seen from the step shown. */
   life(i) {
     const parts = [`${this.name(i)}: ${STATES[this.state[i]]}`, `made in step ${number(this.born[i])}`];

@@ -17,11 +17,11 @@ from memoria.report.page import data_block, table, words
 
 __all__ = ["Picture", "library", "pictures"]
 
-_MOST: Final = 600_000  # characters of a figure
+_MOST: Final = 400_000  # characters of a figure
 _ROWS: Final = 100  # of a table
 _TALL: Final = 600  # pixels
 # What to leave out of a picture that becomes too large, little by little.
-_FEWER: Final = {"raster": (200, 80, 30, 10), "lifespans": (8, 4, 2, 1)}
+_FEWER: Final = {"raster": (200, 80, 30, 10, 3), "lifespans": (8, 4, 2, 1)}
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from memoria.report.pictures import library, pictures
 from memoria.store.inspection import Inspection
 from memoria.store.reading import open_files
 
-__all__ = ["write_report"]
+__all__ = ["compose", "write_report"]
 
 _PARTS: Final = len(KINDS) + 3
 
@@ -57,25 +57,7 @@ def write_report(
             checked_lane(chronicle, lane)
             about = view.summary()
             told(1, _PARTS)
-            mine = np.flatnonzero(in_lane(chronicle, lane))
-            graph = graph_of(chronicle, mine, most_engrams)
-            told(2, _PARTS)
-            drawn = []
-            for one in pictures(chronicle, lane):
-                drawn.append(one)
-                told(2 + len(drawn), _PARTS)
-            name = summary.heading(about, lane)
-            parts = {
-                "title": f"{name}: Memoria report",
-                "name": name,
-                "lead": summary.lead(about),
-                "summary": summary.overview(about, lane),
-                "shown": summary.shown(graph, chronicle.first_step),
-                "plots": "".join(one.html for one in drawn),
-                "footer": summary.footer(about),
-            }
-            data = [data_block("data-graph", graph), *(one.data for one in drawn if one.data)]
-            text = page(parts, data, script)
+            text, graph, plots = compose(about, chronicle, lane, most_engrams, script, told)
             aside.write_text(text, encoding="utf-8", newline="\n")
             told(_PARTS, _PARTS)
     return {
@@ -85,5 +67,38 @@ def write_report(
         "engrams": graph["total"],
         "shown": graph["shown"],
         "connections": graph["connections"],
-        "plots": [one.kind for one in drawn],
+        "plots": plots,
     }
+
+
+def compose(
+    about: Mapping[str, Any],
+    chronicle: Chronicle,
+    lane: int | None,
+    most_engrams: int,
+    script: str,
+    told: Callable[[int, int], object] = lambda done, total: None,
+) -> tuple[str, dict[str, Any], list[str]]:
+    """The page, its graph as `graph_of` has it, and the kinds of its plots.
+
+    ``about``: `Inspection.summary`. ``script``: plotly's. Below 10 MB, however long the life is.
+    """
+    mine = np.flatnonzero(in_lane(chronicle, lane))
+    graph = graph_of(chronicle, mine, most_engrams)
+    told(2, _PARTS)
+    drawn = []
+    for one in pictures(chronicle, lane):
+        drawn.append(one)
+        told(2 + len(drawn), _PARTS)
+    name = summary.heading(about, lane)
+    parts = {
+        "title": f"{name}: Memoria report",
+        "name": name,
+        "lead": summary.lead(about),
+        "summary": summary.overview(about, lane),
+        "shown": summary.shown(graph, chronicle.first_step),
+        "plots": "".join(one.html for one in drawn),
+        "footer": summary.footer(about),
+    }
+    data = [data_block("data-graph", graph), *(one.data for one in drawn if one.data)]
+    return page(parts, data, script), graph, [one.kind for one in drawn]

@@ -1,0 +1,34 @@
+"""A headless Chromium that asks the network for nothing by itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+__all__ = ["installed", "started"]
+
+_FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--disable-dev-shm-usage", "--window-size=1200,1000"),
+)
+
+
+def installed() -> bool:
+    """Whether there is a Chromium and what drives it."""
+    return shutil.which("chromium") is not None and shutil.which("chromedriver") is not None
+
+
+def started(profile: Path) -> Any:
+    """A selenium driver of a new Chromium with an empty ``profile``; its logs are kept."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
