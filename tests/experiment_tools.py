@@ -38,13 +38,18 @@ class Toy(Experiment[Config]):
 
     def execute(self, config, run):
         import torch
-        sign = {"plus": 1, "minus": -1}.get(config.model)
+        sign = {"plus": 1, "minus": -1, "flaky": 1}.get(config.model)
         if config.model == "dead":
             import os, signal
             os.kill(os.getpid(), signal.SIGKILL)
         if sign is None:
             raise InputError(f"no such sign: {config.model}", "take plus")
-        state = run.restored() or {"step": 0, "total": torch.zeros(1)}
+        state = run.restored()
+        if state is None:
+            state = {"step": 0, "total": torch.zeros(1)}
+            if config.model == "flaky":  # works the second time
+                run.checkpoint(state)
+                raise InputError("not yet")
         for step in range(state["step"], config.steps):
             state = {"step": step + 1, "total": state["total"] + sign * (config.seed + 1)}
             run.log({"kind": "validation", "step": step + 1, "total": state["total"].item()})

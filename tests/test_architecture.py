@@ -116,7 +116,7 @@ INSIDE = {
         engrams recall registry rivals
         running training_config
         engines plan
-        parallel worker
+        parallel sweeps worker
         trainer
         classification lm sorting
     """,
@@ -143,6 +143,10 @@ INSIDE = {
     "memoria.experiments.engrams": """
         drawing findings reading
         experiment
+    """,
+    "memoria.experiments.sweeps": """
+        on_ray points
+        doing sweep
     """,
     "memoria.experiments.recall": """
         memories noise
@@ -176,7 +180,7 @@ INSIDE = {
     "memoria_cli.verbs": "*",
     "memoria_cli.verbs.experiment": """
         shown
-        list_ run
+        list_ run sweep
     """,
 }
 ORDERS = {"memoria": LIBRARY, **INSIDE}
