@@ -118,11 +118,17 @@ INSIDE = {
         engines plan
         parallel sweeps worker
         trainer
-        classification lm sorting
+        classification farrecall lm sorting
     """,
     "memoria.experiments.classification": """
         config documents
         networks
+        task
+        experiment
+    """,
+    "memoria.experiments.farrecall": """
+        config
+        episodes
         task
         experiment
     """,

@@ -20,6 +20,7 @@ _BUILT_IN: Final = {
     "lm": "memoria.experiments.lm.experiment:LM",
     "classification": "memoria.experiments.classification.experiment:Classification",
     "engrams": "memoria.experiments.engrams.experiment:Engrams",
+    "farrecall": "memoria.experiments.farrecall.experiment:FarRecall",
     "recall": "memoria.experiments.recall.experiment:Recall",
 }
 

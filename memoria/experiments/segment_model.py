@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from memoria.errors import InputError, ShapeError
 from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
 
-__all__ = ["MemorySize", "RivalConfig", "SegmentModel", "SegmentOutput", "parameter_count"]
+__all__ = [
+    "MemorySize",
+    "RivalConfig",
+    "SegmentModel",
+    "SegmentOutput",
+    "parameter_count",
+    "read_before",
+]
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,14 @@ class SegmentModel(nn.Module, ABC):
             expected = str(list(tokens.shape))
             raise ShapeError("attention_mask", expected, list(attention_mask.shape))
         return attention_mask.bool()
+
+
+def read_before(model: SegmentModel, segments: Sequence[Tensor]) -> None:
+    """Read ``segments`` [B, S] in turn, with gradients only where they matter to the next one."""
+    learned_from = len(segments) - (model.unroll - 1)
+    for number, segment in enumerate(segments):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and number >= learned_from):
+            model(segment)
 
 
 def parameter_count(model: nn.Module) -> int:

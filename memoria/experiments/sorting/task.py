@@ -11,7 +11,7 @@ from torch.nn import functional
 from memoria.experiments.batches import batch_order
 from memoria.experiments.parallel import Alone
 from memoria.experiments.rivals import build_rival
-from memoria.experiments.segment_model import SegmentModel, SegmentOutput
+from memoria.experiments.segment_model import SegmentModel, SegmentOutput, read_before
 from memoria.experiments.sorting.config import SortingConfig
 from memoria.experiments.sorting.sequences import sequences
 from memoria.experiments.trainer import Sums, Task
@@ -65,11 +65,7 @@ class SortingTask(Task):
         made = sequences(config.length, config.symbols, config.data_seed, split, numbers)
         tokens, targets = (torch.from_numpy(one).to(self._crew.device) for one in made)
         self.network.reset()
-        segments = torch.split(tokens, config.segment, dim=1)
-        learned_from = len(segments) - (self.network.unroll - 1)
-        for number, segment in enumerate(segments):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and number >= learned_from):
-                self.network(segment)
+        read_before(self.network, torch.split(tokens, config.segment, dim=1))
         separator = targets.new_full((len(targets), 1), config.symbols)
         answer = torch.cat((separator, targets[:, :-1]), dim=1)
         output: SegmentOutput = self.network(answer)
