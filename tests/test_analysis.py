@@ -211,7 +211,9 @@ def test_the_raster_takes_some_of_many(lived: Chronicle) -> None:
         ("raster", {"engrams": [10**9]}, "engram 1000000000: there is none; the ids are 0 to"),
         ("lifespans", {"engrams": [1], "lane": 0}, "engram 1: is of lane 1, not of 0"),
         ("connections", {"engrams": [0, 1]}, "lanes are not connected"),
-        ("connections", {"limit": 1001}, "1001 engrams: at most 1000"),
+        ("connections", {"limit": 1001}, "limit = 1001: more than 1000"),
+        ("lifespans", {"engrams": list(range(1001))}, "1001 engrams: at most 1000"),
+        ("contiguity", {"max_lag": 2001}, "max_lag = 2001: more than 2000"),
     ],
 )
 def test_wrong_options_are_refused(

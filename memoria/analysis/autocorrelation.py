@@ -16,6 +16,7 @@ from memoria.store.life import FloatArray
 __all__ = ["AUTOCORRELATION"]
 
 _ALL_FIRINGS: Final = 2_000_000  # up to so many every engram is taken
+_CELLS: Final = 20_000_000  # engrams times lags; bounds the memory
 _LAGS: Final = 50
 
 
@@ -47,7 +48,7 @@ def _autocorrelation(
     most = min(_LAGS, max(1, longest // 2)) if max_lag is None else max_lag
     counts = np.bincount(trains.who, minlength=len(trains.length))
     fit = np.flatnonzero((trains.length > most) & (counts > 0) & (counts < trains.length))
-    chosen = _chosen(fit, counts, sample, seed)
+    chosen = _chosen(fit, counts, min(sample or len(fit), _CELLS // most), seed)
     taken = _only(trains, chosen)
     frame = _correlated(taken, most)
     return Analysis(
@@ -57,7 +58,7 @@ def _autocorrelation(
         y_label="autocorrelation",
         note=sentences(
             f"{len(chosen)} engrams that were long-term for more than {most} steps",
-            f"a sample of {len(fit)}" if len(chosen) < len(fit) else "",
+            f"drawn from {len(fit)}" if len(chosen) < len(fit) else "",
             after_compaction(chronicle),
             "" if lane is None else f"lane {lane}",
         ),
@@ -83,13 +84,13 @@ def _watched(chronicle: Chronicle, lane: int | None) -> _Trains:
     return _Trains(mine[order], time[order], length)
 
 
-def _chosen(fit: IntArray, counts: IntArray, sample: int | None, seed: int) -> IntArray:
-    """Of the engrams ``fit`` all, or a sample with not too many firings, ascending."""
+def _chosen(fit: IntArray, counts: IntArray, sample: int, seed: int) -> IntArray:
+    """Of the engrams ``fit`` all, or at most ``sample``, with not too many firings; ascending."""
     order = fit
-    if counts[fit].sum() > _ALL_FIRINGS or (sample is not None and sample < len(fit)):
+    if counts[fit].sum() > _ALL_FIRINGS or sample < len(fit):
         order = np.random.default_rng(seed).permutation(fit)
     most = max(1, int(np.searchsorted(np.cumsum(counts[order]), _ALL_FIRINGS, side="right")))
-    return np.sort(order[: most if sample is None else sample])
+    return np.sort(order[: min(most, sample)])
 
 
 def _only(trains: _Trains, chosen: IntArray) -> _Trains:
@@ -147,7 +148,7 @@ AUTOCORRELATION: Final = Kind(
     _autocorrelation,
     {
         "lane": Option(None, 0),
-        "max_lag": Option(None, 1),
+        "max_lag": Option(None, 1, most=2000),
         "sample": Option(None, 1),
         "seed": Option(0, 0),
     },

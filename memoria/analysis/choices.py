@@ -38,6 +38,7 @@ class Option:
 
     default: Any
     least: int | None = None
+    most: int | None = None
     words: Sequence[str] = ()
 
 
@@ -76,11 +77,15 @@ def _checked(name: str, value: Any, option: Option) -> Any:
     if isinstance(option.default, bool):
         return bool(value)
     if isinstance(option.default, tuple):
+        if option.most is not None and len(value) > option.most:
+            raise InputError(f"{len(value)} {name}: at most {option.most}")
         return tuple(int(one) for one in value)
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InputError(f"{name} = {value!r}: not a whole number")
     if option.least is not None and value < option.least:
         raise InputError(f"{name} = {value}: less than {option.least}")
+    if option.most is not None and value > option.most:
+        raise InputError(f"{name} = {value}: more than {option.most}")
     return int(value)
 
 

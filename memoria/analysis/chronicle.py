@@ -242,7 +242,7 @@ class Chronicle:
         return self.expiries.at(places, step) - step
 
     def log(self, places: IntArray) -> FiringLog:
-        """What fired together among the engrams at ``places`` of one lane, ascending.
+        """What fired together among the engrams at ``places``, ascending, each lane by itself.
 
         Its positions are ranks in ``places``.
         """
@@ -250,9 +250,13 @@ class Chronicle:
         rank[places] = np.arange(len(places))
         position = rank[self.fired_places]
         here = position >= 0
-        sizes = np.bincount(self.fired_steps[here], minlength=self.steps + 1)[1:]
-        starts = np.cumsum(sizes) - sizes
-        return FiringLog(position[here], starts[sizes > 0])
+        position, group = position[here], self.fired_steps[here]
+        if self.lanes > 1:
+            group = group * self.lanes + self.lane[places][position]
+            order = np.argsort(group, kind="stable")
+            position, group = position[order], group[order]
+        starts = np.flatnonzero(np.diff(group, prepend=-1))
+        return FiringLog(position, starts)
 
     def texts(self, ids: npt.ArrayLike) -> list[str | None]:
         """The texts of engrams; None where there is none. Reads from the store."""
@@ -289,8 +293,10 @@ def _places(ids: IntArray, wanted: IntArray) -> IntArray:
 def _became_longterm(ids: IntArray, table: StepTable, lanes: int, done: int) -> IntArray:
     """The step at whose end each engram left short-term memory, if it lived; 0: none yet."""
     became = np.zeros(len(ids), np.int64)
-    for lane in range(lanes):
-        mine = ids % lanes == lane
+    order = np.argsort(ids % lanes, kind="stable")
+    there, starts = np.unique(ids[order] % lanes, return_index=True)
+    parts = np.split(order, starts[1:]) if len(there) else []
+    for lane, mine in zip(there.tolist(), parts, strict=True):
         at = table.all_became_longterm(ids[mine] // lanes, lane)
         became[mine] = np.where(at < done, at + 1, 0)
     return became

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -29,14 +28,17 @@ class _Sums:
         self.weights = np.zeros(2 * most + 1)
         self.squares = np.zeros(2 * most + 1)
 
-    def add_pairs(self, sources: IntArray, targets: IntArray) -> None:
-        """All pairs of engrams born in these steps; the sources are among the targets."""
-        size = int(targets.max(initial=0)) + self.most + 1
-        born = np.bincount(sources, minlength=size)
-        made = np.bincount(targets, minlength=size + self.most)
+    def add_pairs(self, lanes: IntArray, born: IntArray, sources: IntArray) -> None:
+        """All pairs of engrams of these lanes and steps with those of them that are sources."""
+        span = int(born.max(initial=0)) + 2 * self.most + 2  # so that no lag reaches another lane
+        moments, at = np.unique(lanes * span + born, return_inverse=True)
+        made = np.bincount(at, minlength=len(moments))
+        chosen = np.bincount(at[sources], minlength=len(moments))
+        ends = np.append(moments, -1)
         for lag in range(-self.most, self.most + 1):
-            low = max(0, -lag)
-            self.pairs[lag + self.most] += born[low:size] @ made[low + lag : size + lag]
+            there = np.searchsorted(moments, moments + lag)
+            met = ends[there] == moments + lag
+            self.pairs[lag + self.most] += chosen[met] @ made[there[met]]
         self.pairs[self.most] -= len(sources)  # nobody is connected to itself
 
     def add_weights(self, lags: IntArray, weights: FloatArray) -> None:
@@ -65,15 +67,13 @@ def _contiguity(
     alive = np.zeros(len(chronicle), np.bool_)
     alive[chronicle.living(chronicle.steps)] = True
     mine = in_lane(chronicle, lane) & (alive | forgotten) & (chronicle.fires > 0)
-    lanes = [np.flatnonzero(mine & (chronicle.lane == one)) for one in range(chronicle.lanes)]
-    logs = [chronicle.log(places) for places in lanes]
-    chosen = _chosen(logs, lanes, sample, seed)
+    places = np.flatnonzero(mine)
+    log = chronicle.log(places)
+    sources = _chosen(log, len(places), sample, seed)
     sums = _Sums(min(max_lag, max(0, chronicle.steps - 1)))
-    for places, log, sources in zip(lanes, logs, chosen, strict=True):
-        if len(sources):
-            sums.add_pairs(chronicle.born[places[sources]], chronicle.born[places])
-            _add_weights(sums, chronicle, places, log, sources)
-    taken, everyone = sum(map(len, chosen)), sum(map(len, lanes))
+    sums.add_pairs(chronicle.lane[places], chronicle.born[places], sources)
+    _add_weights(sums, chronicle, places, log, sources)
+    taken, everyone = len(sources), len(places)
     of = np.maximum(sums.pairs, 1)
     mean = sums.weights / of
     spread = np.sqrt(np.maximum(sums.squares / of - mean**2, 0.0))
@@ -101,21 +101,14 @@ def _contiguity(
     )
 
 
-def _chosen(
-    logs: list[FiringLog], lanes: list[IntArray], sample: int | None, seed: int
-) -> list[IntArray]:
-    """Of each lane the positions whose connections are counted: all, or a sample, ascending."""
-    costs = [_costs(log, len(places)) for log, places in zip(logs, lanes, strict=True)]
-    cost = np.concatenate(costs)
-    order = np.arange(len(cost))
-    if cost.sum() > _ALL_PAIRS or (sample is not None and sample < len(cost)):
-        order = np.random.default_rng(seed).permutation(len(cost))
+def _chosen(log: FiringLog, engrams: int, sample: int | None, seed: int) -> IntArray:
+    """The positions whose connections are counted: all, or a sample, ascending."""
+    cost = _costs(log, engrams)
+    order = np.arange(engrams)
+    if cost.sum() > _ALL_PAIRS or (sample is not None and sample < engrams):
+        order = np.random.default_rng(seed).permutation(engrams)
     most = max(1, int(np.searchsorted(np.cumsum(cost[order]), _ALL_PAIRS, side="right")))
-    order = np.sort(order[: most if sample is None else sample])
-    starts = np.cumsum([0, *map(len, lanes)])
-    return [
-        order[(order >= start) & (order < end)] - start for start, end in pairwise(starts.tolist())
-    ]
+    return np.sort(order[: most if sample is None else sample])
 
 
 def _costs(log: FiringLog, engrams: int) -> FloatArray:
@@ -150,7 +143,7 @@ CONTIGUITY: Final = Kind(
     _contiguity,
     {
         "lane": Option(None, 0),
-        "max_lag": Option(50, 1),
+        "max_lag": Option(50, 1, most=2000),
         "forgotten": Option(False),
         "sample": Option(None, 1),
         "seed": Option(0, 0),

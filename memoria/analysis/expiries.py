@@ -78,7 +78,8 @@ class Expiries:
             self.value[was] + self.slope[was] * (steps - self.steps[was]),
             born - 1.0,
         )
-        return np.where(found, self.value[at] - old, 0.0)
+        with np.errstate(invalid="ignore"):  # endless ones make no difference
+            return np.where(found, self.value[at] - old, 0.0)
 
     def of_one(self, place: int) -> Expiries:
         """The settings of one engram."""

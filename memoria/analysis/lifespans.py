@@ -85,8 +85,8 @@ LIFESPANS: Final = Kind(
     _lifespans,
     {
         "lane": Option(None, 0),
-        "engrams": Option(()),
-        "limit": Option(8, 1),
+        "engrams": Option((), most=1000),
+        "limit": Option(8, 1, most=1000),
         "by": Option("lived", words=("lived", "fired")),
     },
 )

@@ -23,7 +23,6 @@ from memoria.errors import InputError
 __all__ = ["CONNECTIONS"]
 
 _CELLS_AT_ONCE: Final = 2**22  # of the incidence of firings; bounds the memory
-_MOST: Final = 1000
 
 
 def _connections(
@@ -40,8 +39,6 @@ def _connections(
     those named; of one lane, the first unless asked. In order of creation; an engram's weight to
     itself is 1.
     """
-    if limit > _MOST or len(engrams) > _MOST:
-        raise InputError(f"{max(limit, len(engrams))} engrams: at most {_MOST}")
     if engrams:
         chosen = chosen_places(chronicle, engrams, lane)
         lanes = np.unique(chronicle.lane[chosen])
@@ -112,8 +109,8 @@ CONNECTIONS: Final = Kind(
     _connections,
     {
         "lane": Option(None, 0),
-        "engrams": Option(()),
-        "limit": Option(50, 1),
+        "engrams": Option((), most=1000),
+        "limit": Option(50, 1, most=1000),
         "by": Option("fired", words=("fired", "newest")),
         "forgotten": Option(False),
     },

@@ -33,6 +33,7 @@ _LINES: Final = (
 )
 _SINGLE: Final = "#0072B2"
 _LIFE: Final = "#D9DDE3"
+_ENDLESS: Final = 2.0**52  # steps; more than is drawn
 _MOST_NAMED: Final = 16  # engrams in a legend
 
 
@@ -112,6 +113,7 @@ def _lifespans(frame: Frame, analysis: Analysis) -> list[Mark]:
     for number, id_ in enumerate(engrams["id"].tolist()):
         mine = frame["id"] == id_
         steps, left = frame["step"][mine], frame["lifespan"][mine]
+        left = np.where(np.abs(left) < _ENDLESS, left, np.nan)
         colour = _LINES[number % len(_LINES)]
         marks.append(Line(steps, left, colour, f"engram {id_}" if few else ""))
         for wanted, found in ((engrams["longterm"], turns), (engrams["gone"], ends)):

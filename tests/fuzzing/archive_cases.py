@@ -28,6 +28,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("list", "A", "--type", "all", "--json"),
     ("diff", "A", "A@1"),
     ("snapshot", "list", "A"),
+    ("plot", "A", "lifespans", "--json"),
     ("remind", "A", "--peek"),
     ("verify", "A", "--repair", "-o", "N"),
     ("upgrade", "A", "N"),

@@ -31,6 +31,9 @@ READING_VERBS: tuple[tuple[str, ...], ...] = (
     ("verify", "S"),
     ("verify", "S", "--json"),
     ("inspect", "S@1"),
+    ("plot", "S", "contiguity", "--forgotten", "--json"),
+    ("plot", "S", "lifespans", "--json"),
+    ("plot", "S", "raster"),
     ("remind", "S", "--peek"),
     ("remind", "S", "--peek", "--cue", "C", "--json"),
 )
