@@ -111,6 +111,7 @@ INSIDE = {
     "memoria.experiments": """
         batches config_base corpora metric records rival_config seeding statistics tensorboard
         tokens variants
+        pretrained
         curves folder panels passages results segment_model
         base reading_config trunk
         engrams recall registry rivals
@@ -134,6 +135,7 @@ INSIDE = {
     """,
     "memoria.experiments.lm": """
         config
+        networks
         task
         experiment
     """,

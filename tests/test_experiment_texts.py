@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from model_tools import BERT, quiet
+from model_tools import BERT, GPT2, SMALL, quiet
 from torch import Tensor
 
 from memoria.errors import ConfigError, InputError
@@ -224,6 +224,36 @@ def test_a_stopped_language_model_ends_as_an_unbroken_one(
     assert again.metrics["bits_per_character"] > 0
 
 
+@pytest.mark.parametrize("model", ["memoria-gpt2", "gpt2"])
+def test_a_pretrained_gpt2_goes_on_learning(model: str, tmp_path: Path) -> None:
+    """And goes on from a checkpoint with what its memory held."""
+    import transformers
+
+    folder = tokenizer_folder(tmp_path / "weights")
+    with quiet(), torch.random.fork_rng():
+        config = transformers.GPT2Config(**{**GPT2, "vocab_size": 6})
+        transformers.GPT2LMHeadModel(config).save_pretrained(folder)
+    (tmp_path / "text.txt").write_text("cat dog moon cat cat dog\n" * 100)
+    changes = {
+        "models": [model],
+        "pretrained": str(folder),
+        "data": str(tmp_path / "text.txt"),
+        "settings": {"memoria-gpt2": SMALL},
+        "learning_rate": 0.01,
+        "steps": 8,
+    }
+    whole = execute(specs_of("lm", tmp_path / "whole", **changes)[0])
+    spec = specs_of("lm", tmp_path / "broken", **changes)[0]
+    answers = iter([False] * 8 + [True] * 2)
+    with pytest.raises(KeyboardInterrupt):
+        execute(spec, stopping=lambda: next(answers))
+    again = execute(spec)
+    assert list(again.rows()) == list(whole.rows())
+    assert dict(again.metrics) == dict(whole.metrics)
+    losses = [row["loss"] for row in whole.rows() if row["kind"] == "training"]
+    assert losses[-1] < losses[0]
+
+
 def lines(path: Path, rows: list[Any]) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return str(path)
@@ -368,7 +398,7 @@ class TestClassification:
         ("changes", "says"),
         [
             ({"models": ["roberta"]}, "needs pretrained=PATH_OR_NAME"),
-            ({"models": ["xl"], "pretrained": "x"}, "'xl' has no pretrained weights"),
+            ({"models": ["xl"], "pretrained": "x"}, "'xl' takes no pretrained weights"),
         ],
     )
     def test_pretrained_and_models_belong_together(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, StrictBool, field_validator
+from pydantic import Field, StrictBool, StrictStr, field_validator, model_validator
 
 from memoria.errors import ConfigError
 from memoria.experiments.config_base import ExperimentConfig
@@ -17,7 +17,7 @@ __all__ = ["TrainingConfig"]
 class TrainingConfig(ExperimentConfig):
     """One network per model of `RIVALS`, all of the same size, trained with the same steps."""
 
-    more_models: ClassVar[frozenset[str]] = frozenset()  # that an experiment knows beside RIVALS
+    tuned: ClassVar[tuple[str, ...]] = ()  # models that need pretrained weights
 
     hidden: int = Field(64, ge=2, description="Width of the hidden states (D).")
     layers: int = Field(2, ge=1, description="Blocks.")
@@ -38,6 +38,13 @@ class TrainingConfig(ExperimentConfig):
         "Those of memoria hold for memoria-wm and the like too.",
     )
 
+    pretrained: StrictStr | None = Field(
+        None,
+        min_length=1,
+        description="Path or name of weights to go on from, for the models that take such; their "
+        "tokenizer comes along.",
+    )
+
     steps: int = Field(1000, ge=1, description="Optimiser steps.")
     batch: int = Field(32, ge=1, description="Sequences of a step, over all processes.")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="Which Adam.")
@@ -54,7 +61,7 @@ class TrainingConfig(ExperimentConfig):
     @field_validator("models")
     @classmethod
     def _models_are_known(cls, value: list[str]) -> list[str]:
-        known = [*RIVALS, *sorted(cls.more_models)]
+        known = [*RIVALS, *cls.tuned]
         unknown = next((one for one in value if one not in known), None)
         if unknown is not None:
             raise ValueError(f"no model {unknown!r}; known are {', '.join(known)}")
@@ -63,11 +70,22 @@ class TrainingConfig(ExperimentConfig):
     @field_validator("settings")
     @classmethod
     def _settings_belong_to_a_model(cls, value: dict[str, Any]) -> dict[str, Any]:
-        known = [*RIVALS, *cls.more_models]
+        known = [*RIVALS, *cls.tuned]
         unknown = next((one for one in value if one not in known), None)
         if unknown is not None:
             raise ValueError(f"no model {unknown!r}")
         return value
+
+    @model_validator(mode="after")
+    def _weights_belong_to_models(self) -> Self:
+        tuned = self.pretrained is not None
+        wrong = next((one for one in self.models if (one in self.tuned) != tuned), None)
+        if wrong is not None and tuned:
+            known = ", ".join(self.tuned) or "none"
+            raise ValueError(f"model {wrong!r} takes no pretrained weights; those that do: {known}")
+        if wrong is not None:
+            raise ValueError(f"model {wrong!r} needs pretrained=PATH_OR_NAME")
+        return self
 
     def network(self, vocab_size: int) -> RivalConfig:
         """What the run's model is built from. Raises `ConfigError`."""

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal
 
-from pydantic import Field, StrictStr, model_validator
+from pydantic import Field, StrictStr
 
 from memoria.experiments.config_base import ModelNames
 from memoria.experiments.training_config import TrainingConfig
 
-__all__ = ["PRETRAINED", "ClassificationConfig"]
+__all__ = ["ClassificationConfig"]
 
 _MODELS: Final = ["memoria", "none", "xl"]
-# Models of transformers that are fine-tuned, with Memoria and without.
-PRETRAINED: Final = ("bert", "memoria-bert", "roberta", "memoria-roberta")
 
 
 class ClassificationConfig(TrainingConfig):
     """Which documents, in what segments, and which segment's word counts."""
 
-    more_models: ClassVar[frozenset[str]] = frozenset(PRETRAINED)
+    tuned: ClassVar[tuple[str, ...]] = ("bert", "memoria-bert", "roberta", "memoria-roberta")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
             "data": "pydoc",
@@ -63,23 +61,8 @@ class ClassificationConfig(TrainingConfig):
     tokenizer: StrictStr = Field(
         "byte", min_length=1, description="byte, char, or one of transformers by path or name."
     )
-    pretrained: StrictStr | None = Field(
-        None,
-        description="Path or name of the weights of bert and roberta, whose tokenizer comes along.",
-    )
     max_segments: int = Field(32, ge=1, description="Segments read of a document, at most.")
     aggregate: Literal["last", "mean"] = Field(
         "last", description="What counts when measured: the last segment, or the mean of all."
     )
     data_seed: int = Field(0, ge=0, description="Of the splits, where the data has none.")
-
-    @model_validator(mode="after")
-    def _weights_are_named(self) -> Self:
-        if self.pretrained is None:
-            needy = next((one for one in self.models if one in PRETRAINED), None)
-            if needy is not None:
-                raise ValueError(f"model {needy!r} needs pretrained=PATH_OR_NAME")
-        elif not set(self.models) <= set(PRETRAINED):
-            other = next(one for one in self.models if one not in PRETRAINED)
-            raise ValueError(f"model {other!r} has no pretrained weights; known are {PRETRAINED}")
-        return self

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memoria.errors import ConfigError, MissingExtraError
-from memoria.experiments.classification.config import PRETRAINED, ClassificationConfig
+from memoria.experiments.classification.config import ClassificationConfig
+from memoria.experiments.pretrained import CLASSIFIERS, Pretrained
 from memoria.experiments.rivals import build_rival
 
 __all__ = ["Classifier", "classifier"]
@@ -39,49 +39,20 @@ class Classifier(nn.Module):
         return self.head(mean), output.extra_loss
 
 
-class _Tuned(nn.Module):
+class _Tuned(Pretrained):
     """BERT or RoBERTa from pretrained weights, with Memoria or without."""
 
-    unroll = 1
-
-    def __init__(self, config: ClassificationConfig, labels: int) -> None:
-        super().__init__()
-        try:
-            import transformers
-        except ImportError:
-            raise MissingExtraError(f"model {config.model!r}", "train") from None
-        from memoria import models
-
-        kind = {
-            "bert": "BertForSequenceClassification",
-            "roberta": "RobertaForSequenceClassification",
-            "memoria-bert": "MemoriaBertForSequenceClassification",
-            "memoria-roberta": "MemoriaRobertaForSequenceClassification",
-        }[config.model]
-        source: Any = models if config.model.startswith("memoria-") else transformers
-        own = config.settings.get(config.model, {})
-        try:
-            self.network: Any = getattr(source, kind).from_pretrained(
-                config.pretrained, num_labels=labels, **own
-            )
-        except (OSError, ValueError, TypeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f"pretrained = {config.pretrained!r}: {reason}") from None
-
-    def reset(self) -> None:
-        memory = getattr(self.network, "memory", None)
-        if memory is not None:
-            memory.reset()
-
-    def forward(self, tokens: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        scores: Tensor = self.network(tokens, attention_mask=real.long()).logits
+    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Any:
+        """As `Classifier`."""
+        scores = super().forward(tokens, real)
         return scores, scores.new_zeros(())
 
 
 def classifier(config: ClassificationConfig, vocab_size: int, labels: int) -> Classifier | _Tuned:
     """The run's network; its weights come from torch's generator, or are pretrained."""
-    if config.model in PRETRAINED:
-        return _Tuned(config, labels)
+    if config.pretrained is not None:
+        own = {"num_labels": labels, **config.settings.get(config.model, {})}
+        return _Tuned(CLASSIFIERS[config.model], config.pretrained, own)
     made = Classifier(config, vocab_size, labels)
     with torch.no_grad():
         made.head.bias.zero_()

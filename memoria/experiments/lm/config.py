@@ -18,6 +18,7 @@ _MODELS: Final = ["memoria", "none", "xl"]
 class LMConfig(TrainingConfig):
     """Which text, as what, and how long it is remembered."""
 
+    tuned: ClassVar[tuple[str, ...]] = ("gpt2", "memoria-gpt2")
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "small": {
             "data": "pydoc",

@@ -14,9 +14,8 @@ from torch.nn import functional
 from memoria.errors import InputError
 from memoria.experiments.corpora import SPLITS, text_splits
 from memoria.experiments.lm.config import LMConfig
+from memoria.experiments.lm.networks import Network, language_model, read
 from memoria.experiments.parallel import Alone
-from memoria.experiments.rivals import build_rival
-from memoria.experiments.segment_model import SegmentModel
 from memoria.experiments.tokens import make_tokens
 from memoria.experiments.trainer import Sums, Task
 
@@ -34,7 +33,7 @@ class LMTask(Task):
     def __init__(self, config: LMConfig, crew: Alone) -> None:
         self._config, self._crew = config, crew
         texts = text_splits(config.data)
-        tokens = make_tokens(config.tokenizer, texts["training"])
+        tokens = make_tokens(config.pretrained or config.tokenizer, texts["training"])
         share = config.share(crew.count)
         mine = slice(crew.rank * share, (crew.rank + 1) * share)
         self._streams, self._characters = {}, {}
@@ -43,8 +42,7 @@ class LMTask(Task):
             self._streams[split] = self._rows(ids, split)[mine]
             self._characters[split] = len(texts[split]) / max(1, len(ids))
         self._windows = self._streams["training"].shape[1] // (config.segment * config.segments)
-        network = build_rival(config.model, config.network(tokens.size))
-        self.network: SegmentModel = network.to(crew.device)
+        self.network: Network = language_model(config, tokens.size).to(crew.device)
         self.model = self.network
 
     def learn(self, step: int) -> Sums:
@@ -55,8 +53,8 @@ class LMTask(Task):
         first = window * config.segments
         losses: list[Tensor] = []
         for inputs, targets in self._segments("training", first, first + config.segments):
-            output = self.network(inputs)
-            loss = _loss(output.logits, targets) + output.extra_loss
+            logits, extra = read(self.network, inputs)
+            loss = _loss(logits, targets) + extra
             losses.append(loss / config.segments)
             if self.network.unroll == 1:  # no gradient flows between segments: less to keep
                 losses[-1].backward()  # type: ignore[no-untyped-call]
@@ -76,7 +74,8 @@ class LMTask(Task):
         if config.held_out:
             last = min(last, config.held_out)
         for inputs, targets in self._segments(split, 0, last):
-            sums["loss"] += _loss(self.network(inputs).logits, targets).item() * targets.numel()
+            logits, _ = read(self.network, inputs)
+            sums["loss"] += _loss(logits, targets).item() * targets.numel()
             sums["tokens"] += targets.numel()
         sums["characters"] = sums["tokens"] * self._characters[split]
         self.network.reset()
