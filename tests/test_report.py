@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from base64 import b64encode
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -235,11 +236,42 @@ def test_whom_a_graph_shows(most: int) -> None:
 def test_places_are_the_same_each_time(life: Path) -> None:
     with open_chronicle(life) as chronicle:
         wiring = Wiring.of(chronicle, np.arange(80), 4)
-        places = spread(80, wiring)
-        assert (spread(80, wiring) == places).all()
+        places = spread(chronicle.lane, wiring)
+        assert (spread(chronicle.lane, wiring) == places).all()
     assert places.min() == 0
     assert places.max() == 1
     assert len(np.unique(places, axis=0)) == 80
+
+
+def test_lanes_and_pieces_have_places_of_their_own() -> None:
+    """Five lanes, each of ten engrams in two pieces and one alone, in a grid of 3 by 2."""
+    lanes = np.repeat([0, 2, 5, 6, 9], 11)
+    first = np.concatenate([11 * lane + np.array([0, 1, 2, 3, 5, 6, 7, 8]) for lane in range(5)])
+    ones = np.ones(len(first), np.int64)
+    wiring = Wiring(first, first + 1, ones, ones.astype(float))
+    places = spread(lanes, wiring)
+    assert (spread(lanes, wiring) == places).all()
+    cells = (places * (3, 2)).astype(int)
+    for cell, lane in enumerate((0, 2, 5, 6, 9)):
+        assert np.unique(cells[lanes == lane], axis=0).tolist() == [[cell % 3, cell // 3]]
+        mine = places[lanes == lane] * (3, 2) % 1
+        assert np.ptp(mine, axis=0).min() > 0.5
+        together = np.linalg.norm(mine[0] - mine[1])
+        assert together < np.linalg.norm(mine[0] - mine[9])
+    assert spread(np.zeros(1, np.int64), Wiring(*(ones[:0],) * 3, np.empty(0))).tolist() == [
+        [0.5, 0.5]
+    ]
+    assert spread(lanes[:0], Wiring(*(ones[:0],) * 3, np.empty(0))).shape == (0, 2)
+
+
+def test_without_the_extra(cli: Cli, life: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for missing in ("networkx", "plotly.graph_objects"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, missing, None)
+            ran = cli("report", life, "-o", "a.html")
+            assert (ran.code, ran.out) == (1, "")
+            assert "pip install 'memoria[viz]'" in ran.err
+            assert not Path("a.html").exists()
 
 
 def test_long_lives_take_bounded_room(
@@ -305,7 +337,7 @@ def dense(steps: int, engrams: int) -> Chronicle:
 
 def test_no_life_makes_a_page_of_ten_megabytes(monkeypatch: pytest.MonkeyPatch, life: Path) -> None:
     monkeypatch.setattr(
-        graph_module, "spread", lambda n, _: np.random.default_rng(0).random((n, 2))
+        graph_module, "spread", lambda lanes, _: np.random.default_rng(0).random((len(lanes), 2))
     )
     with Inspection.open(life) as view:
         about = view.summary()

@@ -121,7 +121,7 @@ class Page {
 
   offerSpeeds() {
     const speeds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
-    const wanted = speeds.find((one) => one * 60 >= memory.positions) ?? speeds.at(-1);
+    const wanted = speeds.find((one) => one * 30 >= memory.positions) ?? speeds.at(-1);
     for (const one of speeds.filter((speed) => speed <= Math.max(10, memory.positions))) {
       const option = element("option", `${plural(one * memory.width, "step")} a second`, { value: String(one) });
       option.selected = one === wanted;

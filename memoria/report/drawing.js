@@ -144,9 +144,23 @@ class Drawing {
       for (const i of this.order) if (memory.state[i] === state) this.drawOne(i, state);
     }
     context.globalAlpha = 1;
+    this.nameLanes();
     if (this.matches !== null) for (const i of this.matches) this.ring(i, 4, 2.5, this.ink.match);
     if (this.kept >= 0) this.ring(this.kept, 5, 3, this.ink.focus);
     if (this.current >= 0 && this.current !== this.kept) this.ring(this.current, 5, 2, this.ink.focus);
+  }
+
+  nameLanes() {
+    if (memory.lanes < 2) return;
+    const context = this.context, tops = new Map();
+    for (let i = 0; i < memory.shown; i += 1) {
+      const [left, right, top] = tops.get(memory.lane[i]) ?? [Infinity, -Infinity, Infinity];
+      tops.set(memory.lane[i], [Math.min(left, this.px[i]), Math.max(right, this.px[i]), Math.min(top, this.py[i])]);
+    }
+    context.font = "13px system-ui, sans-serif";
+    context.textAlign = "center";
+    context.fillStyle = this.colours[0];
+    for (const [lane, [left, right, top]] of tops) context.fillText(`lane ${lane}`, (left + right) / 2, top - 16);
   }
 
   drawLines() {
@@ -186,7 +200,7 @@ class Drawing {
       context.globalAlpha *= 0.6 * heat;
       context.fillStyle = this.ink.glow;
       context.beginPath();
-      context.arc(x, y, this.radius[i] + 3 + 7 * heat, 0, 2 * Math.PI);
+      context.arc(x, y, this.radius[i] + 2 + 4 * heat, 0, 2 * Math.PI);
       context.fill();
       context.restore();
     }

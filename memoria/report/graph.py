@@ -33,7 +33,7 @@ def graph_of(chronicle: Chronicle, mine: IntArray, most: int) -> dict[str, Any]:
     """
     shown = choose(chronicle, mine, most)
     wiring = Wiring.of(chronicle, shown, _EACH)
-    where = np.rint(_ACROSS * spread(len(shown), wiring)).astype(np.int64)
+    where = np.rint(_ACROSS * spread(chronicle.lane[shown], wiring)).astype(np.int64)
     gone = chronicle.gone[shown]
     columns = {
         "id": chronicle.ids[shown],

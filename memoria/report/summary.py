@@ -75,6 +75,8 @@ def shown(graph: Document, first_step: int) -> str:
         return "There are no engrams yet: nothing to draw."
     if count == total:
         which = f"All {_count(total, 'engram')} ever made, forgotten ones too."
+        if first_step > 1:
+            which = f"All {_count(total, 'engram')} that are in the store."
     else:
         which = (
             f"{_number(count)} of {_number(total)} engrams ever made are in the graph, forgotten "
@@ -87,8 +89,8 @@ def shown(graph: Document, first_step: int) -> str:
         more.append(f"The slider moves {graph['width']} steps at a time.")
     if first_step > 1:
         more.append(
-            f"Compaction removed some engrams: of the steps before {_number(first_step)} only "
-            "what it kept is counted."
+            "Compaction removed forgotten engrams: of the first "
+            f"{_count(first_step - 1, 'step')} only what it kept is counted."
         )
     return " ".join([which, *more])
 
