@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cli_tools import Cli, environment
+from cli_tools import ROOT, Cli, environment
 from experiment_tools import start, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoria.errors import ConfigError, StateError
-from memoria.experiments import RunRecord, RunSpec, execute, local, make_plan
+from memoria.experiments import RunRecord, RunSpec, execute, local, make_plan, read_plan
 from memoria.experiments.batches import batch_order
 from memoria.experiments.rivals import RIVALS
 from memoria.experiments.sorting.sequences import oracle, sequences, sorted_symbols
@@ -322,3 +322,12 @@ def test_two_processes_share_the_batches(tmp_path: Path) -> None:
     both = [row["loss"] for row in rows(shared) if row["kind"] == "validation"]
     assert both == pytest.approx(losses, rel=1e-3)
     assert [one["status"] for one in told["runs"]] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples" / "experiments").glob("*.toml")), ids=lambda one: one.stem
+)
+def test_the_example_files_are_plans(path: Path, tmp_path: Path) -> None:
+    specs = read_plan(path).specs(tmp_path)
+    assert len({spec.path for spec in specs}) == len(specs) > 1
+    assert [RunSpec.of(spec.document()) for spec in specs] == specs
