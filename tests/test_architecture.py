@@ -94,7 +94,13 @@ INSIDE = {
         interactive scenes still
         drawing
     """,
-    "memoria.render": "",
+    "memoria.render": """
+        casting gif video
+        staging
+        moments
+        page pictures
+        rendering
+    """,
     "memoria.report": """
         chosen packing wiring
         film layout page

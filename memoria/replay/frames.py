@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -92,6 +93,19 @@ class Walk:
         self._reminded: IntArray = np.empty(0, np.int64)
         self._events = before.events
         self._block = _Block.empty(self.step)
+
+    @property
+    def ids_apart(self) -> int:
+        """How far apart the ids are of two engrams of a lane that were made one after another.
+
+        1 where the walk shows all lanes.
+        """
+        return 1 if self._lane is None else self._lanes
+
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self._files.path
 
     @property
     def last(self) -> int:

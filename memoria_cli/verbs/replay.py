@@ -11,6 +11,7 @@ from memoria.errors import UsageError
 from memoria_cli import output
 from memoria_cli.options import Json, StoreAt, at_moment, epilog
 from memoria_cli.threads import one_thread_unless_a_model_runs
+from memoria_cli.wording import byte_size
 
 __all__ = ["EXAMPLES", "register"]
 
@@ -19,6 +20,7 @@ EXAMPLES: Final = (
     "memoria replay notes --set stm_capacity=4 -o other --json",
     "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
     "memoria replay notes --watch --speed 50",
+    "memoria replay notes --render life.gif --to 6",
 )
 
 _DAMAGE: Final = 3
@@ -72,13 +74,22 @@ def _replay(
             rich_help_panel=_LOOK,
         ),
     ] = False,
+    render: Annotated[
+        str | None,
+        typer.Option(
+            "--render",
+            metavar="FILE",
+            help="Draw it as an animation: .gif, .mp4 or .html (extra `viz`).",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
     speed: Annotated[
         float | None,
         typer.Option(
             "--speed",
             metavar="N",
-            help="Steps a second to watch.",
-            show_default="what brings it to its end in a minute",
+            help="Steps a second.",
+            show_default="2; to watch, what brings it to its end in a minute",
             rich_help_panel=_LOOK,
         ),
     ] = None,
@@ -88,10 +99,26 @@ def _replay(
             "--fps",
             metavar="N",
             help="Pictures a second.",
-            show_default="10",
+            show_default="10 to watch, 12 of .gif, 24 of .mp4",
             rich_help_panel=_LOOK,
         ),
     ] = None,
+    most_engrams: Annotated[
+        int | None,
+        typer.Option(
+            "--most-engrams",
+            min=1,
+            max=400,
+            metavar="N",
+            help="Engrams drawn: of every step those that fire most often.",
+            show_default="200",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace the FILE of --render.", rich_help_panel=_LOOK),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Replay the life of a memory and compare every step with what was logged.
@@ -101,10 +128,16 @@ def _replay(
     rounding decided a near-tie. --set lives the same life under other parameters. Exit code 3 if
     something came out otherwise and no near-tie explains it.
     """
-    if watch and (recompute or changes or sample is not None or out is not None):
-        raise UsageError("--watch only looks", "leave out --recompute, --set, --sample and -o")
-    if not watch and (speed, fps) != (None, None):
-        raise UsageError("--speed and --fps are for looking", "add --watch")
+    looks = watch or render is not None
+    if watch and render is not None:
+        raise UsageError("--watch and --render are two ways to look", "choose one")
+    if looks and (recompute or changes or sample is not None or out is not None):
+        how = "--watch" if watch else "--render"
+        raise UsageError(f"{how} only looks", "leave out --recompute, --set, --sample and -o")
+    if not looks and (speed, fps) != (None, None):
+        raise UsageError("--speed and --fps are for looking", "add --watch or --render")
+    if render is None and (most_engrams is not None or force):
+        raise UsageError("--most-engrams and --force are for animations", "add --render")
     if sample is not None and (recompute or changes):
         raise UsageError("--sample draws engrams", "leave out --recompute and --set")
     if (sample is not None or changes) and out is None:
@@ -117,6 +150,12 @@ def _replay(
     if watch:
         pace, rate = _rate("--speed", speed, _MOST_SPEED), _rate("--fps", fps, _MOST_FPS)
         _watch(path, at, first, last, lane, pace, rate, json)
+        return
+    if render is not None:
+        given = {"speed": speed, "fps": fps, "most_engrams": most_engrams}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        limits = {"at": at, "first": first, "last": last, "lane": lane}
+        _render(path, render, {**limits, **wanted, "force": force}, json)
         return
     if sample is not None and out is not None:
         _draw(path, at, out, sample, priority, seed, lane, json)
@@ -150,6 +189,23 @@ def _watch(
         shown = replayed(course, title, speed, fps or FRAMES_A_SECOND)
     human = f"steps {shown.first} to {shown.last} shown" if shown.last else "no steps to show"
     output.result(shown.record(), [human], json)
+
+
+def _render(path: str, out: str, wanted: dict[str, Any], json: bool) -> None:
+    from memoria.render import render
+
+    with output.progress("drawing", "frames") as show:
+        made = render(path, out, progress=show, **wanted)
+    parts = [
+        f"{made[f'{what}_shown']:,} of {made[what]:,} {what}"
+        for what in ("steps", "engrams")
+        if made[f"{what}_shown"] < made[what]
+    ]
+    if parts:
+        output.note(f"shown: {' and '.join(parts)}; --from, --to and --most-engrams choose")
+    span = f"steps {made['from']:,} to {made['to']:,}"
+    human = f"{span} in {made['path']}, {made['seconds']:g} seconds, {byte_size(made['bytes'])}"
+    output.result(made, [human], json)
 
 
 def _rate(option: str, value: float | None, most: float) -> float | None:
