@@ -308,6 +308,14 @@ def test_another_batch_size_is_refused_until_reset() -> None:
     assert ours(text(3)).logits.shape[0] == 3
 
 
+def test_a_batch_that_failed_leaves_no_lanes_behind() -> None:
+    ours = model()
+    with pytest.raises(IndexError):
+        ours(text(3) + 1000)
+    read(ours, texts(2))
+    assert ours.memory.lanes == 2
+
+
 def test_the_memory_is_reset_every_so_many_training_steps() -> None:
     ours = model(reset_period=3).train()
     steps = []

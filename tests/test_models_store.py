@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from cli_tools import Cli
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from model_tools import BERT, GPT2, SMALL, drawn, texts
 from torch import Tensor
 
@@ -162,3 +164,64 @@ def test_errors_leave_all_as_it_was(tmp_path: Path) -> None:
     other.memory.from_store(tmp_path / "store")
     with pytest.raises(ShapeError, match="batch"):
         read(other, texts(1, lanes=3))
+
+
+WHAT = st.sampled_from(["read", "read", "read", "generate", "pause", "aside", "ask", "reset"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(WHAT, min_size=1, max_size=8), st.integers(0, 8))
+def test_whatever_happens_a_state_goes_on_and_a_step_is_a_segment(
+    happens: list[str], at: int
+) -> None:
+    """Two models live the same; one is begun anew from the other's state on the way."""
+    first, second = gpt2(), gpt2()
+    expected, seen = 0, False
+    for number, what in enumerate(happens):
+        if number == at:
+            second = gpt2()
+            second.memory.load_state(first.memory.state())
+        found = [lived(model, what, number) for model in (first, second)]
+        assert torch.equal(*found)
+        if what == "reset":
+            expected, seen = 0, False
+        elif what in ("read", "generate"):
+            expected, seen = expected + seen, True
+        assert first.memory.timestep == second.memory.timestep == expected
+    assert first.memory.memoria.engrams == second.memory.memoria.engrams
+
+
+@torch.no_grad()
+def lived(model: Any, what: str, number: int) -> Tensor:
+    memory, segment = model.memory, texts(number + 1)[number]
+    if what == "generate":
+        made: Tensor = model.generate(segment, max_new_tokens=3)
+        return made
+    if what == "reset":
+        memory.reset()
+    if what == "ask":
+        memory.state()
+    if what in ("pause", "aside"):
+        with memory.paused() if what == "pause" else memory.aside():
+            return read(model, [segment])
+    return read(model, [segment]) if what == "read" else segment
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("make", [gpt2, bert])
+def test_on_a_gpu(make: Any, tmp_path: Path) -> None:
+    model = make().to("cuda")
+    segments = [segment.to("cuda") for segment in texts(8)]
+    read(model, segments[:5])
+    memory = model.memory
+    assert memory.memoria.device.type == "cuda"
+    memory.to_store(tmp_path / "store")
+    state = {name: value.cpu() for name, value in memory.state().items()}
+    expected = read(model, segments[5:])
+    memory.reset()
+    memory.load_state(state)
+    torch.testing.assert_close(read(model, segments[5:]), expected, rtol=1e-2, atol=1e-2)
+    assert memory.memoria.device.type == "cuda"
+    memory.from_store(tmp_path / "store")
+    assert memory.memoria.device.type == "cuda"
+    read(model, segments[5:])

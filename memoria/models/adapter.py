@@ -87,7 +87,7 @@ class MemoryAdapter(nn.Module):
         self.abstractor = Abstractor(self.settings.num_memories, size, wide)
         self.readers = nn.ModuleDict({key: PreNormReader(size, heads, zero=True) for key in chosen})
         alpha, period = float(self.settings.lifespan_alpha), self.settings.reset_period
-        self.memory = SegmentMemory(new_memoria(self.settings), alpha, period, size)
+        self.memory = SegmentMemory(new_memoria(self.settings), self.abstractor, alpha, period)
         self.to(next(base.parameters()).device)
         self._segment: Segment | None = None
         self._mask: Tensor | None = None
@@ -162,7 +162,7 @@ class MemoryAdapter(nn.Module):
         segment = memory.begin(lanes, self._mask, self._continued, bool(host.training))
         self._segment = segment
         if self._source == "previous":
-            memory.remember_seen(segment, self.abstractor)
+            memory.remember_seen(segment)
 
     def _hook(self, key: str, first: bool) -> Any:
         def read(layer: nn.Module, args: Any, output: Any) -> Any:
@@ -172,7 +172,7 @@ class MemoryAdapter(nn.Module):
             states = output[0] if isinstance(output, tuple) else output
             own = states.to(self.abstractor.query_embeddings.dtype)
             if first and self._source == "same" and segment.empty and not segment.read:
-                self.memory.remember(segment, self.abstractor(own, self._mask))
+                self.memory.remember_now(segment, own, self._mask)
             if segment.empty:
                 return None
             states = self.readers[key](own, segment).to(states.dtype)

@@ -96,7 +96,7 @@ class EncoderHost(MemoryHost):
     def _remember(self, layer: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
         segment = kwargs.get("segment")
         if segment is not None:
-            self.memory.remember(segment, self.abstractor(output, segment.queries))
+            self.memory.remember_now(segment, output, segment.queries)
 
     def forward(
         self,

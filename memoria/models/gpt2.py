@@ -99,7 +99,7 @@ class MemoriaGPT2Model(MemoryHost, GPT2Model):
         continued = past_key_values is not None and past_key_values.get_seq_length() > 0
         memory = self.memory
         segment = memory.begin(text.shape[0], mask, continued, self.training)
-        memory.remember_seen(segment, self.abstractor)
+        memory.remember_seen(segment)
         output = super().forward(
             input_ids, past_key_values, attention_mask, *args, segment=segment, **kwargs
         )

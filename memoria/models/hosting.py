@@ -78,9 +78,8 @@ class MemoryHost(_OneBackward):
         size = config.hidden_size
         wide = 4 * size if config.memory_hidden is None else config.memory_hidden
         self.abstractor = Abstractor(config.num_memories, size, wide)
-        self.memory = SegmentMemory(
-            new_memoria(config), float(config.lifespan_alpha), config.reset_period, size
-        )
+        memoria, alpha = new_memoria(config), float(config.lifespan_alpha)
+        self.memory = SegmentMemory(memoria, self.abstractor, alpha, config.reset_period)
         self.grow_layers()
 
     def check(self) -> None:

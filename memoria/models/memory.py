@@ -30,23 +30,22 @@ class SegmentMemory:
 
     Args:
         memoria: the memory itself.
+        abstractor: makes the engrams; the memory lives where its weights are.
         alpha: scale of the lifespan gains.
         reset_period: segments read in training mode between two resets; None never.
-        dimension: D of the model's hidden states; None takes a store of any.
     """
 
     def __init__(
         self,
         memoria: Memoria,
+        abstractor: Abstractor,
         alpha: float = 8.0,
         reset_period: int | None = None,
-        dimension: int | None = None,
     ) -> None:
         if reset_period is not None and reset_period < 1:
             raise ConfigError(f"reset_period = {reset_period}: must be 1 or more, or None")
-        self._memoria = memoria
+        self._memoria, self._abstractor = memoria, abstractor
         self.alpha, self.reset_period = float(alpha), reset_period
-        self._dimension = dimension
         self._paused = self._generating = False
         self._forget_all()
 
@@ -62,6 +61,10 @@ class SegmentMemory:
     def memoria(self, memoria: Memoria) -> None:
         self._memoria = memoria
         self.reset()
+
+    @property
+    def _device(self) -> torch.device:
+        return self._abstractor.query_embeddings.device
 
     @property
     def timestep(self) -> int:
@@ -163,24 +166,16 @@ class SegmentMemory:
         self._current = Segment(mask)
         return self._current
 
-    def remember(self, segment: Segment, working: Tensor) -> None:
-        """``working`` [B, W, D] enters the memory and brings back what ``segment`` may read."""
-        self._remember(segment, working, self._texts.now)
-
-    def _remember(self, segment: Segment, working: Tensor, texts: tuple[str, ...] | None) -> None:
-        self._memoria.add_working_memory(working)
-        if texts is not None and self._memoria.core is not None:
-            self._texts.add(self._memoria.core, working.shape[1], texts)
-        reminded, indices = self._memoria.remind()
-        self._pending = indices
-        segment.remember(working, reminded, indices)
-
-    def remember_seen(self, segment: Segment | None, abstractor: Abstractor) -> None:
-        """`remember` what ``abstractor`` makes of the segment before, if there was one."""
+    def remember_seen(self, segment: Segment | None) -> None:
+        """Remember what the abstractor makes of the segment before, if there was one."""
         if segment is None or segment.read or not segment.empty or self._seen is None:
             return
-        working = abstractor(self._seen, self._seen_mask)
-        self._remember(segment, working, self._texts.seen)
+        mask = self._seen_mask
+        self._remember(segment, self._engrams_of(self._seen, mask), self._texts.seen)
+
+    def remember_now(self, segment: Segment, hidden: Tensor, mask: Tensor | None) -> None:
+        """Remember what the abstractor makes of ``hidden`` [B, N, D], states of this segment."""
+        self._remember(segment, self._engrams_of(hidden, mask), self._texts.now)
 
     def end(
         self, segment: Segment | None, hidden: Tensor | None, mask: Tensor | None, continued: bool
@@ -199,6 +194,20 @@ class SegmentMemory:
             self._current.gains = segment.gains
         if hidden is not None:
             self._see(hidden.detach(), mask, continued)
+
+    def _engrams_of(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        where = self._device  # the model may have moved since
+        made: Tensor = self._abstractor(hidden.to(where), None if mask is None else mask.to(where))
+        return made
+
+    def _remember(self, segment: Segment, working: Tensor, texts: tuple[str, ...] | None) -> None:
+        """``working`` [B, W, D] enters the memory and brings back what ``segment`` may read."""
+        self._memoria.add_working_memory(working)
+        if texts is not None and self._memoria.core is not None:
+            self._texts.add(self._memoria.core, working.shape[1], texts)
+        reminded, indices = self._memoria.remind()
+        self._pending = indices
+        segment.remember(working, reminded, indices)
 
     def _adjust(self, segment: Segment) -> None:
         if segment.indices is None:
@@ -228,7 +237,8 @@ class SegmentMemory:
         self._seen, self._seen_mask, self._texts.seen = hidden, mask, self._texts.now
 
     def _check_lanes(self, lanes: int) -> None:
-        if self._lanes is not None and lanes != self._lanes:
+        holds = self._seen is not None or self.timestep > 0
+        if holds and self._lanes is not None and lanes != self._lanes:
             raise ShapeError(
                 "batch",
                 f"[{self._lanes}, ...]: the memory has a lane for each row",
@@ -262,6 +272,8 @@ class SegmentMemory:
             for name, value in state.items()
             if name.startswith(_PREFIX)
         }
+        if "data" in inner:
+            inner["data"] = inner["data"].to(self._device)
         self._memoria.load_state(inner)
         self._forget_all()
         self._trained, self._lanes = int(state["trained"]), int(state["lanes"]) or None
@@ -282,23 +294,16 @@ class SegmentMemory:
         rule = f"correlation:{self.alpha:g}"
         save_memory(self._memoria, path, texts if texts and any(texts) else None, rule=rule)
 
-    def from_store(
-        self,
-        path: str | PathLike[str],
-        at: int | str | None = None,
-        device: str | torch.device | None = None,
-    ) -> None:
+    def from_store(self, path: str | PathLike[str], at: int | str | None = None) -> None:
         """Go on from a store, or from its snapshot or step ``at``, with the store's settings.
 
-        ``device`` should be the model's; None is where the memory is now, else the CPU. The batch
-        must have the store's lanes. Raises what opening a store raises, and `InputError` for
-        vectors of another size than the model's; the memory is then unchanged.
+        The batch must have the store's lanes. Raises what opening a store raises, and `InputError`
+        for vectors of another size than the model's; the memory is then unchanged.
         """
-        where = self._memoria.device if device is None else device
-        loaded = load_memory(path, at, where, track_id=True)
-        size = loaded.config.hidden_dim
-        if self._dimension is not None and size != self._dimension:
-            message = f"{path}: its engrams have {size} numbers, the model's {self._dimension}"
+        loaded = load_memory(path, at, self._device, track_id=True)
+        size, wanted = loaded.config.hidden_dim, self._abstractor.query_embeddings.shape[2]
+        if size != wanted:
+            message = f"{path}: its engrams have {size} numbers, the model's {wanted}"
             raise InputError(message, "choose a store that this model, or one of its size, wrote")
         loaded.keep_history = self._memoria.keep_history
         loaded.track_age = loaded.track_age or loaded.keep_history
