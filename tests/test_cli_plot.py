@@ -91,6 +91,19 @@ def test_a_zip_can_be_looked_at(cli: Cli) -> None:
     assert cli("plot", "notes.zip", "sizes", "-o", "notes.zip", "--force").code == 2
 
 
+def test_a_store_on_s3_can_be_looked_at(
+    cli: Cli, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    cli.ok("push", "notes", "s3://memories/plotted")
+    there = cli.ok("plot", "s3://memories/plotted", "sizes", "-o", "far.svg", "--json").json
+    here = cli.ok("plot", "notes", "sizes", "-o", "near.svg", "--json").json
+    assert there["path"] == "s3://memories/plotted"
+    assert there["frames"] == here["frames"]
+    assert Path("far.svg").read_bytes() == Path("near.svg").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("line", "code", "message"),
     [

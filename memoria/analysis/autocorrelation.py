@@ -57,7 +57,7 @@ def _autocorrelation(
         x_label="lag, in steps",
         y_label="autocorrelation",
         note=sentences(
-            f"{len(chosen)} engrams that were long-term for more than {most} steps",
+            f"{len(chosen)} engrams that were long-term for more than {most} steps, and fired",
             f"drawn from {len(fit)}" if len(chosen) < len(fit) else "",
             after_compaction(chronicle),
             "" if lane is None else f"lane {lane}",

@@ -169,7 +169,7 @@ def _points(mark: Points, axes: Any, _: Any) -> None:
         color=mark.colour,
         edgecolors=GROUND["light"] if mark.size > 6 else "none",
         linewidths=0.6 if mark.size > 6 else 0,
-        label=mark.label or None,
+        label=mark.label if len(mark.x) and mark.label else None,
         zorder=3,
         rasterized=len(mark.x) > 5000,  # an .svg holds so many as an image
     )
