@@ -115,13 +115,13 @@ INSIDE = {
         bert roberta
     """,
     "memoria.experiments": """
-        batches config_base corpora metric records rival_config seeding statistics tensorboard
-        tokens variants
+        batches config_base corpora metric panels records rival_config seeding statistics
+        tensorboard tokens variants
         pretrained
-        curves folder panels passages results segment_model
+        curves folder passages results segment_model
         base reading_config trunk
         engrams recall registry rivals
-        running training_config
+        reporting running training_config
         engines plan
         parallel sweeps worker
         trainer
@@ -157,6 +157,12 @@ INSIDE = {
     "memoria.experiments.engrams": """
         drawing findings reading
         experiment
+    """,
+    "memoria.experiments.reporting": """
+        gather
+        report
+        dots tables
+        writing
     """,
     "memoria.experiments.sweeps": """
         on_ray points
@@ -194,7 +200,7 @@ INSIDE = {
     "memoria_cli.verbs": "*",
     "memoria_cli.verbs.experiment": """
         shown
-        list_ run sweep
+        list_ report run sweep
     """,
 }
 ORDERS = {"memoria": LIBRARY, **INSIDE}

@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from memoria.errors import MissingExtraError
+import numpy as np
+
 from memoria.experiments.metric import Metric
+from memoria.experiments.panels import Panels
 from memoria.experiments.records import RunRecord
 
 __all__ = ["draw_curves"]
@@ -26,27 +28,14 @@ def draw_curves(records: Sequence[RunRecord], metric: Metric, path: Path) -> boo
                 curves[record.variant][int(step or 0)].append(float(value))
     if not curves:
         return False
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing the results", "viz") from None
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.add_subplot()
-    for variant, points in curves.items():
+    panels = Panels(1)
+    for number, (variant, points) in enumerate(curves.items()):
         steps = sorted(points)
-        means = [sum(points[step]) / len(points[step]) for step in steps]
-        (line,) = axes.plot(steps, means, marker=".", label=variant)
-        axes.fill_between(
-            steps,
-            [min(points[step]) for step in steps],
-            [max(points[step]) for step in steps],
-            color=line.get_color(),
-            alpha=0.2,
-            linewidth=0,
-        )
-    axes.set_xlabel("training step")
-    axes.set_ylabel(metric.title)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path)
+        most = max(map(len, points.values()))
+        table = np.full((most, len(steps)), np.nan)  # a column a step, as many values as there are
+        for column, step in enumerate(steps):
+            table[: len(points[step]), column] = points[step]
+        panels.line(0, steps, table, number, variant)
+    panels.finish(0, metric.title, "training step")
+    panels.write(path)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,13 +12,14 @@ from numpy.typing import ArrayLike
 
 from memoria.errors import MissingExtraError
 
-__all__ = ["Panels", "colour"]
+__all__ = ["Panels", "colour", "plain"]
 
 # Okabe and Ito's, which people with any colour vision tell apart
 _COLOURS: Final = ("#D55E00", "#E69F00", "#7F7F7F", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
 _STYLES: Final = ("-", "--", ":")
 _COLUMNS: Final = 3
 _PANEL: Final = (3.6, 2.8)  # inches
+_ALONE: Final = (6.4, 3.6)
 
 
 def colour(number: int) -> str:
@@ -25,17 +27,25 @@ def colour(number: int) -> str:
     return _COLOURS[number % len(_COLOURS)]
 
 
+def plain(text: str) -> str:
+    """Text that matplotlib shows as it is: no formula, no control characters."""
+    return "".join(one if one.isprintable() else "?" for one in text).replace("$", r"\$")
+
+
 class Panels:
     """``count`` panels, three in a row, with one legend. Raises `MissingExtraError`."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, rows: int = 0) -> None:
         try:
             from matplotlib.figure import Figure
         except ImportError:
             raise MissingExtraError("drawing the results", "viz") from None
         width = 2 if count == 4 else min(count, _COLUMNS)
         height = -(-count // width)
-        size = (_PANEL[0] * width, _PANEL[1] * height + 0.5)
+        wide, tall = _ALONE if count == 1 else _PANEL
+        tall = max(tall, 0.3 * rows + 1.0)  # with names in ``rows`` rows
+        size = (wide * width, tall * height + 0.5)
+        self._width = width
         self._figure: Any = Figure(figsize=size, layout="constrained")
         self._panels: list[Any] = list(self._figure.subplots(height, width, squeeze=False).flat)
         for spare in self._panels[count:]:
@@ -60,11 +70,15 @@ class Panels:
             color=colour(number),
             ls=_STYLES[number // len(_COLOURS) % len(_STYLES)],
             marker="." if len(shown) < 40 else None,
-            label=label,
+            label=plain(label),
         )
         low, high = np.nanmin(table, axis=0), np.nanmax(table, axis=0)
         self._panels[panel].fill_between(shown, low, high, color=colour(number), alpha=0.15, lw=0)
-        self._labels.setdefault(label, line)
+        self._labels.setdefault(plain(label), line)
+
+    def starts_a_row(self, panel: int) -> bool:
+        """Whether it is the leftmost."""
+        return panel % self._width == 0
 
     def finish(self, panel: int, title: str, below: str) -> None:
         """What stands above and below a panel."""
@@ -76,11 +90,14 @@ class Panels:
 
     def write(self, path: Path) -> None:
         """Write .png, .svg or .pdf."""
-        self._figure.legend(
-            list(self._labels.values()),
-            list(self._labels),
-            loc="outside lower center",
-            ncols=min(len(self._labels), 6),
-            fontsize=8,
-        )
-        self._figure.savefig(path, dpi=150)
+        if self._labels:
+            self._figure.legend(
+                list(self._labels.values()),
+                list(self._labels),
+                loc="outside lower center",
+                ncols=min(len(self._labels), 6),
+                fontsize=8,
+            )
+        with warnings.catch_warnings():  # of signs that the font lacks
+            warnings.simplefilter("ignore", UserWarning)
+            self._figure.savefig(path, dpi=150)

@@ -8,12 +8,12 @@ import typer
 
 from memoria_cli import output
 from memoria_cli.options import epilog
-from memoria_cli.verbs.experiment import list_, run, sweep
+from memoria_cli.verbs.experiment import list_, report, run, sweep
 
 __all__ = ["EXAMPLES", "register"]
 
 # Each module has `EXAMPLES` and `register(group)`, which adds its verb.
-_VERBS: Final = (list_, run, sweep)
+_VERBS: Final = (list_, run, sweep, report)
 EXAMPLES: Final = (list_.EXAMPLES[0], run.EXAMPLES[0])
 
 
