@@ -223,6 +223,7 @@ def test_the_verb_ends_with_a_table_and_a_plot(
         "runs",
         "table",
         "reference",
+        "findings",
         "plots",
     }
     assert told["path"] == str(tmp_path / "runs" / "sorting-small")
@@ -278,10 +279,10 @@ class TestBadInput:
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
         options = [f"--set={key}={str(value).lower()}" for key, value in TINY.items()]
-        options += ["--set=settings.memoria.colour=1", "--set=models=none,memoria"]
+        options += ["--set=settings.memoria.colour=1", "--set=models=memoria"]
         ran = Cli(capsys)("experiment", "run", "sorting", *options, "-o", tmp_path / "x", "--json")
         assert ran.code == 1
-        assert [one["status"] for one in ran.json["runs"]] == ["done", "failed"]
+        assert [one["status"] for one in ran.json["runs"]] == ["failed"]
         assert "memoria-0 failed: colour = 1: no such setting" in ran.err
 
 
