@@ -13,9 +13,9 @@ from typing import Any
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from chromium import installed, started
 from cli_tools import DIARY, Cli, command_line, environment
 from PIL import Image
-from test_report_browser import CHROMIUM, DRIVER, Browser
 
 from memoria import MemoriaConfig
 from memoria.engram_type import EngramType
@@ -214,25 +214,32 @@ def test_a_page(store: Path, tmp_path: Path) -> None:
     assert "play" in own
 
 
-@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver")
+@pytest.mark.skipif(not installed(), reason="no chromium and chromedriver")
 def test_a_page_in_a_browser(store: Path, tmp_path: Path) -> None:
     render(store, tmp_path / "a.html", first=2, last=9, speed=20)
-    browser = Browser(tmp_path / "profile")
+    browser = started(tmp_path / "profile")
     try:
-        browser.driver.get((tmp_path / "a.html").as_uri())
+        browser.get((tmp_path / "a.html").as_uri())
         step = "return document.querySelector('.slider-label').textContent"
-        assert browser(step) == "step 2"
         dots = "return document.querySelectorAll('.scatterlayer .point').length"
-        assert browser(dots) >= 8  # plotly leaves out some of those that are not seen
-        browser.driver.find_element("css selector", ".updatemenu-button").click()  # play
-        browser.until(lambda: browser(step) == "step 9")
-        assert browser.complaints() == []
-        asked = {url.partition("#")[0] for url in browser.fetched()}
-        assert {url for url in asked if not url.startswith("chrome://")} == {
-            (tmp_path / "a.html").as_uri()
+        assert browser.execute_script(step) == "step 2"
+        assert browser.execute_script(dots) >= 8  # plotly leaves out some that are not seen
+        browser.find_element("css selector", ".updatemenu-button").click()  # play
+        end = time.monotonic() + 60
+        while browser.execute_script(step) != "step 9":
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert browser.get_log("browser") == []
+        logged = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
+        asked = {
+            one["params"]["request"]["url"]
+            for one in logged
+            if one["method"] == "Network.requestWillBeSent"
         }
+        outside = {url for url in asked if url.startswith(("http", "ws", "ftp"))}
+        assert outside == set()
     finally:
-        browser.driver.quit()
+        browser.quit()
 
 
 def test_what_cannot_be_drawn(store: Path, tmp_path: Path) -> None:
