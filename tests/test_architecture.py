@@ -152,7 +152,7 @@ INSIDE = {
     """,
     "memoria.experiments.rivals": """
         none past unrolled
-        building compressive hebbian infinity knn rmt titans xl
+        building compressive hebbian infinity knn rmt titans xl xl_package
     """,
     "memoria.experiments.engrams": """
         drawing findings reading

@@ -53,6 +53,12 @@ RIVALS: Mapping[str, Rival] = _rivals(
     ("none", "No memory: each segment as if it were the first.", "none:NoMemory"),
     ("xl", "Transformer-XL: each layer's last inputs.", "xl:TransformerXL"),
     (
+        "xl-x-transformers",
+        "Transformer-XL of the package x-transformers.",
+        "xl_package:PackagedXL",
+        "rivals",
+    ),
+    (
         "compressive",
         "Compressive Transformer: as xl, and what falls out of it compressed.",
         "compressive:CompressiveTransformer",
