@@ -1,0 +1,150 @@
+"""A text memory of 10,000 steps by commands alone: made, replayed bit for bit, verified, drawn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from common import ROOT, TableOf, finish, last_line, parser, say, scratch, sentences, start
+
+NAME = "long_life"
+_WORKING = 8  # sentences a step
+_AGAIN = 0.25  # of the topics read are read a second time
+_TOPIC = 40  # sentences that are read in one go
+
+
+class LifeError(Exception):
+    """A command failed; the message is what it said."""
+
+
+def options() -> argparse.ArgumentParser:
+    made = parser(__doc__, NAME)
+    made.add_argument("--steps", type=int, help="steps of the life (default 10,000)")
+    made.add_argument("--plots", nargs="*", default=["survival", "raster"], help="kinds drawn")
+    made.add_argument("--report", action=argparse.BooleanOptionalAction, default=True)
+    made.add_argument("--directory", type=Path, help="where the store is built")
+    return made
+
+
+def main(words: list[str] | None = None) -> dict[str, Any]:
+    arguments = options().parse_args(words)
+    arguments.steps = arguments.steps or (100 if arguments.quick else 10_000)
+    document = start(arguments)
+    with scratch(arguments.directory) as folder:
+        text, store = folder / "read.txt", str(folder / "store")
+        lines = reading(arguments.steps * _WORKING)
+        text.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        document["text"] = {
+            "source": "sentences of Python's own help, topic after topic in a fixed random order",
+            "sentences": len(lines),
+            "different": len(set(lines)),
+            "characters": sum(map(len, lines)),
+        }
+        commands = {
+            "init": ["init", store, "--backbone", "hash", "--unit", "line"],
+            "step": ["step", store, str(text), "--limit", str(arguments.steps)],
+            "replay": ["replay", store],
+            "replay --recompute": ["replay", store, "--recompute"],
+            "verify": ["verify", store],
+            "inspect": ["inspect", store],
+        }
+        for kind in arguments.plots:
+            commands[f"plot {kind}"] = ["plot", store, kind, "-o", str(folder / f"{kind}.svg")]
+        if arguments.report:
+            commands["report"] = ["report", store, "-o", str(folder / "report.html")]
+        told = {}
+        document["commands"] = {}
+        for name, line in commands.items():
+            say(f"memoria {name}")
+            document["commands"][name], told[name] = timed([*line, "--json"])
+        document["store"] = {
+            "bytes": _bytes(folder / "store"),
+            "files": sum(1 for one in (folder / "store").rglob("*") if one.is_file()),
+            "steps": told["inspect"]["step"],
+            "engrams_made": arguments.steps * _WORKING,
+            "engrams_alive": told["inspect"]["engrams"],
+            "connections": told["inspect"]["connections"],
+            "digest": told["inspect"]["digest"],
+        }
+        wanted = ("steps", "identical", "first_difference", "near_ties")
+        document["recomputed"] = {name: told["replay --recompute"][name] for name in wanted}
+        document["sound"] = told["verify"]["sound"]
+        drawn = [*folder.glob("*.svg"), *folder.glob("report.html")]
+        document["files"] = {one.name: one.stat().st_size for one in sorted(drawn)}
+    finish(NAME, arguments, document, _tables(document))
+    return document
+
+
+def reading(count: int) -> list[str]:
+    """``count`` sentences: passages in a random order, some of them read again later."""
+    chance, found = random.Random(0), sentences()
+    passages = [found[at : at + _TOPIC] for at in range(0, len(found), _TOPIC)]
+    read: list[list[str]] = []
+    size = 0
+    while size < count:
+        again = bool(read) and chance.random() < _AGAIN
+        passage = chance.choice(read[-20:] if again else passages)
+        read.append(passage)
+        size += len(passage)
+    return [line for passage in read for line in passage][:count]
+
+
+def timed(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(wall and processor seconds, peak memory) of a command, and what it printed."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "memoria_cli", *words], stdout=out, stderr=err, env=variables
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            message = last_line(err.read().decode("utf-8", "replace"))
+            raise LifeError(f"memoria {words[0]}: {message}")
+        told: dict[str, Any] = json.loads(out.read())
+    spent = {
+        "seconds": seconds,
+        "processor_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_bytes": usage.ru_maxrss * 1024,
+    }
+    return spent, told
+
+
+def _bytes(folder: Path) -> int:
+    return sum(one.stat().st_size for one in folder.rglob("*") if one.is_file())
+
+
+def _tables(document: dict[str, Any]) -> list[TableOf]:
+    steps = document["store"]["steps"]
+    rows = [
+        [
+            f"memoria {name}",
+            told["seconds"],
+            told["processor_seconds"],
+            1e3 * told["processor_seconds"] / steps,
+            told["peak_bytes"] / 2**20,
+        ]
+        for name, told in document["commands"].items()
+    ]
+    columns = ("command", "seconds", "processor s", "ms a step", "peak MiB")
+    facts: list[list[object]] = [[name, value] for name, value in document["store"].items()]
+    facts += [[f"recomputed: {name}", str(v)] for name, v in document["recomputed"].items()]
+    facts += [["sound", str(document["sound"])]]
+    facts += [[name, size] for name, size in document["files"].items()]
+    return [(f"a text memory of {steps:,} steps", columns, rows), ("what came", ("", ""), facts)]
+
+
+if __name__ == "__main__":
+    main()
