@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from memoria.analysis.expiries import Expiries
 from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import InputError
+from memoria.frames import data_frame
 from memoria.store.events import Entries, Events
 from memoria.store.firings import Firings, endings
 from memoria.store.life import FloatArray, StepTable, fold
@@ -28,6 +29,8 @@ from memoria.store.reading import open_files
 from memoria.store.shelf import TextShelf
 
 if TYPE_CHECKING:
+    import pandas
+
     from memoria.history import HistoryManager
 
 __all__ = ["Chronicle", "open_chronicle"]
@@ -266,6 +269,61 @@ class Chronicle:
     def text(self, engram: int) -> str | None:
         """The text of one engram."""
         return self.texts([engram])[0]
+
+    def frames(self, texts: bool = True) -> dict[str, dict[str, npt.NDArray[Any]]]:
+        """All that is known as tables of columns; 0 for a step that has not come.
+
+        ``engrams``: id, lane, created, longterm, forgotten, memory (its name, or "forgotten") and
+        lifespan after the last step, fires, and ``text`` where ``texts`` are wanted. ``firings``:
+        step, id, lane, gain, and the lifespan that the step left. ``steps``: step, made, reminded,
+        promoted, forgotten in it, shortterm, longterm after it, and whether it is known whole.
+        """
+        every, steps = np.arange(len(self)), np.arange(1, self.steps + 1)
+        kinds = self.types_after(every, self.steps)
+        names = np.array(["forgotten", "working", "shortterm", "longterm"], object)
+        gone, longterm = self.counted(self.gone), self.counted(self.longterm)
+        old = np.flatnonzero(self.longterm > 0)
+        alive = np.cumsum(self.counted(self.born) - gone)
+        of_old = np.cumsum(longterm - self.counted(self.gone[old]))
+        again = self.born[self.fired_places] < self.fired_steps
+        engrams: dict[str, npt.NDArray[Any]] = {
+            "id": self.ids,
+            "lane": self.lane,
+            "created": self.born,
+            "longterm": self.longterm,
+            "forgotten": self.gone,
+            "memory": names[kinds],
+            "lifespan": self.lifespan(every, self.steps),
+            "fires": self.fires,
+        }
+        if texts:
+            engrams["text"] = np.array([*self.texts(self.ids), None], object)[:-1]
+        firings = {
+            "step": self.fired_steps,
+            "id": self.fired_ids,
+            "lane": self.fired_ids % self.lanes,
+            "gain": self.gains,
+            "lifespan": self.fired_expiry - self.fired_steps,
+        }
+        table = {
+            "step": steps,
+            "made": self.added,
+            "reminded": self.counted(self.fired_steps[again]),
+            "promoted": longterm,
+            "forgotten": gone,
+            "shortterm": alive - of_old,
+            "longterm": of_old,
+            "known": steps >= self.first_step,
+        }
+        return {"engrams": engrams, "firings": firings, "steps": table}
+
+    def to_pandas(self, texts: bool = True) -> dict[str, pandas.DataFrame]:
+        """`frames` as data frames. Needs the extra ``viz``."""
+        return {name: data_frame(columns) for name, columns in self.frames(texts).items()}
+
+    def counted(self, steps: IntArray) -> IntArray:
+        """How often each step, from 1, is among ``steps``."""
+        return np.bincount(steps, minlength=self.steps + 1)[1:]
 
 
 @contextmanager

@@ -23,13 +23,13 @@ def _sizes(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
     born, gone, longterm = (
         column[mine] for column in (chronicle.born, chronicle.gone, chronicle.longterm)
     )
-    made, lost = _counts(chronicle, born), _counts(chronicle, gone)
+    made, lost = chronicle.counted(born), chronicle.counted(gone)
     alive = np.cumsum(made - lost)
     became_old = longterm > 0
-    old = np.cumsum(_counts(chronicle, longterm[became_old]) - _counts(chronicle, gone[became_old]))
+    old = np.cumsum(chronicle.counted(longterm[became_old]) - chronicle.counted(gone[became_old]))
     places = chronicle.fired_places
     again = mine[places] & (chronicle.born[places] < chronicle.fired_steps)
-    reminded = _counts(chronicle, chronicle.fired_steps[again])
+    reminded = chronicle.counted(chronicle.fired_steps[again])
     steps = Bins.of(chronicle.first_step, chronicle.steps, bins)
     first = chronicle.first_step - 1
     starts = steps.starts - 1 - first
@@ -59,11 +59,6 @@ def _sizes(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
             }
         },
     )
-
-
-def _counts(chronicle: Chronicle, steps: IntArray) -> IntArray:
-    """How often each step, from 1, is among ``steps``."""
-    return np.bincount(steps, minlength=chronicle.steps + 1)[1:]
 
 
 SIZES: Final = Kind(
