@@ -280,3 +280,19 @@ def test_report(tmp_path: Path) -> None:
     assert [row["shown"] for row in told["reports"]] == [48, 48]
     assert all(row["write"].keys() >= TIMES for row in told["reports"])
     assert told["reports"][0]["bytes"] < 10**7
+
+
+def test_long_life(tmp_path: Path) -> None:
+    told = ran("long_life", tmp_path, "--steps", "3", "--plots", "sizes", "--no-report")
+    assert told["recomputed"] == {
+        "steps": 3,
+        "identical": True,
+        "first_difference": None,
+        "near_ties": [],
+    }
+    assert told["sound"]
+    assert told["store"]["steps"] == 3
+    assert told["store"]["engrams_made"] == told["text"]["sentences"] == 24
+    assert told["files"]["sizes.svg"] > 0
+    assert {"step", "replay", "replay --recompute", "plot sizes"} <= told["commands"].keys()
+    assert all(one["seconds"] > 0 for one in told["commands"].values())
