@@ -13,7 +13,7 @@ from memoria.errors import MissingExtraError
 
 __all__ = ["delay", "save_gif"]
 
-_COLOURS: Final = 64
+_COLOURS: Final = 80
 _HUNDREDTH: Final = 10  # milliseconds: delays are told in these
 _SHORTEST: Final = 2  # of them, that browsers keep to
 

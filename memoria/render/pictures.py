@@ -17,7 +17,7 @@ from memoria.render.casting import Cast
 from memoria.render.moments import Moment, rgb
 from memoria.render.staging import BOXES, HEIGHT, WIDTH
 
-__all__ = ["Painter", "painting"]
+__all__ = ["Painter", "painting", "swatches"]
 
 _DPI: Final = 100
 _FAINT: Final = "#8A93A3"
@@ -25,6 +25,8 @@ _PANEL: Final = "#171D28"
 _LINK: Final = "#6F86B8"
 _TEXT: Final = 62  # characters of a text below the stage
 _POINTS: Final = 72 / _DPI
+_SHADES: Final = (1.0, 0.75, 0.5)
+_SWATCH: Final = 24  # lines of each
 
 
 class Painter:
@@ -149,6 +151,16 @@ class Painter:
             verticalalignment="center",
             parse_math=False,  # a text may hold dollars
         )
+
+
+def swatches(width: int) -> npt.NDArray[np.uint8]:
+    """The colours of dots, strong and faint, as a picture: what a palette must not leave out."""
+    fired, panel = rgb(FIRED), rgb(_PANEL)
+    plain = [rgb(colour) for colour in MEMORY_COLOURS.values()]
+    colours = [*plain, fired, *(0.2 * one + 0.8 * fired for one in plain[1:3])]
+    shades = [part * one + (1 - part) * panel for one in colours for part in _SHADES]
+    rows = np.repeat(np.round(255 * np.array(shades)).astype(np.uint8), _SWATCH, axis=0)
+    return np.tile(rows[:, None], (1, width, 1))
 
 
 @contextmanager

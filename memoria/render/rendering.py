@@ -16,7 +16,7 @@ from memoria.render.casting import Cast, Progress, cast, shown_steps
 from memoria.render.gif import delay, save_gif
 from memoria.render.moments import moment
 from memoria.render.page import save_page
-from memoria.render.pictures import Painter, painting
+from memoria.render.pictures import Painter, painting, swatches
 from memoria.render.staging import Staging, stage
 from memoria.render.video import save_video
 from memoria.replay.frames import walk
@@ -88,6 +88,7 @@ def render(
                         for row in np.linspace(0, len(steps) - 1, _SAMPLES).astype(int).tolist()
                         for part in _PARTS
                     ]
+                    samples.append(swatches(_WIDTH[form]))
                     save_gif(aside, samples, frames, rate)
                 else:
                     save_video(aside, frames, rate)

@@ -67,8 +67,11 @@ class Staging:
 
 def stage(cast: Cast) -> Staging:
     """Places and connections of everyone. The same cast is staged the same."""
-    links, weights = _links(cast)
-    home = _home(len(cast.ids), links)
+    settled = np.flatnonzero((cast.kinds == EngramType.LONGTERM).any(axis=0))
+    links, weights = _links(cast.together[np.ix_(settled, settled)])
+    home = np.zeros((len(cast.ids), 2))
+    home[settled] = _home(len(settled), links)
+    links = settled[links]
     places = np.empty((len(cast.steps), len(cast.ids), 2))
     working, short, long = BOXES
     column, row, rows, columns = _queue(cast)
@@ -127,9 +130,8 @@ def _spread(count: int, rows: int) -> FloatArray:
     return places * (rows / count) if count > rows else places
 
 
-def _links(cast: Cast) -> tuple[IntArray, FloatArray]:
-    """The strongest connections of each, [E, 2], and their weights."""
-    together = cast.together
+def _links(together: npt.NDArray[np.int32]) -> tuple[IntArray, FloatArray]:
+    """The strongest connections of each by their counts [L, L], as [E, 2], and their weights."""
     if len(together) < 2:
         return np.empty((0, 2), np.int64), np.empty(0)
     best = np.argsort(-together, axis=1, kind="stable")[:, :_STRONGEST]
@@ -153,6 +155,8 @@ def _home(count: int, links: IntArray) -> FloatArray:
         import networkx
     except ImportError:
         raise MissingExtraError("laying out engrams", "viz") from None
+    if count == 0:
+        return np.empty((0, 2))
     graph = networkx.Graph()
     graph.add_nodes_from(range(count))
     graph.add_edges_from(links.tolist())
