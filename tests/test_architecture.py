@@ -199,7 +199,7 @@ INSIDE = {
     """,
     "memoria_cli.verbs": "*",
     "memoria_cli.verbs.experiment": """
-        shown
+        given shown
         list_ report run sweep
     """,
 }

@@ -13,6 +13,7 @@ from memoria_cli import output
 from memoria_cli.interrupts import StoppedError
 from memoria_cli.options import SPEED_PANEL, Device, Json, epilog
 from memoria_cli.verbs.experiment import shown
+from memoria_cli.verbs.experiment.given import Out, Preset, Seeds, Settings
 
 if TYPE_CHECKING:
     from memoria.experiments import Plan, RunRecord, RunSpec
@@ -35,43 +36,10 @@ def _run(
             show_default=False,
         ),
     ],
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="Settings to start from: small (minutes on two cores) or paper.",
-            show_default="small, or the file's",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another value for one setting: steps=200, models=memoria,none, "
-            "settings.memoria.KEY=3. Repeatable; `memoria experiment list NAME` shows them all.",
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            "--seeds",
-            metavar="N|LIST",
-            help="How many seeds, or which: 3, or 0,4,7.",
-            show_default="the preset's",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Where the runs go; those that are done there stay, others go on.",
-            show_default="runs/NAME-PRESET",
-        ),
-    ] = None,
+    preset: Preset = None,
+    settings: Settings = None,
+    seeds: Seeds = None,
+    out: Out = None,
     jobs: Annotated[
         int | None,
         typer.Option(

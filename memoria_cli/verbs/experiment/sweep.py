@@ -13,6 +13,7 @@ from memoria_cli import output
 from memoria_cli.interrupts import StoppedError
 from memoria_cli.options import SPEED_PANEL, Device, Json, epilog
 from memoria_cli.verbs.experiment import shown
+from memoria_cli.verbs.experiment.given import Out, Preset, Seeds, Settings
 
 if TYPE_CHECKING:
     from memoria.experiments import RunRecord, RunSpec
@@ -49,42 +50,10 @@ def _sweep(
             show_default="RAY_ADDRESS, or one here for this sweep",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another value for a setting of all runs. Repeatable.",
-        ),
-    ] = None,
-    preset: Annotated[
-        str | None,
-        typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="Settings to start from: small or paper.",
-            show_default="the file's, or small",
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None,
-        typer.Option(
-            "--seeds",
-            metavar="N|LIST",
-            help="How many seeds, or which.",
-            show_default="the file's, or the preset's",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="Where the runs go; those that are done there stay.",
-            show_default="runs/FILE",
-        ),
-    ] = None,
+    settings: Settings = None,
+    preset: Preset = None,
+    seeds: Seeds = None,
+    out: Out = None,
     retries: Annotated[
         int | None,
         typer.Option(
