@@ -146,6 +146,14 @@ class TestNumbers:
         assert report.comparisons[0]["difference"] == 15.0  # 5 + 5 and 10 + 10
         assert [one.error for one in report.unfinished] == ["no such sign: wrong"] * 2
 
+    def test_settings_that_differ_are_told(self, tmp_path: Path, cli: Cli) -> None:
+        for steps in (2, 3):
+            settings = {"steps": steps, "models": ["plus"], "seeds": [0]}
+            inside(make_plan("toy", settings=settings).specs(tmp_path / "runs" / str(steps)))
+        (report,) = read_report(tmp_path / "runs").experiments
+        assert report.differing() == {"steps": [2, 3]}
+        assert "steps: 2, 3." in cli.ok("experiment", "report", tmp_path / "runs").out
+
     def test_links_are_not_followed(self, tmp_path: Path) -> None:
         filled(tmp_path / "elsewhere")
         made(tmp_path / "runs", "a", 0, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,18 @@ class ExperimentReport:
         """Runs that count."""
         return [one for one in self.records if one.status == "done"]
 
+    def differing(self) -> dict[str, list[Any]]:
+        """Settings that are not the same in all runs, with their values, but models and seeds."""
+        values: dict[str, dict[str, Any]] = {}
+        for record in self.done:
+            for key, value in record.config.items():
+                values.setdefault(key, {})[json.dumps(value, sort_keys=True)] = value
+        return {
+            key: list(found.values())
+            for key, found in values.items()
+            if len(found) > 1 and key not in ("models", "seeds", "device")
+        }
+
     def limits(self) -> str:
         """How small a p the number of pairs allows, in a sentence; empty without comparisons."""
         pairs = sorted({one["pairs"] for one in self.comparisons if one["p"] is not None})
@@ -73,6 +86,7 @@ class ExperimentReport:
             "against": self.against,
             "variants": self.variants,
             "comparisons": self.comparisons,
+            "differing": self.differing(),
             "findings": self.findings,
             "runs": [
                 {

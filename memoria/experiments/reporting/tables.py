@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from memoria.experiments.reporting.report import ExperimentReport, Report
 
@@ -43,6 +44,9 @@ class Picture:
     text: str
 
 
+_MOST_VALUES: Final = 5
+_LONGEST: Final = 60
+
 Part = Heading | Paragraph | Rows | Picture
 
 
@@ -65,6 +69,9 @@ def _experiment(one: ExperimentReport, pictures: Sequence[Path]) -> Iterator[Par
         f"{len(one.done)} of {len(one.records)} runs are done; mean ± standard deviation over "
         "seeds, [95 % bootstrap interval of the mean]."
     )
+    if differing := one.differing():
+        told = "; ".join(f"{key}: {_values(values)}" for key, values in differing.items())
+        yield Paragraph(f"Not all runs have the same settings, so mind what is compared. {told}.")
     titles = [metric.title for metric in one.metrics]
     yield Rows(("variant", "runs", *titles), [_variant(row, one) for row in one.variants])
     if one.comparisons:
@@ -98,6 +105,15 @@ def _comparison(row: dict[str, Any], one: ExperimentReport) -> list[str]:
         f"{row['higher']} of {row['pairs']}",
         "-" if row["p"] is None else f"{row['p']:.3g}",
     ]
+
+
+def _values(values: Sequence[Any]) -> str:
+    shown = [_short(json.dumps(value)) for value in values[:_MOST_VALUES]]
+    return ", ".join(shown) + (", ..." if len(values) > _MOST_VALUES else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _spread(told: dict[str, Any]) -> str:

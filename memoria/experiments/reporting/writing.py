@@ -21,8 +21,9 @@ from memoria.experiments.reporting.tables import Heading, Paragraph, Part, Pictu
 __all__ = ["FORMATS", "write_report"]
 
 FORMATS: Final = (".md", ".html", ".json")
-# What means something in Markdown, or could begin a tag.
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+!|<>&~$^@-])")
+# What means something in Markdown, or could begin a tag; some of it only in front.
+_MARKS = re.compile(r"([\\`*\[\]|<>&~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+#=])")
+_LISTS = re.compile(r"^(\d+)([.)])")
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 
 _PAGE: Final = """<!doctype html>
@@ -121,14 +122,20 @@ def _markdown(content: Iterable[Part]) -> str:
             lines.append(f"![{_plain(part.text)}](<{part.path.name}>)")
         else:
             rows = [part.columns, ["---"] * len(part.columns), *part.rows]
-            cells = [[cell if row is rows[1] else _plain(cell) for cell in row] for row in rows]
+            cells = [[cell if row is rows[1] else _cell(cell) for cell in row] for row in rows]
             lines.append("\n".join(f"| {' | '.join(row)} |" for row in cells))
     return "\n\n".join(lines) + "\n"
 
 
 def _plain(text: str) -> str:
     """Text on one line that Markdown shows as it is."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    flat = " ".join(text.split())
+    return _LISTS.sub(r"\1\\\2", _MARKS.sub(r"\\\1", flat))
+
+
+def _cell(text: str) -> str:
+    """As `_plain`; in a cell nothing stands in front of a line."""
+    return _plain(f"x {text}")[2:]
 
 
 def _page(content: list[Part]) -> str:
