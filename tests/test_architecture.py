@@ -153,6 +153,7 @@ INSIDE = {
     "memoria.experiments.rivals": """
         none past unrolled
         building compressive hebbian infinity knn rmt titans xl xl_package
+        hebbian_gpt2
     """,
     "memoria.experiments.engrams": """
         drawing findings reading

@@ -67,6 +67,7 @@ RIVALS: Mapping[str, Rival] = _rivals(
     ("rmt", "Recurrent memory tokens, learned through several segments.", "rmt:RecurrentMemory"),
     ("knn", "Memorizing Transformer: nearest past keys.", "knn:MemorizingTransformer"),
     ("memoria", "Memoria, as released.", "hebbian:MemoriaTransformer"),
+    ("memoria-gpt2", "Memoria in transformers' GPT-2.", "hebbian_gpt2:MemoriaGPT2", "hf"),
     ("memoria-wm", "Memoria's working memory alone.", "hebbian:WorkingOnly"),
     ("memoria-stm", "Memoria without long-term reminders.", "hebbian:ShortTerm"),
     ("memoria-random", "Random instead of Hebbian connections.", "hebbian:RandomLinked"),

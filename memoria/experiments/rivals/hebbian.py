@@ -10,18 +10,20 @@ a quarter may be short-term, the rest long-term reminders.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from memoria.abstractor import Abstractor
+from memoria.config import MemoriaConfig
 from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
 from memoria.experiments.rivals.past import all_real
 from memoria.experiments.segment_model import MemorySize
 from memoria.experiments.trunk import Attention, Block, Trunk
 from memoria.experiments.variants import make_memoria
+from memoria.memoria import Memoria
 
 __all__ = [
     "FullSearch",
@@ -32,6 +34,7 @@ __all__ = [
     "ShortTerm",
     "WordedRule",
     "WorkingOnly",
+    "scale_queries",
 ]
 
 _MEMORY = "memory."  # begins the names of the memory's own tensors
@@ -56,6 +59,38 @@ class MemoriaSettings(NoSettings):
         "0.02 * sqrt(hidden).",
     )
 
+    def engrams(self, config: RivalConfig) -> int:
+        """Engrams of a working memory."""
+        return self.working or max(1, config.memory // 8)
+
+    def memoria(self, variant: str, config: RivalConfig) -> Memoria:
+        """An empty memory within the budget."""
+        budget = config.memory
+        shortterm = max(1, budget // 4) if self.reminded_stm is None else self.reminded_stm
+        rest = max(0, budget - self.engrams(config) - shortterm)
+        return make_memoria(
+            variant,
+            num_reminded_stm=shortterm,
+            num_final_ltms=rest if self.reminded_ltm is None else self.reminded_ltm,
+            stm_capacity=budget // 2 if self.stm_capacity is None else self.stm_capacity,
+            ltm_search_depth=self.depth,
+            initial_lifespan=self.lifespan,
+            seed=config.seed,
+        )
+
+    def size(self, memory: MemoriaConfig, config: RivalConfig) -> MemorySize:
+        """What such a ``memory`` lets a layer attend to."""
+        attended = self.engrams(config) + memory.num_reminded_stm + memory.num_final_ltms
+        kept = None if memory.num_final_ltms else self.engrams(config) + memory.stm_capacity
+        return MemorySize(attended, kept)
+
+
+def scale_queries(abstractor: Abstractor, scale: float) -> None:
+    """Make the spread of the first scores ``scale``: keys of normed states are about 1 each."""
+    with torch.no_grad():
+        queries = abstractor.query_embeddings
+        queries.mul_(scale * queries.shape[2] ** -0.5 / queries.std().clamp_min(1e-12))
+
 
 class MemoriaTransformer(Trunk):
     """Carries ``hidden`` [B, S, D], ``real`` [B, S] and the tensors of `Memoria.state`."""
@@ -66,27 +101,15 @@ class MemoriaTransformer(Trunk):
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__(config)
-        given = checked(MemoriaSettings, config)
-        budget = config.memory
-        self.working = given.working or max(1, budget // 8)
-        shortterm = max(1, budget // 4) if given.reminded_stm is None else given.reminded_stm
-        rest = max(0, budget - self.working - shortterm)
-        self.memoria = make_memoria(
-            self.variant,
-            num_reminded_stm=shortterm,
-            num_final_ltms=rest if given.reminded_ltm is None else given.reminded_ltm,
-            stm_capacity=budget // 2 if given.stm_capacity is None else given.stm_capacity,
-            ltm_search_depth=given.depth,
-            initial_lifespan=given.lifespan,
-            seed=config.seed,
-        )
-        self.alpha = given.alpha
+        self.memoria = self.own_settings.memoria(self.variant, config)
+        self.alpha = self.own_settings.alpha
         self._cue: Tensor | None = None
 
     def add_memory(self) -> None:
-        given, hidden = checked(MemoriaSettings, self.config), self.config.hidden
-        working = given.working or max(1, self.config.memory // 8)
-        self.abstractor = Abstractor(working, hidden, given.abstractor_inner or hidden)
+        self.own_settings = checked(MemoriaSettings, self.config)
+        hidden, count = self.config.hidden, self.own_settings.engrams(self.config)
+        inner = self.own_settings.abstractor_inner or hidden
+        self.abstractor = Abstractor(count, hidden, inner)
         self.recall = nn.ModuleList(
             Attention(hidden, self.config.heads, self.config.dropout)
             for _ in range(self.config.layers)
@@ -98,11 +121,7 @@ class MemoriaTransformer(Trunk):
 
     def scale_weights(self) -> None:
         super().scale_weights()
-        given = checked(MemoriaSettings, self.config)
-        with torch.no_grad():
-            queries = self.abstractor.query_embeddings
-            spread = given.query_scale * self.config.hidden**-0.5
-            queries.mul_(spread / queries.std().clamp_min(1e-12))
+        scale_queries(self.abstractor, self.own_settings.query_scale)
 
     def begin(self, states: Tensor) -> None:
         self._cue = None
@@ -155,12 +174,7 @@ class MemoriaTransformer(Trunk):
         self.memoria.load_state(memory)
 
     def memory_size(self) -> MemorySize:
-        config: Any = self.memoria.config
-        reminded = config.num_reminded_stm + config.num_final_ltms
-        longterm = config.num_final_ltms > 0
-        return MemorySize(
-            self.working + reminded, None if longterm else self.working + config.stm_capacity
-        )
+        return self.own_settings.size(self.memoria.config, self.config)
 
 
 def _share(weights: Tensor, real: Tensor | None) -> Tensor:
