@@ -310,10 +310,11 @@ class HistoryManager:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HistoryManager:
         """Read what `save` wrote. Raises `StorageError` or `DamageError`."""
-        return read_parts(path, cls._of)
+        return read_parts(path, cls.of_arrays)
 
     @classmethod
-    def _of(cls, parts: Mapping[str, npt.NDArray[Any]]) -> HistoryManager:
+    def of_arrays(cls, parts: Mapping[str, npt.NDArray[Any]]) -> HistoryManager:
+        """The history with these `arrays`. Raises ValueError where they do not fit together."""
         made = cls()
         made._log = StepLog(check_log(parts))
         if "told_times" in parts:

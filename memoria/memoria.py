@@ -17,6 +17,7 @@ from memoria.core_state import core_state, fill_core
 from memoria.engrams import Engrams
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.history import HistoryManager
+from memoria.known_past import known_histories
 from memoria.life_log import FORGET, PIN, UNPIN, LifeLog, fill_log, log_state
 from memoria.recall import Search, graph_search
 from memoria.traces import NULL, Traces
@@ -168,7 +169,8 @@ class Memoria:
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` gave, bit for bit; the settings must be those of then.
 
-        ``history`` starts anew. Raises `InputError`; the memory is then unchanged.
+        ``history`` knows of the past what the living lived. Raises `InputError`; the memory is then
+        unchanged.
         """
         core = log = None
         if state:
@@ -199,6 +201,7 @@ class Memoria:
         core.add(taken)
         if self._log is None:
             self._log = LifeLog(core.traces.lanes, core.traces.device)
+        self._begin_history(core, self._log)
         self._log.add()
         self._core, self._view, self._outside = core, None, data.device
 
@@ -235,6 +238,7 @@ class Memoria:
         Raises `ShapeError` or `InputError`; the memory is then unchanged.
         """
         core, log = self._running("adjust_lifespan_and_memories")
+        self._begin_history(core, log)
         traces = core.traces
         at = as_indices(indices, traces.living_count(), traces.device)
         delta = as_delta(lifespan_delta, at, traces.device)
@@ -309,6 +313,11 @@ class Memoria:
         vectors = TensorVectors(lanes, dimension, device)
         connections = make_connections(self.config.layout, lanes, device)
         return MemoryCore(self.config, vectors, connections, lane_ids, device, self.search)
+
+    def _begin_history(self, core: MemoryCore, log: LifeLog) -> None:
+        """A memory from elsewhere tells of the past that it knows."""
+        if self.keep_history and self.history is None and core.step:
+            self.history = known_histories(core, log)
 
     def _record(self, core: MemoryCore, changed: Tensor) -> None:
         """Append the step that just ended, whose expiry changed at positions ``changed``."""

@@ -24,7 +24,7 @@ LIBRARY = """
     step_log
     recall history life_log
     core
-    core_state
+    core_state known_past
     memoria
     store
     replay backbones exports text row_writers demo_texts

@@ -427,3 +427,38 @@ def test_a_checkpoint_without_its_log_is_no_store(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="does not fit together"):
             other.load_state({**state, name: wrong})
     assert other.timestep == 5
+
+
+@pytest.mark.parametrize("way", ["store", "state", "state without its log"])
+def test_a_history_goes_on_from_what_the_living_lived(tmp_path: Path, way: str) -> None:
+    whole = stepped(small(keep_history=True), 6)
+    whole.pin(torch.tensor([[1], [2]]))
+    for seed in range(6, 12):
+        step(random.Random(seed), [whole], SMALL)
+    save_memory(whole, tmp_path / "s")
+    if way == "store":
+        other = load_memory(tmp_path / "s", keep_history=True)
+    else:
+        other = small(keep_history=True)
+        state = whole.state()
+        if way != "state":
+            state = {name: one for name, one in state.items() if not name.startswith("log.")}
+        other.load_state(state)
+    living = [summary.engrams.keys() for summary in whole.engrams.status_summary()]
+    for seed in range(12, 20):
+        step(random.Random(seed), [whole, other], SMALL)
+    assert whole.history is not None
+    assert other.history is not None
+    for lane, (mine, theirs) in enumerate(zip(other.history, whole.history, strict=True)):
+        assert len(mine) == len(theirs) == 20
+        assert mine.alive_engram_ids == theirs.alive_engram_ids
+        lifespans = [{i: e.lifespan for i, e in one[-1].engrams.items()} for one in (mine, theirs)]
+        assert lifespans[0] == lifespans[1]
+        assert {i: t for i, t in theirs.engram_deletion_times.items() if t >= 12} == (
+            mine.engram_deletion_times
+        )
+        if way != "state without its log":
+            assert mine[-1].engrams == theirs[-1].engrams
+            for id_ in living[lane]:
+                assert mine.engram_creation_times[id_] == theirs.engram_creation_times[id_]
+                assert mine.engram_firing_times[id_] == theirs.engram_firing_times[id_]

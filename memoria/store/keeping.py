@@ -112,12 +112,14 @@ def load_memory(
     device: str | torch.device | None = None,
     track_age: bool = False,
     track_id: bool = False,
+    keep_history: bool = False,
 ) -> Memoria:
     """The store at ``path`` as a memory in tensors, with all that lives in it.
 
     ``at`` takes an earlier state: a snapshot by its name, a finished step by its number. The
     store stays as it is; its sources and snapshots stay behind. Stepped on with the same data, both
-    give the same ids, indices and lifespans.
+    give the same ids, indices and lifespans. With ``keep_history`` the history begins with what the
+    living lived.
 
     Raises `StateError` where a step is under way, `StoreNotFoundError`, `DamageError`,
     `NewerFormatError`, `InputError` for a moment that is not there.
@@ -130,7 +132,7 @@ def load_memory(
                 f"{files.name}: a step is under way ({files.attributes.pending.phase})",
                 f"finish it, or take what is done with at={files.attributes.step}",
             )
-        memory = _like(config, device, track_age, track_id)
+        memory = _like(config, device, track_age, track_id, keep_history)
         where = memory.device or torch.device("cpu")
         steps = StepTable.read(files)
         if len(steps) == 0:
@@ -198,7 +200,11 @@ def _by_id(texts: LaneTexts | None, lanes: int, life: Life) -> dict[int, str]:
 
 
 def _like(
-    config: MemoriaConfig, device: str | torch.device | None, track_age: bool, track_id: bool
+    config: MemoriaConfig,
+    device: str | torch.device | None,
+    track_age: bool,
+    track_id: bool,
+    keep_history: bool,
 ) -> Memoria:
     return Memoria(
         config.num_reminded_stm,
@@ -208,6 +214,7 @@ def _like(
         config.num_final_ltms,
         track_age,
         track_id,
+        keep_history,
         device=device,
         seed=config.seed,
         tie_break=config.tie_break,
