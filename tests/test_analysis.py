@@ -56,6 +56,14 @@ def a_life(seed: int, steps: int, compacted: bool, lane: int | None) -> Iterator
             yield chronicle, Oracle(path, chronicle.ids.tolist(), lane, chronicle.first_step), lane
 
 
+def test_weights_that_are_all_the_same_do_not_spread() -> None:
+    """In a life of three steps, where sums of squares would leave a rest."""
+    with a_life(37969, 3, False, None) as (chronicle, oracle, _):
+        found = rows_of(analyse(chronicle, "contiguity", max_lag=2))
+        same(found, oracle.contiguity(2, False))
+        assert found[-1]["std"] < 1e-15
+
+
 LIVES = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -127,10 +135,10 @@ def check_connections(chronicle: Chronicle, oracle: Oracle, lane: int | None) ->
         same(rows_of(newest), oracle.connections([e.id for e in mine[-7:]]))
 
 
-@pytest.fixture
-def lived(quick_folder: Path) -> Iterator[Chronicle]:
+@pytest.fixture(scope="module")
+def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chronicle]:
     """Two lanes or more, 60 steps."""
-    path = quick_folder / "store"
+    path = tmp_path_factory.mktemp("life") / "store"
     live(PastLife(12), path, 60, random.Random(1))
     with open_chronicle(path) as chronicle:
         assert chronicle.lanes > 1
@@ -168,6 +176,14 @@ def test_a_sample_of_connections_stays_close(lived: Chronicle) -> None:
     for lag, mean in enumerate(means):
         drawn = [one[lag]["mean"] for one in seen if one[lag]["mean"] is not None]
         assert np.mean(drawn) == pytest.approx(mean, rel=0.15)
+
+
+def test_weights_counted_in_parts_are_the_same(
+    lived: Chronicle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rows_of(analyse(lived, "contiguity", forgotten=True))
+    monkeypatch.setattr("memoria.analysis.contiguity._PAIRS_AT_ONCE", 50)
+    same(rows_of(analyse(lived, "contiguity", forgotten=True)), whole)
 
 
 def test_big_memories_are_sampled_by_themselves(

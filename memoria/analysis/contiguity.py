@@ -19,13 +19,17 @@ _PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
 
 
 class _Sums:
-    """Of the weights of ordered pairs i -> j, by lag; all [2L + 1], the lags from -L to L."""
+    """Of the weights of ordered pairs i -> j, by lag; all [2L + 1], the lags from -L to L.
+
+    ``mean`` and ``squares`` (the sum of squared distances from it) are of the ``connected`` pairs,
+    brought up to date part by part: sums of squares alone would lose their digits.
+    """
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.pairs = np.zeros(2 * most + 1, np.int64)
         self.connected = np.zeros(2 * most + 1, np.int64)
-        self.weights = np.zeros(2 * most + 1)
+        self.mean = np.zeros(2 * most + 1)
         self.squares = np.zeros(2 * most + 1)
 
     def add_pairs(self, lanes: IntArray, born: IntArray, sources: IntArray) -> None:
@@ -45,9 +49,25 @@ class _Sums:
         """Pairs that fired together."""
         near = np.abs(lags) <= self.most
         at, weights, size = lags[near] + self.most, weights[near], 2 * self.most + 1
-        self.connected += np.bincount(at, minlength=size)
-        self.weights += np.bincount(at, weights, minlength=size)
-        self.squares += np.bincount(at, weights * weights, minlength=size)
+        count = np.bincount(at, minlength=size)
+        mean = np.bincount(at, weights, minlength=size) / np.maximum(count, 1)
+        squares = np.bincount(at, (weights - mean[at]) ** 2, minlength=size)
+        self._join(count, mean, squares.astype(np.float64))
+
+    def _join(self, count: IntArray, mean: FloatArray, squares: FloatArray) -> None:
+        """Take in other weights: how many of each lag, their mean and squared distances."""
+        total = np.maximum(self.connected + count, 1)
+        apart = mean - self.mean
+        self.squares += squares + apart**2 * self.connected * count / total
+        self.mean += apart * count / total
+        self.connected += count
+
+    def of_all(self) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation, with 0 for the pairs that never fired together."""
+        others = self.pairs - self.connected
+        of = np.maximum(self.pairs, 1)
+        squares = self.squares + self.mean**2 * self.connected * others / of
+        return self.mean * self.connected / of, np.sqrt(squares / of)
 
 
 def _contiguity(
@@ -74,9 +94,7 @@ def _contiguity(
     sums.add_pairs(chronicle.lane[places], chronicle.born[places], sources)
     _add_weights(sums, chronicle, places, log, sources)
     taken, everyone = len(sources), len(places)
-    of = np.maximum(sums.pairs, 1)
-    mean = sums.weights / of
-    spread = np.sqrt(np.maximum(sums.squares / of - mean**2, 0.0))
+    mean, spread = sums.of_all()
     none = sums.pairs == 0
     frame = {
         "lag": np.arange(-sums.most, sums.most + 1),
