@@ -16,6 +16,7 @@ import numpy.typing as npt
 from memoria.analysis.palette import FIRED, LIFESPANS, MEMORY_COLOURS
 from memoria.engram_type import EngramType
 from memoria_cli.drawing import Line, Page, Span, bar, fitted, sparkline, width_of
+from memoria_cli.wording import number
 
 if TYPE_CHECKING:
     from memoria.replay.frames import Frame
@@ -185,8 +186,8 @@ def _told(name: str, text: str | None, page: Page, style: str) -> Line:
 
 def _legend(scene: Scene, page: Page, colour: bool) -> Line:
     """Which colour stands for which lifespan."""
-    bounds = [f"<{bound * scene.begins_with:g}" for bound in BOUNDS]
-    bounds.append(f"{BOUNDS[-1] * scene.begins_with:g}+")
+    bounds = [f"<{number(bound * scene.begins_with)}" for bound in BOUNDS]
+    bounds.append(f"{number(BOUNDS[-1] * scene.begins_with)}+")
     spans: list[Span] = [(f"{'lifespan':<{_LABEL}}", "dim")]
     used = _LABEL
     marks = [(_cell(k, False, False, page, colour), bounds[k]) for k in range(len(bounds))]

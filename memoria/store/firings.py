@@ -14,7 +14,7 @@ from memoria.connections.firing_log import IntArray
 from memoria.engram_type import EngramType
 from memoria.errors import DamageError
 from memoria.store.events import Entries, EventKind, Events, PinnedLives
-from memoria.store.life import FloatArray, Life, StepTable
+from memoria.store.life import FloatArray, Life, StepTable, ranks
 from memoria.store.memory_files import MemoryFiles
 
 __all__ = ["Endings", "Firings", "connected_pairs", "endings", "fired_pairs"]
@@ -126,7 +126,7 @@ def _places(ids: IntArray, wanted: IntArray) -> IntArray:
 
 def fired_pairs(firings: Firings, life: Life) -> float:
     """How many pairs of living engrams are in the log: the sum of the firings' squared sizes."""
-    _, group = _living(firings, life)
+    _, group = _firing_of_living(firings, life)
     return float((np.bincount(group).astype(np.float64) ** 2).sum())
 
 
@@ -143,13 +143,17 @@ def connected_pairs(firings: Firings, life: Life) -> int:
 
 def _living(firings: Firings, life: Life) -> tuple[IntArray, IntArray]:
     """(place among the living, number of the firing of one lane) of every firing by a living."""
-    place = np.searchsorted(life.ids, firings.ids)
-    inside = place < len(life.ids)
-    alive = np.zeros(len(place), np.bool_)
-    alive[inside] = life.ids[place[inside]] == firings.ids[inside]
-    lane = firings.ids[alive] % life.lanes
-    _, group = np.unique(firings.steps[alive] * life.lanes + lane, return_inverse=True)
-    return place[alive], group
+    place, firing = _firing_of_living(firings, life)
+    there = np.bincount(firing) > 0
+    return place, (np.cumsum(there) - 1)[firing]
+
+
+def _firing_of_living(firings: Firings, life: Life) -> tuple[IntArray, IntArray]:
+    """As `_living`, but the numbers, step by step and lane by lane, leave gaps."""
+    place = ranks(life.ids, firings.ids)
+    alive = place >= 0
+    steps, lanes = firings.steps[alive], firings.ids[alive] % life.lanes
+    return place[alive].astype(np.int64), steps * life.lanes + lanes
 
 
 def _distinct_pairs(who: IntArray, group: IntArray, sizes: IntArray) -> int:

@@ -20,7 +20,7 @@ from memoria.store.events import Entries, EventKind, Events, PinnedLives
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
 
-__all__ = ["Life", "StepTable", "fold", "lane_logs"]
+__all__ = ["Life", "StepTable", "fold", "lane_logs", "ranks"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -217,7 +217,7 @@ def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLo
         ends = np.append(ends, len(logged))
     logs = []
     for lane in range(life.lanes):
-        position = _ranks(life.ids[life.of_lane(lane)], logged)
+        position = ranks(life.ids[life.of_lane(lane)], logged)
         here = position >= 0
         lane_ends = ends
         if not here.all():
@@ -260,7 +260,7 @@ def _happened(
     expiry[at], pinned[at] = lives.expiry, lives.pinned
 
 
-def _ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
+def ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
     """The rank of each of ``wanted`` in ``living`` (ascending), -1 for what does not live."""
     if len(living) == 0 or len(wanted) == 0:
         return np.full(len(wanted), -1, np.int32)
@@ -305,7 +305,7 @@ def _places(ids: IntArray, old: int, first_new: int, wanted: IntArray) -> IntArr
     early = np.flatnonzero(wanted < first_new) if known else wanted[:0]
     place = wanted - (first_new - old)
     if len(early):
-        place[early] = _ranks(ids[:old], wanted[early])
+        place[early] = ranks(ids[:old], wanted[early])
         known = int(place.min()) >= 0
     if not known:
         raise DamageError("the firing log names an engram that was not alive")

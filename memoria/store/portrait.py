@@ -22,7 +22,7 @@ __all__ = ["hubs", "pyramid", "survival"]
 _BANDS: Final = 10
 _POINTS: Final = 60
 _CANDIDATES: Final = 64  # of each lane
-_MOST_PAIRS: Final = 1e6  # that are counted for the candidates of a lane; about 0.1 s
+_MOST_PAIRS: Final = 6e5  # that are counted for the candidates of a lane; about 0.1 s
 
 
 def pyramid(view: Inspection, lane: int | None = None) -> list[dict[str, int]]:
