@@ -18,6 +18,7 @@ from memoria.experiments import find_experiment, inside, make_plan
 from memoria.experiments.engrams.findings import FINDINGS, curves, numbers, verdict
 from memoria.experiments.engrams.reading import read_life
 from memoria.experiments.passages import Passages, streamed
+from memoria.experiments.variants import make_memoria
 from memoria.store import MemoryStore
 
 torch.set_num_threads(1)
@@ -187,6 +188,26 @@ class TestRuns:
         assert [run["summary"]["steps"] for run in document["runs"]] == [40, 30]
         assert len(document["findings"]) == len(FINDINGS)
         assert json.dumps(document, allow_nan=False)
+
+    def test_the_life_of_a_models_memory(self, tmp_path: Path) -> None:
+        memory = make_memoria(
+            "memoria",
+            keep_history=True,
+            **{name: SHORT[name] for name in SHORT if name != "steps"},
+            ltm_search_depth=3,
+        )
+        rng = torch.Generator().manual_seed(0)
+        for _ in range(60):
+            memory.add_working_memory(torch.randn(2, 3, 8, generator=rng) * 0.4)
+            _, indices = memory.remind()
+            memory.adjust_lifespan_and_memories(indices, torch.full(indices.shape, 2.0))
+        assert memory.history is not None
+        memory.history[1].save(tmp_path / "lane.npz")
+        settings = {"store": [str(tmp_path / "lane.npz")]}
+        (record,) = inside(make_plan("engrams", settings=settings).specs(tmp_path / "out"))
+        assert record.error is None
+        assert (record.metrics["steps"], record.metrics["lanes"]) == (60, 1)
+        assert record.metrics["ageing"] is not None
 
     @pytest.mark.parametrize(
         ("settings", "says"),

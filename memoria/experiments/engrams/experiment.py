@@ -39,8 +39,8 @@ class EngramsConfig(ReadingConfig):
     )
     store: list[StrictStr] = Field(
         [],
-        description="Stores (PATH, PATH@STEP, PATH@NAME), such as a model's memory saved by "
-        "to_store: seed i looks at the i-th; none reads a text.",
+        description="Stores (PATH, PATH@STEP, PATH@NAME) or histories (.npz, one lane each): seed "
+        "i looks at the i-th; none reads a text.",
     )
 
     @model_validator(mode="before")
@@ -130,10 +130,7 @@ class Engrams(Experiment[EngramsConfig]):
 def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
     """The life of the run's store, or one that is lived for it."""
     if config.store:
-        from memoria.analysis import open_chronicle
-        from memoria.store.reading import split_moment
-
-        with open_chronicle(*split_moment(config.store[config.seed])) as chronicle:
+        with _kept_life(config.store[config.seed]) as chronicle:
             yield chronicle
         return
     from memoria.experiments.engrams.reading import read_life
@@ -150,6 +147,21 @@ def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
     )
     own, steps = config.memory(passages.vectors.shape[1]), len(stream.read)
     yield read_life(own, config.model, passages, stream, lambda step: run.progress(step, steps))
+
+
+@contextmanager
+def _kept_life(name: str) -> Iterator[Chronicle]:
+    """The life of a store, or of one lane whose `HistoryManager` was saved."""
+    from memoria.analysis import Chronicle, open_chronicle
+    from memoria.store.reading import split_moment
+
+    if name.endswith(".npz"):
+        from memoria.history import HistoryManager
+
+        yield Chronicle.of_history(HistoryManager.load(name))
+        return
+    with open_chronicle(*split_moment(name)) as chronicle:
+        yield chronicle
 
 
 def _known(runs: Sequence[RunRecord], name: str) -> list[float]:

@@ -1,7 +1,8 @@
 """Five findings of the paper as one number each, of the life of a memory.
 
 Steps count 1..T; an engram of step b begins with a lifespan of L steps, so none made after T - L
-can have been forgotten yet. Where a life is too short for a number it is None.
+can have been forgotten yet. Where a life is too short for a number, or its log does not reach
+back, it is None.
 
 - primacy = share alive of those made in the first tenth of steps 1..T - L, less that of those made
   in the middle eight tenths; recency: of the last tenth of them, less the middle. So what has not
@@ -118,7 +119,7 @@ def curves(chronicle: Chronicle) -> Iterator[Curve]:
 def verdict(finding: Finding, values: Sequence[float]) -> str:
     """In plain words whether the lives with these ``values`` show the finding."""
     if not values:
-        return f"{finding.claim}: cannot be told, the life is too short"
+        return f"{finding.claim}: cannot be told: a short life, or one without its log"
     count, shown = len(values), sum(value > 0 for value in values)
     told = f"{finding.measure}: {sum(values) / count:+.3f}"
     interval = bootstrap_interval(values)
