@@ -180,6 +180,24 @@ def test_commands_that_fail_stop_the_benchmark() -> None:
         commands._process("-c", "raise SystemExit('no luck')")
 
 
+def test_models(tmp_path: Path) -> None:
+    told = ran("models", tmp_path, "--quick")
+    rows = {row["name"]: row for row in told["rows"]}
+    assert len(rows) == 5
+    for name, row in rows.items():
+        assert row["step"].keys() == TIMES
+        assert row["step"]["samples"] == 3
+        assert (row["engrams"] > 0) == (row["memory"] is not None) == (not name.endswith("plain"))
+        assert (
+            row["memory"] is None or 0 < row["memory"]["max_seconds"] < row["step"]["max_seconds"]
+        )
+    assert rows["GPT-2 with memory"]["parameters"] > rows["GPT-2 plain"]["parameters"]
+    assert told["over_plain"]["BERT with memory"] == pytest.approx(
+        rows["BERT with memory"]["step"]["median_seconds"]
+        / rows["BERT plain"]["step"]["median_seconds"]
+    )
+
+
 def test_encode_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("encode"), "model_folder", lambda: None)
     told = ran("encode", tmp_path, "--texts", "30", "--repeats", "1")
