@@ -462,3 +462,22 @@ def test_a_history_goes_on_from_what_the_living_lived(tmp_path: Path, way: str) 
             for id_ in living[lane]:
                 assert mine.engram_creation_times[id_] == theirs.engram_creation_times[id_]
                 assert mine.engram_firing_times[id_] == theirs.engram_firing_times[id_]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_on_a_gpu(tmp_path: Path, layout: Layout) -> None:
+    """The log of a memory there, and a store taken there, are those of the CPU."""
+    here, there = small(layout=layout), small(layout=layout, device="cuda")
+    stepped(here, 8)
+    stepped(there, 8)
+    for name, memory in (("here", here), ("there", there)):
+        save_memory(memory, tmp_path / name)
+    assert digest(tmp_path / "here") == digest(tmp_path / "there")
+    back = load_memory(tmp_path / "here", device="cuda")
+    assert back.device is not None
+    assert back.device.type == "cuda"
+    for seed in range(3):
+        step(random.Random(seed), [here, back], SMALL)
+    save_memory(back, tmp_path / "back")
+    assert load_memory(tmp_path / "back").engrams == here.engrams
