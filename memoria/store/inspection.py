@@ -94,7 +94,7 @@ class Inspection:
     @property
     def untold(self) -> int:
         """Steps whose forgotten engrams compaction may have taken: the first so many."""
-        return self._files.attributes.era.step
+        return min(self._files.attributes.era.step, self.step)  # a snapshot may be from before it
 
     @property
     def path(self) -> Path:
