@@ -58,7 +58,7 @@ class Cast:
 def shown_steps(first: int, last: int, most: int = MOST_STEPS) -> IntArray:
     """At most ``most`` of the steps, the first and the last among them, evenly spread."""
     if last < first:
-        raise InputError("the memory has no steps to show", "step it first")
+        raise InputError("there are no steps to show", "step it; compaction takes the log away")
     count = min(most, last - first + 1)
     return np.unique(np.linspace(first, last, count).round().astype(np.int64))
 

@@ -51,6 +51,8 @@ def steps_there(files: MemoryFiles, first: int | None, last: int | None) -> tupl
     """
     done, start = files.rows("log/steps"), files.attributes.era.step + 1
     begin, end = start if first is None else first, done if last is None else last
+    if done < start - 1:  # a snapshot from before a compaction
+        raise InputError(f"compaction has removed the steps 1 to {done} of this state")
     nothing = (first, last, end) == (None, None, start - 1)
     if not nothing and not start <= begin <= end <= done:
         gone = f"; compaction has removed those up to {start - 1}" if start > 1 else ""
