@@ -189,6 +189,7 @@ def test_compact_says_what_it_frees_and_frees_it(cli: Cli) -> None:
     assert cli.ok("compact", "s").out == "nothing to free: everything is needed\n"
     is_refused(cli("inspect", "s@7"), 2, "compaction has removed it", "4, 12 and 20 to 20")
     assert cli.ok("inspect", "s@later", "--json").json["step"] == 12
+    is_refused(cli("replay", "s@later"), 2, "compaction has removed the steps 1 to 12")
 
 
 def test_compact_drops_snapshots_that_are_not_kept(cli: Cli) -> None:
