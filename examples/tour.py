@@ -1,7 +1,8 @@
 """A memory of texts from the library: read, asked, looked at, drawn, taken elsewhere.
 
 Runs as a script, ``python examples/tour.py [FOLDER]``, and cell by cell (``# %%``) in Jupyter or
-VS Code. Without FOLDER everything lies in a new temporary one. Needs ``memoria[viz,parquet]``.
+VS Code. Without FOLDER everything lies in a new temporary one.
+Needs ``memoria-engrams[viz,parquet]``.
 """
 
 # %% A place for everything that is made here

@@ -73,7 +73,9 @@ class MissingExtraError(MemoriaError, ImportError):
     """An optional dependency is needed; the message holds the pip line."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs the extra '{extra}'", f"pip install 'memoria[{extra}]'")
+        super().__init__(
+            f"{what} needs the extra '{extra}'", f"pip install 'memoria-engrams[{extra}]'"
+        )
 
 
 class StorageError(MemoriaError, OSError):

@@ -270,7 +270,7 @@ def test_without_the_extra(cli: Cli, life: Path, monkeypatch: pytest.MonkeyPatch
             patch.setitem(sys.modules, missing, None)
             ran = cli("report", life, "-o", "a.html")
             assert (ran.code, ran.out) == (1, "")
-            assert "pip install 'memoria[viz]'" in ran.err
+            assert "pip install 'memoria-engrams[viz]'" in ran.err
             assert not Path("a.html").exists()
 
 

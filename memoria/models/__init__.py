@@ -6,13 +6,14 @@ Importing this makes them known to the Auto classes: ``AutoModel.from_pretrained
 from __future__ import annotations
 
 from memoria.errors import MissingExtraError
+from memoria.models.versions import untested_release
 
 try:
     import transformers
 except ImportError:
     raise MissingExtraError("models with memory", "hf") from None
-if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 20):
-    raise MissingExtraError(f"transformers {transformers.__version__}: models with memory", "hf")
+if (refusal := untested_release(transformers.__version__)) is not None:
+    raise refusal
 
 from memoria.models.adapter import MemoryAdapter, with_memory
 from memoria.models.bert import (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -15,7 +14,12 @@ from torch import Tensor, nn
 from memoria.abstractor import Abstractor
 from memoria.aside import written_aside
 from memoria.errors import ConfigError, InputError
-from memoria.models.hosting import check_one_past, padding_mask
+from memoria.models.hosting import (
+    bound_arguments,
+    cached_tokens,
+    check_one_past,
+    padding_mask,
+)
 from memoria.models.layers import base_of, chosen_layers, host_of, size_of
 from memoria.models.memory import SegmentMemory
 from memoria.models.readers import PreNormReader
@@ -143,16 +147,14 @@ class MemoryAdapter(nn.Module):
         return adapter
 
     def _begin(self, host: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = inspect.signature(host.forward).bind_partial(*args, **kwargs).arguments
-        given = {**given, **given.get("kwargs", {})}
+        given = bound_arguments(host.forward, args, kwargs)
         inputs = [given.get(name) for name in ("input_ids", "inputs_embeds")]
         tensors = [one for one in (*inputs, *given.values()) if isinstance(one, Tensor)]
         self._segment = None
         if not tensors:
             return  # the model says what is wrong
         self.to(tensors[0].device)
-        past = given.get("past_key_values")
-        self._continued = past is not None and past.get_seq_length() > 0
+        self._continued = cached_tokens(given) > 0
         text = next((one for one in inputs if isinstance(one, Tensor)), None)
         self._mask = None
         if text is not None:

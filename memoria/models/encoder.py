@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import apply_chunking_to_forward
 
 from memoria.errors import ConfigError
-from memoria.models.hosting import MemoryHost, padding_mask
+from memoria.models.hosting import MemoryHost, bound_arguments, padding_mask
 from memoria.models.readers import PostNormReader
 from memoria.models.segment import Segment
 from memoria.models.settings import MemorySettings
@@ -50,19 +50,16 @@ class MemoryLayer:
             )
 
     def forward(
-        self,
-        hidden_states: Tensor,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        segment: Segment | None = None,
-        **kwargs: Any,
+        self, hidden_states: Tensor, *args: Any, segment: Segment | None = None, **kwargs: Any
     ) -> Any:
-        if self.reader is None or segment is None or segment.empty:
-            plain: Any = super()
-            return plain.forward(hidden_states, attention_mask, *args, **kwargs)
         own: Any = self
-        kwargs.pop("encoder_attention_mask", None)
-        states = own.attention(hidden_states, attention_mask, **kwargs)[0]
+        plain: Any = super()
+        if self.reader is None or segment is None or segment.empty:
+            return plain.forward(hidden_states, *args, **kwargs)
+        given = bound_arguments(plain.forward, (hidden_states, *args), kwargs)
+        for name in ("hidden_states", "encoder_hidden_states", "encoder_attention_mask"):
+            given.pop(name, None)
+        states = own.attention(hidden_states, **given)[0]
         states = self.reader(states, segment)
         size, axis = own.chunk_size_feed_forward, own.seq_len_dim
         return apply_chunking_to_forward(own.feed_forward_chunk, size, axis, states)
@@ -98,20 +95,16 @@ class EncoderHost(MemoryHost):
         if segment is not None:
             self.memory.remember_now(segment, output, segment.queries)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         plain: Any = super()
-        text = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
+        given = bound_arguments(plain.forward, args, kwargs)
+        text = given.get("input_ids")
+        text = given.get("inputs_embeds") if text is None else text
         if text is None:  # the plain model says what is wrong
-            return plain.forward(input_ids, attention_mask, *args, **kwargs)
-        mask = padding_mask(attention_mask, text.shape[1])
+            return plain.forward(*args, **kwargs)
+        mask = padding_mask(given.get("attention_mask"), text.shape[1])
         training: bool = self.training  # type: ignore[attr-defined]
         segment = self.memory.begin(text.shape[0], mask, False, training)
-        output = plain.forward(input_ids, attention_mask, *args, segment=segment, **kwargs)
+        output = plain.forward(*args, segment=segment, **kwargs)
         self.memory.end(segment, None, None, False)
         return output

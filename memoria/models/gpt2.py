@@ -13,7 +13,15 @@ from transformers import (
 )
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
-from memoria.models.hosting import FromPlain, MemoryHead, MemoryHost, check_one_past, padding_mask
+from memoria.models.hosting import (
+    FromPlain,
+    MemoryHead,
+    MemoryHost,
+    bound_arguments,
+    cached_tokens,
+    check_one_past,
+    padding_mask,
+)
 from memoria.models.readers import PreNormReader
 from memoria.models.segment import Segment
 from memoria.models.settings import MemorySettings
@@ -48,22 +56,14 @@ class MemoriaGPT2Block(GPT2Block):
         )
 
     def forward(
-        self,
-        hidden_states: Tensor,
-        past_key_values: Any = None,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        segment: Segment | None = None,
-        **kwargs: Any,
+        self, hidden_states: Tensor, *args: Any, segment: Segment | None = None, **kwargs: Any
     ) -> Any:
         if segment is None or segment.empty:
-            return super().forward(hidden_states, past_key_values, attention_mask, *args, **kwargs)
-        attended = self.attn(
-            self.ln_1(hidden_states),
-            past_key_values=past_key_values,
-            attention_mask=attention_mask,
-            **kwargs,
-        )
+            return super().forward(hidden_states, *args, **kwargs)
+        given = bound_arguments(GPT2Block.forward, (self, hidden_states, *args), kwargs)
+        for name in ("self", "hidden_states", "encoder_hidden_states", "encoder_attention_mask"):
+            given.pop(name, None)
+        attended = self.attn(self.ln_1(hidden_states), **given)
         states = self.reader(hidden_states + attended[0], segment)
         return states + self.mlp(self.ln_2(states))
 
@@ -84,25 +84,18 @@ class MemoriaGPT2Model(MemoryHost, GPT2Model):
             block.__class__ = MemoriaGPT2Block
             block.grow(self.config)
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        past_key_values: Any = None,
-        attention_mask: Tensor | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
-        text = input_ids if input_ids is not None else kwargs.get("inputs_embeds")
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        given = bound_arguments(GPT2Model.forward, (self, *args), kwargs)
+        text = given.get("input_ids")
+        text = given.get("inputs_embeds") if text is None else text
         if text is None:  # the plain model says what is wrong
-            return super().forward(input_ids, past_key_values, attention_mask, *args, **kwargs)
-        mask = padding_mask(attention_mask, text.shape[1])
-        continued = past_key_values is not None and past_key_values.get_seq_length() > 0
+            return super().forward(*args, **kwargs)
+        mask = padding_mask(given.get("attention_mask"), text.shape[1])
+        continued = cached_tokens(given) > 0
         memory = self.memory
         segment = memory.begin(text.shape[0], mask, continued, self.training)
         memory.remember_seen(segment)
-        output = super().forward(
-            input_ids, past_key_values, attention_mask, *args, segment=segment, **kwargs
-        )
+        output = super().forward(*args, segment=segment, **kwargs)
         memory.end(segment, output[0], mask, continued)
         return output
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +17,15 @@ from memoria.errors import ConfigError
 from memoria.models.memory import SegmentMemory
 from memoria.models.settings import new_memoria
 
-__all__ = ["FromPlain", "MemoryHead", "MemoryHost", "check_one_past", "padding_mask"]
+__all__ = [
+    "FromPlain",
+    "MemoryHead",
+    "MemoryHost",
+    "bound_arguments",
+    "cached_tokens",
+    "check_one_past",
+    "padding_mask",
+]
 
 
 class FromPlain:
@@ -36,6 +47,47 @@ def padding_mask(attention_mask: Any, length: int) -> Tensor | None:
     if not isinstance(attention_mask, Tensor) or attention_mask.dim() != 2:
         return None
     return attention_mask[:, -length:].bool()
+
+
+@lru_cache(maxsize=256)
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
+
+
+def bound_arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Arguments of a call by name, as ``function`` itself names them, without ``self``.
+
+    transformers renames and reorders parameters between versions (``past_key_values`` became
+    ``cache`` in 5.24), so neither a position nor a name can be relied upon.
+    """
+    bound_to = getattr(function, "__self__", None)
+    if bound_to is not None:  # the plain function: a cached method would keep its module alive
+        function, args = function.__func__, (bound_to, *args)  # type: ignore[attr-defined]
+    signature = _signature(function)
+    given: dict[str, Any] = {}
+    for name, value in signature.bind_partial(*args, **kwargs).arguments.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            given.update(value)
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            given.update({str(at): one for at, one in enumerate(value)})
+        elif name != "self":
+            given[name] = value
+    return given
+
+
+def cached_tokens(arguments: Mapping[str, Any]) -> int:
+    """Tokens whose keys and values a cache among ``arguments`` holds; 0 without a cache.
+
+    A cache is known by what it can do, under whatever name it is given.
+    """
+    for value in arguments.values():
+        length = getattr(value, "get_seq_length", None)
+        if length is not None:
+            return int(length())
+    return 0
 
 
 def check_one_past(given: dict[str, Any], settings: Any) -> None:

@@ -78,7 +78,7 @@ def _run(
     for one in failed:
         output.note(f"memoria: {one.path.name} failed: {one.error}")
     if not is_installed():
-        output.note("memoria: no logs for TensorBoard; hint: pip install 'memoria[train]'")
+        output.note("memoria: no logs for TensorBoard; hint: pip install 'memoria-engrams[train]'")
     if failed:
         raise typer.Exit(1)
 
