@@ -157,7 +157,7 @@ def sentences() -> list[str]:
     """The sentences of the help that every Python brings, each once, in the order of topics."""
     from pydoc_data.topics import topics
 
-    from memoria.text import flatten, split
+    from memoria.io.units import flatten, split
 
     units = (unit for name in sorted(topics) for unit in split(topics[name], "sentence"))
     return list(dict.fromkeys(flatten(unit.text) for unit in units))

@@ -1,7 +1,7 @@
 """Faults of disks, power, processes, clocks and locks, and the steps that were lost by them.
 
-The harness is that of the tests (tests/fault_*.py). A step counts as acknowledged in every try
-that struck after its commit had returned; it is lost when the store opened afterwards, by a
+The harness is that of the tests (tests/tools/fault_*.py). A step counts as acknowledged in every
+try that struck after its commit had returned; it is lost when the store opened afterwards, by a
 reader or by the next writer, does not hold it.
 """
 
@@ -20,7 +20,7 @@ from typing import Any
 
 from common import ROOT, finish, parser, say, scratch, start
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
 
 NAME = "faults"
 Fault = tuple[str, str, Callable[[Path], Any]]  # title, how, the run

@@ -1,6 +1,6 @@
 """Reports of a text memory: writing one, its size, and how soon it is open in Chromium.
 
-The browser is that of the tests (tests/chromium.py). A page is open when its load event has ended:
+The browser is that of tests/tools/chromium.py. A page is open when its load event has ended:
 the graph is drawn and its slider, search and keys work. Plots are drawn when they come into view;
 the time of all of them, from the first to the last, is told apart.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from common import ROOT, TableOf, finish, milliseconds, parser, say, scratch, sentences, start
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "tools"))
 
 NAME = "report"
 _WIDTH = 4  # sentences of a step

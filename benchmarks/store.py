@@ -164,7 +164,7 @@ def _gathers(place: Path, repeats: int) -> list[float]:
 def _bulk_load(folder: Path, arguments: argparse.Namespace, dimension: int) -> dict[str, Any]:
     """Vectors into the store's array and made durable, and as many bytes into a plain file."""
     from memoria.benchmark import timing
-    from memoria.store.files import StoreFiles
+    from memoria.chunkstore.files import StoreFiles
     from memoria.store.schema import array_specs
 
     say("bulk load")

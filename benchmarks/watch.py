@@ -92,7 +92,7 @@ def _build(place: Path, steps: int) -> dict[str, Any]:
         for _ in range(steps):
             chosen = random.integers(0, len(texts), _WORKING)
             store.step(vectors[chosen], texts=[texts[k] for k in chosen.tolist()])
-    from memoria.store.inspection import Inspection
+    from memoria.query.inspection import Inspection
 
     with Inspection.open(place) as view:
         told = view.summary()

@@ -16,7 +16,7 @@ folder.mkdir(parents=True, exist_ok=True)
 print(f"everything is in {folder}")
 
 # %% A text to read: the help that every Python brings
-from memoria.demo_texts import help_text
+from memoria.experiments.demo_texts import help_text
 
 text = folder / "help.txt"
 text.write_text(help_text(), encoding="utf-8")
@@ -24,8 +24,8 @@ print(text.read_text(encoding="utf-8")[:300], "...")
 
 # %% A new memory on disk. `hash` is the built-in backbone: texts to vectors without a download
 from memoria import MemoriaConfig
+from memoria.backbones.streams import InputStream, store_backbone
 from memoria.store import MemoryStore
-from memoria.streams import InputStream, store_backbone
 
 config = MemoriaConfig(
     backbone="hash",
@@ -51,7 +51,7 @@ with MemoryStore.open(place) as store:
             print(f"{near:.3f}  {told[:90]}")
 
 # %% What it holds, and the life of the engram that fired most
-from memoria.store.inspection import Inspection
+from memoria.query.inspection import Inspection
 
 with Inspection.open(place) as view:
     summary = view.summary()
@@ -85,7 +85,7 @@ print(survival.title, "-", survival.note)
 print(survival.to_pandas().head(3).to_string())
 
 # %% Every step again, from what was stored: bit for bit
-from memoria.replay.recompute import recompute
+from memoria.store.replay.recompute import recompute
 
 replayed = recompute(place)
 print(f"{replayed.steps} steps again, identical: {replayed.identical}")

@@ -10,24 +10,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memoria.abstractor import Abstractor as Abstractor
+    from memoria.backbones import load_backbone as load_backbone
     from memoria.config import MemoriaConfig as MemoriaConfig
-    from memoria.engram_type import EngramType as EngramType
-    from memoria.engrams import Engrams as Engrams
+    from memoria.core.abstractor import Abstractor as Abstractor
+    from memoria.core.engrams import Engrams as Engrams
+    from memoria.core.memoria import Memoria as Memoria
     from memoria.errors import MemoriaError as MemoriaError
-    from memoria.history import HistoryManager as HistoryManager
-    from memoria.memoria import Memoria as Memoria
+    from memoria.store import MemoryStore as MemoryStore
+    from memoria.store import load_memory as load_memory
+    from memoria.store import save_memory as save_memory
+    from memoria.timeline.engram_type import EngramType as EngramType
+    from memoria.timeline.history import HistoryManager as HistoryManager
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Abstractor": "memoria.abstractor",
-    "EngramType": "memoria.engram_type",
-    "Engrams": "memoria.engrams",
+    "Abstractor": "memoria.core.abstractor",
+    "EngramType": "memoria.timeline.engram_type",
+    "Engrams": "memoria.core.engrams",
+    "HistoryManager": "memoria.timeline.history",
+    "Memoria": "memoria.core.memoria",
     "MemoriaConfig": "memoria.config",
     "MemoriaError": "memoria.errors",
-    "HistoryManager": "memoria.history",
-    "Memoria": "memoria.memoria",
+    "MemoryStore": "memoria.store",
+    "load_backbone": "memoria.backbones",
+    "load_memory": "memoria.store",
+    "save_memory": "memoria.store",
 }
 
 __all__ = ["__version__", *_HOMES]

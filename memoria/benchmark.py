@@ -149,7 +149,7 @@ def _steps() -> list[dict[str, Any]]:
     """Steps of both layouts while nothing dies, at two sizes."""
     import torch
 
-    from memoria.memoria import Memoria
+    from memoria.core.memoria import Memoria
 
     rows = []
     for layout in ("sparse", "dense"):
@@ -197,8 +197,8 @@ def _commit(folder: Path) -> dict[str, Any]:
 def _encode() -> dict[str, Any] | None:
     """Texts a second of the backbone ``hash``; None where Python came without its help texts."""
     from memoria.backbones import load_backbone
-    from memoria.demo_texts import help_text
-    from memoria.text import flatten, split
+    from memoria.experiments.demo_texts import help_text
+    from memoria.io.units import flatten, split
 
     try:
         texts = [flatten(unit.text) for unit in split(help_text(), "sentence")][:_TEXTS]

@@ -22,9 +22,9 @@ from pydantic import (
 )
 from pydantic import field_validator as _field_validator
 
-from memoria.bounds import open_regular
 from memoria.errors import ConfigError, StorageError
-from memoria.rules import parse_rule
+from memoria.io.bounds import open_regular
+from memoria.timeline.gain import parse_rule
 
 __all__ = ["PRESETS", "MemoriaConfig", "PresetName", "complaints", "preset_values", "read_toml"]
 

@@ -7,35 +7,14 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from memoria_cli import output
-from memoria_cli.verbs import (
-    add,
-    adjust,
-    bench,
-    compact,
-    demo,
-    diff,
-    encode,
-    experiment,
-    export,
-    forget,
-    import_,
-    init,
-    inspect,
-    list,
-    pin,
-    plot,
-    pull,
-    push,
-    remind,
-    replay,
-    report,
-    snapshot,
-    step,
-    unpin,
-    upgrade,
-    verify,
-)
+from memoria_cli.ask import adjust, remind
+from memoria_cli.check import bench, compact, upgrade, verify
+from memoria_cli.keep import add, init, step
+from memoria_cli.look import diff, inspect, list, plot, replay, report
+from memoria_cli.move import encode, export, import_, pull, push
+from memoria_cli.study import demo, experiment
+from memoria_cli.terminal import output
+from memoria_cli.undo import forget, pin, snapshot, unpin
 
 __all__ = ["VERBS", "build", "command"]
 

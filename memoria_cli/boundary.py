@@ -13,9 +13,9 @@ from typing import Final
 import typer
 
 from memoria.errors import MemoriaError
-from memoria_cli import output
 from memoria_cli.app import command
-from memoria_cli.interrupts import INTERRUPTED, terminating_gently
+from memoria_cli.terminal import output
+from memoria_cli.terminal.interrupts import INTERRUPTED, terminating_gently
 
 __all__ = ["DEBUG_VARIABLE", "run"]
 

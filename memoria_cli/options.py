@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli import output
+from memoria_cli.terminal import output
 
 __all__ = [
     "SPEED_PANEL",
@@ -65,7 +65,7 @@ def sure(plan: Sequence[str], question: str, yes: bool) -> None:
 def present_only(store: str) -> str:
     """Refuse ``STORE@NAME`` and ``STORE@STEP`` where there is such a store."""
     if "@" in store:
-        from memoria.store.root import is_store
+        from memoria.chunkstore.root import is_store
 
         path, at = at_moment(store)
         if at is not None and os.path.isdir(path) and is_store(Path(path)):

@@ -1,4 +1,4 @@
-"""The shape of the code: imports flow one way, one module prints, no shared generator is drawn."""
+"""The shape of the house: imports go one way, one room prints, no shared generator is drawn."""
 
 from __future__ import annotations
 
@@ -7,208 +7,44 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MOST_LINES = 400
 
-# From the bottom up. A module imports from lines above its own, never from its own or from below.
-# A package stands for all of its modules, whose own order follows; * is all of them on one line.
-LIBRARY = """
-    bounds errors engram_type hashing ranks scores summary vectors
-    aside rules checks abstractor traces frames history_files told
-    config engrams
-    connections
-    step_log
-    recall history life_log
-    core
-    core_state known_past
+# From the ground up. A room imports from rooms on lines above its own, never from its own line or
+# from below; inside a room, modules import each other without a circle.
+HOUSE = """
+    memoria.errors
+    memoria.io
+    memoria.timeline
+    memoria.config
+    memoria.core
+    memoria.chunkstore
+    memoria.store
+    memoria.query memoria.backbones
+    memoria.models memoria.analysis
+    memoria.plots memoria.animation memoria.exports
+    memoria.report
+    memoria.experiments
+    memoria.benchmark
     memoria
-    store
-    replay backbones exports text row_writers demo_texts
-    inputs outputs analysis models
-    encode stream_inputs plots
-    streams render
-    benchmark report experiments
+    memoria_cli.terminal
+    memoria_cli.options memoria_cli.backbone_options
+    memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo memoria_cli.move memoria_cli.check  # noqa: E501
+    memoria_cli.study
+    memoria_cli.app
+    memoria_cli.boundary
+    memoria_cli.__main__
 """
-INSIDE = {
-    "memoria.connections": """
-        regulars
-        firing_log hot_kernels
-        hot_rows
-        dense sparse
-    """,
-    "memoria.store": """
-        attributes buckets reminded sources spec trouble workers
-        chunks claims disk
-        object_source root zip_source
-        array_files locks opening
-        staged
-        garbage packing
-        commit
-        files
-        schema
-        memory_files remote_root
-        events
-        life shelf snapshots vectors
-        answers arguments by_hand digest loading state
-        firings histories kept_life past
-        engram_life reading
-        copying keeping naming
-        archive compacting engram_table
-        cofire_changes listing remote
-        inspection store
-        choosing portrait
-        comparing verify
-    """,
-    "memoria.store.verify": """
-        findings loose
-        rooted tree steps
-        content events texts
-        digests edges log pending state
-        verifying
-        repairing
-    """,
-    "memoria.replay": """
-        report sampling steps
-        frames
-        folding recompute relive
-    """,
-    "memoria.backbones": """
-        base wordhash
-        array hashing hf_common registry
-        hf_image hf_text st
-        hf
-    """,
-    "memoria.analysis": """
-        expiries names palette result
-        chronicle
-        choices tables
-        autocorrelation contiguity lifespans matrix raster reminding sizes survival
-        kinds
-    """,
-    "memoria.plots": """
-        scene
-        interactive scenes still
-        drawing
-    """,
-    "memoria.render": """
-        casting gif video
-        staging
-        moments
-        page pictures
-        rendering
-    """,
-    "memoria.report": """
-        chosen packing wiring
-        film layout page
-        graph pictures summary
-        writing
-    """,
-    "memoria.models": """
-        layers segment segment_texts settings
-        memory readers
-        hosting
-        adapter encoder gpt2
-        bert roberta
-    """,
-    "memoria.experiments": """
-        batches config_base corpora metric panels records rival_config seeding statistics
-        tensorboard tokens variants
-        pretrained
-        curves folder passages results segment_model
-        base reading_config trunk
-        engrams recall registry rivals
-        reporting running training_config
-        engines plan
-        parallel sweeps worker
-        trainer
-        classification farrecall lm sorting
-    """,
-    "memoria.experiments.classification": """
-        config documents
-        networks
-        task
-        experiment
-    """,
-    "memoria.experiments.farrecall": """
-        config
-        episodes
-        task
-        experiment
-    """,
-    "memoria.experiments.lm": """
-        config
-        networks
-        task
-        experiment
-    """,
-    "memoria.experiments.sorting": """
-        config sequences
-        task
-        experiment
-    """,
-    "memoria.experiments.rivals": """
-        none past unrolled
-        building compressive hebbian infinity knn rmt titans xl xl_package
-        hebbian_gpt2
-    """,
-    "memoria.experiments.engrams": """
-        drawing findings reading
-        experiment
-    """,
-    "memoria.experiments.reporting": """
-        gather
-        report
-        dots tables
-        writing
-    """,
-    "memoria.experiments.sweeps": """
-        on_ray points
-        doing sweep
-    """,
-    "memoria.experiments.recall": """
-        memories noise
-        measure
-        drawing
-        experiment
-    """,
-    "memoria.exports": """
-        content xml_text
-        gexf graphml jsonl npz parquet
-    """,
-    "memoria.inputs": """
-        files
-        raw_arrays
-        zarr_files
-        array_files texts
-        arrays
-    """,
-    "memoria_cli": """
-        interrupts threads wording
-        drawing
-        backbone_options output scene
-        screen
-        live
-        options
-        verbs
-        app
-        boundary
-        __main__
-    """,
-    "memoria_cli.verbs": "*",
-    "memoria_cli.verbs.experiment": """
-        given shown
-        list_ report run sweep
-    """,
-}
-ORDERS = {"memoria": LIBRARY, **INSIDE}
+FLOORS = {room: floor for floor, line in enumerate(HOUSE.split("\n")) for room in line.split()}
 
 # Arrows against the order, each with its reason.
 EXCEPTIONS = {
-    ("memoria_cli.verbs.demo", "memoria_cli.app"): "the tour runs other verbs as a user would",
+    ("memoria.timeline.history", "memoria.core.engrams"): "summaries are computed in tensors",
+    ("memoria_cli.study.demo", "memoria_cli.app"): "the tour runs other verbs as a user would",
 }
 
 # What torch and numpy draw from a generator that everybody shares.
@@ -222,7 +58,7 @@ DRAWS_IN_PLACE = set(
 
 # Places that may draw: initial weights, which a user seeds as in any torch module, and the seeding.
 MAY_DRAW = {
-    ("memoria.abstractor", "normal_"),
+    ("memoria.core.abstractor", "normal_"),
     ("memoria.models.hosting", "normal_"),
     ("memoria.experiments.seeding", "manual_seed"),
     ("memoria.experiments.seeding", "get_rng_state"),
@@ -261,103 +97,60 @@ def imported(name: str) -> set[str]:
 
 
 def ours(name: str) -> set[str]:
+    """Modules of ours that ``name`` imports."""
     return {
         other for other in imported(name) if other.partition(".")[0] in ("memoria", "memoria_cli")
     }
 
 
-def is_package(name: str) -> bool:
-    return modules()[name].name == "__init__.py"
+def room(name: str) -> str:
+    """The room of a module: ``memoria.store`` of ``memoria.store.verify.tree``."""
+    return ".".join(name.split(".")[:2])
 
 
-def layers(package: str) -> dict[str, int]:
-    if ORDERS[package] == "*":
-        return dict.fromkeys(children(package), 0)
-    lines = ORDERS[package].split("\n")
-    return {name: number for number, line in enumerate(lines) for name in line.split()}
+def against_the_order(source: str, target: str) -> bool:
+    """Whether ``source`` must not import ``target``."""
+    here, there = room(source), room(target)
+    return here != there and FLOORS[there] >= FLOORS[here]
 
 
-def children(package: str) -> set[str]:
-    inner = [name for name in modules() if name.startswith(package + ".")]
-    return {name.removeprefix(package + ".").partition(".")[0] for name in inner}
+def test_every_room_has_its_floor() -> None:
+    assert {room(name) for name in modules()} - {"memoria_cli"} == set(FLOORS)
 
 
-def against_the_order(source: str, target: str) -> str | None:
-    """Why ``source`` must not import ``target``; None if it may."""
-    if source.startswith("memoria.") and target == "memoria":
-        return "the library imports its modules, not its face"
-    if target.startswith(source + "."):
-        return None  # a package's face shows its own modules
-    a, b = source.split("."), target.split(".")
-    if a[0] != b[0]:
-        return None if a[0] == "memoria_cli" else "nobody imports the command line"
-    common = 1
-    while common < min(len(a), len(b)) and a[common] == b[common]:
-        common += 1
-    package = ".".join(a[:common])
-    if package == target:
-        return "a module imports its siblings, not its package"
-    order = layers(package)
-    if not {a[common], b[common]} <= order.keys():
-        return f"{a[common]} or {b[common]} has no place in the table of {package}"
-    if order[b[common]] >= order[a[common]]:
-        return f"{b[common]} does not lie below {a[common]} in {package}"
-    return None
+def test_imports_go_one_way() -> None:
+    wrong = {
+        (name, other)
+        for name in modules()
+        for other in ours(name)
+        if other != "memoria_cli" and against_the_order(name, other)
+    }
+    assert wrong == set(EXCEPTIONS)
 
 
-def test_every_module_has_its_place() -> None:
-    for package, text in ORDERS.items():
-        names = text.split()
-        assert len(names) == len(set(names)), package
-        assert children(package) == set(layers(package)), "put every module into the table above"
-    packages = {name for name in modules() if is_package(name)}
-    assert packages == set(ORDERS)
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {
+        name: {other for other in ours(name) if (name, other) not in EXCEPTIONS}
+        for name in modules()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_imports_flow_one_way(name: str) -> None:
-    wrong = {target: against_the_order(name, target) for target in ours(name)}
-    reasons = {target: reason for target, reason in wrong.items() if reason}
-    assert {t: r for t, r in reasons.items() if (name, t) not in EXCEPTIONS} == {}
-
-
-def test_every_exception_is_still_one() -> None:
-    for source, target in EXCEPTIONS:
-        assert target in ours(source)
-        assert against_the_order(source, target)
-
-
-def test_the_table_notices_a_wrong_arrow() -> None:
-    right = [
-        ("memoria.recall", "memoria.config"),
-        ("memoria.store.store", "memoria.core"),
-        ("memoria.store.life", "memoria.connections.firing_log"),
-        ("memoria_cli.verbs.add", "memoria.store"),
-        ("memoria_cli.app", "memoria"),
-        ("memoria.store", "memoria.store.store"),
-    ]
+def test_a_wrong_arrow_is_noticed() -> None:
+    right = [("memoria.core.recall", "memoria.config"), ("memoria_cli.keep.add", "memoria.store")]
     wrong = [
         ("memoria.errors", "memoria.config"),
-        ("memoria.core", "memoria.store.files"),
-        ("memoria.store.files", "memoria.store.life"),
-        ("memoria.store.chunks", "memoria.store.chunks"),
-        ("memoria.config", "memoria.engrams"),
-        ("memoria.store.life", "memoria.store"),
-        ("memoria.store.life", "memoria_cli.output"),
-        ("memoria.engrams", "memoria"),
-        ("memoria_cli.verbs.add", "memoria_cli.verbs.step"),
-        ("memoria_cli.output", "memoria_cli.app"),
+        ("memoria.core.state", "memoria.store.files"),
+        ("memoria.store.store", "memoria.query.listing"),
+        ("memoria.core.engrams", "memoria"),
+        ("memoria.store.store", "memoria_cli.terminal.output"),
+        ("memoria_cli.keep.add", "memoria_cli.look.list"),
     ]
-    assert [arrow for arrow in right if against_the_order(*arrow)] == []
-    assert [arrow for arrow in wrong if not against_the_order(*arrow)] == []
-
-
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_click_comes_with_typer(name: str) -> None:
-    """Which click Typer brings is its own affair."""
-    roots = {other.partition(".")[0] for other in imported(name)}
-    assert "click" not in roots
-    assert name.startswith("memoria_cli") or roots.isdisjoint({"typer", "rich"})
+    assert not any(against_the_order(*arrow) for arrow in right)
+    assert all(against_the_order(*arrow) for arrow in wrong)
 
 
 def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
@@ -372,8 +165,7 @@ def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
             yield ".".join(reversed(parts)), node
 
 
-@pytest.mark.parametrize("name", sorted(modules().keys() - {"memoria_cli.output"}))
-def test_only_the_output_module_prints(name: str) -> None:
+def test_only_the_terminal_prints() -> None:
     printing = {
         "print",
         "typer.echo",
@@ -382,29 +174,42 @@ def test_only_the_output_module_prints(name: str) -> None:
         "sys.stdout.write",
         "sys.stderr.write",
     }
-    found = [(called, node.lineno) for called, node in calls(name) if called in printing]
+    found = [
+        (name, called, node.lineno)
+        for name in modules()
+        if room(name) != "memoria_cli.terminal"
+        for called, node in calls(name)
+        if called in printing
+    ]
     assert found == []
 
 
-@pytest.mark.parametrize("name", sorted(n for n in modules() if n.startswith("memoria.")))
-def test_nobody_draws_from_a_shared_generator(name: str) -> None:
-    found = []
+def shared_draws(name: str) -> set[str]:
+    """What a module draws from a generator that everybody shares."""
+    found = set()
     for called, node in calls(name):
         root, last = called.partition(".")[0], called.rpartition(".")[2]
         shared = root == "torch" or called.startswith(("np.random.", "numpy.random."))
         given = any(keyword.arg == "generator" for keyword in node.keywords)
         if not given and (last in DRAWS_IN_PLACE or (shared and last in DRAWS)):
-            found.append(last)
-    assert {last for last in found if (name, last) not in MAY_DRAW} == set()
-    roots = {other.partition(".")[0] for other in imported(name)}
-    assert "random" not in roots
-    assert "secrets" not in roots
+            found.add(last)
+    return found
 
 
-@pytest.mark.parametrize("name", sorted(modules()))
-def test_modules_stay_small(name: str) -> None:
-    lines = modules()[name].read_text(encoding="utf-8").count("\n")
-    assert lines <= MOST_LINES, f"{name} has {lines} lines: split it by what it is about"
+def test_nobody_draws_from_a_shared_generator() -> None:
+    library = [name for name in modules() if name.startswith("memoria.")]
+    drawn = {(name, last) for name in library for last in shared_draws(name)}
+    assert drawn == MAY_DRAW
+    for name in library:
+        roots = {other.partition(".")[0] for other in imported(name)}
+        assert roots.isdisjoint({"random", "secrets"}), name
+
+
+def test_typer_and_rich_stay_in_the_command_line_and_click_is_typers_own() -> None:
+    for name in modules():
+        roots = {other.partition(".")[0] for other in imported(name)}
+        assert "click" not in roots, name
+        assert name.startswith("memoria_cli") or roots.isdisjoint({"typer", "rich"}), name
 
 
 @pytest.mark.parametrize(
@@ -412,7 +217,7 @@ def test_modules_stay_small(name: str) -> None:
     [
         "import memoria",
         "from memoria import MemoriaConfig, MemoriaError, EngramType",
-        "import memoria.store.reading, memoria.store.life, memoria.store.inspection",
+        "import memoria.store.reading, memoria.store.life, memoria.query.inspection",
         "import memoria_cli.__main__",
     ],
 )

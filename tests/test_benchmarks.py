@@ -246,7 +246,7 @@ def test_bytes_are_counted_once_and_without_vectors() -> None:
 
 def test_gains_follow_the_correlation_rule() -> None:
     harness = import_module("memory_harness")
-    from memoria.rules import parse_rule
+    from memoria.timeline.gain import parse_rule
 
     torch.manual_seed(0)
     cue, memories = torch.rand(1, 3, 4), torch.rand(1, 5, 4)

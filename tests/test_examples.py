@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from memoria.replay.recompute import recompute
 from memoria.store import MemoryStore
+from memoria.store.replay.recompute import recompute
 from memoria.store.verify import verify
 
 ROOT = Path(__file__).parents[1]

@@ -10,8 +10,8 @@ import numpy as np
 from memoria.analysis.choices import Kind, Option, after_compaction, in_lane, sentences
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Frame
-from memoria.connections.firing_log import IntArray
 from memoria.store.life import FloatArray
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["AUTOCORRELATION"]
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.names import SUMMARIES
 from memoria.analysis.result import Analysis
-from memoria.connections.firing_log import IntArray
 from memoria.errors import InputError
+from memoria.timeline.firing_log import IntArray
 
 __all__ = [
     "MEMORY_NAMES",

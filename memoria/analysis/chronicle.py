@@ -16,22 +16,22 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.analysis.expiries import Expiries
-from memoria.connections.firing_log import FiringLog, IntArray
-from memoria.engram_type import EngramType
 from memoria.errors import InputError
-from memoria.frames import data_frame
+from memoria.io.data_frame import data_frame
 from memoria.store.events import Entries, Events
 from memoria.store.firings import Firings, endings
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view
 from memoria.store.reading import open_files
-from memoria.store.shelf import TextShelf
+from memoria.store.texts import TextShelf
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import FiringLog, IntArray
 
 if TYPE_CHECKING:
     import pandas
 
-    from memoria.history import HistoryManager
+    from memoria.timeline.history import HistoryManager
 
 __all__ = ["Chronicle", "open_chronicle"]
 

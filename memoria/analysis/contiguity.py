@@ -9,8 +9,8 @@ import numpy as np
 from memoria.analysis.choices import Kind, Option, in_lane, sentences
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis
-from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.store.life import FloatArray
+from memoria.timeline.firing_log import FiringLog, IntArray
 
 __all__ = ["CONTIGUITY"]
 

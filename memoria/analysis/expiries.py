@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
 from memoria.store.events import Entries, EventKind, Events, pinned_expiry
 from memoria.store.life import FloatArray
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["Expiries"]
 

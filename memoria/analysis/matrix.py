@@ -17,8 +17,8 @@ from memoria.analysis.choices import (
 )
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis
-from memoria.connections.firing_log import IntArray
 from memoria.errors import InputError
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["CONNECTIONS"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from memoria.analysis.choices import Bins, Kind, Option, after_compaction, in_lane, sentences
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Frame
-from memoria.connections.firing_log import IntArray
-from memoria.engram_type import EngramType
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["REMINDED_AGE"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, MissingExtraError
-from memoria.frames import data_frame
+from memoria.io.data_frame import data_frame
 
 if TYPE_CHECKING:
     import pandas

@@ -9,7 +9,7 @@ import numpy as np
 from memoria.analysis.choices import Bins, Kind, Option, after_compaction, in_lane, sentences
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis
-from memoria.connections.firing_log import IntArray
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["SIZES"]
 

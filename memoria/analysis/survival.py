@@ -9,7 +9,7 @@ import numpy as np
 from memoria.analysis.choices import Bins, Kind, Option, in_lane, sentences
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis
-from memoria.engram_type import EngramType
+from memoria.timeline.engram_type import EngramType
 
 __all__ = ["SURVIVAL"]
 

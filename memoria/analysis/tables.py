@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from memoria.analysis.result import Analysis
-from memoria.aside import check_free, written_aside
 from memoria.errors import InputError
+from memoria.io.atomic_write import check_free, written_aside
 
 __all__ = ["TABLES", "write_table"]
 

@@ -18,8 +18,8 @@ from memoria.backbones.hf_common import (
     local_folder,
     quiet,
 )
-from memoria.bounds import open_regular, parse_json
 from memoria.errors import BackboneError, MissingExtraError
+from memoria.io.bounds import open_regular, parse_json
 
 __all__ = ["SentenceBackbone", "create"]
 

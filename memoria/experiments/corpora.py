@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.demo_texts import help_text
 from memoria.errors import InputError, MissingExtraError, StorageError
+from memoria.experiments.demo_texts import help_text
 
 __all__ = ["HUB", "SPLITS", "hub_rows", "text_splits"]
 

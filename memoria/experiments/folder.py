@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
-from memoria.aside import written_aside
+from memoria.chunkstore.locks import WriterLock
 from memoria.errors import ConfigError, DamageError, StorageError
 from memoria.experiments.records import (
     ARRAYS,
@@ -30,7 +30,7 @@ from memoria.experiments.records import (
     read_document,
 )
 from memoria.experiments.tensorboard import Boards
-from memoria.store.locks import WriterLock
+from memoria.io.atomic_write import written_aside
 
 __all__ = ["Run", "write_document"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from memoria.checks import as_device
+from memoria.core.checks import as_device
 from memoria.errors import MissingExtraError
 from memoria.experiments.engines import is_launched
 

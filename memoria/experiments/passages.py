@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memoria.backbones import Backbone, load_backbone
-from memoria.demo_texts import help_text
 from memoria.errors import InputError
-from memoria.stream_inputs import InputReader, Piece
-from memoria.text import flatten, split
+from memoria.experiments.demo_texts import help_text
+from memoria.io.stream_inputs import InputReader, Piece
+from memoria.io.units import flatten, split
 
 __all__ = ["Passages", "Stream", "read_passages", "streamed"]
 
@@ -137,6 +137,6 @@ def _files(data: Sequence[str]) -> list[str]:
 
 
 def _width_of_arrays(data: Sequence[str]) -> int:
-    from memoria.inputs import open_array
+    from memoria.io.inputs import open_array
 
     return int(open_array(data[0]).shape[-1])

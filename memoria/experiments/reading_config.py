@@ -9,7 +9,7 @@ from pydantic import Field, FiniteFloat, StrictInt, StrictStr, field_validator
 
 from memoria.errors import ConfigError
 from memoria.experiments.config_base import ExperimentConfig
-from memoria.rules import parse_rule
+from memoria.timeline.gain import parse_rule
 
 if TYPE_CHECKING:
     from memoria.config import MemoriaConfig

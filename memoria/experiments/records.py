@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.bounds import open_regular, parse_json
+from memoria.chunkstore.root import LOCK_NAME
 from memoria.errors import DamageError, StoreNotFoundError
-from memoria.store.root import LOCK_NAME
+from memoria.io.bounds import open_regular, parse_json
 
 __all__ = [
     "ARRAYS",

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from memoria.config import MemoriaConfig
-from memoria.connections import Connections
+from memoria.core.connections import Connections
+from memoria.core.memoria import Memoria
+from memoria.core.recall import Search, graph_search
+from memoria.core.state import LONGTERM, Traces, positions_of
+from memoria.core.ties import TieRule, hash_keys
 from memoria.errors import ConfigError
-from memoria.hashing import TieRule, hash_keys
-from memoria.memoria import Memoria
-from memoria.recall import Search, graph_search
-from memoria.traces import LONGTERM, Traces, positions_of
 
 __all__ = ["VARIANTS", "RandomLinks", "make_memoria"]
 

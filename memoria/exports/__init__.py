@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.aside import check_free, check_outside, written_aside
 from memoria.errors import InputError, StorageError, StoreExistsError
 from memoria.exports.content import Content
 from memoria.exports.gexf import write_gexf
@@ -16,7 +15,8 @@ from memoria.exports.graphml import write_graphml
 from memoria.exports.jsonl import write_jsonl
 from memoria.exports.npz import write_npz
 from memoria.exports.parquet import PARQUET_FILES, write_parquet
-from memoria.store.inspection import Inspection
+from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.query.inspection import Inspection
 from memoria.store.schema import EDGES_PER_ENGRAM
 
 __all__ = ["FORMATS", "Format", "export_memory"]

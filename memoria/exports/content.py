@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.store.engram_table import EngramTable
-from memoria.store.inspection import Inspection
+from memoria.query.engram_table import EngramTable
+from memoria.query.inspection import Inspection
 
 __all__ = ["Columns", "Content"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from memoria.exports.content import Content
-from memoria.store.engram_table import EngramTable
+from memoria.query.engram_table import EngramTable
 
 __all__ = ["write_jsonl"]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.exports.content import Content
-from memoria.store.engram_table import TYPE_NAMES
+from memoria.query.engram_table import TYPE_NAMES
 
 __all__ = ["write_npz"]
 

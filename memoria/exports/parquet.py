@@ -11,7 +11,7 @@ import numpy as np
 
 from memoria.errors import MissingExtraError
 from memoria.exports.content import Content
-from memoria.store.engram_table import FIELDS
+from memoria.query.engram_table import FIELDS
 
 __all__ = ["PARQUET_FILES", "write_parquet"]
 

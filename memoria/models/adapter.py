@@ -11,9 +11,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from memoria.abstractor import Abstractor
-from memoria.aside import written_aside
+from memoria.core.abstractor import Abstractor
 from memoria.errors import ConfigError, InputError
+from memoria.io.atomic_write import written_aside
 from memoria.models.hosting import (
     bound_arguments,
     cached_tokens,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import output_capturing
 
-from memoria.abstractor import Abstractor
+from memoria.core.abstractor import Abstractor
 from memoria.errors import ConfigError
 from memoria.models.memory import SegmentMemory
 from memoria.models.settings import new_memoria

@@ -10,12 +10,12 @@ from os import PathLike
 import torch
 from torch import Tensor
 
-from memoria.abstractor import Abstractor
+from memoria.core.abstractor import Abstractor
+from memoria.core.memoria import Memoria
 from memoria.errors import ConfigError, InputError, ShapeError
-from memoria.memoria import Memoria
 from memoria.models.segment import Segment, lifespan_gains
 from memoria.models.segment_texts import SegmentTexts, checked_texts
-from memoria.store.keeping import load_memory, save_memory
+from memoria.store.save_load import load_memory, save_memory
 
 __all__ = ["SegmentMemory"]
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from memoria.core import MemoryCore
-from memoria.engram_type import EngramType
+from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
+from memoria.timeline.engram_type import EngramType
 
 __all__ = ["SegmentTexts", "checked_texts"]
 

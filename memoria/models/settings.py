@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memoria.config import MemoriaConfig
+from memoria.core.memoria import Memoria
 from memoria.errors import ConfigError
-from memoria.memoria import Memoria
 
 __all__ = ["MemorySettings", "new_memoria"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from memoria.analysis.result import Analysis
-from memoria.aside import check_free, written_aside
 from memoria.errors import InputError
+from memoria.io.atomic_write import check_free, written_aside
 from memoria.plots.interactive import plotly_figure, save_page
 from memoria.plots.scenes import scene_of
 from memoria.plots.still import save_still

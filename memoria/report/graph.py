@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.analysis import Chronicle
-from memoria.connections.firing_log import IntArray
-from memoria.report.chosen import choose
-from memoria.report.film import Film
+from memoria.report.frames import Film
 from memoria.report.layout import spread
 from memoria.report.packing import excerpt, for_script, packed
+from memoria.report.selection import choose
 from memoria.report.wiring import Wiring
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["FEW_ENGRAMS", "MOST_ENGRAMS", "graph_of"]
 

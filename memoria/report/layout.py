@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
 from memoria.errors import MissingExtraError
 from memoria.report.wiring import Wiring
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["spread"]
 

@@ -11,13 +11,13 @@ import numpy as np
 
 from memoria.analysis import KINDS, Chronicle
 from memoria.analysis.choices import checked_lane, in_lane
-from memoria.aside import check_free, check_outside, written_aside
 from memoria.errors import InputError
+from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.query.inspection import Inspection
 from memoria.report import summary
 from memoria.report.graph import FEW_ENGRAMS, MOST_ENGRAMS, graph_of
 from memoria.report.page import data_block, page
 from memoria.report.pictures import library, pictures
-from memoria.store.inspection import Inspection
 from memoria.store.reading import open_files
 
 __all__ = ["compose", "write_report"]

@@ -6,18 +6,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from memoria.store.keeping import load_memory as load_memory
-    from memoria.store.keeping import save_memory as save_memory
     from memoria.store.reading import read_config as read_config
     from memoria.store.reminded import Reminded as Reminded
+    from memoria.store.save_load import load_memory as load_memory
+    from memoria.store.save_load import save_memory as save_memory
     from memoria.store.store import MemoryStore as MemoryStore
 
 _HOMES = {
     "MemoryStore": "memoria.store.store",
     "Reminded": "memoria.store.reminded",
-    "load_memory": "memoria.store.keeping",
+    "load_memory": "memoria.store.save_load",
     "read_config": "memoria.store.reading",
-    "save_memory": "memoria.store.keeping",
+    "save_memory": "memoria.store.save_load",
 }
 
 __all__ = ["MemoryStore", "Reminded", "load_memory", "read_config", "save_memory"]

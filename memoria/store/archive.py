@@ -13,13 +13,13 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from memoria.aside import written_aside
+from memoria.chunkstore.packing import Encoder, store_files
+from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import StorageError, StoreExistsError, StoreNotFoundError
+from memoria.io.atomic_write import written_aside
 from memoria.store.copying import Contents, contents, copy_memory, needed_engrams
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.packing import Encoder, store_files
 from memoria.store.reading import open_files
-from memoria.store.root import ROOT_NAME
 
 __all__ = ["ARCHIVE_SUFFIX", "import_archive", "write_archive"]
 

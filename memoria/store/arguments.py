@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memoria.checks import as_memory_data
 from memoria.config import MemoriaConfig
+from memoria.core.checks import as_memory_data
 from memoria.errors import InputError, ShapeError
-from memoria.rules import parse_rule
-from memoria.store.shelf import Place
+from memoria.store.texts import Place
+from memoria.timeline.gain import parse_rule
 
 __all__ = ["Data", "Delta", "Places", "Texts", "as_cue", "as_gains", "by_row", "check_delta"]
 

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final
 
+from memoria.chunkstore.sources.buckets import Bucket, ChangedError, Stored
 from memoria.errors import StorageError, StoreLockedError
-from memoria.store.buckets import Bucket, ChangedError, Stored
 
 __all__ = ["CLAIM_NAME", "Claim"]
 

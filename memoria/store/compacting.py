@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from memoria.chunkstore.codec import rows_bytes
+from memoria.chunkstore.disk import Disk
+from memoria.chunkstore.files import StoreFiles
+from memoria.chunkstore.opening import source_at
 from memoria.errors import StateError
-from memoria.store.chunks import rows_bytes
 from memoria.store.copying import Contents, contents, needed_engrams
-from memoria.store.disk import Disk
-from memoria.store.files import StoreFiles
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.opening import source_at
 from memoria.store.reading import open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
 from memoria.store.snapshots import check_format, named

@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from memoria.connections.firing_log import IntArray
+from memoria.chunkstore.disk import Disk
+from memoria.chunkstore.files import StoreFiles
+from memoria.chunkstore.root import FORMAT_VERSION, Root, encode_attributes
+from memoria.chunkstore.spec import ArraySpec
+from memoria.chunkstore.staged import LazyRows
 from memoria.errors import MemoriaError
 from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
-from memoria.store.disk import Disk
-from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view, past_view
 from memoria.store.reading import open_files
-from memoria.store.root import FORMAT_VERSION, Root, encode_attributes
 from memoria.store.schema import StepColumn, array_specs, era_prefix
-from memoria.store.shelf import TextShelf
-from memoria.store.spec import ArraySpec
-from memoria.store.staged import LazyRows
 from memoria.store.state import state_arrays
+from memoria.store.texts import TextShelf
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["Contents", "contents", "copy_memory", "needed_engrams", "upgrade"]
 

@@ -18,7 +18,7 @@ from memoria.store.attributes import Pending
 from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
-from memoria.store.shelf import TextShelf
+from memoria.store.texts import TextShelf
 
 __all__ = [
     "chain_after",

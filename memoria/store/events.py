@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
+from memoria.timeline.firing_log import IntArray
 
 __all__ = [
     "Entries",

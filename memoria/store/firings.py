@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memoria.connections.firing_log import IntArray
-from memoria.engram_type import EngramType
 from memoria.errors import DamageError
 from memoria.store.events import Entries, EventKind, Events, PinnedLives
 from memoria.store.life import FloatArray, Life, StepTable, ranks
 from memoria.store.memory_files import MemoryFiles
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["Endings", "Firings", "connected_pairs", "endings", "fired_pairs"]
 

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.config import MemoriaConfig
-from memoria.connections.firing_log import FiringLog, IntArray
-from memoria.engram_type import EngramType
 from memoria.errors import DamageError
 from memoria.store.attributes import Pending, StateHead
 from memoria.store.events import Entries, EventKind, Events, PinnedLives
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import FiringLog, IntArray
 
 __all__ = ["Life", "StepTable", "fold", "lane_logs", "ranks"]
 

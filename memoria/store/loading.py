@@ -8,17 +8,17 @@ import numpy as np
 import torch
 
 from memoria.config import MemoriaConfig
-from memoria.connections import Connections
-from memoria.connections.dense import DenseConnections
-from memoria.connections.firing_log import FiringLog
-from memoria.connections.sparse import SparseConnections
-from memoria.core import MemoryCore
-from memoria.engram_type import EngramType
-from memoria.ranks import whole_blocks
+from memoria.core.connections import Connections
+from memoria.core.connections.dense import DenseConnections
+from memoria.core.connections.sparse import SparseConnections
+from memoria.core.memory_core import MemoryCore
+from memoria.core.ranks import whole_blocks
+from memoria.core.vectors import TensorVectors, Vectors
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.vectors import FileVectors
-from memoria.vectors import TensorVectors, Vectors
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import FiringLog
 
 __all__ = ["MOST_CELLS", "load_core", "load_tensors"]
 

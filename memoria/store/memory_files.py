@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from memoria.chunkstore.codec import rows_bytes
+from memoria.chunkstore.files import StoreFiles
+from memoria.chunkstore.spec import ArraySpec
 from memoria.config import MemoriaConfig
-from memoria.connections.firing_log import IntArray
 from memoria.errors import DamageError, InputError
 from memoria.store.attributes import StoreAttributes
-from memoria.store.chunks import rows_bytes
-from memoria.store.files import StoreFiles
 from memoria.store.schema import STATE_GROUP, era_prefix
-from memoria.store.spec import ArraySpec
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["Cut", "MemoryFiles"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from memoria.chunkstore.files import StoreFiles
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import chain_after
-from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files

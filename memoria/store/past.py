@@ -14,8 +14,8 @@ from memoria.store.digest import chain_after
 from memoria.store.life import StepTable
 from memoria.store.memory_files import Cut, MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn
-from memoria.store.shelf import TextShelf
 from memoria.store.snapshots import named
+from memoria.store.texts import TextShelf
 
 __all__ = ["finished_view", "past_view"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
-from memoria.store.files import StoreFiles
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.schema import expected_specs

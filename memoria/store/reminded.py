@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from memoria.engram_type import EngramType
+from memoria.timeline.engram_type import EngramType
 
 __all__ = ["Reminded"]
 

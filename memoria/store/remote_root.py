@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from memoria.store.root import Root, encode_attributes
+from memoria.chunkstore.root import Root, encode_attributes
 from memoria.store.schema import ERA_GROUP, STATE_GROUP
 
 __all__ = ["fitted"]

@@ -8,10 +8,10 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import Any, Final
 
+from memoria.chunkstore.root import FORMAT_VERSION
+from memoria.chunkstore.spec import ArraySpec
 from memoria.config import MemoriaConfig
 from memoria.store.attributes import Era, StoreAttributes
-from memoria.store.root import FORMAT_VERSION
-from memoria.store.spec import ArraySpec
 
 __all__ = [
     "EDGES_PER_ENGRAM",

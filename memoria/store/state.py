@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import FiringLog, IntArray
+from memoria.chunkstore.spec import ArraySpec
 from memoria.store.attributes import Pending, StateHead
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, state_specs
-from memoria.store.spec import ArraySpec
+from memoria.timeline.firing_log import FiringLog, IntArray
 
 __all__ = ["state_arrays", "strongest_edges", "written_state"]
 

@@ -12,12 +12,11 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
+from memoria.chunkstore.files import StoreFiles
+from memoria.chunkstore.root import FORMAT_VERSION
 from memoria.config import MemoriaConfig
-from memoria.connections.firing_log import IntArray
-from memoria.core import MemoryCore
-from memoria.engram_type import EngramType
+from memoria.core.memory_core import MemoryCore
 from memoria.errors import StateError
-from memoria.store.answers import answer, as_pending, log_order, padded_ids, positions_of_ids
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -29,7 +28,6 @@ from memoria.store.arguments import (
     check_delta,
 )
 from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttributes
-from memoria.store.by_hand import happen
 from memoria.store.digest import (
     chain_after,
     chain_start,
@@ -37,18 +35,20 @@ from memoria.store.digest import (
     next_digest,
     state_digest,
 )
+from memoria.store.edits import happen
 from memoria.store.events import EventKind
-from memoria.store.files import StoreFiles
 from memoria.store.life import StepTable
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
+from memoria.store.recalled import answer, as_pending, log_order, padded_ids, positions_of_ids
 from memoria.store.reminded import Reminded
-from memoria.store.root import FORMAT_VERSION
 from memoria.store.schema import EventColumn, array_specs, expected_specs
-from memoria.store.shelf import TextShelf
 from memoria.store.snapshots import named, new_snapshot
 from memoria.store.state import state_arrays
+from memoria.store.texts import TextShelf
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["MemoryStore"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from memoria.store.chunks import encode_file
-from memoria.store.root import encode_attributes, read_root
-from memoria.store.sources import LocalSource
-from memoria.store.staged import StoredArray
+from memoria.chunkstore.codec import encode_file
+from memoria.chunkstore.root import encode_attributes, read_root
+from memoria.chunkstore.sources.local import LocalSource
+from memoria.chunkstore.staged import StoredArray
 
 Array = np.ndarray[Any, Any]
 Change = Callable[[Array], Array | None]

@@ -18,10 +18,10 @@ from typing import Any
 
 from forging import add_to, forge, forge_root, put
 
+from memoria.chunkstore.root import read_root
+from memoria.chunkstore.sources.local import LocalSource
+from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import NewerFormatError
-from memoria.store.root import read_root
-from memoria.store.sources import LocalSource
-from memoria.store.spec import ArraySpec
 from memoria.store.verify import verify
 
 SAMPLES = Path(__file__).parent

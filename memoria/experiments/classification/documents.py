@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from memoria.bounds import open_regular, parse_json
 from memoria.errors import InputError, StorageError
 from memoria.experiments.corpora import SPLITS, hub_rows
+from memoria.io.bounds import open_regular, parse_json
 
 __all__ = ["Document", "labelled_documents"]
 

@@ -156,7 +156,7 @@ def _kept_life(name: str) -> Iterator[Chronicle]:
     from memoria.store.reading import split_moment
 
     if name.endswith(".npz"):
-        from memoria.history import HistoryManager
+        from memoria.timeline.history import HistoryManager
 
         yield Chronicle.of_history(HistoryManager.load(name))
         return

@@ -9,11 +9,11 @@ import torch
 
 from memoria.analysis import Chronicle
 from memoria.config import MemoriaConfig
+from memoria.core.similarity import log_correlation
 from memoria.experiments.passages import Passages, Stream
 from memoria.experiments.reading_config import MEMORY_SETTINGS
 from memoria.experiments.variants import make_memoria
-from memoria.rules import parse_rule
-from memoria.scores import log_correlation
+from memoria.timeline.gain import parse_rule
 
 __all__ = ["read_life"]
 

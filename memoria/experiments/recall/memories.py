@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from memoria.config import MemoriaConfig
-from memoria.connections.dense import DenseConnections
-from memoria.core import MemoryCore, make_connections
+from memoria.core.connections.dense import DenseConnections
+from memoria.core.memory_core import MemoryCore, make_connections
+from memoria.core.similarity import log_correlation
+from memoria.core.vectors import TensorVectors
 from memoria.experiments.passages import Indices, Vectors
 from memoria.experiments.reading_config import MEMORY_SETTINGS
 from memoria.experiments.variants import make_memoria
-from memoria.rules import parse_rule
-from memoria.scores import log_correlation
-from memoria.vectors import TensorVectors
+from memoria.timeline.gain import parse_rule
 
 __all__ = ["EVICTIONS", "Eviction", "MemoriaMemory", "Memory", "NearestMemory", "Reminders"]
 

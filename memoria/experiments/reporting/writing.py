@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from memoria.aside import check_free, written_aside
 from memoria.errors import InputError, MemoriaError, MissingExtraError
 from memoria.experiments.reporting.dots import draw_dots
 from memoria.experiments.reporting.report import Report
 from memoria.experiments.reporting.tables import Heading, Paragraph, Part, Picture, parts
+from memoria.io.atomic_write import check_free, written_aside
 
 __all__ = ["FORMATS", "write_report"]
 

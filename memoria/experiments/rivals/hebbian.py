@@ -16,14 +16,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from memoria.abstractor import Abstractor
 from memoria.config import MemoriaConfig
+from memoria.core.abstractor import Abstractor
+from memoria.core.memoria import Memoria
 from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
 from memoria.experiments.rivals.past import all_real
 from memoria.experiments.segment_model import MemorySize
 from memoria.experiments.trunk import Attention, Block, Trunk
 from memoria.experiments.variants import make_memoria
-from memoria.memoria import Memoria
 
 __all__ = [
     "FullSearch",

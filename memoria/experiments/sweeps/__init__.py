@@ -4,7 +4,7 @@
 them, on processes here or as tasks of a Ray cluster, and tries failed ones again.
 """
 
-from memoria.experiments.sweeps.doing import ENGINES, sweep_runs
+from memoria.experiments.sweeps.progress import ENGINES, sweep_runs
 from memoria.experiments.sweeps.sweep import Sweep, read_sweep
 
 __all__ = ["ENGINES", "Sweep", "read_sweep", "sweep_runs"]

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from memoria.chunkstore.root import LOCK_NAME
 from memoria.errors import ConfigError, MemoriaError, MissingExtraError
 from memoria.experiments.engines import Advance, failed_record
 from memoria.experiments.records import CHECKPOINT, RunRecord
 from memoria.experiments.running import RunSpec, execute
-from memoria.store.root import LOCK_NAME
 
 __all__ = ["Resources", "on_ray", "packed", "unpacked"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memoria.store.verify.findings import Finding, Repaired, Report
-from memoria.store.verify.repairing import repair
+from memoria.store.verify.repair import repair
 from memoria.store.verify.verifying import verify
 
 __all__ = ["Finding", "Repaired", "Report", "repair", "verify"]

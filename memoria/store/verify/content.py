@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.chunkstore.codec import CRC_BYTES, ChunkFile
+from memoria.chunkstore.root import Root
+from memoria.chunkstore.sources.local import FileReplacedError, NotAFileError, Source
+from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import DamageError
-from memoria.store.chunks import CRC_BYTES, ChunkFile
-from memoria.store.root import Root
-from memoria.store.sources import FileReplacedError, NotAFileError, Source
-from memoria.store.spec import ArraySpec
-from memoria.store.verify.loose import Damage
-from memoria.store.verify.rooted import said
+from memoria.store.verify.damaged import Damage
+from memoria.store.verify.root_check import said
 from memoria.store.verify.tree import Tree
 
 __all__ = ["read_all"]

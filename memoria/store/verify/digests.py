@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import DamageError, InputError, StorageError
 from memoria.store.digest import chain_start, event_digest, next_digest, state_digest
-from memoria.store.root import ROOT_NAME
-from memoria.store.shelf import TextShelf
+from memoria.store.texts import TextShelf
 from memoria.store.verify.events import EventList
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps

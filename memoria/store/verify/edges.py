@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import FiringLog, IntArray
 from memoria.errors import DamageError
 from memoria.store.schema import EDGES_PER_ENGRAM, STATE_GROUP
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
+from memoria.timeline.firing_log import FiringLog, IntArray
 
 __all__ = ["check_edges"]
 

@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
 from memoria.store.life import FloatArray
 from memoria.store.verify.events import EventList, Fates
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["LogCheck"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from memoria.store.root import ROOT_NAME
+from memoria.chunkstore.root import ROOT_NAME
+from memoria.store.verify.damaged import LooseFiles
 from memoria.store.verify.events import Fates
 from memoria.store.verify.findings import Findings
-from memoria.store.verify.loose import LooseFiles
 from memoria.store.verify.steps import Steps
 
 __all__ = ["check_counts", "check_lengths", "check_pending"]

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
-from memoria.engram_type import EngramType
+from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import DamageError
 from memoria.store.life import FloatArray
-from memoria.store.root import ROOT_NAME
 from memoria.store.schema import STATE_GROUP
 from memoria.store.verify.events import EventList, Fates
 from memoria.store.verify.findings import MOST_ALIKE, Findings
 from memoria.store.verify.steps import Steps
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["check_head", "check_state"]
 

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import StepColumn, era_prefix
+from memoria.store.verify.damaged import LooseFiles
 from memoria.store.verify.findings import Findings
-from memoria.store.verify.loose import LooseFiles
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["Steps"]
 

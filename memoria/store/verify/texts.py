@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.connections.firing_log import IntArray
 from memoria.errors import DamageError
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["check_texts"]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
+from memoria.chunkstore.garbage import TEMPORARY, is_stale
+from memoria.chunkstore.root import LEASE_NAME, LOCK_NAME, ROOT_NAME, Root, read_root
+from memoria.chunkstore.sources.local import Entry, FileReplacedError, NotAFileError, Source
+from memoria.chunkstore.spec import GROUP_METADATA, ArraySpec, parse_array
 from memoria.errors import ConfigError, MemoriaError
-from memoria.store.garbage import TEMPORARY, is_stale
-from memoria.store.root import LEASE_NAME, LOCK_NAME, ROOT_NAME, Root, read_root
-from memoria.store.sources import Entry, FileReplacedError, NotAFileError, Source
-from memoria.store.spec import GROUP_METADATA, ArraySpec, parse_array
+from memoria.store.verify.damaged import Damage
 from memoria.store.verify.findings import Findings
-from memoria.store.verify.loose import Damage
 
 __all__ = ["Tree", "walk"]
 

@@ -11,22 +11,22 @@ from typing import Final
 
 import numpy as np
 
+from memoria.chunkstore.locks import ReaderLease
+from memoria.chunkstore.opening import source_at
+from memoria.chunkstore.root import ROOT_NAME
+from memoria.chunkstore.sources.local import LocalSource, Source
 from memoria.errors import DamageError
-from memoria.store.locks import ReaderLease
 from memoria.store.memory_files import Cut, MemoryFiles
-from memoria.store.opening import source_at
-from memoria.store.root import ROOT_NAME
 from memoria.store.schema import ERA_GROUP, era_prefix
-from memoria.store.sources import LocalSource, Source
 from memoria.store.verify.content import read_all
+from memoria.store.verify.damaged import Damage, LooseFiles
 from memoria.store.verify.digests import check_digests
 from memoria.store.verify.edges import check_edges
 from memoria.store.verify.events import EventList, Fates
 from memoria.store.verify.findings import Findings, Report
 from memoria.store.verify.log import LogCheck
-from memoria.store.verify.loose import Damage, LooseFiles
 from memoria.store.verify.pending import check_counts, check_lengths, check_pending
-from memoria.store.verify.rooted import FoundRoot, read_what_there_is, said
+from memoria.store.verify.root_check import FoundRoot, read_what_there_is, said
 from memoria.store.verify.state import check_head, check_state
 from memoria.store.verify.steps import Steps
 from memoria.store.verify.texts import check_texts

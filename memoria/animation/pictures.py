@@ -1,0 +1,184 @@
+"""Moments as pictures, by matplotlib's Agg: the frames of .gif and .mp4 (extra ``viz``)."""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS
+from memoria.animation.interpolate import Moment, rgb
+from memoria.animation.layout import BOXES, HEIGHT, WIDTH
+from memoria.animation.select import Cast
+from memoria.errors import MissingExtraError
+
+__all__ = ["Painter", "painting", "swatches"]
+
+_DPI: Final = 100
+_FAINT: Final = "#8A93A3"
+_PANEL: Final = "#171D28"
+_LINK: Final = "#6F86B8"
+_TEXT: Final = 62  # characters of a text below the stage
+_POINTS: Final = 72 / _DPI
+_SHADES: Final = (1.0, 0.75, 0.5)
+_SWATCH: Final = 24  # lines of each
+
+
+class Painter:
+    """Draws moments, each the same pixels whenever it is drawn: uint8 [height, width, 3]."""
+
+    def __init__(self, cast: Cast, width: int) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.collections import LineCollection
+        from matplotlib.figure import Figure
+        from matplotlib.patches import FancyBboxPatch
+
+        self._cast = cast
+        self._unit = width / WIDTH  # pixels of a unit of the stage
+        height = round(self._unit * HEIGHT / 2) * 2
+        self.size = width, height
+        figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=GROUND["dark"])
+        self._canvas: Any = FigureCanvasAgg(figure)
+        axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+        axes.set_axis_off()
+        axes.set_xlim(0, WIDTH)
+        axes.set_ylim(0, HEIGHT)
+        for box in BOXES:
+            axes.add_patch(
+                FancyBboxPatch(
+                    (box.left, box.bottom),
+                    box.right - box.left,
+                    box.top - box.bottom,
+                    boxstyle="round,pad=0,rounding_size=0.22",
+                    facecolor=_PANEL,
+                    edgecolor=MEMORY_COLOURS[box.name] + "55",
+                    linewidth=1.0,
+                )
+            )
+            self._text(axes, box.left + 0.1, 8.35, box.title, MEMORY_COLOURS[box.name], 0.34, True)
+        self._numbers = [
+            self._text(axes, box.right - 0.1, 8.35, "", _FAINT, 0.30, right=True) for box in BOXES
+        ]
+        self._numbers[0].set_visible(False)  # there is no room beside its name
+        self._lines = [
+            self._text(axes, 0.45, 1.02, "new", MEMORY_COLOURS["working"], 0.29, True),
+            self._text(axes, 0.45, 0.50, "reminded", FIRED, 0.29, True),
+            self._text(axes, 2.35, 1.02, "", INK["dark"], 0.29),
+            self._text(axes, 2.35, 0.50, "", INK["dark"], 0.29),
+            self._text(axes, 15.55, 1.02, "", INK["dark"], 0.29, True, right=True),
+            self._text(axes, 15.55, 0.50, "", _FAINT, 0.27, right=True),
+        ]
+        self._links = LineCollection([], linewidths=0.055 * self._unit * _POINTS)
+        self._rays = LineCollection([], linewidths=0.035 * self._unit * _POINTS)
+        axes.add_collection(self._links, autolim=False)
+        axes.add_collection(self._rays, autolim=False)
+        nothing: npt.NDArray[Any] = np.empty(0)
+        self._glow = axes.scatter(nothing, nothing, linewidths=0)
+        self._dots = axes.scatter(nothing, nothing, linewidths=0)
+        self._axes, self._row = axes, -1
+        self._ground: Any = None
+        self._moving = (self._links, self._rays, self._glow, self._dots)
+        for artist in self._moving:
+            artist.set_animated(True)
+
+    def picture(self, moment: Moment) -> npt.NDArray[np.uint8]:
+        """One frame."""
+        self._links.set_segments(list(moment.links))
+        self._links.set_color(_with(rgb(_LINK), 0.55 * moment.link_strength))
+        self._rays.set_segments(list(moment.rays))
+        self._rays.set_color(_with(rgb(FIRED), 0.5 * moment.ray_strength))
+        pixels = (2 * moment.radius * self._unit * _POINTS) ** 2
+        self._glow.set_offsets(moment.xy)
+        self._glow.set_sizes(pixels * 4.5)
+        glow: Any = np.column_stack((moment.colour, 0.26 * moment.glow * moment.strength))
+        dots: Any = np.column_stack((moment.colour, moment.strength))
+        self._glow.set_facecolor(glow)
+        self._dots.set_offsets(moment.xy)
+        self._dots.set_sizes(pixels)
+        self._dots.set_facecolor(dots)
+        if moment.row != self._row:  # texts take far longer than all else: once a step
+            self._row = moment.row
+            self._told(moment.row)
+            self._canvas.draw()
+            self._ground = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
+        self._canvas.restore_region(self._ground)
+        for artist in self._moving:
+            self._axes.draw_artist(artist)
+        return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
+
+    def _told(self, row: int) -> None:
+        cast = self._cast
+        for text, count in zip(self._numbers, cast.counts[row].tolist(), strict=True):
+            text.set_text(f"{count:,}")
+        made, gone = cast.totals[row].tolist()
+        for text, told in zip(
+            self._lines[2:],
+            (
+                _short(cast.made[row]),
+                _short(cast.again[row]),
+                f"step {int(cast.steps[row]):,}",
+                f"{gone:,} of {made:,} forgotten",
+            ),
+            strict=True,
+        ):
+            text.set_text(told)
+
+    def _text(
+        self,
+        axes: Any,
+        x: float,
+        y: float,
+        text: str,
+        colour: str,
+        size: float,
+        bold: bool = False,
+        right: bool = False,
+    ) -> Any:
+        return axes.text(
+            x,
+            y,
+            text,
+            color=colour,
+            fontsize=size * self._unit * _POINTS,
+            fontweight="bold" if bold else "normal",
+            family="DejaVu Sans",
+            horizontalalignment="right" if right else "left",
+            verticalalignment="center",
+            parse_math=False,  # a text may hold dollars
+        )
+
+
+def swatches(width: int) -> npt.NDArray[np.uint8]:
+    """The colours of dots, strong and faint, as a picture: what a palette must not leave out."""
+    fired, panel = rgb(FIRED), rgb(_PANEL)
+    plain = [rgb(colour) for colour in MEMORY_COLOURS.values()]
+    colours = [*plain, fired, *(0.2 * one + 0.8 * fired for one in plain[1:3])]
+    shades = [part * one + (1 - part) * panel for one in colours for part in _SHADES]
+    rows = np.repeat(np.round(255 * np.array(shades)).astype(np.uint8), _SWATCH, axis=0)
+    return np.tile(rows[:, None], (1, width, 1))
+
+
+@contextmanager
+def painting(cast: Cast, width: int) -> Iterator[Painter]:
+    """A `Painter`, whatever the user's own settings of matplotlib. Raises `MissingExtraError`."""
+    try:
+        import matplotlib.style
+    except ImportError:
+        raise MissingExtraError("drawing animations", "viz") from None
+    with matplotlib.style.context("default"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")  # shown as a box
+        yield Painter(cast, width)
+
+
+def _with(colour: npt.NDArray[np.float64], strengths: npt.NDArray[np.float64]) -> Any:
+    return np.column_stack((np.tile(colour, (len(strengths), 1)), np.clip(strengths, 0.0, 1.0)))
+
+
+def _short(text: str) -> str:
+    flat = "".join(one if one.isprintable() else " " for one in " ".join(text.split()))
+    return textwrap.shorten(flat, _TEXT, placeholder=" …") if len(flat) > _TEXT else flat

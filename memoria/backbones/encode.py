@@ -1,0 +1,149 @@
+"""Inputs to vectors on disk, in batches: what ``memoria encode`` does."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from memoria.backbones.base import Backbone, Vectors
+from memoria.errors import InputError, ShapeError, UsageError
+from memoria.io.inputs import (
+    ArraySource,
+    ImageInput,
+    Input,
+    TextUnit,
+    classify,
+    open_array,
+    read_inputs,
+)
+from memoria.io.inputs.files import extension, split_key
+from memoria.io.outputs import RowWriter, check_output, open_rows
+from memoria.io.units import flatten
+
+__all__ = ["EncodeResult", "encode_batches", "encode_inputs"]
+
+_READ_BYTES: Final = 1 << 24  # of an array, read from a file at a time
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeResult:
+    """What was written: ``rows`` vectors of ``dimension`` numbers, from ``items`` inputs."""
+
+    rows: int
+    items: int
+    dimension: int
+    path: Path
+    notices: list[str]
+
+
+def encode_inputs(
+    paths: Sequence[str | os.PathLike[str]],
+    backbone: Backbone,
+    out: str | os.PathLike[str],
+    *,
+    unit: str = "sentence",
+    batch_size: int = 64,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+    stdin: Any = None,
+    text: Sequence[str] = (),
+) -> EncodeResult:
+    """Write the vectors of all inputs, in order, to ``out`` (.zarr, .npy or .safetensors).
+
+    Works in batches, so memory does not grow with the input. An item is a text's unit, an image,
+    or a row of an array (all axes but the last are rows). Texts are kept in a .zarr output.
+    ``progress(done, total)`` is called after each batch with items; total is None while unknown.
+    An error or interruption leaves nothing at ``out``. Raises what reading, encoding and
+    writing raise, and `StoreExistsError` when ``out`` exists and ``overwrite`` is off.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size = {batch_size}: must be 1 or more")
+    check_output(out, overwrite, streamed=True)
+    kinds = {classify(path) for path in paths} | ({"text"} if text else set())
+    if len(kinds) > 1:
+        raise InputError(
+            f"the inputs mix {' and '.join(sorted(kinds))}", "encode one kind at a time"
+        )
+    total = _total(paths, kinds)
+    inputs = read_inputs(paths, stdin=stdin, text=text, unit=unit)
+    done = rows = dimension = 0
+    with ExitStack() as stack:
+        writer: RowWriter | None = None
+        for items, vectors in encode_batches(inputs, backbone, batch_size):
+            joined = np.concatenate(vectors)
+            if writer is None:
+                dimension = joined.shape[1]
+                writer = stack.enter_context(open_rows(out, dimension, overwrite))
+            texts = [item.text for item in items if isinstance(item, TextUnit)]
+            writer.append(joined, texts or None, [len(one) for one in vectors])
+            done, rows = done + len(vectors), rows + len(joined)
+            if progress is not None:
+                progress(done, total)
+        if writer is None:
+            raise InputError("the inputs hold nothing to encode")
+    return EncodeResult(rows, done, dimension, Path(out), backbone.notices())
+
+
+def encode_batches(
+    inputs: Iterable[Input], backbone: Backbone, batch_size: int = 64
+) -> Iterator[tuple[list[TextUnit | ImageInput | Vectors], list[Vectors]]]:
+    """Batches of items with the rows [n, D] of each; wrapped lines of texts are joined first.
+
+    Of an array, the rows themselves are the items. A batch holds one kind only.
+    """
+    for kind, items in itertools.groupby(_items(inputs), key=type):
+        while batch := list(itertools.islice(items, batch_size)):
+            if kind is TextUnit:
+                given: Any = [flatten(item.text) for item in batch]
+            elif kind is ImageInput:
+                given = [item.path for item in batch]
+            else:
+                given = _stacked(batch)
+            yield batch, backbone.encode_rows(given)
+
+
+def _items(inputs: Iterable[Input]) -> Iterator[Any]:
+    for item in inputs:
+        if isinstance(item, ArraySource):
+            yield from _array_rows(item)
+        else:
+            yield item
+
+
+def _array_rows(source: ArraySource) -> Iterator[Vectors]:
+    """The rows of an array of any shape; [D] is one row."""
+    if len(source.shape) < 2:
+        yield source.read().reshape(-1)
+        return
+    step = max(1, _READ_BYTES // (4 * math.prod(source.shape[1:])))
+    for start in range(0, source.shape[0], step):
+        yield from source.rows(start, start + step).reshape(-1, source.shape[-1])
+
+
+def _stacked(rows: list[Vectors]) -> Vectors:
+    for row in rows:
+        if row.shape != rows[0].shape:
+            raise ShapeError("rows of the inputs", f"[N, {len(rows[0])}]", list(row.shape))
+    return np.stack(rows)
+
+
+def _total(paths: Sequence[str | os.PathLike[str]], kinds: set[str]) -> int | None:
+    """How many items there will be, where that is known without reading the data."""
+    if kinds == {"image"}:
+        return len(paths)
+    total = 0
+    for path in paths:
+        if extension(split_key(os.fspath(path))[0]) not in (".npy", ".safetensors", ".zarr"):
+            return None
+        total += math.prod(open_array(path).shape[:-1])
+    return total if paths else None

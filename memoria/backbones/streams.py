@@ -1,0 +1,292 @@
+"""Inputs to working memories: what ``add``, ``remind --cue`` and ``step`` feed a store with.
+
+With one lane, inputs are read one after another and cut into working memories of ``wm_length``
+units. With B lanes, lane i reads input i. A unit is a part of a text, an image, or a row of an
+array [N, D]. Arrays of more axes hold working memories as they are, all lanes of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbone, split_name
+from memoria.backbones.hf_image import HfImageBackbone
+from memoria.config import MemoriaConfig
+from memoria.errors import BackboneError, ConfigError, InputError
+from memoria.io.stream_inputs import InputReader, Piece, Place, Plan, Source, Vectors
+
+__all__ = ["InputStream", "Place", "WorkingMemory", "store_backbone"]
+
+_BATCH_UNITS: Final = 256  # units encoded in one go, of several steps when they are short
+
+
+@dataclass(frozen=True)
+class WorkingMemory:
+    """``data`` [B, W, D] float32, with ``texts`` and ``places`` (source, offset) [B][W]."""
+
+    data: Vectors
+    texts: list[list[str | None]]
+    places: list[list[Place]]
+
+
+def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> Backbone:
+    """The backbone that a store of ``config`` holds vectors of.
+
+    ``run_options`` (batch_size, device) change its speed only. Raises `BackboneError` when it does
+    not load, or when what loads is not what the store was made with.
+    """
+    held = (config.backbone, config.hidden_dim, config.backbone_options)
+    options: dict[str, Any] = {**config.backbone_options, **run_options}
+    made = load_backbone(config.backbone, config.hidden_dim, **options)
+    check_backbone(*held, asked_options=made.options)
+    return made
+
+
+class InputStream:
+    """The working memories of ``inputs`` (files, ``-`` for standard input) and then of ``texts``.
+
+    Iterating yields `WorkingMemory` after `WorkingMemory`, at most ``limit``; it reads lazily and
+    encodes in batches with `store_backbone`, loaded when the first text or image comes. ``unit``
+    and ``wm_length`` default to the configuration's. ``last_place(source)`` gives the last offset
+    known from a source; units up to it are passed over and counted in ``skipped``. ``notices``
+    tells what a user should know, after iterating.
+
+    Raises on construction what can be said without reading: `InputError` for what is missing,
+    empty or unknown, `ShapeError` for arrays that do not fit, `BackboneError` for text or images
+    in a store of plain vectors or another ``backbone`` than its; `StorageError` where the system
+    refuses.
+    """
+
+    def __init__(
+        self,
+        config: MemoriaConfig,
+        inputs: Sequence[str | os.PathLike[str]],
+        *,
+        texts: Sequence[str] = (),
+        stdin: Any = None,
+        unit: str | None = None,
+        wm_length: int | None = None,
+        limit: int | None = None,
+        last_place: Callable[[str], int | None] | None = None,
+        backbone: str | None = None,
+        **run_options: OptionValue | None,
+    ) -> None:
+        held = (config.backbone, config.hidden_dim, config.backbone_options)
+        check_backbone(*held, backbone)
+        if wm_length is not None and wm_length < 1:
+            raise ConfigError(f"wm_length = {wm_length}: must be 1 or more")
+        if limit is not None and limit < 1:
+            raise ConfigError(f"limit = {limit}: must be 1 or more")
+        self._lanes = config.lanes
+        self._width = config.wm_length if wm_length is None else wm_length
+        self._limit = limit
+        self._config, self._run_options = config, run_options
+        self._backbone: Backbone | None = None
+        self._last_place = last_place
+        self._known: dict[str, int | None] = {}
+        self._reader = InputReader(
+            config.lanes,
+            config.hidden_dim,
+            inputs,
+            texts,
+            stdin,
+            config.unit if unit is None else unit,
+        )
+        self._sources = self._reader.sources
+        self._check_mixture()
+        if config.backbone == "array":
+            self._refuse_all_but_arrays()
+        self.notices: list[str] = []
+        self.skipped = 0
+
+    def __iter__(self) -> Iterator[WorkingMemory]:
+        batch: list[Plan] = []
+        for plan in self._plans():
+            batch.append(plan)
+            if len(batch) * len(plan) * len(plan[0]) >= _BATCH_UNITS:
+                yield from self._encode(batch)
+                batch = []
+        yield from self._encode(batch)
+        if self._backbone is not None:
+            self.notices += self._backbone.notices()
+
+    def count(self) -> int:
+        """How many working memories there are. Reads every input once, and so finds its faults."""
+        return sum(1 for _ in self._plans())
+
+    def single(self, as_cue: bool = False) -> WorkingMemory:
+        """All inputs as exactly one working memory.
+
+        ``as_cue``: one input may serve every lane, with any number of units. Raises `InputError`
+        when texts or images make more than ``wm_length`` units or unequal numbers of them in the
+        lanes, and for an array of several steps.
+        """
+        whole = [source for source in self._sources if source.kind == "steps"]
+        if whole:
+            if len(self._sources) > 1 or whole[0].length != 1:
+                steps = sum(source.length for source in whole)
+                raise InputError(
+                    f"{len(self._sources)} inputs with {steps} working memories, one is taken",
+                    "`memoria step` takes them all",
+                )
+            return self._encode([next(self._reader.steps(whole[0]))])[0]
+        shared = as_cue and len(self._sources) == 1 and self._lanes > 1
+        lanes = [self._single_lane(group, as_cue) for group in self._by_lane(shared)]
+        if len({len(lane) for lane in lanes}) > 1:
+            counts = ", ".join(str(len(lane)) for lane in lanes)
+            raise InputError(
+                f"the lanes get {counts} units, all need the same number",
+                "give inputs of equal length, or use `memoria step`",
+            )
+        memory = self._encode([lanes])[0]
+        if not shared:
+            return memory
+        return WorkingMemory(
+            np.repeat(memory.data, self._lanes, axis=0),
+            memory.texts * self._lanes,
+            memory.places * self._lanes,
+        )
+
+    def _single_lane(self, sources: Sequence[Source], as_cue: bool) -> list[Piece]:
+        pieces = itertools.chain.from_iterable(map(self._reader.pieces, sources))
+        if as_cue or all(source.kind == "rows" for source in sources):
+            return list(pieces)  # an array says by its shape how long a working memory is
+        taken = list(itertools.islice(pieces, self._width + 1))
+        if len(taken) > self._width:
+            raise InputError(
+                f"more than {self._width} units, the length of a working memory",
+                "use `memoria step` to take them in turn, or set --wm-length",
+            )
+        return taken
+
+    def _check_mixture(self) -> None:
+        whole = [source for source in self._sources if source.kind == "steps"]
+        if self._lanes > 1 and whole and len(whole) < len(self._sources):
+            other = next(source for source in self._sources if source.kind != "steps")
+            raise InputError(
+                f"{whole[0].spec} holds all lanes, {other.spec} one",
+                "give arrays of all lanes only, or one input for each lane",
+            )
+
+    def _refuse_all_but_arrays(self) -> None:
+        for source in self._sources:
+            if source.kind not in ("rows", "steps"):
+                what = "an image" if source.kind == "image" else "text"
+                raise BackboneError(
+                    f"{source.spec} is {what}, the store holds plain vectors (backbone 'array')",
+                    "give arrays, or create a store with `--backbone hash` or `--backbone hf:ID`",
+                )
+
+    def _by_lane(self, shared: bool = False) -> list[list[Source]]:
+        """The inputs of each lane."""
+        if self._lanes == 1 or shared:
+            return [self._sources]
+        if len(self._sources) != self._lanes:
+            raise InputError(
+                f"{len(self._sources)} inputs for {self._lanes} lanes",
+                "give one input for each lane, in order, or arrays [B, W, D] of all lanes",
+            )
+        return [[source] for source in self._sources]
+
+    def _plans(self) -> Iterator[Plan]:
+        """The working memories, not encoded yet. Starts over at every call."""
+        self.notices, self.skipped = [], 0
+        return itertools.islice(self._all_plans(), self._limit)
+
+    def _all_plans(self) -> Iterator[Plan]:
+        if self._lanes > 1 and self._sources[0].kind != "steps":
+            yield from self._side_by_side()
+            return
+        for whole, group in itertools.groupby(self._sources, lambda s: s.kind == "steps"):
+            if whole:
+                for plan in itertools.chain.from_iterable(map(self._reader.steps, group)):
+                    if any(self._is_new(piece) for piece in plan[0]):
+                        yield plan
+                    else:
+                        self.skipped += len(plan) * len(plan[0])
+                continue
+            pieces = self._new(itertools.chain.from_iterable(map(self._reader.pieces, group)))
+            while taken := list(itertools.islice(pieces, self._width)):
+                yield [taken]
+
+    def _side_by_side(self) -> Iterator[Plan]:
+        """Lane i from input i, as long as each of them lasts."""
+        lanes = [
+            self._new(itertools.chain.from_iterable(map(self._reader.pieces, group)))
+            for group in self._by_lane()
+        ]
+        while True:
+            taken = [list(itertools.islice(lane, self._width)) for lane in lanes]
+            width = min(map(len, taken))
+            if width:
+                yield [pieces[:width] for pieces in taken]
+            if width < self._width:
+                first = min(range(len(taken)), key=lambda lane: len(taken[lane]))
+                more = any(len(pieces) > width for pieces in taken)
+                if more or any(next(lane, None) is not None for lane in lanes):
+                    self.notices.append(
+                        f"{self._sources[first].spec} (lane {first}) ended first; "
+                        "the rest of the other inputs was not used"
+                    )
+                return
+
+    def _new(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            if self._is_new(piece):
+                yield piece
+            else:
+                self.skipped += 1
+
+    def _is_new(self, piece: Piece) -> bool:
+        """Whether the piece lies behind what is known from its source."""
+        if self._last_place is None:
+            return True
+        source, offset = piece.place
+        if source not in self._known:
+            self._known[source] = self._last_place(source)
+        known = self._known[source]
+        return known is None or offset > known
+
+    def _encode(self, plans: list[Plan]) -> list[WorkingMemory]:
+        """All plans with their vectors, from one call of the backbone."""
+        pieces = [piece for plan in plans for lane in plan for piece in lane]
+        waiting = [piece.content for piece in pieces if not piece.is_vector]
+        encoded = iter(self._loaded().encode(waiting)) if waiting else iter(())
+        rows = iter([piece.content if piece.is_vector else next(encoded) for piece in pieces])
+        return [
+            WorkingMemory(
+                np.stack([np.stack([next(rows) for _ in lane]) for lane in plan]),
+                [[piece.text for piece in lane] for lane in plan],
+                [[piece.place for piece in lane] for lane in plan],
+            )
+            for plan in plans
+        ]
+
+    def _loaded(self) -> Backbone:
+        if self._backbone is None:
+            self._backbone = store_backbone(self._config, **self._run_options)
+            self._check_kinds(isinstance(self._backbone, HfImageBackbone))
+        return self._backbone
+
+    def _check_kinds(self, takes_images: bool) -> None:
+        """Refuse images for text models and texts for image models; others say so themselves."""
+        name = self._config.backbone
+        if split_name(name)[0] not in ("hash", "hf", "st"):
+            return
+        for source in self._sources:
+            if takes_images and source.kind in ("text", "literal"):
+                raise BackboneError(
+                    f"{source.spec} is text, and backbone {name!r} encodes images",
+                    "give images, or create a store with a backbone for texts",
+                )
+            if not takes_images and source.kind == "image":
+                raise BackboneError(
+                    f"{source.spec} is an image, and backbone {name!r} encodes texts",
+                    "create a store with `--backbone hf:ID` of an image model",
+                )

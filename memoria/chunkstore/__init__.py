@@ -1,0 +1,1 @@
+"""Durable append-only Zarr arrays with one atomic commit. Knows nothing of engrams."""

@@ -1,0 +1,96 @@
+"""Every operation by which a store changes on disk, in one place.
+
+A test can hand in a `Disk` that records the operations or fails at one of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from memoria.chunkstore.workers import Workers
+
+__all__ = ["Disk"]
+
+_WORKERS: Final = 6  # enough for the file system to write many fsyncs in one journal commit
+_IOV_MAX: Final = 512
+
+
+class Disk:
+    """The real disk. Every method raises `OSError`.
+
+    `run_all` keeps threads for its next call; `close` ends them. It may be used again after that.
+    """
+
+    def __init__(self) -> None:
+        self._workers = Workers(_WORKERS)
+
+    def run_all(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Run the tasks on a few threads; after all have stopped, raise the first error.
+
+        Once a task failed no further one starts, and none is left running on return.
+        """
+        self._workers.run(tasks)
+
+    def close(self) -> None:
+        """End the threads; a second call does nothing."""
+        self._workers.close()
+
+    def write_file(self, path: Path, parts: Sequence[Any]) -> int:
+        """Create or truncate ``path``, write the buffers ``parts``; the open descriptor."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o666)
+        try:
+            _write_all(descriptor, parts)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def fsync(self, descriptor: int, path: Path) -> None:
+        """Make the content of the open file durable. Never called twice for one content."""
+        os.fsync(descriptor)
+
+    def fsync_dir(self, path: Path) -> None:
+        """Make the names in the directory durable."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Put ``source`` in the place of ``target``, atomically."""
+        os.rename(source, target)
+
+    def mkdir(self, path: Path) -> None:
+        """Create one directory."""
+        os.mkdir(path)
+
+    def remove(self, path: Path) -> None:
+        """Remove one file."""
+        os.unlink(path)
+
+    def rmdir(self, path: Path) -> None:
+        """Remove one empty directory."""
+        os.rmdir(path)
+
+    def write_durable(self, path: Path, parts: Sequence[Any]) -> None:
+        """`write_file`, then `fsync`."""
+        descriptor = self.write_file(path, parts)
+        try:
+            self.fsync(descriptor, path)
+        finally:
+            os.close(descriptor)
+
+
+def _write_all(descriptor: int, parts: Sequence[Any]) -> None:
+    views = [memoryview(part).cast("B") for part in parts if len(part)]
+    while views:
+        written = os.writev(descriptor, views[:_IOV_MAX])
+        while views and written >= len(views[0]):
+            written -= len(views.pop(0))
+        if written:
+            views[0] = views[0][written:]

@@ -1,0 +1,179 @@
+"""An array as its writer sees it: the committed rows on disk, and staged rows in memory."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.chunkstore.codec import encode_file
+from memoria.chunkstore.committed import ArrayFiles
+from memoria.chunkstore.sources.local import Source
+from memoria.chunkstore.spec import ArraySpec
+from memoria.errors import InputError, ShapeError
+
+__all__ = ["LazyRows", "StoredArray"]
+
+Rows = npt.NDArray[Any]
+
+
+class LazyRows:
+    """Rows [count, ...] that ``read(start, stop)`` brings when they are written, part by part.
+
+    For copies larger than memory. Parts may be asked for from several threads, one at a time.
+    """
+
+    def __init__(self, count: int, read: Callable[[int, int], Rows]) -> None:
+        self._count = count
+        self._read = read
+        self._turn = threading.Lock()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, part: slice) -> Rows:
+        start, stop, _ = part.indices(self._count)
+        with self._turn:
+            return self._read(start, max(start, stop))
+
+
+class StoredArray:
+    """Rows [0, committed) lie in files of ``source``, rows [committed, rows) in memory.
+
+    ``fresh`` marks an array whose directory no commit has made yet.
+    """
+
+    def __init__(self, spec: ArraySpec, source: Source, committed: int, fresh: bool) -> None:
+        self.spec = spec
+        self.directory = Path(source.place(spec.name))  # where a writer's source is local
+        self._files = ArrayFiles(source, spec)
+        self.committed = committed
+        self.fresh = fresh
+        self._blocks: list[Rows | LazyRows] = []
+        self._starts: list[int] = []
+        self.rows = committed
+        self._tail: Rows | None = None  # the last file's rows, when it is not full
+        self._next_tail: Rows | None = None
+
+    def append(self, values: Any) -> None:
+        """Stage a copy of ``values`` [n, *row_shape]."""
+        spec = self.spec
+        if isinstance(values, LazyRows):
+            self._stage(values)
+            return
+        given = np.asarray(values)
+        if given.ndim != 1 + len(spec.row_shape) or given.shape[1:] != spec.row_shape:
+            expected = "[" + ", ".join(["n", *map(str, spec.row_shape)]) + "]"
+            raise ShapeError(f"array '{spec.name}'", expected, list(given.shape))
+        if given.size and not np.can_cast(given.dtype, spec.np_dtype, "safe"):
+            raise InputError(
+                f"array '{spec.name}': {given.dtype} does not fit {spec.np_dtype}",
+                f"convert it with .astype('{spec.dtype}')",
+            )
+        self._stage(np.array(given, spec.np_dtype, order="C", copy=True))
+
+    def read(self, start: int, stop: int) -> Rows:
+        """Rows [start, stop), wherever they are. Every chunk read is verified."""
+        on_disk = min(stop, self.committed)
+        out = self.spec.empty(stop - start)
+        if start < on_disk:
+            self._files.read(start, on_disk, out[: on_disk - start])
+        self._copy_staged(max(start, self.committed), stop, out[max(0, on_disk - start) :])
+        return out
+
+    def gather(self, rows: npt.NDArray[np.int64]) -> Rows:
+        """Rows [len(rows), *row_shape] in the order asked for; each chunk is read once."""
+        spec = self.spec
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        on_disk = int(np.searchsorted(ordered, self.committed))
+        out = spec.empty(len(rows))
+        if on_disk:
+            self._files.gather(ordered[:on_disk], order[:on_disk], out)
+        if on_disk < len(rows):
+            blocks = np.searchsorted(self._starts, ordered[on_disk:], side="right") - 1
+            for block, part in _runs(blocks):
+                places = order[on_disk:][part]
+                staged = self._blocks[block][:]
+                out[places] = staged[ordered[on_disk:][part] - self._starts[block]]
+        return out
+
+    def changed_files(self) -> range:
+        """Indices of the files that staged rows fall into."""
+        spec = self.spec
+        if self.rows == self.committed:
+            return range(0)
+        return range(self.committed // spec.file_rows, spec.file_count(self.rows))
+
+    def load_tail(self) -> None:
+        """Bring the committed rows of the last, partly filled file into memory."""
+        spec = self.spec
+        used = self.committed % spec.file_rows
+        if used and self._tail is None:
+            tail = np.full((spec.file_rows, *spec.row_shape), spec.fill, spec.np_dtype)
+            self._files.forget([self.committed // spec.file_rows])  # verify what is written anew
+            tail[:used] = self.read(self.committed - used, self.committed)
+            self._tail = tail
+
+    def encode(self, index: int) -> list[Any]:
+        """The buffers of file ``index`` with its staged rows. `load_tail` comes first."""
+        spec = self.spec
+        first = index * spec.file_rows
+        stop = min(self.rows, first + spec.file_rows)
+        low = max(first, self.committed)
+        block = bisect_right(self._starts, low) - 1
+        offset = low - self._starts[block]
+        whole = self._blocks[block][offset : offset + spec.file_rows]
+        if low == first and len(whole) == spec.file_rows:
+            return encode_file(spec, whole, spec.file_rows)
+        if low > first and self._tail is not None:
+            rows = self._tail
+        else:
+            rows = np.full((spec.file_rows, *spec.row_shape), spec.fill, spec.np_dtype)
+        self._copy_staged(low, stop, rows[low - first :])
+        if stop < first + spec.file_rows:
+            self._next_tail = rows
+        return encode_file(spec, rows, stop - first)
+
+    def accept(self) -> None:
+        """The staged rows are committed now."""
+        if self.rows > self.committed:
+            self._files.forget(self.changed_files())
+            self._tail, self._next_tail = self._next_tail, None
+            self.committed = self.rows
+            self._blocks, self._starts = [], []
+        self.fresh = False
+
+    def forget_staged(self) -> None:
+        """Drop the staged rows."""
+        self._blocks, self._starts = [], []
+        self.rows = self.committed
+
+    def _stage(self, block: Rows | LazyRows) -> None:
+        if len(block):
+            self._starts.append(self.rows)
+            self._blocks.append(block)
+            self.rows += len(block)
+
+    def _copy_staged(self, start: int, stop: int, out: Rows) -> None:
+        """Copy the staged rows [start, stop) to the beginning of ``out``."""
+        block = bisect_right(self._starts, start) - 1
+        done = start
+        while done < stop:
+            first = done - self._starts[block]
+            rows = self._blocks[block][first : first + stop - done]
+            out[done - start : done - start + len(rows)] = rows
+            done += len(rows)
+            block += 1
+
+
+def _runs(keys: npt.NDArray[np.int64]) -> Iterator[tuple[int, slice]]:
+    """The stretches of equal ``keys``, with that value."""
+    cuts = (np.flatnonzero(np.diff(keys)) + 1).tolist()
+    for start, stop in zip([0, *cuts], [*cuts, len(keys)], strict=True):
+        yield int(keys[start]), slice(start, stop)

@@ -1,0 +1,1 @@
+"""The algorithm in tensors: state, recall, connections. Knows nothing of files."""

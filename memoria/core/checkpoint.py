@@ -1,0 +1,100 @@
+"""A running core as plain tensors and back, so that training goes on as if it had not stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memoria.core.connections import Connections
+from memoria.core.connections.dense import DenseConnections
+from memoria.core.connections.sparse import SparseConnections
+from memoria.core.memory_core import MemoryCore
+from memoria.core.state import NULL
+from memoria.errors import InputError
+from memoria.timeline.firing_log import FiringLog
+
+__all__ = ["core_state", "fill_core"]
+
+_ARRAYS: Final = ("ids", "types", "expiry", "born", "fires", "pinned")  # [B, M] each
+_NEEDED: Final = ("step", "next_id", "data", *_ARRAYS)
+
+
+def core_state(core: MemoryCore) -> dict[str, Tensor]:
+    """Everything that the next step depends on, as copies.
+
+    ``step``, ``next_id`` []; `_ARRAYS` [B, M] as in `Traces`; ``data`` [B, M, D]; and of the
+    connections either ``counts`` [B, M, M] or the logs: ``entries`` [N], ``starts`` [F] and
+    ``firings`` [B], ``lengths`` [B], how many of both are each lane's.
+    """
+    core.close_holes()
+    traces, connections = core.traces, core.connections
+    used = traces.used
+    positions = torch.arange(used, device=traces.device).expand(traces.lanes, -1)
+    living = torch.where(traces.types[:, :used] == NULL, -1, positions)
+    state = {name: getattr(traces, name)[:, :used].clone() for name in _ARRAYS}
+    state["step"], state["next_id"] = torch.tensor(core.step), torch.tensor(traces.next_id)
+    state["data"] = traces.data_at(living)
+    if isinstance(connections, SparseConnections):
+        return {**state, **_logs_as_tensors(connections.logs)}
+    return {**state, "counts": connections.counts()[:, :used, :used].clone()}
+
+
+def fill_core(core: MemoryCore, state: Mapping[str, Tensor]) -> None:
+    """Make an empty ``core`` what `core_state` saw. Raises `InputError` for anything else."""
+    lacking = [name for name in _NEEDED if name not in state]
+    if lacking:
+        raise InputError(f"the state lacks {', '.join(lacking)}", "give what state() returned")
+    traces = core.traces
+    arrays = [state[name].to(traces.device, copy=True) for name in _ARRAYS]
+    shape, data = arrays[0].shape, state["data"].to(traces.device)
+    expected = [*shape, traces.vectors.dimension]
+    if any(array.shape != shape for array in arrays) or list(data.shape) != expected:
+        raise InputError("the tensors of the state do not fit together", "give it unchanged")
+    if shape[0] != traces.lanes:
+        raise InputError(f"the state has {shape[0]} lanes, the memory {traces.lanes}")
+    ids, types, expiry, born, fires, pinned = arrays
+    traces.load(ids, types, expiry, born, fires, int(state["next_id"]), pinned)
+    nothing = ids[:, :0]
+    traces.vectors.pack(nothing, traces.capacity)
+    positions = torch.arange(shape[1], device=traces.device).expand(shape)
+    traces.vectors.append(positions, data)
+    core.connections = _connections(core.connections, state, nothing, traces.capacity)
+    core.step = int(state["step"])
+
+
+def _connections(
+    kind: Connections, state: Mapping[str, Tensor], nothing: Tensor, capacity: int
+) -> Connections:
+    sparse = isinstance(kind, SparseConnections)
+    if sparse != ("entries" in state) or sparse == ("counts" in state):
+        now = "sparse" if sparse else "dense"
+        raise InputError(f"the state is of another layout than {now!r}", "use the same layout")
+    if sparse:
+        return SparseConnections(nothing.shape[0], _logs_from_tensors(state), capacity)
+    made = DenseConnections(nothing.shape[0], nothing.device)
+    made.pack(nothing, capacity)
+    counts = state["counts"]
+    made.counts()[:, : counts.shape[1], : counts.shape[2]] = counts.to(nothing.device)
+    return made
+
+
+def _logs_as_tensors(logs: Sequence[FiringLog]) -> dict[str, Tensor]:
+    return {
+        "entries": torch.from_numpy(np.concatenate([log.entries for log in logs])),
+        "starts": torch.from_numpy(np.concatenate([log.starts[:-1] for log in logs])),
+        "lengths": torch.tensor([len(log) for log in logs]),
+        "firings": torch.tensor([len(log.starts) - 1 for log in logs]),
+    }
+
+
+def _logs_from_tensors(state: Mapping[str, Tensor]) -> list[FiringLog]:
+    entries = torch.split(state["entries"].cpu(), state["lengths"].tolist())
+    starts = torch.split(state["starts"].cpu(), state["firings"].tolist())
+    return [
+        FiringLog(entry.numpy().copy(), start.numpy().copy())
+        for entry, start in zip(entries, starts, strict=True)
+    ]

@@ -1,0 +1,119 @@
+"""Connections as the log of what fired: exact counts, computed for the rows that are asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from memoria.core.ties import TieRule
+from memoria.timeline.firing_log import FiringLog, IntArray
+
+if TYPE_CHECKING:
+    from memoria.core.connections.hot_rows import HotRows
+
+__all__ = ["SparseConnections"]
+
+# Pairs counted after which an index pays: what loading numba costs, and building for each entry.
+_INDEX_AFTER: Final = 6_000_000
+_INDEX_PER_ENTRY: Final = 1
+
+
+class SparseConnections:
+    """A `FiringLog` per lane. Lives on the CPU, whatever device the traces are on."""
+
+    def __init__(
+        self, lanes: int, logs: Sequence[FiringLog] | None = None, capacity: int = 0
+    ) -> None:
+        self._logs = [FiringLog() for _ in range(lanes)] if logs is None else list(logs)
+        self._capacity = capacity
+        self._hot: list[HotRows | None] = [None] * lanes
+
+    @property
+    def logs(self) -> Sequence[FiringLog]:
+        """What fired, lane by lane, in positions."""
+        return self._logs
+
+    def pack(self, kept: Tensor, capacity: int) -> None:
+        for log, hot, row in zip(self._logs, self._hot, kept.cpu().numpy(), strict=True):
+            here = row[row >= 0]
+            if hot is None:
+                log.pack(here)
+            else:
+                hot.pack(here, capacity)
+        self._capacity = capacity
+
+    def fire(self, positions: Tensor) -> None:
+        for log, row in zip(self._logs, positions.cpu().numpy(), strict=True):
+            log.append(np.unique(row[row >= 0]))
+
+    def strongest(
+        self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
+    ) -> Tensor:
+        out = torch.full(current.shape, -1, dtype=torch.int64)
+        shut = closed.cpu().numpy()
+        for lane, row in enumerate(current.cpu().numpy()):
+            valid = row >= 0
+            if not valid.any() or shut[lane].all():
+                continue
+            unique, back = np.unique(row[valid], return_inverse=True)
+            best = self._best(lane, unique, shut[lane], ids, ties)
+            out[lane, torch.from_numpy(valid)] = torch.from_numpy(best[back])
+        return out.to(current.device)
+
+    def counts(self) -> Tensor:
+        everyone = np.arange(self._capacity)
+        return torch.from_numpy(
+            np.stack([log.rows(everyone, self._capacity) for log in self._logs])
+        )
+
+    def _best(
+        self,
+        lane: int,
+        current: IntArray,
+        shut: npt.NDArray[np.bool_],
+        ids: Tensor,
+        ties: TieRule | None,
+    ) -> IntArray:
+        which, partner = self._tied(lane, current, shut, oldest=ties is None)
+        best = np.full(len(current), -1, np.int64)
+        if ties is None:
+            best[which] = partner
+        else:
+            order = np.lexsort((-partner, self._wishes(lane, partner, ids, ties), which))
+            last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
+            best[which[last]] = partner[order[last]]
+        if (best < 0).any():  # nobody open ever fired with it: all that is open ties at zero
+            if ties is None:
+                best[best < 0] = np.argmin(shut)
+            else:
+                everyone = np.flatnonzero(~shut)
+                wishes = self._wishes(lane, everyone, ids, ties)
+                best[best < 0] = everyone[int(wishes.argmax())]
+        return best
+
+    def _tied(
+        self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_], oldest: bool
+    ) -> tuple[IntArray, IntArray]:
+        """(which of ``current``, open partner) of all that share a row's greatest count.
+
+        With ``oldest`` only the oldest of them. From the index, once it pays to have one.
+        """
+        log, hot = self._logs[lane], self._hot[lane]
+        if hot is None:
+            if log.work < _INDEX_AFTER + _INDEX_PER_ENTRY * len(log):
+                return log.tied(current, shut, oldest)
+            from memoria.core.connections.hot_rows import HotRows
+
+            log.drop_index()
+            hot = self._hot[lane] = HotRows(log, self._capacity)
+        return hot.tied(current, shut, oldest)
+
+    def _wishes(self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule) -> IntArray:
+        """Hashes of the ids at ``positions``; the greatest is preferred, the older of equals."""
+        wishes: IntArray = ties.values_of_lane(lane, ids[lane].cpu()[positions]).numpy()
+        return wishes

@@ -1,0 +1,329 @@
+"""`Engrams`: a batch of engrams as padded tensors, to look at and to compute with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from memoria.core.checks import as_delta, as_indices
+from memoria.core.state import positions_of
+from memoria.errors import ShapeError, StateError
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.summary import EngramConnection, EngramInfo, EngramsInfo
+
+__all__ = ["Engrams"]
+
+
+class Engrams:
+    """Engrams of B lanes, M each, the shorter lanes padded with nulls.
+
+    ``data`` [B, M, D] float32; ``induce_counts`` [B, M, M] int32, how often i and j fired
+    together, -1 at nulls; ``engrams_types`` [B, M] uint8 (`EngramType`); ``lifespan`` [B, M]
+    float32, -1 at nulls; ``age`` [B, M] int32 and ``engram_ids`` [B, M] int64, None unless
+    tracked, -1 at nulls.
+    """
+
+    def __init__(
+        self,
+        data: Tensor,
+        induce_counts: Tensor | None = None,
+        engrams_types: Tensor | EngramType | None = None,
+        lifespan: Tensor | float = 0,
+        age: Tensor | int | None = None,
+        engram_ids: Tensor | int | None = None,
+        track_age: bool = False,
+        track_engram_id: bool = False,
+    ) -> None:
+        if data.dim() != 3:
+            raise ShapeError("data", "[B, M, D]", list(data.shape))
+        self.data = data.detach().float()
+        self.track_age, self.track_engram_id = track_age, track_engram_id
+        each = data.shape[:2]
+        square = (*each, data.shape[1])
+        self.induce_counts = self._field("induce_counts", induce_counts, 0, torch.int32, square)
+        kind = EngramType.WORKING if engrams_types is None else engrams_types
+        self.engrams_types = self._field("engrams_types", kind, 0, torch.uint8, each)
+        self.lifespan = self._field("lifespan", lifespan, 0, torch.float32, each)
+        self.age = self._field("age", age, 0, torch.int32, each) if track_age else None
+        self.engram_ids: Tensor | None = None
+        if track_engram_id:
+            if not isinstance(engram_ids, Tensor):
+                first = engram_ids or 0
+                engram_ids = torch.arange(first, first + each[1], device=data.device).expand(each)
+            self.engram_ids = self._field("engram_ids", engram_ids, 0, torch.int64, each)
+
+    @classmethod
+    def empty(cls, track_age: bool = False, track_engram_id: bool = False) -> Engrams:
+        """No lanes, no engrams."""
+        nothing = torch.zeros([0, 0, 0])
+        return cls(nothing, track_age=track_age, track_engram_id=track_engram_id)
+
+    @property
+    def batch_size(self) -> int:
+        """Lanes, B."""
+        return self.data.shape[0]
+
+    @property
+    def memory_length(self) -> int:
+        """Engrams of the longest lane, M."""
+        return self.data.shape[1]
+
+    @property
+    def hidden_dim(self) -> int:
+        """Length of a vector, D."""
+        return self.data.shape[2]
+
+    def __len__(self) -> int:
+        return self.engrams_types.numel()
+
+    def __repr__(self) -> str:
+        kinds = {t.name.lower(): int((self.engrams_types == t).sum()) for t in EngramType}
+        counts = ", ".join(f"{name}={count}" for name, count in kinds.items() if count)
+        shape = f"{self.batch_size} x {self.memory_length} x {self.hidden_dim}"
+        return f"Engrams({shape}{': ' if counts else ''}{counts})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Engrams):
+            return NotImplemented
+        return all(
+            (mine is None and theirs is None)
+            or (mine is not None and theirs is not None and torch.equal(mine, theirs))
+            for mine, theirs in zip(self._fields(), other._fields(), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # changes in place
+
+    def __add__(self, other: Engrams) -> Engrams:
+        """Both, side by side in every lane; what stood apart has not fired together."""
+        if self.batch_size == 0 or other.batch_size == 0:
+            return other if self.batch_size == 0 else self
+        if self.data.shape[::2] != other.data.shape[::2]:
+            expected = f"[{self.batch_size}, M, {self.hidden_dim}]"
+            raise ShapeError("engrams to add", expected, list(other.data.shape))
+        mine, theirs = self.memory_length, other.memory_length
+        counts = self.induce_counts.new_zeros((self.batch_size, mine + theirs, mine + theirs))
+        counts[:, :mine, :mine] = self.induce_counts
+        counts[:, mine:, mine:] = other.induce_counts
+        null = torch.cat((self._null_mask, other._null_mask), 1)
+        counts.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
+        track_age = self.track_age and other.track_age
+        track_id = self.track_engram_id and other.track_engram_id
+        return Engrams(
+            torch.cat((self.data, other.data), 1),
+            counts,
+            torch.cat((self.engrams_types, other.engrams_types), 1),
+            torch.cat((self.lifespan, other.lifespan), 1),
+            _both(self.age, other.age) if track_age else None,
+            _both(self.engram_ids, other.engram_ids) if track_id else None,
+            track_age,
+            track_id,
+        )
+
+    def __iter__(self) -> Iterator[Engrams]:
+        """The lanes, each as Engrams with B = 1."""
+        for lane in range(self.batch_size):
+            some = slice(lane, lane + 1)
+            yield self._with([None if field is None else field[some] for field in self._fields()])
+
+    @property
+    def working_memory_mask(self) -> Tensor:
+        """Bool [B, M]."""
+        return self.engrams_types == EngramType.WORKING
+
+    @property
+    def shortterm_memory_mask(self) -> Tensor:
+        """Bool [B, M]."""
+        return self.engrams_types == EngramType.SHORTTERM
+
+    @property
+    def longterm_memory_mask(self) -> Tensor:
+        """Bool [B, M]."""
+        return self.engrams_types == EngramType.LONGTERM
+
+    @property
+    def fire_count(self) -> Tensor:
+        """How often each engram fired, int32 [B, M]: the diagonal of ``induce_counts``."""
+        return self.induce_counts.diagonal(dim1=1, dim2=2)
+
+    @fire_count.setter
+    def fire_count(self, value: Tensor) -> None:
+        self.induce_counts.diagonal(dim1=1, dim2=2).copy_(value)
+
+    def get_indices_with_mask(self, mask: Tensor) -> Tensor:
+        """Indices of the true entries of ``mask`` [B, M], ascending, [B, N], -1 on the right."""
+        if mask.shape != self.engrams_types.shape:
+            raise ShapeError("mask", str(list(self.engrams_types.shape)), list(mask.shape))
+        return positions_of(mask)
+
+    def get_mask_with_indices(self, indices: Tensor) -> Tensor:
+        """Bool [B, M], true at ``indices`` [B, N]; -1 is ignored."""
+        at = self._checked(indices)
+        shape = (self.batch_size, self.memory_length + 1)
+        mask = torch.zeros(shape, dtype=torch.bool, device=self.data.device)
+        return mask.scatter_(1, at % shape[1], True)[:, :-1]
+
+    def get_working_memory(self) -> tuple[Engrams, Tensor]:
+        """The working memory and its indices [B, W], -1 on the right."""
+        return self._part(self.working_memory_mask)
+
+    def get_shortterm_memory(self) -> tuple[Engrams, Tensor]:
+        """The short-term memory and its indices [B, S], -1 on the right."""
+        return self._part(self.shortterm_memory_mask)
+
+    def get_longterm_memory(self) -> tuple[Engrams, Tensor]:
+        """The long-term memory and its indices [B, L], -1 on the right."""
+        return self._part(self.longterm_memory_mask)
+
+    def mask_select(self, mask: Tensor) -> Engrams:
+        """The engrams at the true entries of ``mask`` [B, M]."""
+        return self.select(self.get_indices_with_mask(mask))
+
+    def select(self, indices: Tensor) -> Engrams:
+        """The engrams at ``indices`` [N] or [B, N]; -1 gives a null."""
+        if indices.dim() == 1:
+            indices = indices.unsqueeze(0).expand(self.batch_size, -1)
+        at = self._checked(indices)
+        null, at = at < 0, at.clamp_min(0)
+        if self.memory_length == 0:
+            return self._with([None if f is None else f[:, :0] for f in self._fields()])
+        lane = torch.arange(self.batch_size, device=at.device)
+        counts = self.induce_counts[lane.view(-1, 1, 1), at.unsqueeze(2), at.unsqueeze(1)]
+        data = self.data[lane.unsqueeze(1), at]
+        fills = (EngramType.NULL, -1.0, -1, -1)
+        each = (self.engrams_types, self.lifespan, self.age, self.engram_ids)
+        return self._with(
+            [
+                data.masked_fill(null.unsqueeze(2), 0.0),
+                counts.masked_fill(null.unsqueeze(2) | null.unsqueeze(1), -1),
+                *(
+                    None if field is None else field.gather(1, at).masked_fill(null, fill)
+                    for field, fill in zip(each, fills, strict=True)
+                ),
+            ]
+        )
+
+    def delete(self, indices: Tensor) -> None:
+        """Remove the engrams at ``indices`` [B, N]; -1 is ignored."""
+        keep = ~self.get_mask_with_indices(indices) & ~self._null_mask
+        self.__dict__.update(self.mask_select(keep).__dict__)
+
+    def fire_together_wire_together(self, indices: Tensor) -> None:
+        """+1 for every pair of the engrams at ``indices`` [B, N], each counted once."""
+        fired = (self.get_mask_with_indices(indices) & ~self._null_mask).to(torch.int32)
+        self.induce_counts = self.induce_counts + fired.unsqueeze(2) * fired.unsqueeze(1)
+
+    def extend_lifespan(self, indices: Tensor, lifespan_delta: Tensor) -> None:
+        """Add ``lifespan_delta`` [B, N] steps at ``indices`` [B, N]; repeats add up."""
+        at = self._checked(indices)
+        gain = as_delta(lifespan_delta, at, self.data.device).masked_fill(at < 0, 0.0)
+        if self.memory_length:
+            longer = self.lifespan.double().scatter_add_(1, at.clamp_min(0), gain)
+            self.lifespan = longer.float()
+
+    def decrease_lifespan(self) -> None:
+        """Every engram loses one step."""
+        self.lifespan = torch.where(self._null_mask, self.lifespan, self.lifespan - 1)
+
+    def increase_age(self) -> None:
+        """Every engram ages by one step, when ages are tracked."""
+        if self.age is not None:
+            self.age = torch.where(self._null_mask, self.age, self.age + 1)
+
+    def status_summary(self) -> list[EngramsInfo]:
+        """One record per lane. Raises `StateError` unless ids are tracked."""
+        if self.engram_ids is None:
+            raise StateError("status_summary needs engram ids", "use track_id=True")
+        return [_summary(lane) for lane in self]
+
+    @property
+    def _null_mask(self) -> Tensor:
+        return self.engrams_types == EngramType.NULL
+
+    def _fields(self) -> list[Tensor | None]:
+        each = [self.engrams_types, self.lifespan, self.age, self.engram_ids]
+        return [self.data, self.induce_counts, *each]
+
+    def _with(self, fields: list[Tensor | None]) -> Engrams:
+        made = Engrams.empty(self.track_age, self.track_engram_id)
+        names = ("data", "induce_counts", "engrams_types", "lifespan", "age", "engram_ids")
+        made.__dict__.update(zip(names, fields, strict=True))
+        return made
+
+    def _part(self, mask: Tensor) -> tuple[Engrams, Tensor]:
+        indices = self.get_indices_with_mask(mask)
+        return self.select(indices), indices
+
+    def _checked(self, indices: Tensor) -> Tensor:
+        lengths = torch.full((self.batch_size,), self.memory_length, device=self.data.device)
+        return as_indices(indices, lengths, self.data.device)
+
+    def _field(
+        self,
+        name: str,
+        value: Tensor | float | None,
+        default: int,
+        dtype: torch.dtype,
+        shape: tuple[int, ...],
+    ) -> Tensor:
+        if not isinstance(value, Tensor):
+            filling = default if value is None else value
+            return torch.full(shape, filling, dtype=dtype, device=self.data.device)
+        if value.shape != shape:
+            raise ShapeError(name, str(list(shape)), list(value.shape))
+        return value.detach().to(device=self.data.device, dtype=dtype)
+
+
+def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    return None if first is None or second is None else torch.cat((first, second), 1)
+
+
+def _summary(lane: Engrams) -> EngramsInfo:
+    """The record of one lane; work follows the connections there are, not M^2."""
+    assert lane.engram_ids is not None
+    counts = lane.induce_counts[0].clone().fill_diagonal_(0).clamp_min_(0)
+    source, target = counts.nonzero(as_tuple=True)
+    cofired = counts[source, target]
+    weight = cofired.double() / lane.fire_count[0, source].clamp_min(1)
+    ids = lane.engram_ids[0]
+    edges = {
+        (i, j): EngramConnection(i, j, w, c)
+        for i, j, w, c in zip(
+            ids[source].tolist(),
+            ids[target].tolist(),
+            weight.tolist(),
+            cofired.tolist(),
+            strict=True,
+        )
+    }
+    outgoing: dict[int, list[EngramConnection]] = {}
+    incoming: dict[int, list[EngramConnection]] = {}
+    for edge in edges.values():
+        outgoing.setdefault(edge.source_id, []).append(edge)
+        incoming.setdefault(edge.target_id, []).append(edge)
+    ages = [None] * len(ids) if lane.age is None else lane.age[0].tolist()
+    kinds = lane.engrams_types[0].tolist()
+    engrams: dict[int, EngramInfo] = {}
+    memories: dict[int, list[int]] = {kind: [] for kind in EngramType}
+    rows = zip(
+        ids.tolist(),
+        kinds,
+        lane.lifespan[0].tolist(),
+        ages,
+        lane.fire_count[0].tolist(),
+        strict=True,
+    )
+    for id_, kind, lifespan, age, fires in rows:
+        if kind == EngramType.NULL:
+            continue
+        memories[kind].append(id_)
+        out, into = tuple(outgoing.get(id_, ())), tuple(incoming.get(id_, ()))
+        engrams[id_] = EngramInfo(id_, EngramType(kind).name, lifespan, age, fires, out, into)
+    return EngramsInfo(
+        engrams,
+        edges,
+        tuple(memories[EngramType.WORKING]),
+        tuple(memories[EngramType.SHORTTERM]),
+        tuple(memories[EngramType.LONGTERM]),
+    )

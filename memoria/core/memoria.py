@@ -1,0 +1,362 @@
+"""`Memoria`: the memory as a model uses it, in tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from memoria.config import MemoriaConfig
+from memoria.core.checkpoint import core_state, fill_core
+from memoria.core.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
+from memoria.core.engrams import Engrams
+from memoria.core.known_past import known_histories
+from memoria.core.life_log import FORGET, PIN, UNPIN, LifeLog, fill_log, log_state
+from memoria.core.memory_core import MemoryCore, make_connections
+from memoria.core.recall import Search, graph_search
+from memoria.core.state import NULL, Traces
+from memoria.core.vectors import TensorVectors
+from memoria.errors import ConfigError, InputError, StateError
+from memoria.timeline.firing_log import IntArray
+from memoria.timeline.history import HistoryManager
+
+__all__ = ["Memoria"]
+
+_Expiries = tuple[IntArray, IntArray, npt.NDArray[np.float64]]  # lane, id, expiry of each, all [N]
+
+
+class Memoria:
+    """Working, short-term and long-term memory of B independent lanes (Park & Bak, ICML 2024).
+
+    A step is ``add_working_memory`` -> ``remind`` -> ``adjust_lifespan_and_memories``. Counts are
+    engrams per lane, lifespans are steps. Nothing here enters autograd or draws from torch's
+    generator: the tie rule and the random entries are hashes of (``seed``, step, lane, engram).
+
+    Args:
+        num_reminded_stm: short-term engrams reminded at a step.
+        stm_capacity: short-term engrams kept; older ones become long-term.
+        ltm_search_depth: rounds of the walk along connections.
+        initial_lifespan: steps that a new engram lives unless reminded.
+        num_final_ltms: long-term engrams reminded at a step.
+        track_age: ``engrams.age`` holds steps since creation, else it is None.
+        track_id: ``engrams.engram_ids`` holds ids that never change, else it is None.
+        keep_history: record the life of every engram in ``history``, a `HistoryManager` for each
+            lane from the first finished step on (None before); sets both of the above.
+        device: where the memory lives; None takes the device of the first data.
+        seed: of the hash.
+        tie_break: ``"hash"`` or ``"oldest"`` of equally connected entry points.
+        random_entries: ``"unreminded"`` adds a random long-term entry point for every short-term
+            engram that was not reminded, as the authors' released code does; N adds N; 0 none.
+        layout: ``"dense"`` keeps the co-fire matrix, ``"sparse"`` the log of what fired; the
+            results are the same. ``"auto"`` is dense.
+        lane_ids: the lanes' identities in the hash, 0..B-1 unless given: one lane with
+            ``lane_ids=[3]`` repeats what lane 3 of a batch does.
+
+    A subclass may set ``search`` to find long-term engrams in another way (`memoria.core.recall`).
+
+    Raises: `ConfigError` for a setting out of bounds.
+    """
+
+    search: Search = staticmethod(graph_search)
+
+    def __init__(
+        self,
+        num_reminded_stm: int,
+        stm_capacity: int,
+        ltm_search_depth: int,
+        initial_lifespan: float,
+        num_final_ltms: int,
+        track_age: bool = False,
+        track_id: bool = False,
+        keep_history: bool = False,
+        device: str | torch.device | None = None,
+        *,
+        seed: int = 0,
+        tie_break: str = "hash",
+        random_entries: str | int = "unreminded",
+        layout: str = "auto",
+        lane_ids: Sequence[int] | None = None,
+    ) -> None:
+        self.config = MemoriaConfig(
+            num_reminded_stm=num_reminded_stm,
+            stm_capacity=stm_capacity,
+            ltm_search_depth=ltm_search_depth,
+            initial_lifespan=initial_lifespan,
+            num_final_ltms=num_final_ltms,
+            seed=seed,
+            tie_break=tie_break,
+            random_entries=random_entries,
+            layout=layout,
+        )
+        self.track_age = track_age or keep_history
+        self.track_id = track_id or keep_history
+        self.keep_history = keep_history
+        self.lane_ids = as_lane_ids(lane_ids)
+        self._wanted_device = as_device(device)
+        self._core: MemoryCore | None = None
+        self._log: LifeLog | None = None
+        self._view: Engrams | None = None
+        self._outside = torch.device("cpu")
+        self.reset_memory()
+
+    def reset_memory(self) -> None:
+        """Forget everything; the next data may have other lanes and another dimension."""
+        self._core = None
+        self._log = None
+        self._view = None
+        self.history: list[HistoryManager] | None = None
+        self._fired: list[Tensor] = []  # ids [B, N] of each firing of this step
+        self._set: list[_Expiries] = []  # what pins and events made of expiries since the last step
+
+    @property
+    def timestep(self) -> int:
+        """Steps done since the memory was empty."""
+        return 0 if self._core is None else self._core.step
+
+    @property
+    def device(self) -> torch.device | None:
+        """Where the memory lives; None until it is known."""
+        return self._wanted_device if self._core is None else self._core.traces.device
+
+    @property
+    def engrams(self) -> Engrams:
+        """A copy of all living engrams, padded to [B, M] on the right."""
+        if self._core is None:
+            return Engrams.empty(track_age=self.track_age, track_engram_id=self.track_id)
+        if self._view is None:
+            self._view = self._snapshot(self._core)
+        return self._view
+
+    @property
+    def pinned(self) -> Tensor:
+        """Which of ``engrams`` are pinned, bool [B, M]; false at nulls."""
+        if self._core is None:
+            return torch.zeros([0, 0], dtype=torch.bool)
+        return self._core.traces.at(self._core.traces.pinned, self._core.living_positions(), 0)
+
+    @property
+    def core(self) -> MemoryCore | None:
+        """What runs underneath, None while the memory is empty. For saving; not to be changed."""
+        return self._core
+
+    @property
+    def log(self) -> LifeLog | None:
+        """Who of the living fired when: what a store is written from. None with `core`."""
+        return self._log
+
+    def resume(self, config: MemoriaConfig, core: MemoryCore, log: LifeLog) -> None:
+        """Go on from elsewhere: ``core`` has ``config``, and ``log`` is its past."""
+        self.reset_memory()
+        self.config, self._core, self._log = config, core, log
+
+    @torch.no_grad()
+    def state(self) -> dict[str, Tensor]:
+        """All that the steps to come depend on, as tensors: for checkpoints. Without `history`.
+
+        An empty memory gives an empty dictionary.
+        """
+        if self._core is None or self._log is None:
+            return {}
+        fired = self._log.fired_ids(self._core.traces)  # packing moves them
+        state = core_state(self._core)
+        self._log.found_again(self._core.traces, fired)
+        return state | log_state(self._log, self._core.traces)
+
+    @torch.no_grad()
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` gave, bit for bit; the settings must be those of then.
+
+        ``history`` knows of the past what the living lived. Raises `InputError`; the memory is then
+        unchanged.
+        """
+        core = log = None
+        if state:
+            data = state.get("data")
+            if data is None or data.dim() != 3:
+                raise InputError("the state holds no vectors", "give what state() returned")
+            device = data.device if self._wanted_device is None else self._wanted_device
+            core = self._new_core(data.shape[0], data.shape[2], device)
+            fill_core(core, state)
+            log = fill_log(core.traces, state)
+        self.reset_memory()
+        self._core, self._log = core, log
+        self._outside = torch.device("cpu") if core is None else core.traces.device
+
+    @torch.no_grad()
+    def add_working_memory(self, data: Tensor) -> None:
+        """Make ``data`` [B, W, D] the working memory, or add to it.
+
+        float16, bfloat16 and float64 are converted to float32, gradients are left behind.
+        Raises `ShapeError` or `InputError` (NaN, Inf, integers); the memory is then unchanged.
+        """
+        core = self._core
+        lanes = None if core is None else core.traces.lanes
+        dimension = None if core is None else core.traces.vectors.dimension
+        taken = as_memory_data(data, lanes, dimension, self.device)
+        if core is None:
+            core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
+        core.add(taken)
+        if self._log is None:
+            self._log = LifeLog(core.traces.lanes, core.traces.device)
+        self._begin_history(core, self._log)
+        self._log.add()
+        self._core, self._view, self._outside = core, None, data.device
+
+    @torch.no_grad()
+    def remind(self) -> tuple[Tensor, Tensor]:
+        """Bring back what the working memory is connected to, and let it all fire together.
+
+        Returns (memories [B, R, D] float32, indices [B, R] int64): long-term reminders first, then
+        short-term, each from newest to oldest, then -1 with zero vectors; one -1 closes a lane of
+        which some short-term engram was not reminded. Raises `StateError` without working memory.
+        """
+        core, log = self._running("remind")
+        working = core.working_positions()
+        if working.shape[1] == 0:
+            raise StateError("there is no working memory", "call add_working_memory() first")
+        found = core.recall()
+        core.fire(found)
+        self._view = None
+        positions, _ = found.packed()
+        fired = torch.cat((working, positions), dim=1)
+        log.fire(fired)
+        if self.keep_history:
+            self._fired.append(core.traces.at(core.traces.ids, fired, -1))
+        memories = core.traces.data_at(positions)
+        return memories.to(self._outside), core.traces.indices(positions).to(self._outside)
+
+    @torch.no_grad()
+    def adjust_lifespan_and_memories(self, indices: Tensor, lifespan_delta: Tensor) -> None:
+        """End the step: gains, ageing, promotion, forgetting.
+
+        ``indices`` [B, N] as ``remind`` returned them (-1 is ignored, repeats add up) gain
+        ``lifespan_delta`` [B, N] steps; every engram loses 1; working memory becomes short-term,
+        the oldest short-term above the capacity long-term; what has no lifespan left is forgotten.
+        Raises `ShapeError` or `InputError`; the memory is then unchanged.
+        """
+        core, log = self._running("adjust_lifespan_and_memories")
+        self._begin_history(core, log)
+        traces = core.traces
+        at = as_indices(indices, traces.living_count(), traces.device)
+        delta = as_delta(lifespan_delta, at, traces.device)
+        positions, working = traces.nth_living(at), core.working_positions()
+        if self.keep_history:
+            self._set.append(_expiries(traces, traces.held, 1.0))  # what a pin alone makes them
+        log.gain(traces, positions)
+        core.adjust(positions, delta)
+        log.end(traces, working.shape[1])
+        self._view = None
+        if self.keep_history:
+            self._record(core, torch.cat((working, positions), dim=1))
+
+    @torch.no_grad()
+    def forget(self, indices: Tensor) -> None:
+        """Forget the engrams ``indices`` [B, N] (-1 is ignored) at once, pinned or not.
+
+        Between steps only: raises `StateError` while there is working memory, `ShapeError` and
+        `InputError` as `adjust_lifespan_and_memories` does; the memory is then unchanged.
+        """
+        core, positions = self._between_steps("forget", indices)
+        core.forget(positions)
+        self._happened(core, positions, FORGET)
+
+    @torch.no_grad()
+    def pin(self, indices: Tensor) -> None:
+        """Let the engrams ``indices`` [B, N] lose no lifespan until `unpin`; errors as `forget`.
+
+        Their lifespan becomes ``ceil(lifespan)`` steps. At the end of a step it does not sink but
+        grows by ``max(0, delta)``, rounded up again.
+        """
+        core, positions = self._between_steps("pin", indices)
+        held = core.traces.at(core.traces.pinned, positions, 0)
+        core.pin(positions)
+        self._happened(core, positions.masked_fill(held, -1), PIN)
+
+    @torch.no_grad()
+    def unpin(self, indices: Tensor) -> None:
+        """Let the engrams ``indices`` [B, N] age again; errors as `forget`."""
+        core, positions = self._between_steps("unpin", indices)
+        held = core.traces.at(core.traces.pinned, positions, 0)
+        core.unpin(positions)
+        self._happened(core, positions.masked_fill(~held, -1), UNPIN)
+
+    def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Tensor]:
+        core, _ = self._running(verb)
+        if core.working_positions().shape[1]:
+            message = f"{verb}: there is working memory, so a step is under way"
+            raise StateError(message, "end it with adjust_lifespan_and_memories() first")
+        at = as_indices(indices, core.traces.living_count(), core.traces.device)
+        return core, core.traces.nth_living(at)
+
+    def _happened(self, core: MemoryCore, positions: Tensor, kind: int) -> None:
+        self._view = None
+        traces = core.traces
+        cells = traces.cells(positions)
+        if self._log is not None:
+            self._log.happen(core.step, kind, cells[0], traces.ids[cells])
+        if self.keep_history:
+            self._set.append(_expiries(traces, cells))
+
+    def _running(self, verb: str) -> tuple[MemoryCore, LifeLog]:
+        if self._core is None or self._log is None:
+            raise StateError(f"{verb}: the memory is empty", "call add_working_memory() first")
+        return self._core, self._log
+
+    def _new_core(self, lanes: int, dimension: int, device: torch.device) -> MemoryCore:
+        lane_ids = list(range(lanes)) if self.lane_ids is None else self.lane_ids
+        if len(lane_ids) != lanes:
+            message = f"lane_ids = {lane_ids}: the data has {lanes} lanes"
+            raise ConfigError(message, "name every lane once")
+        vectors = TensorVectors(lanes, dimension, device)
+        connections = make_connections(self.config.layout, lanes, device)
+        return MemoryCore(self.config, vectors, connections, lane_ids, device, self.search)
+
+    def _begin_history(self, core: MemoryCore, log: LifeLog) -> None:
+        """A memory from elsewhere tells of the past that it knows."""
+        if self.keep_history and self.history is None and core.step:
+            self.history = known_histories(core, log)
+
+    def _record(self, core: MemoryCore, changed: Tensor) -> None:
+        """Append the step that just ended, whose expiry changed at positions ``changed``."""
+        traces = core.traces
+        if self.history is None:
+            self.history = [HistoryManager() for _ in range(traces.lanes)]
+        own, held = traces.cells(changed), traces.held
+        width = max(1, traces.capacity)
+        cells = torch.unique(torch.cat((own[0] * width + own[1], held[0] * width + held[1])))
+        now = _expiries(traces, (cells // width, cells % width))
+        lanes, ids, expiry = map(np.concatenate, zip(*self._set, now, strict=True))
+        first_short = traces.first_shortterm().tolist()
+        fired = [one.cpu().numpy() for one in self._fired]
+        for lane, history in enumerate(self.history):
+            firings = [one[lane][one[lane] >= 0] for one in fired]
+            mine = lanes == lane
+            history.record(firings, ids[mine], expiry[mine], first_short[lane], traces.next_id)
+        self._fired, self._set = [], []
+
+    def _snapshot(self, core: MemoryCore) -> Engrams:
+        traces, living = core.traces, core.living_positions()
+        null = living < 0
+        at = living.clamp_min(0)
+        lane = torch.arange(traces.lanes, device=traces.device).view(-1, 1, 1)
+        counts = core.connections.counts().to(traces.device)[lane, at.unsqueeze(2), at.unsqueeze(1)]
+        counts.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
+        age = core.step - traces.at(traces.born, living, 0)
+        return Engrams(
+            data=traces.data_at(living),
+            induce_counts=counts,
+            engrams_types=traces.at(traces.types, living, NULL),
+            lifespan=(traces.at(traces.expiry, living, 0) - core.step).masked_fill(null, -1.0),
+            age=age.masked_fill(null, -1) if self.track_age else None,
+            engram_ids=traces.at(traces.ids, living, -1) if self.track_id else None,
+            track_age=self.track_age,
+            track_engram_id=self.track_id,
+        )
+
+
+def _expiries(traces: Traces, cells: tuple[Tensor, Tensor], more: float = 0.0) -> _Expiries:
+    lane, expiry = cells[0].cpu().numpy(), traces.expiry[cells].cpu().numpy() + more
+    return lane, traces.ids[cells].cpu().numpy(), expiry

@@ -1,0 +1,297 @@
+"""The engrams of all lanes as arrays that change in place.
+
+Every lane holds its engrams in order of creation at *positions* 0, 1, 2, ...; a forgotten engram
+leaves a hole until the arrays are packed. What users see are *indices*: ranks among the living.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from memoria.core.ranks import LivingRanks, whole_blocks
+from memoria.core.vectors import Vectors
+from memoria.timeline.engram_type import EngramType
+
+__all__ = ["LONGTERM", "NULL", "SHORTTERM", "WORKING", "Traces", "positions_of"]
+
+NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
+
+_SPARE: Final = (1.5, 1.25)  # capacity over what lives, when few or many engrams are packed
+_MANY: Final = 2**16
+_HORIZON: Final = 64  # steps between two looks at every lifespan
+_LONGEST: Final = 2.0**52  # lifespan of a pinned engram: its expiry counts steps exactly
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """Positions of the true entries of ``mask`` [B, C] in ascending order, [B, N], -1 right."""
+    counts = mask.sum(dim=1)
+    width = int(counts.max()) if mask.shape[0] else 0
+    lane, position = mask.nonzero(as_tuple=True)
+    rank = torch.arange(lane.numel(), device=mask.device) - (counts.cumsum(0) - counts)[lane]
+    out = torch.full((mask.shape[0], width), -1, dtype=torch.int64, device=mask.device)
+    out[lane, rank] = position
+    return out
+
+
+class Traces:
+    """State of every engram but its connections.
+
+    All [B, C]: ``ids`` int64 (lane-local, never reused; -1 where nothing is), ``types`` uint8,
+    ``expiry`` float64 (the step at which it is forgotten; its lifespan is ``expiry - step``),
+    ``born`` int32 (step), ``fires`` int32, ``pinned`` bool. An expiry needs no decrement, so ageing
+    costs nothing and never stalls as a float32 countdown does past 2^24.
+    """
+
+    def __init__(self, lanes: int, vectors: Vectors, device: torch.device) -> None:
+        self.lanes, self.device, self.vectors = lanes, device, vectors
+        self.capacity = 0
+        self.used = 0  # no lane reaches further than this
+        self.length = torch.zeros(lanes, dtype=torch.int64, device=device)
+        self.next_id = 0
+        self._recent = 0  # no engram before this position is working or short-term memory
+        self._horizon = -1  # up to this step `_soon` names all whose lifespan may run out
+        self._soon: list[Tensor] = []
+        self.ids = self._array(torch.int64, -1)
+        self.types = self._array(torch.uint8, NULL)
+        self.expiry = self._array(torch.float64, -1.0)
+        self.born = self._array(torch.int32, -1)
+        self.fires = self._array(torch.int32, 0)
+        self.pinned = self._array(torch.bool, False)
+        self.held = self._pinned_cells()  # (lane, position) of each
+        self._ranks = LivingRanks(self.types != NULL)
+
+    def load(
+        self,
+        ids: Tensor,
+        types: Tensor,
+        expiry: Tensor,
+        born: Tensor,
+        fires: Tensor,
+        next_id: int,
+        pinned: Tensor | None = None,
+    ) -> None:
+        """Take over engrams from elsewhere, all [B, M], ``ids`` -1 and types NULL on the right."""
+        self.ids, self.types, self.expiry, self.born, self.fires = ids, types, expiry, born, fires
+        self.pinned = torch.zeros_like(types, dtype=torch.bool) if pinned is None else pinned
+        self.capacity = self.used = ids.shape[1]
+        self.next_id = next_id
+        self._resize(positions_of(types != NULL), ids.shape[1])
+
+    def has_room(self, count: int) -> bool:
+        """Whether ``count`` more engrams a lane fit without packing."""
+        return self.used + count <= self.capacity
+
+    def pack(self, count: int) -> Tensor:
+        """Close the holes and make room for ``count`` more; returns the old positions kept."""
+        kept = positions_of(self.types != NULL)
+        needed = kept.shape[1] + count
+        self._resize(kept, max(1, int(needed * _SPARE[needed > _MANY])))
+        self.vectors.pack(kept, self.capacity)
+        return kept
+
+    def append(self, data: Tensor, step: int, lifespan: float) -> Tensor:
+        """Working memory from ``data`` [B, W, D]; returns its positions. Needs room."""
+        count = data.shape[1]
+        new = torch.arange(count, device=self.device)
+        positions = self.length.unsqueeze(1) + new
+        self.ids.scatter_(1, positions, (self.next_id + new).expand(self.lanes, -1))
+        self.types.scatter_(1, positions, WORKING)
+        self.expiry.scatter_(1, positions, step + lifespan)
+        self.born.scatter_(1, positions, step)
+        self.fires.scatter_(1, positions, 0)
+        self.vectors.append(positions, data)
+        lane = torch.arange(self.lanes, device=self.device).unsqueeze(1).expand_as(positions)
+        self._ranks.change(lane, positions, +1)
+        self._soon.append(positions)
+        self.length += count
+        self.used += count
+        self.next_id += count
+        return positions
+
+    def at(self, values: Tensor, positions: Tensor, null: int) -> Tensor:
+        """``values`` [B, C] at ``positions`` [B, N]; ``null`` where the position is -1."""
+        taken = values.gather(1, positions.clamp_min(0))
+        return taken.masked_fill_(positions < 0, null)
+
+    def find(self, ids: Tensor) -> Tensor:
+        """Positions of the engrams ``ids`` [B, N], which must be there; -1 stays -1."""
+        found = [
+            torch.searchsorted(mine[:length], wanted)
+            for mine, length, wanted in zip(self.ids, self.length.tolist(), ids, strict=True)
+        ]
+        return torch.stack(found).masked_fill_(ids < 0, -1)
+
+    def find_living(self, ids: Tensor) -> Tensor:
+        """Positions of the engrams ``ids`` [B, N]; -1 for what does not live, and for -1."""
+        if self.capacity == 0:
+            return torch.full_like(ids, -1)
+        at = self.find(ids).clamp_(0, self.capacity - 1)
+        lives = (self.ids.gather(1, at) == ids) & (self.types.gather(1, at) != NULL)
+        return at.masked_fill_(~lives | (ids < 0), -1)
+
+    def data_at(self, positions: Tensor) -> Tensor:
+        """Vectors [B, N, D] at ``positions``; zeros where -1."""
+        return self.vectors.gather(positions, self.at(self.ids, positions, -1))
+
+    def working(self) -> Tensor:
+        """Positions of the working memory, [B, W]."""
+        return self._recent_ones(WORKING)
+
+    def shortterm(self) -> Tensor:
+        """Positions of the short-term memory, ascending, [B, S], -1 on the right."""
+        return self._recent_ones(SHORTTERM)
+
+    def first_shortterm(self) -> Tensor:
+        """Id of each lane's oldest short-term engram, [B]; older ones are long-term memory."""
+        types, ids = self.types[:, self._recent :], self.ids[:, self._recent :]
+        if types.shape[1] == 0:
+            return torch.full_like(self.length, self.next_id)
+        return torch.where(types == SHORTTERM, ids, self.next_id).amin(dim=1)
+
+    def longterm_count(self) -> Tensor:
+        """Long-term engrams of each lane, [B]."""
+        recent = self.types[:, self._recent :]
+        return self._ranks.living() - ((recent == WORKING) | (recent == SHORTTERM)).sum(1)
+
+    def living_count(self) -> Tensor:
+        """Engrams of each lane, [B]."""
+        return self._ranks.living()
+
+    def nth_living(self, ranks: Tensor) -> Tensor:
+        """Positions of the engrams of ``ranks`` [B, N], 0 the oldest; -1 stays -1.
+
+        Long-term engrams are the oldest, so these are their ranks too.
+        """
+        if self.capacity == 0:
+            return ranks
+        found = self._ranks.select(self.types != NULL, ranks.clamp_min(0))
+        return found.masked_fill_(ranks < 0, -1)
+
+    def fire(self, positions: Tensor) -> None:
+        """Count one firing for the distinct ``positions`` [B, N]; -1 is ignored."""
+        self.fires.scatter_add_(1, positions.clamp_min(0), (positions >= 0).to(self.fires))
+
+    def mask(self, positions: Tensor) -> Tensor:
+        """Boolean [B, C], true at ``positions``."""
+        hit = torch.zeros((self.lanes, self.capacity + 1), dtype=torch.bool, device=self.device)
+        hit.scatter_(1, torch.where(positions < 0, self.capacity, positions), True)
+        return hit[:, :-1]
+
+    def extend(self, positions: Tensor, delta: Tensor) -> None:
+        """Add ``delta`` [B, N] steps to the lifespans at ``positions``; repeats add up.
+
+        What is pinned loses nothing: it gains ``max(0, delta)``.
+        """
+        padded = positions < 0
+        gain = delta.to(self.expiry).masked_fill(padded, 0.0)
+        if self._any_pinned():
+            gain = torch.where(self.at(self.pinned, positions, 0), gain.clamp_min(0.0), gain)
+        self.expiry.scatter_add_(1, positions.clamp_min(0), gain)
+        self._soon.append(positions)
+
+    def promote(self, stm_capacity: int) -> None:
+        """Working memory becomes short-term; the oldest above the capacity become long-term."""
+        types = self.types[:, self._recent :]
+        types.masked_fill_(types == WORKING, SHORTTERM)
+        short = types == SHORTTERM
+        newer = short.flip(1).cumsum(1).flip(1)  # how many short-term engrams from here on
+        types.masked_fill_(short & (newer > stm_capacity), LONGTERM)
+        if types.shape[1]:
+            older = (types != SHORTTERM).to(torch.uint8).cumprod(1).sum(1)
+            self._recent = int(torch.minimum(self._recent + older, self.length).min())
+
+    def hold(self, step: int) -> None:
+        """``step`` ends: what is pinned expires one step later, at a whole number."""
+        if self._any_pinned():
+            self.expiry[self.held] = _whole(self.expiry[self.held], step) + 1
+
+    def pin(self, positions: Tensor, step: int) -> None:
+        """From now on the engrams at ``positions`` [B, N] lose no lifespan, rounded up to steps."""
+        lane, position = self.cells(positions)
+        self.expiry[lane, position] = _whole(self.expiry[lane, position], step)
+        self.pinned[lane, position] = True
+        self.held = self._pinned_cells()
+
+    def unpin(self, positions: Tensor) -> None:
+        """The engrams at ``positions`` [B, N] age again."""
+        self.pinned[self.cells(positions)] = False
+        self.held = self._pinned_cells()
+
+    def forget(self, positions: Tensor, step: int) -> None:
+        """The engrams at ``positions`` [B, N] expire at ``step``, which is now."""
+        cells = self.cells(positions)
+        self.expiry[cells] = step
+        self._forget(*cells)
+        if self._any_pinned():
+            self.unpin(positions)
+
+    def expire(self, step: int) -> None:
+        """Forget what has no lifespan left at ``step``."""
+        if step > self._horizon:
+            self._horizon = step + _HORIZON
+            due = (self.types != NULL) & (self.expiry <= self._horizon)
+            self._soon = [positions_of(due)]
+        soon = torch.cat(self._soon, dim=1)
+        lives = self.at(self.types, soon, NULL) != NULL
+        lane, place = (lives & (self.at(self.expiry, soon, 0) <= step)).nonzero(as_tuple=True)
+        self._forget(lane, soon[lane, place])
+
+    def cells(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """(lane, position) of every one of ``positions`` [B, N] but -1."""
+        lane, place = (positions >= 0).nonzero(as_tuple=True)
+        return lane, positions[lane, place]
+
+    def indices(self, positions: Tensor) -> Tensor:
+        """Ranks among the living of ``positions`` [B, N]; -1 stays -1."""
+        return self._ranks.rank(self.types != NULL, positions)
+
+    def _forget(self, lane: Tensor, position: Tensor) -> None:
+        """The places, repeated or not, hold nothing from now on."""
+        width = max(1, self.capacity)
+        cells = torch.unique(lane * width + position)
+        lane, position = cells // width, cells % width
+        self.types[lane, position] = NULL
+        self._ranks.change(lane, position, -1)
+
+    def _pinned_cells(self) -> tuple[Tensor, Tensor]:
+        lane, position = self.pinned.nonzero(as_tuple=True)
+        return lane, position
+
+    def _any_pinned(self) -> bool:
+        return self.held[0].numel() > 0
+
+    def _recent_ones(self, kind: int) -> Tensor:
+        found = positions_of(self.types[:, self._recent :] == kind)
+        return torch.where(found < 0, found, found + self._recent)
+
+    def _resize(self, kept: Tensor, capacity: int) -> None:
+        """Positions ``kept`` [B, K] become 0..K-1 in arrays of ``capacity``, whole blocks."""
+        self.capacity = whole_blocks(capacity)
+        self.ids = self._packed(self.ids, kept, -1)
+        self.types = self._packed(self.types, kept, NULL)
+        self.expiry = self._packed(self.expiry, kept, -1.0)
+        self.born = self._packed(self.born, kept, -1)
+        self.fires = self._packed(self.fires, kept, 0)
+        self.pinned = self._packed(self.pinned, kept, False)
+        self.held = self._pinned_cells()
+        self._ranks = LivingRanks(self.types != NULL)
+        self.length = (kept >= 0).sum(dim=1)
+        self.used = kept.shape[1]
+        self._recent, self._horizon, self._soon = 0, -1, []
+
+    def _array(self, dtype: torch.dtype, fill: float) -> Tensor:
+        shape = (self.lanes, self.capacity)
+        return torch.full(shape, fill, dtype=dtype, device=self.device)
+
+    def _packed(self, values: Tensor, kept: Tensor, fill: float) -> Tensor:
+        packed = self._array(values.dtype, fill)
+        packed[:, : kept.shape[1]] = self.at(values, kept, int(fill))
+        return packed
+
+
+def _whole(expiry: Tensor, step: int) -> Tensor:
+    """What a pinned engram's ``expiry`` is made at ``step``, so that adding 1 to it is exact."""
+    return expiry.ceil().clamp_max(step + _LONGEST)

@@ -1,0 +1,1 @@
+"""Arrays, texts and images in; arrays out; one atomic writer."""

@@ -1,0 +1,190 @@
+"""Texts from files, standard input and the command line, in units."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO, Any, Final, NamedTuple
+
+from memoria.errors import InputError
+from memoria.io.bounds import open_regular, parse_json
+from memoria.io.inputs.files import check_file, extension, reading, shown, split_key
+from memoria.io.units import iter_units, parse_unit
+
+__all__ = ["TextUnit", "literal_texts", "read_standard_input", "read_texts"]
+
+_PART: Final = 1 << 26  # bytes of a text in memory at a time; as characters up to four times that
+_LINE: Final = 1 << 24  # bytes of a record
+_RECORD_VALUES: Final = 1 << 20
+_STANDARD_INPUT: Final = 3 << 26  # bytes, all in memory: it may have to be read twice
+
+_Text = tuple[str, str, int]  # source, text, and where in the source it begins
+
+
+class TextUnit(NamedTuple):
+    """One unit of a text, verbatim, with where it came from.
+
+    ``offset`` counts characters from the start of the source: of the file (a byte order mark not
+    counted), of the record's field for ``source = "FILE.jsonl:LINE"``, of the given text.
+    """
+
+    text: str
+    source: str
+    offset: int
+
+
+def read_texts(
+    spec: str | os.PathLike[str], unit: str = "sentence", *, stdin: Any = None
+) -> Iterator[TextUnit]:
+    """The units of a .txt, .md or .jsonl[:field] file, or of standard input for ``-``.
+
+    Each .jsonl record is a text of its own, in its field ``text`` unless another is named. A text
+    above 64 MiB is taken in parts, each to the end of a paragraph if there is one.
+    Raises `InputError` for a file that is missing, not UTF-8 (with the byte), malformed (with the
+    line) or without any text.
+    """
+    spec = os.fspath(spec)
+    parse_unit(unit)
+    if spec == "-":
+        texts = _parts(io.BytesIO(read_standard_input(stdin)), "-", "standard input")
+    else:
+        path, key = split_key(spec)
+        with reading(path):
+            os.stat(path)
+        ending = extension(path)
+        if ending == ".jsonl":
+            check_file(path)
+            texts = _records(path, key or "text")
+        elif ending in (".txt", ".md"):
+            check_file(path)
+            texts = _file(path)
+        else:
+            raise InputError(f"{path}: is not a text file", "known are .txt .md .jsonl")
+    return _in_units(texts, unit, "standard input" if spec == "-" else spec)
+
+
+def literal_texts(texts: Sequence[str], unit: str = "sentence") -> Iterator[TextUnit]:
+    """The units of texts given directly; their sources are ``text:1``, ``text:2`` ..."""
+    named = [(f"text:{number}", text, 0) for number, text in enumerate(texts, 1)]
+    for source, text, _ in named:
+        _check_writable(text, source)
+        if not text.strip():
+            raise InputError(f"{source}: is empty")
+    return _in_units(iter(named), unit, "the texts")
+
+
+def _in_units(texts: Iterator[_Text], unit: str, spec: str) -> Iterator[TextUnit]:
+    found = False
+    for source, text, start in texts:
+        for piece in iter_units(text, unit):
+            found = True
+            yield TextUnit(piece.text, source, start + piece.offset)
+    if not found:
+        raise InputError(f"{spec}: holds no text")
+
+
+def read_standard_input(stdin: Any = None) -> bytes:
+    """All of ``stdin``, the process's own by default. Raises `InputError` when it is too much."""
+    stream = sys.stdin if stdin is None else stdin
+    if stream is None:
+        raise InputError("standard input is closed", "name a file, or use --text")
+    with reading("standard input"):
+        try:
+            data = getattr(stream, "buffer", stream).read(_STANDARD_INPUT + 1)
+        except UnicodeDecodeError as error:
+            raise _not_utf8("standard input", error.start) from None
+    data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+    if len(data) > _STANDARD_INPUT:
+        raise InputError(
+            f"standard input: more than {_STANDARD_INPUT >> 20} MiB",
+            "write it to a file first: files may be larger",
+        )
+    return data
+
+
+def _file(path: str) -> Iterator[_Text]:
+    with reading(path), open(open_regular(path), "rb") as file:
+        yield from _parts(file, path, path)
+
+
+def _parts(file: IO[bytes], source: str, spoken: str) -> Iterator[_Text]:
+    """The text of a file, whole or in parts of at most `_PART` bytes."""
+    left, place, characters = b"", 0, 0
+    while True:
+        data = left + file.read(_PART - len(left))
+        end = len(data) if len(data) < _PART else _good_end(data)
+        try:
+            text = data[:end].decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise _not_utf8(spoken, place + error.start) from None
+        if place == 0:
+            text = text.removeprefix("\ufeff")
+        yield source, text, characters
+        if len(data) < _PART:
+            return
+        left, place, characters = data[end:], place + end, characters + len(text)
+
+
+def _good_end(data: bytes) -> int:
+    """Where to cut a text: behind its last paragraph, line or word, or between two characters."""
+    for mark in (b"\n\n", b"\n\r\n", b"\n", b" "):
+        end = data.rfind(mark)
+        if end > len(data) // 2:
+            return end + len(mark)
+    end = len(data) - 1
+    while end > len(data) - 4 and data[end] & 0xC0 == 0x80:  # within a character
+        end -= 1
+    return end or len(data)
+
+
+def _not_utf8(source: str, place: int) -> InputError:
+    return InputError(f"{source}: not UTF-8 text: byte {place} is invalid", "convert it to UTF-8")
+
+
+def _records(path: str, field: str) -> Iterator[_Text]:
+    """The text of each record of a .jsonl file with its line number; blank lines are skipped."""
+    place = 0
+    with reading(path), open(open_regular(path), "rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(_LINE + 1), b""), 1):
+            source = f"{path}:{number}"
+            if len(line) > _LINE:
+                raise InputError(f"{path}: line {number} has more than {_LINE >> 20} MiB")
+            try:
+                decoded = line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "")
+            except UnicodeDecodeError as error:
+                raise _not_utf8(source, place + error.start) from None
+            place += len(line)
+            if decoded.strip():
+                yield source, _field(decoded, field, path, number), 0
+
+
+def _field(line: str, field: str, path: str, number: int) -> str:
+    where = f"{path}: line {number}"
+    try:
+        record = parse_json(line, _RECORD_VALUES, strict=False)
+    except ValueError as error:
+        raise InputError(f"{where}: not JSON: {error}", "one JSON object a line") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{where}: not a JSON object", "one JSON object a line")
+    if field not in record:
+        names = ", ".join(map(shown, sorted(record)[:12])) or "none"
+        raise InputError(
+            f"{where}: no field {field!r}", f"it has {names}; choose with {path}:FIELD"
+        )
+    text = record[field]
+    if not isinstance(text, str):
+        raise InputError(f"{where}: field {field!r} is {type(text).__name__}, not a text")
+    _check_writable(text, where)
+    return text
+
+
+def _check_writable(text: str, where: str) -> None:
+    """Raise `InputError` for half characters (lone surrogates), which no file could hold."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: character {error.start} is half a character (a lone surrogate)"
+        ) from None

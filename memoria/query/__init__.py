@@ -1,0 +1,1 @@
+"""Questions about a memory on disk: lists, filters, comparisons, summaries. Never changes it."""

@@ -1,0 +1,389 @@
+"""`Inspection`: a store looked at without tensors, as plain documents.
+
+What `memoria inspect --json` prints is what these methods return. Steps are numbered from 1, as
+in `memoria.store.firings`. Nothing here changes a store, and nothing loads torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.errors import InputError
+from memoria.query.engram_table import EngramTable
+from memoria.query.listing import Listing, Order, Wanted, select
+from memoria.store.attributes import Snapshot
+from memoria.store.digest import current_digest
+from memoria.store.engram_life import iso_time, story, told_history
+from memoria.store.events import EventKind
+from memoria.store.firings import Firings, connected_pairs, endings, fired_pairs
+from memoria.store.life import StepTable, fold, lane_logs
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.reading import open_files
+from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
+from memoria.store.texts import TextShelf
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import FiringLog, IntArray
+
+__all__ = ["COUNTED_PAIRS", "Inspection"]
+
+COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long
+_BINS: Final = 12
+_LISTED: Final = (
+    *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
+    "text",
+)
+_LIVING: Final = Wanted()
+
+
+class Inspection:
+    """One committed state of a store: ``with Inspection.open(path) as view: view.summary()``.
+
+    A writer may go on meanwhile; this stays with the state it opened. Raises
+    `StoreNotFoundError`, `NewerFormatError`, `DamageError`, `StorageError`.
+    """
+
+    def __init__(self, files: MemoryFiles, at: int | str | None = None) -> None:
+        self._files = files
+        self._at = at
+        self.config = files.config
+        self._steps = StepTable.read(files)
+        self.life = fold(files, self.config, self._steps)
+        self._shelf = TextShelf(files)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], at: int | str | None = None) -> Inspection:
+        """The state of the store at ``path`` that is committed now.
+
+        With ``at`` that of a snapshot, by its name, or of a finished step, by its number.
+        """
+        files = open_files(path, at)
+        try:
+            return cls(files, at)
+        except BaseException:
+            files.close()
+            raise
+
+    def close(self) -> None:
+        """Release the store."""
+        self._files.close()
+
+    def __enter__(self) -> Inspection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def created(self) -> int:
+        """Engrams ever created; their ids are 0 to this less one."""
+        return self._files.created
+
+    @property
+    def untold(self) -> int:
+        """Steps whose forgotten engrams compaction may have taken: the first so many."""
+        return min(self._files.attributes.era.step, self.step)  # a snapshot may be from before it
+
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self._files.path
+
+    @property
+    def name(self) -> str:
+        """The store as messages name it: its path, or where it lies elsewhere."""
+        return self._files.name
+
+    @property
+    def at(self) -> int | str | None:
+        """The snapshot or step that was asked for; None: the present."""
+        return self._at
+
+    @property
+    def phase(self) -> str:
+        """``idle``, or how far the step begun is."""
+        return self.life.pending.phase
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 of this state."""
+        return current_digest(self._files, self.config.lanes)
+
+    @property
+    def step(self) -> int:
+        """Steps finished."""
+        return self.life.step
+
+    @property
+    def steps(self) -> StepTable:
+        """What each finished step left behind."""
+        return self._steps
+
+    def events(self) -> IntArray:
+        """What was done by hand between steps, [E, 3]: (finished steps, kind, engram)."""
+        if self._files.events == 0:
+            return np.empty((0, 3), np.int64)
+        return self._files.read("events")[:, : EventColumn.TIME]
+
+    @property
+    def snapshots(self) -> Mapping[str, Snapshot]:
+        """The snapshots of the store, by name; in the past those of today."""
+        return MappingProxyType(self._files.attributes.snapshots)
+
+    @cached_property
+    def pairs(self) -> float:
+        """Pairs of living engrams in the log, repeats too: what finding connections costs."""
+        return fired_pairs(self.firings, self.life)
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, size and digest.
+
+        ``engrams`` are the living, ``forgotten`` the created ones that are not. ``connections``
+        are the directed pairs of living engrams that fired together, None where `pairs` is more
+        than `COUNTED_PAIRS`. ``bytes`` are those of the files; of a view of the past, ``at``, what
+        its rows take of them.
+        """
+        life, config = self.life, self.config
+        times = self._steps.times().tolist()
+        return {
+            "path": self.name,
+            "at": self._at,
+            "format_version": self._files.format_version,
+            "step": life.step,
+            "phase": self.phase,
+            "config": config.model_dump(mode="json"),
+            "lanes": self._lanes(),
+            "engrams": len(life.ids),
+            "connections": (
+                connected_pairs(self.firings, life) if self.pairs <= COUNTED_PAIRS else None
+            ),
+            "bytes": self._bytes(),
+            "digest": self.digest,
+            "first_step_time": iso_time(times[0]) if times else None,
+            "last_step_time": iso_time(times[-1]) if times else None,
+        }
+
+    def histograms(self, lane: int | None = None) -> dict[str, list[dict[str, float]]]:
+        """How many living engrams have which ``lifespan`` and ``age``, in steps.
+
+        Bins of equal width hold ``from`` <= value < ``to``, the last one its end too.
+        """
+        mine = self._mine(lane)
+        return {
+            "lifespan": _histogram(self.life.lifespan()[mine]),
+            "age": _histogram((self.life.step - self.life.born[mine]).astype(np.float64)),
+        }
+
+    def engram_list(
+        self, limit: int | None = None, lane: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The living engrams by id, the oldest first; ``index`` is the rank in the lane."""
+        chosen = self.table().take(np.flatnonzero(self._mine(lane))[:limit])
+        return [{key: one[key] for key in _LISTED} for one in chosen.documents(self._shelf)]
+
+    def table(self, forgotten: bool = False) -> EngramTable:
+        """The living engrams as columns, with ``forgotten`` everyone who ever was."""
+        living = EngramTable.living(self.life, self._steps)
+        if not forgotten:
+            return living
+        gone = EngramTable.forgotten(self.firings, self._steps, self.config.lanes, self.created)
+        return living.joined(gone)
+
+    def documents(self, table: EngramTable) -> list[dict[str, Any]]:
+        """The rows of ``table`` as records with their texts."""
+        return table.documents(self._shelf)
+
+    def listing(
+        self,
+        wanted: Wanted = _LIVING,
+        order: Order = "id",
+        reverse: bool = False,
+        limit: int | None = None,
+    ) -> Listing:
+        """The engrams that are ``wanted``, by ``order``, at most ``limit`` of them."""
+        if wanted.lane is not None:
+            self._checked(wanted.lane)
+        table = self.table(forgotten=wanted.kind in ("forgotten", "all"))
+        return select(table, self._shelf, self.life.step, wanted, order, reverse, limit)
+
+    def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
+        """The strongest connections: by weight, then count, then from the oldest source, target.
+
+        ``weight = cofire_count / fire count of the source``. Without ``limit`` every engram's 64
+        strongest.
+        """
+        chosen = range(self.config.lanes) if lane is None else [self._checked(lane)]
+        most = EDGES_PER_ENGRAM if limit is None else limit
+        parts = [
+            _strongest(block, limit) for one in chosen for block in self.edge_blocks(one, most)
+        ]
+        if not parts or not most:
+            return []
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        source, target, count, weight = _strongest(columns, limit)
+        return [
+            {
+                "source": a,
+                "target": b,
+                "lane": a % self.config.lanes,
+                "weight": w,
+                "cofire_count": n,
+            }
+            for a, b, n, w in zip(
+                source.tolist(), target.tolist(), count.tolist(), weight.tolist(), strict=True
+            )
+        ]
+
+    def edge_blocks(self, lane: int, most: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """(source, target, co-fire count, weight) of every engram's ``most`` strongest.
+
+        By source, from the strongest; a lane at a time and batch by batch, for there may be many.
+        """
+        mine = self.life.of_lane(lane)
+        ids, fires = self.life.ids[mine], self.life.fires[mine]
+        for source, target, count in self.logs[lane].edges(len(ids), most):
+            yield ids[source], ids[target], count, count / fires[source]
+
+    def history(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
+        """What each finished step did, oldest first; with ``limit`` the last so many.
+
+        ``added``, ``fired`` (the added ones and the ``reminded``), ``forgotten`` at its end, and
+        how many were ``living`` after it; None where only what compaction took could tell.
+        """
+        if lane is not None:
+            self._checked(lane)
+        told = told_history(self.firings, self._steps, self.life, self.created, lane, self.untold)
+        return told if limit is None else told[max(0, len(told) - limit) :]
+
+    def forgotten_list(
+        self, limit: int | None = None, lane: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The forgotten engrams, the last first, with the ``step`` at whose end each went.
+
+        ``by_hand`` says that it was forgotten by hand, after that step.
+        """
+        ended = endings(self.firings, self.created, len(self._steps)).forgotten()
+        by_hand = self.firings.events.of_kind(EventKind.FORGET)
+        order = np.lexsort((-ended.ids, -ended.gone))
+        if lane is not None:
+            order = order[ended.ids[order] % self.config.lanes == self._checked(lane)]
+        order = order[:limit]
+        ids, gone = ended.ids[order], ended.gone[order]
+        hand = np.isin(ids, by_hand.ids)
+        times = self._steps.times()[gone - 1]
+        at = np.argsort(by_hand.ids)
+        times[hand] = by_hand.times[at][np.searchsorted(by_hand.ids[at], ids[hand])]
+        columns = zip(
+            ids.tolist(),
+            gone.tolist(),
+            (gone - self._steps.born(ids)).tolist(),
+            ended.fires[order].tolist(),
+            times.tolist(),
+            hand.tolist(),
+            self._shelf.texts(ids),
+            strict=True,
+        )
+        return [
+            {
+                "id": id_,
+                "lane": id_ % self.config.lanes,
+                "step": step,
+                "time": iso_time(time),
+                "age": age,
+                "fire_count": count,
+                "by_hand": hand,
+                "text": text,
+            }
+            for id_, step, age, count, time, hand, text in columns
+        ]
+
+    def engram(self, engram: int) -> dict[str, Any]:
+        """The life of one engram, forgotten ones too. Raises `InputError` for an unknown id.
+
+        Of ``firings`` the first is its creation, and its ``gain`` the lifespan it began with.
+        ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
+        a forgotten one, with any that ever fired with it.
+        """
+        return story(engram, self.firings, self._steps, self.life, self._shelf, self.created)
+
+    def texts(self, ids: list[int]) -> list[str | None]:
+        """The texts of engrams, forgotten ones too; None where there is none."""
+        return self._shelf.texts(np.array(ids, np.int64))
+
+    def vectors(self, ids: IntArray) -> npt.NDArray[np.float32]:
+        """The vectors [n, D] of engrams."""
+        return self._files.vectors(ids)
+
+    @cached_property
+    def firings(self) -> Firings:
+        """Every firing in the log, of the running step too."""
+        return Firings.read(self._files, self._steps, self.life)
+
+    @cached_property
+    def logs(self) -> list[FiringLog]:
+        """What fired together, lane by lane, in ranks among the lane's living engrams."""
+        return lane_logs(self._files, self._steps, self.life)
+
+    def _bytes(self) -> int:
+        if self._files.is_past:
+            return self._files.stored_bytes()
+        return self._files.store.total_bytes()
+
+    def _lanes(self) -> list[dict[str, int]]:
+        life, kinds = self.life, len(EngramType)
+        cells = life.ids % life.lanes * kinds + life.types
+        counts = np.bincount(cells, minlength=life.lanes * kinds).reshape(life.lanes, kinds)
+        return [
+            {
+                "lane": lane,
+                "working": row[EngramType.WORKING],
+                "shortterm": row[EngramType.SHORTTERM],
+                "longterm": row[EngramType.LONGTERM],
+                "forgotten": life.next_id - sum(row),
+            }
+            for lane, row in enumerate(counts.tolist())
+        ]
+
+    def _checked(self, lane: int) -> int:
+        if not 0 <= lane < self.config.lanes:
+            raise InputError(
+                f"lane = {lane}: there is none", f"the lanes are 0 to {self.config.lanes - 1}"
+            )
+        return lane
+
+    def _mine(self, lane: int | None) -> npt.NDArray[np.bool_]:
+        if lane is None:
+            return np.ones(len(self.life.ids), np.bool_)
+        return self.life.of_lane(self._checked(lane))
+
+
+def _strongest(columns: Sequence[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:
+    source, target, count, weight = columns
+    best = np.lexsort((target, source, -count, -weight))[:limit]
+    return [column[best] for column in columns]
+
+
+def _histogram(values: npt.NDArray[np.float64]) -> list[dict[str, float]]:
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return []
+    low, high = np.floor(finite.min()), np.floor(finite.max()) + 1
+    width = max(1.0, float(np.ceil((high - low) / _BINS)))
+    ends = low + width * np.arange(int(np.ceil((high - low) / width)) + 1)
+    counts: IntArray = np.histogram(finite, ends)[0]
+    return [
+        {"from": a, "to": b, "count": n}
+        for a, b, n in zip(ends[:-1].tolist(), ends[1:].tolist(), counts.tolist(), strict=True)
+    ]

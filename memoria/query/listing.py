@@ -1,0 +1,235 @@
+"""Which engrams are meant: filters on a store's engrams, and the list of what is left.
+
+Numbers are filtered first, all at once; texts are read only of what is left by then, block by
+block, so a million engrams fit into a list. Torch-free.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import translate
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.errors import InputError
+from memoria.query.engram_table import TYPE_NAMES, EngramTable
+from memoria.store.texts import TextShelf
+from memoria.timeline.firing_log import IntArray
+
+__all__ = ["Kind", "Listing", "Order", "Span", "Wanted", "moment", "select"]
+
+Kind = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
+Order = Literal["id", "age", "lifespan", "fires"]
+
+Mask = npt.NDArray[np.bool_]
+
+_BLOCK: Final = 8192  # engrams whose texts are in memory at a time
+_MOST: Final = 2**63 - 1
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The numbers from ``low`` to ``high``, both included."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Span:
+        """``3..10``, ``3..``, ``..10``, or one number. Raises `InputError` naming the filter."""
+        low, dots, high = text.partition("..")
+        try:
+            ends = [_number(low, -math.inf), _number(high if dots else low, math.inf)]
+        except ValueError:
+            ends = []
+        if not ends or not (low or high):
+            hint = "write it like 3..10, 3.. or ..10"
+            raise InputError(f"{name} = {text!r}: not a range of numbers", hint)
+        if ends[0] > ends[1]:
+            raise InputError(f"{name} = {text!r}: no number is within", "the least comes first")
+        return cls(*ends)
+
+    def holds(self, values: npt.NDArray[Any]) -> Mask:
+        """Which of ``values`` lie within."""
+        inside: Mask = (values >= self.low) & (values <= self.high)
+        return inside
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an engram must be to be listed; what is None does not matter.
+
+    ``ids`` are prefixes of the decimal id (``"12"``) or ranges (``"10..20"``), any of which will
+    do. ``since`` and ``until`` are milliseconds since 1970 within which the engram was created.
+    ``text`` is part of its text, in capitals or not; ``source`` a pattern with ``*`` and ``?``.
+    """
+
+    kind: Kind = "living"
+    lane: int | None = None
+    ids: tuple[str, ...] = ()
+    age: Span | None = None
+    lifespan: Span | None = None
+    fired: Span | None = None
+    since: int | None = None
+    until: int | None = None
+    text: str | None = None
+    source: str | None = None
+    pinned: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise InputError(
+                f"type = {self.kind!r}: unknown", f"one of {', '.join(get_args(Kind))}"
+            )
+        for one in self.ids:
+            _id_filter(one)
+
+    def among(self, table: EngramTable, shelf: TextShelf) -> IntArray:
+        """The places in ``table`` of the engrams that are wanted, ascending."""
+        places = np.flatnonzero(self._by_numbers(table))
+        if self.source is not None:
+            places = places[_from_source(shelf, table.ids[places], self.source)]
+        if self.text is not None:
+            places = places[_with_text(shelf, table.ids[places], self.text)]
+        return places
+
+    def _by_numbers(self, table: EngramTable) -> Mask:
+        mask = np.ones(len(table), np.bool_)
+        if self.kind in TYPE_NAMES:
+            mask &= table.types == TYPE_NAMES.index(self.kind)
+        elif self.kind == "living":
+            mask &= table.types > 0
+        if self.lane is not None:
+            mask &= table.lanes == self.lane
+        if self.ids:
+            mask &= np.logical_or.reduce([_id_filter(one)(table.ids) for one in self.ids])
+        for span, column in (
+            (self.age, table.age),
+            (self.lifespan, table.lifespan),
+            (self.fired, table.fires),
+        ):
+            if span is not None:
+                mask &= span.holds(column)
+        if self.pinned is not None:
+            mask &= table.pinned == self.pinned
+        running = table.created_time < 0
+        if self.since is not None:
+            mask &= running | (table.created_time >= self.since)
+        if self.until is not None:
+            mask &= ~running & (table.created_time <= self.until)
+        return mask
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The engrams that were wanted, in order; ``count`` of them before ``limit`` cut any off."""
+
+    table: EngramTable
+    count: int
+    step: int
+    shelf: TextShelf
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """One record of `memoria.query.engram_table.FIELDS` an engram, read block by block."""
+        for first in range(0, len(self.table), _BLOCK):
+            yield from self.table.take(slice(first, first + _BLOCK)).documents(self.shelf)
+
+
+def select(
+    table: EngramTable,
+    shelf: TextShelf,
+    step: int,
+    wanted: Wanted,
+    order: Order = "id",
+    reverse: bool = False,
+    limit: int | None = None,
+) -> Listing:
+    """What is ``wanted`` of ``table``, by ``order``, equal ones the oldest first."""
+    if order not in get_args(Order):
+        raise InputError(f"sort = {order!r}: unknown", f"one of {', '.join(get_args(Order))}")
+    found = table.take(wanted.among(table, shelf))
+    keys = {"id": found.ids, "age": found.age, "lifespan": found.lifespan, "fires": found.fires}
+    key = -keys[order] if reverse else keys[order]
+    ranked = np.lexsort((found.ids, key))
+    return Listing(found.take(ranked[:limit]), len(found), step, shelf)
+
+
+def moment(name: str, text: str, now: float | None = None, end: bool = False) -> int:
+    """Milliseconds since 1970 of a date and time (UTC unless it says), or of ``30d`` ago.
+
+    Units are s, m, h, d and w. A date alone is its first moment, with ``end`` its last. ``now`` is
+    in seconds, the clock's unless given. Raises `InputError` naming the option.
+    """
+    ago = re.fullmatch(r"([0-9]{1,12})([smhdw])", text)
+    if ago:
+        seconds = time.time() if now is None else now
+        return int(seconds * 1000) - int(ago[1]) * _UNITS[ago[2]] * 1000
+    try:
+        told = datetime.fromisoformat(text)
+    except ValueError:
+        hint = "write it like 2025-01-31, 2025-01-31T12:00 or 30d (s, m, h, d, w)"
+        raise InputError(f"{name} = {text!r}: neither a date nor a time ago", hint) from None
+    told = told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+    milliseconds = (told - _EPOCH) // timedelta(milliseconds=1)
+    day_alone = re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text) is not None
+    return milliseconds + (_UNITS["d"] * 1000 - 1 if end and day_alone else 0)
+
+
+def _number(text: str, missing: float) -> float:
+    if not text:
+        return missing
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _id_filter(text: str) -> Callable[[IntArray], Mask]:
+    """Which ids start with these digits, or lie within a range like ``10..20``."""
+    low, dots, high = text.partition("..")
+    given = [part for part in (low, high) if part]
+    if not given or not all(re.fullmatch("[0-9]{1,19}", part) for part in given):
+        hint = "write the first digits of an id, or a range like 10..20"
+        raise InputError(f"id = {text!r}: no ids", hint)
+    if dots:
+        first, last = min(int(low or 0), _MOST), min(int(high or _MOST), _MOST)
+        if first > last:
+            raise InputError(f"id = {text!r}: no id is within", "the least comes first")
+        return lambda ids: (ids >= first) & (ids <= last)
+    return lambda ids: _starting(ids, int(low) if str(int(low)) == low else -1)
+
+
+def _starting(ids: IntArray, prefix: int) -> Mask:
+    """Which ids begin with the decimal digits of ``prefix``; -1 begins none."""
+    mask = np.zeros(len(ids), np.bool_)
+    power = 1
+    while prefix > 0 and prefix * power <= _MOST:
+        mask |= (ids >= prefix * power) & (ids <= min((prefix + 1) * power - 1, _MOST))
+        power *= 10
+    return mask if prefix else ids == 0
+
+
+def _from_source(shelf: TextShelf, ids: IntArray, pattern: str) -> Mask:
+    matches = re.compile(translate(pattern)).match
+    fits = np.array([matches(name) is not None for name in shelf.sources()] + [False])
+    return fits[shelf.where(ids)[:, 0]]  # -1, no source, is the last
+
+
+def _with_text(shelf: TextShelf, ids: IntArray, part: str) -> Mask:
+    wanted = part.casefold()
+    mask = np.zeros(len(ids), np.bool_)
+    for first in range(0, len(ids), _BLOCK):
+        texts: Sequence[str | None] = shelf.texts(ids[first : first + _BLOCK])
+        mask[first : first + len(texts)] = [
+            text is not None and wanted in text.casefold() for text in texts
+        ]
+    return mask

@@ -1,0 +1,126 @@
+"""Which engrams are to be forgotten, pinned or unpinned: named by id, or found by what they are."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.errors import InputError, StateError
+from memoria.query.engram_table import EngramTable
+from memoria.query.inspection import Inspection
+from memoria.query.listing import Span, Wanted, moment
+from memoria.store.events import checked_ids
+from memoria.store.reading import open_files
+from memoria.store.snapshots import check_format
+from memoria.timeline.firing_log import IntArray
+
+__all__ = ["Chosen", "Search", "choose"]
+
+_BLOCK_BYTES: Final = 2**25  # of vectors in memory at a time
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Search:
+    """Living engrams that are not pinned; what is None does not matter.
+
+    ``older_than`` is a number of steps, or a time as `memoria.query.listing.moment` takes it,
+    such as ``"30d"``. With ``cue`` [W, D] they are ranked by correlation with it, and only those
+    with ``least`` or more are meant; without, by age. ``limit`` takes the first so many.
+    """
+
+    older_than: str | None = None
+    cue: npt.NDArray[np.float32] | None = None
+    least: float | None = None
+    lane: int | None = None
+    kind: Literal["shortterm", "longterm"] | None = None
+    limit: int | None = None
+
+    def wanted(self) -> Wanted:
+        """Its filters. Raises `InputError` for a time that is none."""
+        age = until = None
+        if self.older_than is not None and re.fullmatch("[0-9]{1,15}", self.older_than):
+            age = Span(low=int(self.older_than) + 1)
+        elif self.older_than is not None:
+            until = moment("older-than", self.older_than) - 1
+        kind = "living" if self.kind is None else self.kind
+        return Wanted(kind, self.lane, age=age, until=until, pinned=False)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Engrams of the memory with this ``digest``, after ``step`` steps.
+
+    Each has the keys of `memoria list`, and with a cue its ``correlation``.
+    """
+
+    step: int
+    digest: str
+    engrams: list[dict[str, Any]]
+
+    @property
+    def ids(self) -> list[int]:
+        """Their ids, in order."""
+        return [one["id"] for one in self.engrams]
+
+
+def choose(path: str | os.PathLike[str], which: list[int] | Search) -> Chosen:
+    """The engrams of the store at ``path`` that are named, or that a search finds.
+
+    Raises `StateError` where nothing can be done by hand: while a step is under way, in format 1;
+    and `InputError` for ids that are unknown, forgotten or repeated.
+    """
+    files = open_files(path)
+    with Inspection(files) as view:
+        check_format(files, "record of what is done by hand")
+        if view.phase != "idle":
+            raise StateError(f"a step is under way ({view.phase})", "remind and adjust it first")
+        engrams = _found(view, which) if isinstance(which, Search) else _named(view, which)
+        return Chosen(view.step, view.digest, engrams)
+
+
+def _named(view: Inspection, ids: list[int]) -> list[dict[str, Any]]:
+    table = view.table()
+    wanted = checked_ids(ids, view.created)
+    places = np.searchsorted(table.ids, wanted)
+    gone = np.append(table.ids, -1)[places] != wanted
+    if gone.any():
+        raise InputError(
+            f"engram {wanted[gone][0]}: is forgotten already", "`memoria list` shows the living"
+        )
+    return view.documents(table.take(places))
+
+
+def _found(view: Inspection, search: Search) -> list[dict[str, Any]]:
+    found = view.listing(search.wanted(), "age", reverse=True).table
+    if search.cue is None:
+        return view.documents(found.take(slice(search.limit)))
+    scores = _log_correlations(view, found.ids, search.cue)
+    best = np.lexsort((found.ids, -(scores - 1).astype(np.float32)))  # ties as `recall` has them
+    if search.least is not None:
+        best = best[np.exp(scores[best]) >= search.least]
+    best = best[: search.limit]
+    told: EngramTable = found.take(best)
+    pairs = zip(view.documents(told), np.exp(scores[best]).tolist(), strict=True)
+    return [{**document, "correlation": score} for document, score in pairs]
+
+
+def _log_correlations(view: Inspection, ids: IntArray, cue: npt.NDArray[np.float32]) -> FloatArray:
+    """log of the correlation of each engram [N] with ``cue`` [W, D], block by block."""
+    import torch
+
+    from memoria.core.similarity import log_correlation
+
+    asked = torch.from_numpy(np.asarray(cue, np.float32))[None]
+    scores = np.empty(len(ids))
+    block = max(1, _BLOCK_BYTES // (4 * view.config.hidden_dim))
+    for first in range(0, len(ids), block):
+        keys = torch.from_numpy(view.vectors(ids[first : first + block]))[None]
+        scores[first : first + block] = log_correlation(asked, keys)[0].numpy()
+    return scores

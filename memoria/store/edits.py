@@ -1,0 +1,56 @@
+"""Forgetting, pinning and unpinning engrams of a running core, as the store records them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memoria.core.memory_core import MemoryCore
+from memoria.errors import InputError
+from memoria.store.events import EventKind, checked_ids
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.snapshots import check_format
+from memoria.timeline.firing_log import IntArray
+
+__all__ = ["happen"]
+
+
+def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> IntArray:
+    """Let an event happen to the engrams ``ids`` of ``core``; returns its rows of ``events``.
+
+    They are ascending by engram; what is pinned already is not pinned again, nor unpinned what is
+    not pinned. Raises `InputError` for ids that are unknown, forgotten or repeated, `StateError`
+    in a store of format 1.
+    """
+    check_format(files, "record of what is done by hand")
+    wanted = checked_ids(ids, files.created)
+    positions = _positions(core, wanted)
+    found = positions >= 0
+    if not found.any(0).all():
+        gone = int(wanted[int(found.any(0).logical_not().nonzero()[0])])
+        raise InputError(f"engram {gone}: is forgotten already", "`memoria list` shows the living")
+    traces = core.traces
+    if kind is not EventKind.FORGET:
+        changes = traces.at(traces.pinned, positions, 0) != (kind is EventKind.PIN)
+        positions = positions.masked_fill(~changes, -1)
+    {EventKind.FORGET: core.forget, EventKind.PIN: core.pin, EventKind.UNPIN: core.unpin}[kind](
+        positions
+    )
+    changed = wanted[(positions >= 0).any(0).numpy()]
+    rows = np.empty((len(changed), 4), np.int64)
+    rows[:] = (core.step, kind, 0, time.time_ns() // 1_000_000)
+    rows[:, 2] = changed
+    return rows
+
+
+def _positions(core: MemoryCore, ids: IntArray) -> Tensor:
+    """Positions [B, N] of ``ids``, each in its lane; -1 in the other lanes, and of the dead."""
+    lanes = core.config.lanes
+    wanted = torch.from_numpy(ids)
+    mine = wanted % lanes == torch.arange(lanes).unsqueeze(1)
+    local = (wanted // lanes).expand(lanes, -1)
+    return core.traces.find_living(local.masked_fill(~mine, -1))

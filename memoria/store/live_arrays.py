@@ -1,0 +1,189 @@
+"""A live memory as the arrays of a store: what `save_memory` writes and `load_memory` reads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from memoria.core.life_log import LifeTables
+from memoria.core.memory_core import MemoryCore
+from memoria.core.state import NULL
+from memoria.store.attributes import Era, Pending
+from memoria.store.digest import chain_start, event_digest, step_digest
+from memoria.store.life import Life, StepTable
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.schema import EventColumn, StepColumn
+from memoria.store.texts import TextShelf, texts_content
+from memoria.timeline.firing_log import FiringLog, IntArray
+
+__all__ = [
+    "digest_words",
+    "era_of",
+    "life_of",
+    "logs_of",
+    "rows_of",
+    "tables_of",
+    "vectors_of",
+]
+
+
+def life_of(core: MemoryCore, tables: LifeTables) -> Life:
+    """The living, ascending by store id."""
+    traces, lanes = core.traces, core.traces.lanes
+    lane, place = (traces.types != NULL).nonzero(as_tuple=True)
+    ids = (traces.ids[lane, place] * lanes + lane).cpu().numpy()
+    order = np.argsort(ids)
+
+    def column(values: torch.Tensor, dtype: Any) -> Any:
+        return values[lane, place].cpu().numpy()[order].astype(dtype)
+
+    return Life(
+        step=core.step,
+        lanes=lanes,
+        ids=ids[order],
+        types=column(traces.types, np.uint8),
+        expiry=column(traces.expiry, np.float64),
+        born=column(traces.born, np.int64),
+        fires=column(traces.fires, np.int64),
+        pinned=column(traces.pinned, np.bool_),
+        first_short=tables.first_short[-1],
+        next_id=traces.next_id,
+        pending=Pending(),
+    )
+
+
+def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Of the living, in the order of their ids, [A, D]."""
+    traces = core.traces
+    living = core.living_positions()
+    data = traces.data_at(living).cpu().numpy()
+    out = np.empty((len(life.ids), data.shape[2]), np.float32)
+    for lane in range(life.lanes):
+        mine = life.of_lane(lane)
+        out[mine] = data[lane, : int(mine.sum())]
+    return out
+
+
+def digest_words(
+    values: Mapping[str, Any],
+    tables: LifeTables,
+    life: Life,
+    vectors: np.ndarray[Any, np.dtype[np.float32]],
+    raw: list[bytes],
+) -> tuple[IntArray, bool]:
+    """The chain over what there is, [T, 4]: that of the store itself where all of it is there.
+
+    Steps that came from a store have the digests that they had there; and whether these are the
+    same.
+    """
+    created, ends = tables.made * life.lanes, np.cumsum(tables.counts)
+    at, kept = np.searchsorted(life.ids, created), tables.ends
+    chain, words = chain_start(values), np.empty((life.step, 4), np.int64)
+    known = tables.digests[1:]
+    if not np.array_equal(tables.digests[:1], [np.frombuffer(chain, ">i8")]):
+        known = known[:0]  # of other settings
+    first = row = entry = log = event = 0
+    told = True
+    for step in range(life.step):
+        while event < len(tables.events) and tables.events[event, EventColumn.STEP] == step:
+            chain = event_digest(chain, tables.events[event])
+            event += 1
+        content = (
+            vectors[row : at[step]].tobytes(),
+            tables.ids[log : kept[step]].tobytes(),
+            tables.expiry[log : kept[step]].tobytes(),
+            texts_content(raw[row : at[step]]),
+        )
+        rows, entries = (first, int(created[step])), (entry, int(ends[step]))
+        chain = step_digest(chain, rows, entries, tables.first_short[step], content)
+        words[step] = np.frombuffer(chain, ">i8")
+        if step < len(known):
+            told = told and np.array_equal(words[step], known[step])
+            words[step] = known[step]
+            chain = words[step].astype(">i8").tobytes()
+        first, entry = rows[1], entries[1]
+        row, log = int(at[step]), int(kept[step])
+    return words, told
+
+
+def era_of(tables: LifeTables, life: Life, told: bool) -> Era:
+    """None where everything that ever was is there, and its digests are ``told`` by it."""
+    created, entries = life.next_id * life.lanes, int(tables.counts.sum())
+    whole = len(life.ids) == created and len(tables.ids) == entries
+    empty_steps = bool((tables.counts == 0).any())
+    if whole and told and not empty_steps:
+        return Era()
+    return Era(
+        generation=1,
+        step=life.step,
+        events=len(tables.events),
+        rows=created,
+        kept=len(life.ids),
+        log_end=entries,
+        log_kept=len(tables.ids),
+    )
+
+
+def rows_of(tables: LifeTables, life: Life, words: IntArray, raw: list[bytes]) -> dict[str, Any]:
+    """Every append-only array but the vectors."""
+    now = time.time_ns() // 1_000_000
+    times = np.append(tables.times, np.full(life.step - len(tables.times), now))
+    events = tables.events.copy()
+    events[events[:, EventColumn.TIME] == 0, EventColumn.TIME] = now
+    created, ends = tables.made * life.lanes, np.cumsum(tables.counts)
+    none = np.full(len(raw), -1, np.int64)
+    text_ends = np.cumsum([len(text) for text in raw], dtype=np.int64)
+    last = int(np.flatnonzero([len(text) for text in raw]).max(initial=-1)) + 1
+    return {
+        "log/steps": np.column_stack((times, created, ends, words, tables.first_short)),
+        "log/ids": tables.ids,
+        "log/expiry": tables.expiry,
+        "texts/bytes": np.frombuffer(b"".join(raw), np.uint8),
+        "texts/index": np.column_stack((text_ends, none, none))[:last],
+        "sources/bytes": np.empty(0, np.uint8),
+        "sources/ends": np.empty(0, np.int64),
+        "events": events,
+        "kept/ids": life.ids,
+        "kept/ends": tables.ends,
+        "kept/places": np.empty(0, np.int64),
+    }
+
+
+def logs_of(tables: LifeTables, life: Life) -> list[FiringLog]:
+    """As `lane_logs` of a store: in ranks among each lane's living."""
+    logs = []
+    ends = np.concatenate(([0], tables.ends))
+    for lane in range(life.lanes):
+        mine = tables.ids % life.lanes == lane
+        ranks = np.searchsorted(life.ids[life.of_lane(lane)], tables.ids[mine])
+        lane_ends = np.concatenate(([0], np.cumsum(mine)))[ends]
+        starts, sizes = lane_ends[:-1], np.diff(lane_ends)
+        logs.append(FiringLog(ranks, starts[sizes > 0]))
+    return logs
+
+
+def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> LifeTables:
+    """What the store's log says of the living."""
+    ids, expiry = files.read("log/ids"), files.read("log/expiry")
+    alive = np.isin(ids, life.ids)
+    table = files.read("log/steps")
+    ever = table[:, StepColumn.LOG_END]
+    start = np.frombuffer(chain_start(files.attributes.config), ">i8").astype(np.int64)[None]
+    named = files.rows("sources/ends") > 0  # which the memory forgets, so that digests change
+    texts = TextShelf(files).texts(life.ids)
+    return LifeTables(
+        ids=ids[alive],
+        expiry=expiry[alive],
+        ends=np.concatenate(([0], np.cumsum(alive)))[steps.log_ends()],
+        made=steps.rows() // life.lanes,
+        counts=np.diff(ever, prepend=0),
+        times=steps.times(),
+        first_short=table[:, StepColumn.FIRST_SHORT :],
+        events=files.read("events") if files.events else np.empty((0, 4), np.int64),
+        digests=np.concatenate((start, steps.digests()))[: 0 if named else None],
+        texts={i: t for i, t in zip(life.ids.tolist(), texts, strict=True) if t is not None},
+    )

@@ -1,0 +1,217 @@
+"""Every step of a store run again from its inputs, and compared with what was logged.
+
+On the machine that made it the same bits come out. Elsewhere a matrix product may round another
+way, and where two engrams are equally near by all but the last digits, another one is reminded:
+such a near-tie is reported as one, never as equal.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from memoria.core.memory_core import MemoryCore
+from memoria.core.similarity import log_correlation
+from memoria.errors import InputError
+from memoria.store.arguments import as_gains
+from memoria.store.digest import event_digest, next_digest
+from memoria.store.events import EventKind
+from memoria.store.life import StepTable, fold
+from memoria.store.loading import load_core
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.past import past_view
+from memoria.store.reading import open_files
+from memoria.store.recalled import as_pending, positions_of_ids
+from memoria.store.replay.report import Difference, Progress, Replay
+from memoria.store.replay.steps import LoggedStep, logged_steps, steps_there
+from memoria.store.schema import EventColumn
+from memoria.store.texts import TextShelf
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import IntArray
+
+__all__ = ["apply_events", "recompute"]
+
+_NEAR: Final = 2.0**-21  # scores are ranked in float32: what some of its last digits may decide
+
+
+def recompute(
+    path: str | os.PathLike[str],
+    first: int | None = None,
+    last: int | None = None,
+    lane: int | None = None,
+    at: int | str | None = None,
+    progress: Progress | None = None,
+) -> Replay:
+    """Run steps ``first`` to ``last`` again and compare ids, lifespans, types and digests.
+
+    After a step that came out differently the logged one counts, so that each step is judged by
+    itself. Where a step's gains came from elsewhere than its rule, they are taken from the log.
+    ``lane`` compares one lane alone. Raises `InputError` for steps that are not there.
+    """
+    files = open_files(path, at)
+    try:
+        if lane is not None and not 0 <= lane < files.config.lanes:
+            lanes = files.config.lanes
+            raise InputError(f"lane = {lane}: there is none", f"the lanes are 0 to {lanes - 1}")
+        begin, end = steps_there(files, first, last)
+        found = Replay(0, begin, end, [], [])
+        if end < begin:
+            return found
+        before = past_view(files, begin - 1)
+        core = load_core(before, files.config)
+        chain, shelf = bytes.fromhex(before.attributes.digest), TextShelf(files)
+        for step in logged_steps(files, begin, end, before.events):
+            apply_events(core, step.events)
+            for event in step.events:
+                chain = event_digest(chain, event)
+            differences, near = _one_step(core, step, found)
+            first_short = core.traces.first_shortterm().numpy()
+            chain = next_digest(chain, files, shelf, step.rows, step.entries, first_short)
+            if chain != step.digest:
+                differences.append(Difference(step.number, None, "digest", [], []))
+                near = False
+                chain = step.digest
+            found.steps += 1
+            found.note(step.number, [d for d in differences if lane in (None, d.lane)], near)
+            if progress is not None:
+                progress(found.steps, end - begin + 1)
+        found.note(end, _ending(past_view(files, end), core, lane), False)
+        return found
+    finally:
+        files.close()
+
+
+def apply_events(core: MemoryCore, events: IntArray) -> None:
+    """Do to ``core`` what was done by hand between two steps, in order."""
+    done = {
+        EventKind.FORGET: core.forget,
+        EventKind.PIN: core.pin,
+        EventKind.UNPIN: core.unpin,
+    }
+    for event in events:
+        engram = int(event[EventColumn.ENGRAM])
+        ids = torch.full((core.traces.lanes, 1), -1)
+        ids[engram % core.traces.lanes, 0] = engram
+        done[EventKind(int(event[EventColumn.KIND]))](positions_of_ids(core, ids))
+
+
+def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[Difference], bool]:
+    """Run the step; where it came out otherwise, and whether rounding may have decided."""
+    core.add(torch.from_numpy(step.data))
+    working, recalled = core.working_positions(), core.recall()
+    pending = as_pending(core, recalled)
+    differences = [
+        Difference(step.number, lane, "reminded", ids.tolist(), list(mine))
+        for lane, (ids, mine) in enumerate(zip(step.reminded, pending.reminded, strict=True))
+        if ids.tolist() != list(mine)
+    ]
+    near = bool(differences) and all(_rounding_decided(core, step, d) for d in differences)
+    ids = _padded(step.reminded)
+    positions = positions_of_ids(core, ids)
+    if differences:
+        core.fire_positions(torch.cat((working, positions), dim=1))
+    else:
+        core.fire(recalled)
+    wanted = _logged_expiry(step, ids)
+    gains = _gains(core, positions, wanted)
+    if not differences:
+        ruled = as_gains(core.config.rule, ids, pending.scores)
+        found.given_gains += not torch.equal(_after(core, positions, ruled), wanted)
+    core.adjust(positions, gains)
+    fired = torch.cat((working, positions), dim=1)
+    expiry = core.traces.expiry.gather(1, fired.clamp_min(0)).masked_fill_(fired < 0, 0.0)
+    logged = torch.cat((_logged_expiry(step, torch.from_numpy(step.new)), wanted), dim=1)
+    for lane in (expiry != logged).any(1).nonzero().flatten().tolist():
+        differences.append(
+            Difference(step.number, lane, "lifespan", logged[lane].tolist(), expiry[lane].tolist())
+        )
+        near = False
+    first_short = core.traces.first_shortterm().tolist()
+    for lane, (was, now) in enumerate(zip(step.first_short.tolist(), first_short, strict=True)):
+        if was != now:
+            differences.append(Difference(step.number, lane, "type", [was], [now]))
+            near = False
+    return differences, near
+
+
+def _rounding_decided(core: MemoryCore, step: LoggedStep, difference: Difference) -> bool:
+    """Whether what was reminded instead is as near to the cue but for the last digits.
+
+    The short-term memory is ranked first; where another one of it came back, the search from it
+    went another way, and says nothing.
+    """
+    lane = difference.lane or 0
+    was, now = {int(i) for i in difference.logged}, {int(i) for i in difference.recomputed}
+    short = _shortterm(core, lane, was ^ now)
+    some = short or was ^ now
+    if len(some & was) != len(some & now):
+        return False
+    ids = torch.full((core.traces.lanes, len(some)), -1)
+    ids[lane] = torch.tensor(sorted(some))
+    cue = torch.from_numpy(step.data)
+    keys = core.traces.data_at(positions_of_ids(core, ids))
+    scores = log_correlation(cue, keys)[lane]
+    return bool(scores.max() - scores.min() <= _NEAR * (1.0 + scores.abs().max()))
+
+
+def _shortterm(core: MemoryCore, lane: int, ids: set[int]) -> set[int]:
+    """Those of the store's ``ids`` that are short-term memory of the lane."""
+    first = int(core.traces.first_shortterm()[lane])
+    return {id_ for id_ in ids if id_ // core.traces.lanes >= first}
+
+
+def _padded(reminded: list[IntArray]) -> Tensor:
+    width = max(len(row) for row in reminded)
+    rows = [[*row.tolist(), *[-1] * (width - len(row))] for row in reminded]
+    return torch.tensor(rows, dtype=torch.int64)
+
+
+def _logged_expiry(step: LoggedStep, ids: Tensor) -> Tensor:
+    """What the log says of ``ids`` [B, N], 0 where -1; float64."""
+    known = step.expiry | {-1: 0.0}
+    return torch.tensor([[known[id_] for id_ in row] for row in ids.tolist()], dtype=torch.float64)
+
+
+def _after(core: MemoryCore, positions: Tensor, gains: Tensor) -> Tensor:
+    """Expiry [B, N] of ``positions`` at the step's end if they gained so much, 0 where -1."""
+    traces = core.traces
+    now = traces.expiry.gather(1, positions.clamp_min(0))
+    pinned = traces.pinned.gather(1, positions.clamp_min(0))
+    held = (now + gains.clamp_min(0.0)).ceil() + 1.0
+    return torch.where(pinned, held, now + gains).masked_fill(positions < 0, 0.0)
+
+
+def _gains(core: MemoryCore, positions: Tensor, wanted: Tensor) -> Tensor:
+    """Gains [B, N] after which the expiry of ``positions`` is ``wanted``, to the last bit."""
+    traces = core.traces
+    now = traces.expiry.gather(1, positions.clamp_min(0))
+    pinned = traces.pinned.gather(1, positions.clamp_min(0))
+    gains = wanted - pinned.double() - now
+    for _ in range(4):  # the difference of far apart numbers is rounded itself
+        short = _after(core, positions, gains) - wanted
+        up, down = torch.nextafter(gains, gains + 1), torch.nextafter(gains, gains - 1)
+        gains = torch.where(short < 0, up, torch.where(short > 0, down, gains))
+    return gains.masked_fill(positions < 0, 0.0)
+
+
+def _ending(files: MemoryFiles, core: MemoryCore, lane: int | None) -> list[Difference]:
+    """Where the state that came out is not what the log says it is."""
+    life = fold(files, files.config, StepTable.read(files))
+    traces, found = core.traces, []
+    for one in range(life.lanes):
+        mine = life.of_lane(one)
+        living = traces.types[one] != EngramType.NULL
+        columns: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
+            "reminded": (life.ids[mine] // life.lanes, traces.ids[one][living].numpy()),
+            "lifespan": (life.expiry[mine], traces.expiry[one][living].numpy()),
+            "type": (life.types[mine], traces.types[one][living].numpy()),
+        }
+        for kind, (was, now) in columns.items():
+            if lane in (None, one) and not np.array_equal(was, now):
+                found.append(Difference(life.step, one, kind, was.tolist(), now.tolist()))
+    return found

@@ -1,0 +1,117 @@
+"""The same life under other parameters: every working memory of a store, stepped anew."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from memoria.config import MemoriaConfig
+from memoria.errors import ConfigError, InputError
+from memoria.store.events import EventKind
+from memoria.store.reading import open_files
+from memoria.store.replay.steps import logged_steps
+from memoria.store.schema import EventColumn
+from memoria.store.store import MemoryStore
+
+__all__ = ["CHANGEABLE", "Relived", "changed_config", "relive"]
+
+CHANGEABLE: Final = (
+    "num_reminded_stm",
+    "stm_capacity",
+    "ltm_search_depth",
+    "initial_lifespan",
+    "num_final_ltms",
+    "random_entries",
+    "tie_break",
+    "seed",
+    "rule",
+    "layout",
+)
+_COMMIT_EVERY: Final = 0.5  # seconds
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Relived:
+    """What came of it. ``skipped_events`` were done to engrams that did not live in this life."""
+
+    path: str
+    steps: int
+    engrams: int
+    skipped_events: int
+    digest: str
+
+    def record(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "path": self.path,
+            "steps": self.steps,
+            "engrams": self.engrams,
+            "skipped_events": self.skipped_events,
+            "digest": self.digest,
+        }
+
+
+def changed_config(config: MemoriaConfig, changes: Mapping[str, Any]) -> MemoriaConfig:
+    """``config`` with other parameters. Raises `ConfigError` for what inputs depend on."""
+    for name in changes:
+        if name not in CHANGEABLE:
+            raise ConfigError(f"--set {name}: not a parameter of a life", ", ".join(CHANGEABLE))
+    return MemoriaConfig.from_values({**config.model_dump(), **changes})
+
+
+def relive(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    changes: Mapping[str, Any],
+    at: int | str | None = None,
+    progress: Progress | None = None,
+) -> Relived:
+    """Step through all inputs of the store at ``path`` into a new one at ``out``.
+
+    Same vectors, texts and places, in the same steps, with ``changes`` to the configuration; every
+    step gains by its rule. What was done by hand is done again, where the engram lives. Steps are
+    committed as they go, so that what was done stays after an interruption. Raises `InputError`
+    where compaction has removed the beginning.
+    """
+    files = open_files(path, at)
+    try:
+        config = changed_config(files.config, changes)
+        if files.attributes.era.step:
+            raise InputError(
+                f"{files.path}: compaction has removed steps 1 to {files.attributes.era.step}",
+                "replay a copy from before it",
+            )
+        total, skipped, last = files.rows("log/steps"), 0, time.monotonic()
+        with MemoryStore.create(out, config) as store:
+            for step in logged_steps(files, 1, total, with_texts=True):
+                for event in step.events:
+                    skipped += not _done_again(store, event)
+                store.step(step.data, texts=step.texts, places=step.places)
+                if time.monotonic() - last >= _COMMIT_EVERY:
+                    store.commit()
+                    last = time.monotonic()
+                if progress is not None:
+                    progress(step.number, total)
+            store.commit()
+            return Relived(str(store.path), store.timestep, files.created, skipped, store.digest())
+    finally:
+        files.close()
+
+
+def _done_again(store: MemoryStore, event: Any) -> bool:
+    """Do to the engram what was done to it; False where it does not live, or was not pinned."""
+    act = {
+        EventKind.FORGET: store.forget,
+        EventKind.PIN: store.pin,
+        EventKind.UNPIN: store.unpin,
+    }[EventKind(int(event[EventColumn.KIND]))]
+    try:
+        act([int(event[EventColumn.ENGRAM])])
+    except InputError:
+        return False
+    return True

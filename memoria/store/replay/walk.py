@@ -1,0 +1,266 @@
+"""A life walked through step by step: who was in which memory, who fired, who was forgotten.
+
+Reads the log alone, forwards, in memory that follows what is alive. Works on a store's files while
+a writer stages steps in them, too. Torch-free.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.errors import DamageError, InputError
+from memoria.store.events import LONGEST, EventKind
+from memoria.store.life import FloatArray, StepTable, fold
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.past import past_view
+from memoria.store.reading import open_files
+from memoria.store.replay.steps import steps_there
+from memoria.store.schema import EventColumn, StepColumn
+from memoria.store.texts import TextShelf
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.firing_log import IntArray
+
+__all__ = ["Frame", "Walk", "walk"]
+
+_STEPS_AT_ONCE: Final = 1024  # read together,
+_ENTRIES_AT_ONCE: Final = 2**20  # unless they are longer than this
+
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The memory during one step; all arrays [A], ascending by id.
+
+    ``types`` are those in which the step found the engrams: those it made are WORKING.
+    ``lifespan`` is what it left them with; the ``forgotten`` go at its end. ``fired``: in any of
+    the steps since the frame before. ``reminded`` [R] fired in this step and were there before
+    it. ``created`` and ``gone`` count engrams ever made, and ever forgotten, by its end.
+    """
+
+    step: int
+    ids: IntArray
+    types: npt.NDArray[np.uint8]
+    lifespan: FloatArray
+    fired: BoolArray
+    forgotten: BoolArray
+    reminded: IntArray
+    created: int
+    gone: int
+
+    def count(self, kind: EngramType) -> int:
+        """Engrams in one memory."""
+        return int(np.count_nonzero(self.types == kind))
+
+
+class Walk:
+    """The steps ``first`` to ``last`` of ``files``, which are there; `go` is a frame.
+
+    With ``last`` None it goes on for as long as a writer adds steps; ``first`` need not be there
+    yet. With ``lane`` the engrams of that lane only; `InputError` where there is none.
+    """
+
+    def __init__(
+        self, files: MemoryFiles, first: int, last: int | None, lane: int | None = None
+    ) -> None:
+        lanes = files.config.lanes
+        if lane is not None and not 0 <= lane < lanes:
+            raise InputError(f"lane = {lane}: there is none", f"the lanes are 0 to {lanes - 1}")
+        self.first, self._last = first, last
+        before = past_view(files, self.first - 1)
+        life = fold(before, before.config, StepTable.read(before))
+        self.step = self.first - 1
+        self.config = files.config
+        self._files, self._lane, self._lanes = files, lane, lanes
+        self._shelf = TextShelf(files)
+        mine = np.ones(len(life.ids), np.bool_) if lane is None else life.of_lane(lane)
+        self._ids, self._expiry = life.ids[mine], life.expiry[mine]
+        self._pinned = life.pinned[mine]
+        self._fired = np.zeros(len(self._ids), np.bool_)
+        self._short = life.first_short
+        self._found = self._short  # where short-term memory began before the step
+        self._rows = life.next_id * lanes
+        self._new = self._rows  # the first engram that the step made
+        self._log = before.log_end
+        self._reminded: IntArray = np.empty(0, np.int64)
+        self._events = before.events
+        self._block = _Block.empty(self.step)
+
+    @property
+    def ids_apart(self) -> int:
+        """How far apart the ids are of two engrams of a lane that were made one after another.
+
+        1 where the walk shows all lanes.
+        """
+        return 1 if self._lane is None else self._lanes
+
+    @property
+    def path(self) -> Path:
+        """The store's directory."""
+        return self._files.path
+
+    @property
+    def last(self) -> int:
+        """The last step there is to go to; it moves while a writer goes on."""
+        return self._files.rows("log/steps") if self._last is None else self._last
+
+    def go(self, step: int, enough: Callable[[], bool] | None = None) -> Frame:
+        """The frame of ``step``, which must not lie before the present one.
+
+        Stops earlier, after one step at least, once ``enough`` says so.
+        """
+        if not self.step <= step <= self.last:
+            raise InputError(f"step = {step}: not from {max(self.step, self.first)} to {self.last}")
+        self._fired[:] = False
+        while self.step < step:
+            self._advance()
+            if enough is not None and enough():
+                break
+        return self._frame()
+
+    def texts(self, ids: IntArray) -> list[str | None]:
+        """The texts of engrams."""
+        return self._shelf.texts(ids)
+
+    def _advance(self) -> None:
+        self._drop(self._expiry <= self.step)
+        self._happened()
+        if self.step == self._block.last:
+            self._block = _Block.read(self._files, self.step, self.last, self._log)
+        rows, log_end, short, ids, expiry = self._block.of(self.step + 1)
+        new: IntArray = np.arange(self._rows, rows)
+        if self._lane is not None:
+            new = new[new % self._lanes == self._lane]
+            mine = ids % self._lanes == self._lane
+            ids, expiry = ids[mine], expiry[mine]
+        self._new, self._rows, self._log = self._rows, rows, log_end
+        self._found, self._short = self._short, short
+        self.step += 1
+        self._ids = np.concatenate((self._ids, new))
+        self._expiry = np.concatenate((self._expiry, np.zeros(len(new))))
+        self._pinned = np.concatenate((self._pinned, np.zeros(len(new), np.bool_)))
+        self._fired = np.concatenate((self._fired, np.zeros(len(new), np.bool_)))
+        if self._pinned.any():
+            self._expiry[self._pinned] += 1
+        at = self._places(ids)
+        self._expiry[at] = expiry
+        self._fired[at] = True
+        self._reminded = ids[ids < self._new]
+
+    def _happened(self) -> None:
+        """What was done by hand between the last step and the next."""
+        while self._events < self._files.events:
+            event = self._files.read("events", self._events, self._events + 1)[0]
+            if event[EventColumn.STEP] > self.step:
+                return
+            self._events += 1
+            id_, kind = int(event[EventColumn.ENGRAM]), event[EventColumn.KIND]
+            if self._lane is not None and id_ % self._lanes != self._lane:
+                continue
+            at = self._places(np.array([id_]))
+            if kind == EventKind.FORGET:
+                gone = np.zeros(len(self._ids), np.bool_)
+                gone[at] = True
+                self._drop(gone)
+                continue
+            self._pinned[at] = kind == EventKind.PIN
+            if kind == EventKind.PIN:
+                self._expiry[at] = np.minimum(np.ceil(self._expiry[at]), self.step + LONGEST)
+
+    def _drop(self, gone: BoolArray) -> None:
+        if gone.any():
+            kept = ~gone
+            self._ids, self._expiry = self._ids[kept], self._expiry[kept]
+            self._pinned, self._fired = self._pinned[kept], self._fired[kept]
+
+    def _places(self, ids: IntArray) -> IntArray:
+        at = np.searchsorted(self._ids, ids)
+        if len(ids) and not (np.append(self._ids, -1)[at] == ids).all():
+            raise DamageError(f"{self._files.name}: the log names an engram that was not alive")
+        return at
+
+    def _frame(self) -> Frame:
+        ids = self._ids
+        local, lane = ids // self._lanes, ids % self._lanes
+        long, short = np.uint8(EngramType.LONGTERM), np.uint8(EngramType.SHORTTERM)
+        types = np.where(local >= self._found[lane], short, long)
+        types[ids >= self._new] = EngramType.WORKING
+        forgotten = self._expiry <= self.step
+        created = self._rows if self._lane is None else self._rows // self._lanes
+        return Frame(
+            step=self.step,
+            ids=ids,
+            types=types,
+            lifespan=self._expiry - self.step,
+            fired=self._fired.copy(),
+            forgotten=forgotten,
+            reminded=self._reminded,
+            created=created,
+            gone=created - len(ids) + int(np.count_nonzero(forgotten)),
+        )
+
+
+@contextmanager
+def walk(
+    path: str | os.PathLike[str],
+    first: int | None = None,
+    last: int | None = None,
+    lane: int | None = None,
+    at: int | str | None = None,
+) -> Iterator[Walk]:
+    """A `Walk` through the store at ``path``, or through what it was ``at`` a moment.
+
+    Without ``first`` and ``last`` as far as the log goes. Raises `InputError` for steps that are
+    not there.
+    """
+    files = open_files(path, at)
+    try:
+        yield Walk(files, *steps_there(files, first, last), lane)
+    finally:
+        files.close()
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Steps ``first`` + 1 to ``last`` as they were logged."""
+
+    first: int
+    last: int
+    table: IntArray
+    ends: IntArray  # of the steps in ids and expiry, a 0 before them
+    ids: IntArray
+    expiry: FloatArray
+
+    @classmethod
+    def empty(cls, step: int) -> _Block:
+        nothing: IntArray = np.empty(0, np.int64)
+        return cls(step, step, nothing, nothing, nothing, np.empty(0))
+
+    @classmethod
+    def read(cls, files: MemoryFiles, step: int, last: int, log_end: int) -> _Block:
+        """The steps from ``step`` + 1 on, of which ``log_end`` entries came before."""
+        table = files.read("log/steps", step, min(last, step + _STEPS_AT_ONCE))
+        ends = np.concatenate(([0], table[:, StepColumn.LOG_END] - log_end))
+        if (np.diff(ends) < 0).any():
+            raise DamageError(f"{files.name}: log/steps is not a table of steps")
+        taken = max(1, int(np.searchsorted(ends, _ENTRIES_AT_ONCE, side="right")) - 1)
+        table, ends = table[:taken], ends[: taken + 1]
+        start = files.log_row(log_end)
+        ids = files.read("log/ids", start, start + int(ends[-1]))
+        expiry = files.read("log/expiry", start, start + int(ends[-1]))
+        return cls(step, step + len(table), table, ends, ids, expiry)
+
+    def of(self, step: int) -> tuple[int, int, IntArray, IntArray, FloatArray]:
+        """(engrams there were after it, log entries, first short-term ones, ids, expiry)."""
+        at = step - self.first - 1
+        row, span = self.table[at], slice(int(self.ends[at]), int(self.ends[at + 1]))
+        rows, log_end = int(row[StepColumn.ROWS]), int(row[StepColumn.LOG_END])
+        return rows, log_end, row[StepColumn.FIRST_SHORT :], self.ids[span], self.expiry[span]

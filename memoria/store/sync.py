@@ -1,0 +1,313 @@
+"""Memories that travel: `push` a store to object storage, `pull` it from there.
+
+What is there already is not sent again: the full files of what both have in common by their
+digests, and whatever an interrupted push has left. The root goes last and only if it is still
+the one that was read, so that a place always holds one whole memory, the old one or the new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+from memoria.chunkstore.files import StoreFiles
+from memoria.chunkstore.packing import file_names, store_files
+from memoria.chunkstore.root import ROOT_NAME, Root
+from memoria.chunkstore.sources.buckets import Bucket, ChangedError
+from memoria.chunkstore.sources.s3 import ObjectSource
+from memoria.chunkstore.staged import LazyRows
+from memoria.errors import MemoriaError, StateError, StorageError
+from memoria.store.claims import Claim
+from memoria.store.compacting import switch_to
+from memoria.store.copying import contents
+from memoria.store.kinship import common_steps, contains
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.reading import open_files
+from memoria.store.remote_root import fitted
+from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
+
+__all__ = ["DivergedError", "Told", "pull", "push"]
+
+Told = Callable[[int, int], None]  # files or bytes done, of how many
+
+_UPLOADS: Final = 8  # at a time
+_WAIT: Final = 5.0  # seconds after which the claim is looked at
+
+
+class DivergedError(MemoriaError):
+    """Two copies of a memory have gone different ways."""
+
+
+def push(
+    store: str | os.PathLike[str],
+    url: str,
+    force: bool = False,
+    told: Told = lambda done, total: None,
+) -> dict[str, Any]:
+    """Make what is committed in ``store`` the memory at ``url``, sending only what lacks there.
+
+    Raises `DivergedError` where the memory there holds what ``store`` does not, unless ``force``,
+    and `StoreLockedError` while another push goes on. Going on after an interrupted push sends
+    the rest. Returns ``path``, ``url``, ``step``, ``digest``, ``files``, ``bytes`` (both as sent),
+    ``up_to_date``, ``replaced_step``: the step of what was there, None if nothing was, and
+    ``dropped_steps``: how many of its steps ``force`` has dropped.
+    """
+    bucket = Bucket(url)
+    with closing(open_files(store)) as local, Claim(bucket) as claim:
+        source = ObjectSource(bucket)
+        there = _open_remote(source)
+        with closing(there) if there is not None else nullcontext():
+            report = {
+                "path": local.name,
+                "url": bucket.url,
+                "step": local.attributes.step,
+                "digest": local.attributes.digest,
+                "replaced_step": None if there is None else there.attributes.step,
+                "dropped_steps": 0,
+            }
+            base = None if there is None else there.store.root
+            skipped = {}
+            if there is None or contains(local, there):
+                root, origin = fitted(local.store.root, base)
+                rows = {new: _lazy(local.store, old) for new, old in origin.items()}
+                for name, (spec, count) in {} if base is None else base.arrays.items():
+                    if name in root.arrays and root.arrays[name][0] == spec:
+                        skipped[name] = count // spec.file_rows
+            else:
+                if not force:
+                    raise _refused(local, there)
+                now = there.attributes
+                report["dropped_steps"] = now.step - common_steps(local, there)
+                held = contents(
+                    local, None, (now.era.generation or 0) + 1, (now.state.generation or 0) + 1
+                )
+                root, rows = held.root(), held.values()
+            if root == base:
+                return {**report, "files": 0, "bytes": 0, "up_to_date": True}
+            files, size = _upload(claim, source, root, rows, skipped, told)
+            claim.renew(now=True)
+            tag = source.objects[ROOT_NAME].tag if ROOT_NAME in source.objects else None
+            try:
+                bucket.put_if(ROOT_NAME, root.encode(), tag)
+            except ChangedError:
+                raise _overtaken(bucket) from None
+            _remove_old(source, root, base)
+    return {**report, "files": files + 1, "bytes": size + len(root.encode()), "up_to_date": False}
+
+
+def pull(
+    url: str, store: str | os.PathLike[str], told: Told = lambda done, total: None
+) -> dict[str, Any]:
+    """Make the memory at ``url`` the one in ``store``, a new directory or an older copy of it.
+
+    Every chunk is verified when it arrives, and ``store`` is there as a whole or as it was.
+    Raises `DivergedError` where ``store`` holds what the memory at ``url`` does not. Returns
+    ``path``, ``url``, ``step``, ``digest``, ``replaced_step`` and ``up_to_date``.
+    """
+    place = Path(os.path.abspath(store))
+    with closing(open_files(url)) as there:
+        fresh = not place.exists() or (place.is_dir() and not any(place.iterdir()))
+        before = None if fresh else _pull_into(place, there, told)
+        if fresh:
+            root = there.store.root
+            rows = _counted({name: (name, 0) for name in root.arrays}, there.store, told)
+            specs = [spec for spec, _ in root.arrays.values()]
+            made = StoreFiles.create(
+                place, specs, there.store.attributes, version=root.version, values=rows
+            )
+            made.close()
+        return {
+            "path": str(place),
+            "url": there.name,
+            "step": there.attributes.step,
+            "digest": there.attributes.digest,
+            "replaced_step": None if before is None else before[0],
+            "up_to_date": before is not None and before[1],
+        }
+
+
+def _pull_into(place: Path, there: MemoryFiles, told: Told) -> tuple[int, bool]:
+    """(the step that the store at ``place`` had, whether there was nothing to do)."""
+    target = StoreFiles.open(place, "r+", expected_specs)
+    with closing(target), closing(open_files(place)) as local:
+        step = local.attributes.step
+        if contains(local, there):
+            if contains(there, local):
+                return step, True
+            raise StateError(
+                f"{place} goes on from {there.name}: there is nothing to pull",
+                "`memoria push` sends what it has more",
+            )
+        if not contains(there, local):
+            raise _diverged(
+                local, there, "pull into a new directory, or `memoria diff` shows how they differ"
+            )
+        if there.format_version != local.format_version:
+            raise StateError(
+                f"{place} is of format {local.format_version}, {there.name} of format "
+                f"{there.format_version}",
+                "pull into a new directory",
+            )
+        mine, theirs = local.attributes, there.attributes
+        if mine.era != theirs.era:
+            generations = (mine.era.generation or 0) + 1, (mine.state.generation or 0) + 1
+            switch_to(local, target, contents(there, None, *generations))
+            return step, False
+        root, origin = fitted(there.store.root, target.root)
+        lacking = {
+            name: (origin[name], target.rows(name) if name in target.names() else 0)
+            for name in root.arrays
+        }
+        rows = _counted(lacking, there.store, told)
+        _append(target, root, rows)
+    return step, False
+
+
+def _append(target: StoreFiles, root: Root, rows: Mapping[str, LazyRows]) -> None:
+    """Commit ``root`` with ``rows``: what ``target`` lacks of each of its arrays."""
+    attributes = json.loads(root.attributes)
+    state = attributes[STATE_GROUP]
+    prefix = f"{STATE_GROUP}/{state['generation']}"
+    if state["generation"] is None:
+        attributes[STATE_GROUP] = target.attributes[STATE_GROUP]  # older, and still right
+    elif state != target.attributes[STATE_GROUP]:
+        written = [(root.arrays[n][0], rows[n]) for n in root.arrays if n.startswith(prefix + "/")]
+        target.replace_group(prefix, written)
+    for name, more in rows.items():
+        if not name.startswith(STATE_GROUP + "/"):
+            target.append(name, more)
+    target.commit(attributes)
+
+
+def _open_remote(source: ObjectSource) -> MemoryFiles | None:
+    if ROOT_NAME not in source.objects:
+        return None
+    files = StoreFiles.open(source, "r", expected_specs)
+    try:
+        return MemoryFiles(files)
+    except BaseException:
+        files.close()
+        raise
+
+
+def _upload(
+    claim: Claim,
+    source: ObjectSource,
+    root: Root,
+    rows: Mapping[str, Any],
+    skipped: Mapping[str, int],
+    told: Told,
+) -> tuple[int, int]:
+    """Send every file but the root that is not there as it must be: (files, bytes) sent."""
+    names = file_names(root)
+    whole = sum(min(n, spec.file_count(count)) for spec, count, n in _known(root, skipped))
+    total, done, files, size = len(names) - 1 - whole, 0, 0, 0
+    running: set[Future[None]] = set()
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        try:
+            for path, encode in store_files(root, rows, skipped):
+                data = b"".join(memoryview(part).cast("B") for part in encode() if len(part))
+                there = source.objects.get(path)
+                tag = f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
+                if there is None or (there.size, there.tag) != (len(data), tag):
+                    expected = None if there is None else there.tag
+                    running.add(pool.submit(source.bucket.put_if, path, data, expected))
+                    files, size = files + 1, size + len(data)
+                done += 1
+                while len(running) >= _UPLOADS:
+                    running = _waited(running, claim)
+                told(done - len(running), total)
+            while running:
+                running = _waited(running, claim)
+                told(done - len(running), total)
+        except BaseException as error:
+            pool.shutdown(cancel_futures=True)
+            if isinstance(error, ChangedError):
+                raise _overtaken(source.bucket) from None
+            raise
+    return files, size
+
+
+def _waited(running: set[Future[None]], claim: Claim) -> set[Future[None]]:
+    ready, rest = wait(running, _WAIT, FIRST_COMPLETED)
+    for one in ready:
+        one.result()
+    claim.renew()
+    return rest
+
+
+def _known(root: Root, skipped: Mapping[str, int]) -> Iterator[tuple[Any, int, int]]:
+    return ((*root.arrays[name], count) for name, count in skipped.items())
+
+
+def _remove_old(source: ObjectSource, root: Root, before: Root | None) -> None:
+    """Remove what neither the new root names nor, for those who read it still, the one before."""
+    needed = file_names(root) | (set() if before is None else file_names(before))
+    tops = {name.partition("/")[0] for name in (*root.arrays, ERA_GROUP, STATE_GROUP)}
+    source.bucket.delete(
+        path
+        for path in source.objects
+        if "/" in path and path.partition("/")[0] in tops and path not in needed
+    )
+
+
+def _counted(
+    lacking: Mapping[str, tuple[str, int]], source: StoreFiles, told: Told
+) -> dict[str, LazyRows]:
+    """Of each array the rows of another one from some row on; ``told`` of the bytes read."""
+    sizes = {name: source.rows(old) - first for name, (old, first) in lacking.items()}
+    bytes_of = {name: source.spec(old).row_bytes for name, (old, _) in lacking.items()}
+    total = sum(sizes[name] * bytes_of[name] for name in sizes)
+    done = [0]
+
+    def rows_of(name: str, old: str, first: int) -> LazyRows:
+        def read(start: int, stop: int) -> Any:
+            found = source.read(old, first + start, first + stop)
+            done[0] += found.nbytes
+            told(min(done[0], total), total)
+            return found
+
+        return LazyRows(sizes[name], read)
+
+    return {name: rows_of(name, old, first) for name, (old, first) in lacking.items()}
+
+
+def _lazy(files: StoreFiles, name: str) -> LazyRows:
+    return LazyRows(files.rows(name), lambda start, stop: files.read(name, start, stop))
+
+
+def _refused(local: MemoryFiles, there: MemoryFiles) -> MemoriaError:
+    if contains(there, local):
+        return DivergedError(
+            f"{there.name} is at step {there.attributes.step} and goes on from "
+            f"{local.name}, which is at step {local.attributes.step}",
+            f"`memoria pull` brings it here; {_lost(local, there)}",
+        )
+    hint = f"pull it into a new directory; {_lost(local, there)}"
+    return _diverged(local, there, hint)
+
+
+def _lost(local: MemoryFiles, there: MemoryFiles) -> str:
+    steps = there.attributes.step - common_steps(local, there)
+    return f"--force drops the {steps} steps that are only there"
+
+
+def _diverged(local: MemoryFiles, there: MemoryFiles, hint: str) -> DivergedError:
+    common = common_steps(local, there)
+    if common == 0:
+        return DivergedError(f"{there.name} holds another memory", hint)
+    return DivergedError(
+        f"the histories part after step {common}: {local.name} is at step "
+        f"{local.attributes.step}, {there.name} at step {there.attributes.step}",
+        hint,
+    )
+
+
+def _overtaken(bucket: Bucket) -> StorageError:
+    return StorageError(f"{bucket.url}: another push was faster", "push again")

@@ -1,0 +1,1 @@
+"""What happened to the engrams of a memory: firings, events, and the states that follow."""

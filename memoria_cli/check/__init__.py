@@ -1,0 +1,1 @@
+"""Verbs that check and maintain a store."""

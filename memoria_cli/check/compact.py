@@ -1,0 +1,90 @@
+"""`memoria compact`: leaves behind what was forgotten."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria.errors import UsageError
+from memoria_cli.options import Json, Store, Yes, epilog, sure
+from memoria_cli.terminal import output
+from memoria_cli.terminal.wording import byte_size
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria compact notes --dry-run",
+    "memoria compact notes --yes",
+    "memoria compact notes --drop-snapshots --dry-run --json",
+)
+
+
+def _compact(
+    store: Store,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be freed; change nothing.")
+    ] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep",
+            metavar="NAME",
+            help="Keep this snapshot and drop those not named. Repeatable.",
+            show_default="all",
+        ),
+    ] = None,
+    drop_snapshots: Annotated[
+        bool, typer.Option("--drop-snapshots", help="Drop every snapshot.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Reclaim the space of what was forgotten.
+
+    The memory goes on as before: same ids, same results, same digests. Of the past, only what
+    snapshots name can still be opened. Says what it will free and asks; readers go on meanwhile.
+    """
+    from memoria.store.compacting import compact
+
+    if keep and drop_snapshots:
+        raise UsageError("--keep and --drop-snapshots exclude each other", "give one of them")
+    names = () if drop_snapshots else keep
+    found = compact(store, dry_run=True, snapshots=names)
+    if found.changes and not dry_run:
+        sure(_told(found.record(), "will"), "Compact it?", yes)
+        found = compact(store, snapshots=names)
+    record = found.record()
+    document = {"path": os.path.abspath(store), "dry_run": dry_run, **record}
+    human = ["nothing to free: everything is needed"]
+    if found.changes:
+        human = _told(record, "would" if dry_run else "has")
+    output.result(document, human, json)
+
+
+def _told(record: Mapping[str, Any], tense: str) -> list[str]:
+    """What is freed, in words."""
+    verb = {"has": "freed", "will": "will free", "would": "would free"}[tense]
+    size = record["bytes_before"] - record["bytes_after"]
+    engrams, entries = record["engrams_dropped"], record["entries_dropped"]
+    counts = f"{engrams:,} forgotten engrams and {entries:,} log entries"
+    if record["waiting"]:
+        lines = [f"dropped {counts}; readers still hold their files, a later writer frees them"]
+    else:
+        about = "" if tense == "has" else "about "
+        lines = [
+            f"{verb} {about}{byte_size(max(0, size))} of {byte_size(record['bytes_before'])}: "
+            f"{counts}"
+        ]
+    if record["snapshots_dropped"]:
+        lines.append(f"snapshots dropped: {', '.join(record['snapshots_dropped'])}")
+    steps = ", ".join(map(str, record["steps_kept"]))
+    lines.append(f"{record['engrams_kept']:,} engrams are kept; of the past, the steps {steps}")
+    return lines
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("compact", epilog=epilog(EXAMPLES))(_compact)

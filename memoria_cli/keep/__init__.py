@@ -1,0 +1,1 @@
+"""Verbs that put something into a memory."""

@@ -1,0 +1,168 @@
+"""`memoria init`: creates a store."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, get_origin
+
+import typer
+from pydantic.fields import FieldInfo
+
+from memoria.config import MemoriaConfig, PresetName
+from memoria.errors import BackboneError, ConfigError
+from memoria_cli.backbone_options import (
+    BACKBONE_PANEL,
+    DType,
+    MaxLength,
+    More,
+    Normalize,
+    Pooling,
+    Revision,
+    chosen_options,
+    run_options,
+)
+from memoria_cli.options import BatchSize, Device, Json, Store, epilog
+from memoria_cli.terminal import output
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria init notes",
+    "memoria init vectors --backbone array --hidden-dim 64 --lanes 2",
+    "memoria init talk --preset gpt2 --initial-lifespan 20 --json",
+)
+
+_HYPER: Final = "Hyper-parameters"
+_BACKBONE_OPTIONS: Final = "backbone_options"  # given by options of their own
+_DIMENSION: Final = "hidden_dim"
+
+
+def _init(**given: Any) -> None:
+    """Create an empty store. It keeps the configuration it is born with.
+
+    A setting comes from its option, else from the file of --config, else from the preset, else
+    from the defaults. An existing store is never touched.
+    """
+    config = _config(given)
+    speed = run_options(config.backbone, given["batch_size"], given["device"])
+    config = _with_backbone(config, speed)
+    from memoria.store import MemoryStore
+
+    with MemoryStore.create(given["store"], config) as store:
+        document = {
+            "path": str(store.path),
+            "step": store.timestep,
+            "config": config.model_dump(mode="json"),
+            "digest": store.digest(),
+        }
+    lanes = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
+    about = f"{lanes}, vectors of {config.hidden_dim} numbers, backbone {config.backbone}"
+    output.result(document, [f"created {document['path']}: {about}"], given["json"])
+
+
+def _config(given: Mapping[str, Any]) -> MemoriaConfig:
+    """The settings from options, file, preset and defaults, in that order."""
+    names = [name for name in MemoriaConfig.model_fields if name != _BACKBONE_OPTIONS]
+    values = {name: given[name] for name in names if given[name] is not None}
+    if given["preset"] is not None:
+        values["preset"] = given["preset"]
+    random_entries = values.get("random_entries")
+    if random_entries is not None and random_entries.isdecimal():
+        values["random_entries"] = int(random_entries)
+    if given["config"] is None:
+        config = MemoriaConfig.from_values(values)
+    else:
+        config = MemoriaConfig.from_toml(given["config"], **values)
+    changes = chosen_options(given)
+    if changes:
+        held = config.model_dump(include=config.model_fields_set)
+        held[_BACKBONE_OPTIONS] = {**config.backbone_options, **changes}
+        config = MemoriaConfig(**held)
+    return config
+
+
+def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaConfig:
+    """``config`` with the backbone's own name, D and options. Loads it, and so checks it."""
+    from memoria.backbones import load_backbone
+
+    wanted = config.hidden_dim if _DIMENSION in config.model_fields_set else None
+    options: dict[str, Any] = {**config.backbone_options, **speed}
+    made = load_backbone(config.backbone, wanted, **options)
+    if made.dimension == 0 and wanted is None:
+        raise ConfigError(
+            f"backbone {made.name!r} takes vectors of any length, the store needs one",
+            "give --hidden-dim N",
+        )
+    if made.options.get("pooling") == "none":
+        raise BackboneError(
+            "pooling = 'none' gives several vectors for each unit, a store needs one",
+            "choose mean, cls or last; `memoria encode` takes none",
+        )
+    return config.replace(
+        backbone=made.name,
+        hidden_dim=made.dimension or wanted,
+        backbone_options=dict(made.options),
+    )
+
+
+def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
+    """The option that sets one field of the configuration."""
+    annotation: Any = field.annotation
+    if annotation not in (int, float) and get_origin(annotation) is not Literal:
+        annotation = str
+    option = typer.Option(
+        "--" + name.replace("_", "-"),
+        help=field.description,
+        show_default="the backbone's" if name == _DIMENSION else str(field.default),
+        rich_help_panel=BACKBONE_PANEL if name == "backbone" else _HYPER,
+    )
+    return _keyword(name, Annotated[annotation | None, option])
+
+
+def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+def _signature() -> inspect.Signature:
+    """Store, preset and file, every field of the configuration, the backbone's options."""
+    preset = Annotated[
+        PresetName | None,
+        typer.Option("--preset", help="Start from a published configuration."),
+    ]
+    file = Annotated[
+        str | None,
+        typer.Option("--config", metavar="FILE.toml", help="Settings from a TOML file."),
+    ]
+    fields = [
+        _of_field(name, field)
+        for name, field in MemoriaConfig.model_fields.items()
+        if name != _BACKBONE_OPTIONS
+    ]
+    settings = {
+        "pooling": Pooling,
+        "normalize": Normalize,
+        "dtype": DType,
+        "revision": Revision,
+        "max_length": MaxLength,
+        "backbone_option": More,
+        "batch_size": BatchSize,
+        "device": Device,
+    }
+    return inspect.Signature(
+        [
+            _keyword("store", Store, inspect.Parameter.empty),
+            _keyword("preset", preset),
+            _keyword("config", file),
+            *fields,
+            *[_keyword(name, annotation) for name, annotation in settings.items()],
+            _keyword("json", Json, default=False),
+        ]
+    )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    _init.__signature__ = _signature()  # type: ignore[attr-defined]
+    app.command("init", epilog=epilog(EXAMPLES))(_init)

@@ -1,0 +1,368 @@
+"""`memoria inspect`: what a memory holds, in documents and for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import typer
+
+from memoria.analysis.palette import MEMORY_COLOURS
+from memoria.errors import UsageError
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.terminal import drawing, output
+from memoria_cli.terminal.drawing import Branch, Picture
+from memoria_cli.terminal.wording import byte_size, minute, number, shortened
+
+if TYPE_CHECKING:
+    from memoria.query.inspection import Inspection
+
+__all__ = ["EXAMPLES", "register", "shortened"]
+
+EXAMPLES: Final = (
+    "memoria inspect notes",
+    "memoria inspect notes 12",
+    "memoria inspect notes --engrams --edges --limit 5",
+    "memoria inspect notes --history --forgotten --json",
+)
+
+_Document: TypeAlias = Mapping[str, Any]
+
+_LIST: Final = 20  # rows of a list for people
+_HUBS: Final = 5
+_SPARK: Final = 60  # columns of a curve
+_TEXT: Final = 36  # characters of each of two texts side by side
+_KINDS: Final = ("working", "shortterm", "longterm", "forgotten")
+_NEXT: Final = {
+    "working": "a step is under way: `memoria remind` comes next",
+    "reminded": "a step is under way: `memoria adjust` comes next",
+}
+
+
+def _inspect(
+    store: StoreAt,
+    engram: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="ENGRAM",
+            min=0,
+            help="The id of one engram: tell its life.",
+            show_default=False,
+        ),
+    ] = None,
+    engrams: Annotated[
+        bool, typer.Option("--engrams", help="List the living engrams, the oldest first.")
+    ] = False,
+    edges: Annotated[bool, typer.Option("--edges", help="List the strongest connections.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="List what each step did, the last ones for people.")
+    ] = False,
+    forgotten: Annotated[
+        bool, typer.Option("--forgotten", help="List what was forgotten, the last first.")
+    ] = False,
+    lane: Annotated[
+        int | None, typer.Option("--lane", min=0, metavar="N", help="Lists of this lane only.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            metavar="N",
+            help="Rows of each list.",
+            show_default=f"{_LIST}; with --json all, for --edges each engram's 64 strongest",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what a memory holds, in pictures: counts, lifespans, ages, who is connected most.
+
+    With ENGRAM the life of that one.
+
+    Changes nothing, and a writer may go on meanwhile. Steps are numbered from 1. STORE@NAME shows
+    what a snapshot names, STORE@STEP what a step left behind.
+    """
+    from memoria.query.inspection import Inspection
+    from memoria.query.summary_statistics import hubs, pyramid, survival
+
+    lists = engrams or edges or history or forgotten
+    if engram is not None and (lists or lane is not None):
+        raise UsageError(f"engram {engram} is told alone", "leave out the lists and --lane")
+    most = limit if limit is not None or json else _LIST
+    with Inspection.open(*at_moment(store)) as view:
+        if engram is not None:
+            life = view.engram(engram)
+            output.result(life, [] if json else _life(life, most), json)
+            return
+        document: dict[str, Any] = {**view.summary(), "histograms": view.histograms(lane)}
+        if json or not lists:
+            document["pyramid"] = pyramid(view, lane)
+            document["survival"] = survival(view, lane)
+            document["hubs"] = hubs(view, lane, _HUBS if limit is None else limit)
+        if engrams:
+            document["engram_list"] = view.engram_list(most, lane)
+        if edges:
+            document["edges"] = view.edges(most, lane)
+        if history:
+            document["history"] = view.history(most, lane)
+        if forgotten:
+            document["forgotten_list"] = view.forgotten_list(most, lane)
+        human: list[output.Part] = []
+        if not json:
+            human = _lists(document, view) if lists else _overview(document)
+    output.result(document, human, json)
+
+
+def _overview(document: _Document) -> list[output.Part]:
+    parts: list[output.Part] = [_summary(document)]
+    if document["phase"] in _NEXT:
+        parts.append(_NEXT[document["phase"]])
+    parts.append(_lanes(document["lanes"]))
+    if document["engrams"]:
+        parts.append(_lifespans(document["histograms"]["lifespan"]))
+        parts.append(_pyramid(document["pyramid"]))
+    if document["survival"]["engrams"]:
+        parts.append(_survival(document["survival"]))
+    if document["engrams"]:
+        parts.append(_tree(document["hubs"]))
+    return parts
+
+
+def _lists(document: _Document, view: Inspection) -> list[output.Part]:
+    parts: list[output.Part] = []
+    if "engram_list" in document:
+        parts.append(_engrams(document["engram_list"]))
+    if "edges" in document:
+        parts.append(_edges(document["edges"], view))
+    if "history" in document:
+        parts.append(_history(document["history"]))
+    if "forgotten_list" in document:
+        parts.append(_forgotten(document["forgotten_list"]))
+    return parts
+
+
+def _summary(document: _Document) -> output.Table:
+    config = document["config"]
+    count = document["connections"]
+    rows = [
+        ("step", str(document["step"])),
+        ("engrams", f"{document['engrams']:,}"),
+        ("connections", "too many to count" if count is None else f"{count:,}"),
+        ("lanes", str(config["lanes"])),
+        ("vectors", f"{config['hidden_dim']} numbers, backbone {config['backbone']}"),
+        ("on disk", f"{byte_size(document['bytes'])}, format {document['format_version']}"),
+    ]
+    if document["last_step_time"] is not None:
+        rows.append(("first step", minute(document["first_step_time"])))
+        rows.append(("last step", minute(document["last_step_time"])))
+    rows.append(("digest", document["digest"]))
+    moment = "" if document["at"] is None else f"@{document['at']}"
+    return output.Table(f"{document['path']}{moment}", ("", ""), rows, framed=True)
+
+
+def _lanes(lanes: Sequence[_Document]) -> output.Table:
+    shown = lanes[:_LIST]
+    title = "engrams by memory"
+    if len(shown) < len(lanes):
+        title += f" (the first {len(shown)} of {len(lanes)} lanes)"
+    rows = [[str(one[name]) for name in ("lane", *_KINDS)] for one in shown]
+    return output.Table(title, ("lane", *_KINDS), rows)
+
+
+def _lifespans(bins: Sequence[_Document]) -> Picture:
+    rows = [(_span(one["from"], one["to"]), int(one["count"])) for one in bins]
+    return Picture("lifespan: steps left", drawing.bars(rows, output.page()))
+
+
+def _pyramid(bands: Sequence[_Document]) -> Picture:
+    """Old ones above, as in a pyramid of ages; the working memory counts as short-term."""
+    rows = [
+        (
+            f"{one['from']}" if one["from"] == one["to"] else f"{one['from']} to {one['to']}",
+            one["working"] + one["shortterm"],
+            one["longterm"],
+        )
+        for one in reversed(bands)
+    ]
+    styles = (MEMORY_COLOURS["shortterm"], MEMORY_COLOURS["longterm"])
+    titles = ("short-term", "age", "long-term")
+    return Picture("age: steps lived", drawing.pyramid(titles, rows, output.page(), styles))
+
+
+def _survival(told: _Document) -> Picture:
+    page = output.page()
+    shares = [one["share"] for one in told["points"]]
+    width = min(_SPARK, page.width - 4)
+    line = drawing.sparkline(shares, page, width, top=1.0)
+    last = f"age {told['points'][-1]['age']:,}"
+    median = told["median"]
+    half = "more than half live on" if median is None else f"half live to {median:,}"
+    ends = f"{'0':<{max(1, len(line) - len(last))}}{last}"
+    since = f" made after step {told['since']}" if told["since"] else ""
+    title = f"survival: share that lives beyond each age, {told['engrams']:,} engrams{since}"
+    lines: list[drawing.Line] = [
+        [("  ", ""), (line, MEMORY_COLOURS["longterm"])],
+        [(f"  {ends}", "dim")],
+        [(f"  {shares[-1]:.0%} at the end, {half}", "")],
+    ]
+    return Picture(title, lines)
+
+
+def _tree(found: Sequence[_Document]) -> Picture:
+    page = output.page()
+    roots = [
+        Branch(
+            f"{one['id']}",
+            " ".join(filter(None, [_connected(one["partners"]), _quoted(one["text"])])),
+            MEMORY_COLOURS[one["type"]],
+            [
+                Branch(f"{way['weight']:.2f}  {way['id']}", way["text"] or "")
+                for way in one["connections"]
+            ],
+        )
+        for one in found
+    ]
+    title = "most connected, and with what: the chance that it fires too"
+    return Picture(_titled(title, roots), drawing.tree(roots, page))
+
+
+def _engrams(engrams: Sequence[_Document]) -> output.Table:
+    columns = ("id", "lane", "index", "type", "lifespan", "age", "fired", "text")
+    rows = [
+        (
+            str(one["id"]),
+            str(one["lane"]),
+            str(one["index"]),
+            one["type"],
+            number(one["lifespan"]),
+            str(one["age"]),
+            str(one["fire_count"]),
+            shortened(one["text"], 2 * _TEXT),
+        )
+        for one in engrams
+    ]
+    return output.Table(_titled("living engrams, the oldest first", rows), columns, rows)
+
+
+def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
+    texts = [view.texts([one[end] for one in edges]) for end in ("source", "target")]
+    rows = [
+        (
+            f"{one['weight']:.3f}",
+            str(one["cofire_count"]),
+            str(one["lane"]),
+            _with_text(one["source"], source),
+            _with_text(one["target"], target),
+        )
+        for one, source, target in zip(edges, *texts, strict=True)
+    ]
+    columns = ("weight", "together", "lane", "when this fires", "this fires too")
+    return output.Table(_titled("strongest connections", rows), columns, rows)
+
+
+def _history(history: Sequence[_Document]) -> output.Table:
+    names = ("step", "added", "reminded", "fired", "forgotten", "living")
+    rows = [(*(_count(one[name]) for name in names), minute(one["time"])) for one in history]
+    return output.Table(_titled("steps", rows), (*names, "ended"), rows)
+
+
+def _forgotten(engrams: Sequence[_Document]) -> output.Table:
+    columns = ("forgotten at step", "age", "fired", "lane", "id", "text")
+    names = ("step", "age", "fire_count", "lane", "id")
+    rows = [
+        (*(str(one[name]) for name in names), shortened(one["text"], 2 * _TEXT)) for one in engrams
+    ]
+    return output.Table(_titled("forgotten, the last first", rows), columns, rows)
+
+
+def _life(life: _Document, most: int | None) -> list[output.Part]:
+    head = [("type", life["type"]), ("lane", str(life["lane"]))]
+    if life["type"] != "forgotten":
+        left = number(life["lifespan"])
+        head.append(("lifespan", f"{left}, pinned" if life["pinned"] else left))
+    head += [("age", str(life["age"])), ("fired", _times(life["fire_count"]))]
+    if life["text"] is not None:
+        head.append(("text", " ".join(life["text"].split())))
+    if life["source"] is not None:
+        head.append(("from", f"{life['source']}, character {life['offset']}"))
+    parts: list[output.Part] = [output.Table(f"engram {life['id']}", ("", ""), head, framed=True)]
+    events = _events(life)
+    if most is not None and len(events) > most:
+        first = most // 2
+        left_out = ("", f"... {len(events) - most} more events ...", "", "")
+        events = [*events[:first], left_out, *events[len(events) - (most - first) :]]
+    parts.append(output.Table("its life", ("step", "what", "gained", "lifespan"), events))
+    for name, title in (
+        ("outgoing", "when it fires, so do"),
+        ("incoming", "it fires when these do"),
+    ):
+        rows = [
+            (f"{one['weight']:.3f}", str(one["cofire_count"]), _with_text(one["id"], one["text"]))
+            for one in life[name]
+        ]
+        parts.append(output.Table(_titled(title, rows), ("weight", "together", "engram"), rows))
+    return parts
+
+
+def _events(life: _Document) -> list[tuple[str, str, str, str]]:
+    """The firings and moves of an engram in order."""
+    created = life["created"]["step"]
+    firings = [
+        (one["step"], 0, "created" if one["step"] == created else "reminded", one)
+        for one in life["firings"]
+    ]
+    if not firings:
+        firings = [(created, 0, "created", {"gain": None, "lifespan": life["lifespan"]})]
+    moves: list[tuple[int, int, str, _Document]] = [
+        (life[name], 1, what, {})
+        for name, what in (
+            ("shortterm", "into short-term memory"),
+            ("longterm", "into long-term memory"),
+        )
+        if life[name] is not None
+    ]
+    moves += [(one["step"], 2, f"{one['what']} by hand", {}) for one in life["events"]]
+    by_hand = any(one["what"] == "forgotten" for one in life["events"])
+    if life["forgotten"] is not None and not by_hand:
+        moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
+    return [
+        (str(step), what, _signed(told.get("gain")), number(told.get("lifespan")))
+        for step, _, what, told in sorted(firings + moves, key=lambda event: event[:2])
+    ]
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _with_text(engram: int, text: str | None) -> str:
+    return f"{engram} {shortened(text)}".rstrip()
+
+
+def _titled(title: str, rows: Sequence[object]) -> str:
+    return title if rows else f"{title}: none"
+
+
+def _connected(partners: int) -> str:
+    return f"({partners:,} connection{'s' * (partners != 1)})"
+
+
+def _quoted(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:g}" if high - low == 1 else f"{low:g} to {high:g}"
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.4g}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("inspect", epilog=epilog(EXAMPLES))(_inspect)

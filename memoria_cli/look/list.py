@@ -1,0 +1,182 @@
+"""`memoria list`: the engrams that pass all filters, as a table, JSON lines or CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria.errors import UsageError
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.terminal import output
+from memoria_cli.terminal.wording import minute, number, shortened
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria list notes",
+    "memoria list notes --type longterm --text cat --sort lifespan --reverse",
+    "memoria list notes --source '*.txt' --since 30d --format csv",
+    "memoria list notes --type all --fired 2.. --json",
+)
+
+_ROWS: Final = 1000  # of a table, unless --limit says
+_TEXT: Final = 72
+_FILTERS: Final = "Filters"
+
+
+class _Kind(StrEnum):
+    LIVING = "living"
+    WORKING = "working"
+    SHORTTERM = "shortterm"
+    LONGTERM = "longterm"
+    FORGOTTEN = "forgotten"
+    ALL = "all"
+
+
+class _Order(StrEnum):
+    ID = "id"
+    AGE = "age"
+    LIFESPAN = "lifespan"
+    FIRES = "fires"
+
+
+class _Style(StrEnum):
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def _filter(name: str, shown: str, help_: str) -> Any:
+    return typer.Option(
+        f"--{name}", metavar=shown, help=help_, show_default=False, rich_help_panel=_FILTERS
+    )
+
+
+def _list(
+    store: StoreAt,
+    kind: Annotated[
+        _Kind,
+        typer.Option("--type", help="In which memory they are.", rich_help_panel=_FILTERS),
+    ] = _Kind.LIVING,
+    lane: Annotated[
+        int | None,
+        typer.Option(
+            "--lane", min=0, metavar="N", help="Of this lane only.", rich_help_panel=_FILTERS
+        ),
+    ] = None,
+    id_: Annotated[
+        list[str] | None,
+        _filter("id", "ID", "First digits of the id, or a range like 10..20. Repeatable."),
+    ] = None,
+    age: Annotated[
+        str | None, _filter("age", "MIN..MAX", "Steps lived; either end may be left out.")
+    ] = None,
+    lifespan: Annotated[str | None, _filter("lifespan", "MIN..MAX", "Steps left.")] = None,
+    fired: Annotated[str | None, _filter("fired", "MIN..MAX", "How often they fired.")] = None,
+    since: Annotated[
+        str | None,
+        _filter(
+            "since", "WHEN", "Created then or later: a date (UTC), or 30d (s, m, h, d, w) ago."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, _filter("until", "WHEN", "Created then or before; a date with all its day.")
+    ] = None,
+    text: Annotated[
+        str | None, _filter("text", "PART", "With this in the text, in capitals or not.")
+    ] = None,
+    source: Annotated[
+        str | None, _filter("source", "GLOB", "From a source like this: * and ? stand for any.")
+    ] = None,
+    pinned: Annotated[
+        bool | None,
+        typer.Option(
+            "--pinned/--not-pinned",
+            help="Only what is pinned, or is not.",
+            show_default=False,
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    sort: Annotated[_Order, typer.Option("--sort", help="From the least on.")] = _Order.ID,
+    reverse: Annotated[bool, typer.Option("--reverse", help="From the greatest on.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            metavar="N",
+            help="Engrams listed; says on stderr how many more there are.",
+            show_default=f"a table {_ROWS}, else all",
+        ),
+    ] = None,
+    style: Annotated[
+        _Style | None,
+        typer.Option("--format", help="How to print them.", show_default="table"),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the engrams that pass all filters, the living ones unless --type says otherwise.
+
+    Changes nothing. Lines of JSON and CSV hold whole texts, a table their beginnings.
+    """
+    from memoria.query.engram_table import FIELDS
+    from memoria.query.inspection import Inspection
+    from memoria.query.listing import Span, Wanted, moment
+
+    if json and style is not None:
+        raise UsageError(f"--json and --format {style} exclude each other", "choose one")
+    spans = {
+        name: None if span is None else Span.parse(name, span)
+        for name, span in (("age", age), ("lifespan", lifespan), ("fired", fired))
+    }
+    wanted = Wanted(
+        kind=kind.value,
+        lane=lane,
+        ids=tuple(id_ or ()),
+        since=None if since is None else moment("since", since),
+        until=None if until is None else moment("until", until, end=True),
+        text=text,
+        source=source,
+        pinned=pinned,
+        **spans,
+    )
+    as_table = not json and style in (None, _Style.TABLE)
+    most = _ROWS if limit is None and as_table else limit
+    with Inspection.open(*at_moment(store)) as view:
+        found = view.listing(wanted, sort.value, reverse, most)
+        head = {"step": found.step, "count": found.count}
+        if as_table:
+            output.result(head, [_table(found.documents(), kind)], as_json=False)
+        else:
+            shown = "json" if json or style is None else style.value
+            output.records(found.documents(), shown, FIELDS, head, "engrams")
+    left_out = found.count - len(found.table)
+    if left_out:
+        output.note(f"{left_out} more engrams are left out; --limit sets how many are listed")
+
+
+def _table(engrams: Iterable[dict[str, Any]], kind: _Kind) -> output.Table:
+    columns = ("id", "lane", "type", "lifespan", "age", "fired", "created", "text")
+    rows = [
+        (
+            str(one["id"]),
+            str(one["lane"]),
+            one["type"],
+            number(one["lifespan"]) + (", pinned" if one["pinned"] else ""),
+            str(one["age"]),
+            str(one["fire_count"]),
+            minute(one["created_time"]),
+            shortened(one["text"], _TEXT),
+        )
+        for one in engrams
+    ]
+    title = "engrams" if kind is _Kind.ALL else f"{kind} engrams"
+    return output.Table(title if rows else f"{title}: none", columns, rows)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("list", epilog=epilog(EXAMPLES))(_list)

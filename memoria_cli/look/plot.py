@@ -1,0 +1,248 @@
+"""`memoria plot`: what a memory's life shows, as a picture or as numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from memoria.analysis.names import SUMMARIES
+from memoria.errors import UsageError
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.terminal import output
+from memoria_cli.terminal.wording import byte_size, number
+
+if TYPE_CHECKING:
+    from memoria.analysis import Analysis
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria plot notes survival -o survival.png",
+    "memoria plot notes contiguity --max-lag 20 -o contiguity.svg",
+    "memoria plot notes lifespans --engram 0 --engram 2 -o lifespans.html",
+    "memoria plot notes sizes -o sizes.csv",
+    "memoria plot notes@2 raster --json",
+)
+
+_ABOUT: Final = """Show what a memory's life tells, as a picture or as numbers.
+
+STORE@NAME and STORE@STEP show it as it was. The same state makes the same file, byte for byte."""
+_ROWS: Final = 30  # of the table for people
+_PANEL: Final = "Of some kinds"
+_FLAGS: Final = {"engrams": "engram", "first": "from", "last": "to"}
+
+
+def _complete(incomplete: str) -> list[tuple[str, str]]:
+    return [(name, told) for name, told in SUMMARIES.items() if name.startswith(incomplete)]
+
+
+def _some(flag: str, help_: str, shown: str = "N", least: int | None = None) -> Any:
+    more: dict[str, Any] = {} if least is None else {"min": least}
+    return typer.Option(
+        f"--{flag}", metavar=shown, help=help_, show_default=False, rich_help_panel=_PANEL, **more
+    )
+
+
+def _plot(
+    store: StoreAt,
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="What to show; see the list above.",
+            show_default=False,
+            autocompletion=_complete,
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="A picture (.png .svg .html), or its numbers (.csv .parquet .json).",
+            show_default="the numbers, printed",
+        ),
+    ] = None,
+    lane: Annotated[
+        int | None,
+        typer.Option("--lane", min=0, metavar="N", help="Of this lane only."),
+    ] = None,
+    bins: Annotated[
+        int | None,
+        _some("bins", "Runs of steps at most: survival, reminded-age, sizes.", least=1),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        _some("limit", "Engrams at most: raster, lifespans, connections.", least=1),
+    ] = None,
+    by: Annotated[
+        str | None,
+        _some(
+            "by",
+            "Which they are. raster: even, fired, newest; lifespans: lived, fired; "
+            "connections: fired, newest.",
+            "WORD",
+        ),
+    ] = None,
+    engram: Annotated[
+        list[int] | None,
+        _some("engram", "This engram, by id: raster, lifespans, connections. Repeatable.", "ID", 0),
+    ] = None,
+    first: Annotated[
+        int | None, _some("from", "From this step on: raster.", "STEP", least=1)
+    ] = None,
+    last: Annotated[int | None, _some("to", "Up to this step: raster.", "STEP", least=1)] = None,
+    max_lag: Annotated[
+        int | None, _some("max-lag", "Steps apart: contiguity, autocorrelation.", least=1)
+    ] = None,
+    forgotten: Annotated[
+        bool,
+        typer.Option(
+            "--forgotten",
+            help="The forgotten engrams too: contiguity, connections.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
+    sample: Annotated[
+        int | None,
+        _some(
+            "sample",
+            "Count so many engrams, drawn at random: contiguity, autocorrelation; unless said, "
+            "all of them where that is quick.",
+            least=1,
+        ),
+    ] = None,
+    seed: Annotated[int | None, _some("seed", "Of that sample.", least=0)] = None,
+    frame: Annotated[
+        str | None,
+        typer.Option(
+            "--frame",
+            metavar="NAME",
+            help="Which table to print or write; `--json` names them all.",
+            show_default="the main one",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """See `_ABOUT`."""
+    given = {
+        "lane": lane,
+        "bins": bins,
+        "limit": limit,
+        "by": by,
+        "engrams": tuple(engram) if engram else None,
+        "first": first,
+        "last": last,
+        "max_lag": max_lag,
+        "forgotten": forgotten or None,
+        "sample": sample,
+        "seed": seed,
+    }
+    options = {name: value for name, value in given.items() if value is not None}
+    if kind not in SUMMARIES:
+        raise UsageError(f"{kind}: no such kind", f"the kinds are {', '.join(SUMMARIES)}")
+    _check_options(kind, options)
+    form = None if out is None else _form(out, frame)
+    from memoria.analysis import analyse, open_chronicle
+
+    path, at = at_moment(store)
+    with open_chronicle(path, at) as chronicle:
+        if out is not None:
+            from memoria.io.atomic_write import check_outside
+
+            check_outside(Path(os.path.abspath(out)), Path(path))
+        found = analyse(chronicle, kind, **options)
+        name, step, first_step = chronicle.name, chronicle.steps, chronicle.first_step
+    found.frame(frame)
+    written, size = None, 0
+    if out is not None and form is not None:
+        _write(found, out, form, frame, force)
+        size = os.path.getsize(out)
+        written = {"path": os.path.abspath(out), "format": form, "bytes": size}
+    document = {
+        "path": name,
+        "at": at,
+        "step": step,
+        "first_step": first_step,
+        **found.document(),
+        "out": written,
+    }
+    if written is None:
+        human = _table(found, frame)
+    else:
+        human = [f"{kind} of {step} steps in {out}, {byte_size(size)}"]
+        human += [found.note] if found.note else []
+    output.result(document, human, json)
+
+
+def _check_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Raise for what this kind does not take, by the names of the command line."""
+    from memoria.analysis import KINDS
+
+    taken = KINDS[kind].options
+    for name in options:
+        if name not in taken:
+            flags = ", ".join(_flag(one) for one in taken)
+            raise UsageError(f"{_flag(name)}: not for {kind}", f"it takes {flags}")
+
+
+def _flag(name: str) -> str:
+    return f"--{_FLAGS.get(name, name).replace('_', '-')}"
+
+
+def _form(out: str, frame: str | None) -> str:
+    """What ``out`` is to be, by its extension."""
+    from memoria.analysis import TABLES
+    from memoria.plots import PICTURES
+
+    form = Path(out).suffix.lower().removeprefix(".")
+    if form not in (*PICTURES, *TABLES):
+        known = f"a picture is .{', .'.join(PICTURES)}, numbers are .{', .'.join(TABLES)}"
+        raise UsageError(f"{out}: the extension says neither picture nor numbers", known)
+    if frame is not None and form in (*PICTURES, "json"):
+        raise UsageError(f"--frame with .{form}: it holds all", "it is for .csv and .parquet")
+    return form
+
+
+def _write(found: Analysis, out: str, form: str, frame: str | None, force: bool) -> None:
+    from memoria.analysis import TABLES, write_table
+    from memoria.plots import draw
+
+    if form in TABLES:
+        write_table(found, out, frame, force=force)
+    else:
+        draw(found, out, force=force)
+
+
+def _table(found: Analysis, frame: str | None) -> list[str | output.Table]:
+    """The first rows for people."""
+    columns = found.frame(frame)
+    rows = len(next(iter(columns.values())))
+    told = {name: column[:_ROWS].tolist() for name, column in columns.items()}
+    cells = [[_cell(value) for value in row] for row in zip(*told.values(), strict=True)]
+    head = f"{found.title} ({found.note})" if found.note else found.title
+    human: list[str | output.Table] = [output.Table(head, list(columns), cells)]
+    if rows == 0:
+        human.append("nothing to show")
+    if rows > _ROWS:
+        human.append(f"... {rows - _ROWS:,} more rows: --json, or -o FILE.csv, has all")
+    return human
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return number(value) if value == value else ""
+    return str(value)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    kinds = "\n\n".join(f"{name}: {told}" for name, told in SUMMARIES.items())
+    described = f"{_ABOUT}\n\nThe kinds:\n\n{kinds}"
+    app.command("plot", help=described, epilog=epilog(EXAMPLES))(_plot)

@@ -1,0 +1,315 @@
+"""`memoria replay`: read a life again, run it again, or live it under other parameters."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria.errors import UsageError
+from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.terminal import output
+from memoria_cli.terminal.threads import one_thread_unless_a_model_runs
+from memoria_cli.terminal.wording import byte_size
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria replay notes --recompute",
+    "memoria replay notes --set stm_capacity=4 -o other --json",
+    "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
+    "memoria replay notes --watch --speed 50",
+    "memoria replay notes --render life.gif --to 6",
+)
+
+_DAMAGE: Final = 3
+_LOOK: Final = "Looking"
+_MOST_FPS: Final = 60.0
+_MOST_SPEED: Final = 1e6
+
+
+def _replay(
+    store: StoreAt,
+    recompute: Annotated[
+        bool,
+        typer.Option(
+            "--recompute", help="Run every step again from its inputs, not only read the log."
+        ),
+    ] = False,
+    first: Annotated[
+        int | None, typer.Option("--from", min=1, metavar="STEP", help="The first step.")
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--to", min=1, metavar="STEP", help="The last step.")
+    ] = None,
+    lane: Annotated[
+        int | None,
+        typer.Option("--lane", min=0, metavar="N", help="Compare or draw from this lane only."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another parameter; needs -o. Repeatable."),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample", min=1, metavar="N", help="Draw so many living engrams into -o FILE.npz."
+        ),
+    ] = None,
+    priority: Annotated[
+        str,
+        typer.Option("--priority", metavar="NAME", help="Of a draw: uniform, lifespan, recency."),
+    ] = "uniform",
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of a draw.")] = 0,
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--out", metavar="OUT", help="The new store, or the file of a draw."),
+    ] = None,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Look at it in the terminal, step by step; q quits, space pauses.",
+            rich_help_panel=_LOOK,
+        ),
+    ] = False,
+    render: Annotated[
+        str | None,
+        typer.Option(
+            "--render",
+            metavar="FILE",
+            help="Draw it as an animation: .gif, .mp4 or .html (extra `viz`).",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--speed",
+            metavar="N",
+            help="Steps a second.",
+            show_default="2; to watch, what brings it to its end in a minute",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            metavar="N",
+            help="Pictures a second.",
+            show_default="10 to watch, 12 of .gif, 24 of .mp4",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    most_engrams: Annotated[
+        int | None,
+        typer.Option(
+            "--most-engrams",
+            min=1,
+            max=400,
+            metavar="N",
+            help="Engrams drawn: of every step those that fire most often.",
+            show_default="200",
+            rich_help_panel=_LOOK,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace the FILE of --render.", rich_help_panel=_LOOK),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Replay the life of a memory and compare every step with what was logged.
+
+    Without options the log is read from the start and each step's digest checked. --recompute runs
+    every step again: bit for bit the same on the machine that made it; elsewhere it tells where
+    rounding decided a near-tie. --set lives the same life under other parameters. Exit code 3 if
+    something came out otherwise and no near-tie explains it.
+    """
+    looks = watch or render is not None
+    if watch and render is not None:
+        raise UsageError("--watch and --render are two ways to look", "choose one")
+    if looks and (recompute or changes or sample is not None or out is not None):
+        how = "--watch" if watch else "--render"
+        raise UsageError(f"{how} only looks", "leave out --recompute, --set, --sample and -o")
+    if not looks and (speed, fps) != (None, None):
+        raise UsageError("--speed and --fps are for looking", "add --watch or --render")
+    if render is None and (most_engrams is not None or force):
+        raise UsageError("--most-engrams and --force are for animations", "add --render")
+    if sample is not None and (recompute or changes):
+        raise UsageError("--sample draws engrams", "leave out --recompute and --set")
+    if (sample is not None or changes) and out is None:
+        raise UsageError("--set and --sample write something new", "name it with -o")
+    if (sample is not None or changes) and (first, last) != (None, None):
+        raise UsageError("--from and --to are for comparing", "STORE@STEP ends a life earlier")
+    if out is not None and sample is None and not changes:
+        raise UsageError(f"-o {out}: nothing is written", "add --set or --sample")
+    path, at = at_moment(store)
+    if watch:
+        pace, rate = _rate("--speed", speed, _MOST_SPEED), _rate("--fps", fps, _MOST_FPS)
+        _watch(path, at, first, last, lane, pace, rate, json)
+        return
+    if render is not None:
+        given = {"speed": speed, "fps": fps, "most_engrams": most_engrams}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        limits = {"at": at, "first": first, "last": last, "lane": lane}
+        _render(path, render, {**limits, **wanted, "force": force}, json)
+        return
+    if sample is not None and out is not None:
+        _draw(path, at, out, sample, priority, seed, lane, json)
+    elif changes and out is not None:
+        if lane is not None:
+            raise UsageError("--lane is for comparing and drawing", "a life has all its lanes")
+        _relive(path, at, out, changes, json)
+    else:
+        _compare(path, at, recompute, first, last, lane, json)
+
+
+def _watch(
+    path: str,
+    at: int | str | None,
+    first: int | None,
+    last: int | None,
+    lane: int | None,
+    speed: float | None,
+    fps: float | None,
+    json: bool,
+) -> None:
+    from memoria.store.replay.walk import walk
+    from memoria_cli.terminal.live import FRAMES_A_SECOND, replayed
+    from memoria_cli.terminal.screen import check_terminal
+
+    check_terminal("--watch")
+    with walk(path, first, last, lane, at) as course:
+        moment = "" if at is None else f"@{at}"
+        where = "" if lane is None else f", lane {lane}"
+        title = f"{os.path.basename(os.path.abspath(path))}{moment}{where}"
+        shown = replayed(course, title, speed, fps or FRAMES_A_SECOND)
+    human = f"steps {shown.first} to {shown.last} shown" if shown.last else "no steps to show"
+    output.result(shown.record(), [human], json)
+
+
+def _render(path: str, out: str, wanted: dict[str, Any], json: bool) -> None:
+    from memoria.animation import render
+
+    with output.progress("drawing", "frames") as show:
+        made = render(path, out, progress=show, **wanted)
+    parts = [
+        f"{made[f'{what}_shown']:,} of {made[what]:,} {what}"
+        for what in ("steps", "engrams")
+        if made[f"{what}_shown"] < made[what]
+    ]
+    if parts:
+        output.note(f"shown: {' and '.join(parts)}; --from, --to and --most-engrams choose")
+    span = f"steps {made['from']:,} to {made['to']:,}"
+    human = f"{span} in {made['path']}, {made['seconds']:g} seconds, {byte_size(made['bytes'])}"
+    output.result(made, [human], json)
+
+
+def _rate(option: str, value: float | None, most: float) -> float | None:
+    if value is not None and not 0.1 <= value <= most:
+        raise UsageError(f"{option} {value:g}: must be from 0.1 to {most:g}")
+    return value
+
+
+def _compare(
+    path: str,
+    at: int | str | None,
+    again: bool,
+    first: int | None,
+    last: int | None,
+    lane: int | None,
+    json: bool,
+) -> None:
+    with output.progress("replaying", "steps") as show:
+        if again:
+            from memoria.store.replay.recompute import recompute
+
+            one_thread_unless_a_model_runs("array")
+            found = recompute(path, first, last, lane, at, show)
+        else:
+            from memoria.store.replay.digests import replay_log
+
+            found = replay_log(path, first, last, at, show)
+    what = "run again" if again else "read again"
+    span = f"steps {found.first} to {found.last}" if found.steps else "no steps"
+    if found.identical:
+        same = "every one bit for bit the same" if again else "every digest as it was"
+        human = [f"{span} {what}: {same}"]
+    else:
+        one = found.differences[0]
+        where = "" if one.lane is None else f", lane {one.lane}"
+        human = [
+            f"{span} {what}: {found.different_steps} came out otherwise, "
+            f"{len(found.near_ties)} of them by rounding in a near-tie",
+            f"first at step {one.step}{where}: {one.kind} {one.logged[:8]} in the log, "
+            f"{one.recomputed[:8]} now",
+        ]
+    if found.given_gains:
+        human.append(f"in {found.given_gains} steps lifespans were given, not by the rule")
+    output.result(found.record(), human, json)
+    if found.different_steps > len(found.near_ties):
+        raise typer.Exit(_DAMAGE)
+
+
+def _relive(path: str, at: int | str | None, out: str, changes: list[str], json: bool) -> None:
+    values = _parsed(changes)
+    from memoria.store.replay.rerun import relive
+
+    one_thread_unless_a_model_runs("array")
+    with output.progress("stepping", "steps") as show:
+        made = relive(path, out, values, at, show)
+    human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]
+    if made.skipped_events:
+        human.append(f"{made.skipped_events} events were of engrams that did not live here")
+    human.append(f"`memoria diff` compares the two: memoria diff {path} {out}")
+    output.result(made.record(), human, json)
+
+
+def _draw(
+    path: str,
+    at: int | str | None,
+    out: str,
+    count: int,
+    priority: str,
+    seed: int,
+    lane: int | None,
+    json: bool,
+) -> None:
+    from memoria.io.outputs import save_arrays
+    from memoria.store.replay.sampling import sample
+
+    drawn = sample(path, count, priority, seed, lane, at)
+    written = save_arrays(out, drawn)
+    ids = drawn["ids"].tolist()
+    document = {"path": str(written), "priority": priority, "seed": seed, "ids": ids}
+    output.result(document, [f"{count} engrams in {written}"], json)
+
+
+def _parsed(changes: list[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` texts as values: numbers where they are some."""
+    values: dict[str, Any] = {}
+    for change in changes:
+        name, mark, text = change.partition("=")
+        if not mark or not name:
+            raise UsageError(f"--set {change}: not KEY=VALUE")
+        if name in values:
+            raise UsageError(f"--set {name}: given twice")
+        values[name] = _value(text)
+    return values
+
+
+def _value(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("replay", epilog=epilog(EXAMPLES))(_replay)

@@ -1,0 +1,1 @@
+"""Verbs that carry memories and vectors elsewhere."""

@@ -1,0 +1,137 @@
+"""`memoria encode`: texts, images or arrays to vectors in a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria_cli.backbone_options import (
+    BACKBONE_PANEL,
+    DType,
+    MaxLength,
+    More,
+    Normalize,
+    Pooling,
+    Revision,
+    chosen_options,
+    run_options,
+)
+from memoria_cli.options import SPEED_PANEL, Device, Inputs, Json, Texts, epilog
+from memoria_cli.terminal import output
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria encode diary.txt --backbone hash -o diary.zarr",
+    "memoria encode diary.txt --backbone hash --dimension 128 --unit line -o lines.npy --json",
+)
+
+
+def _encode(
+    backbone: Annotated[
+        str,
+        typer.Option(
+            "--backbone",
+            metavar="NAME",
+            help="hash, array, hf:ID_OR_PATH, st:ID_OR_PATH, or one of an installed package.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="OUT",
+            help="Where the vectors go: .zarr (which keeps the texts too), .npy or .safetensors.",
+            show_default=False,
+        ),
+    ],
+    inputs: Inputs = None,
+    text: Texts = None,
+    unit: Annotated[
+        str,
+        typer.Option(
+            "--unit",
+            metavar="UNIT",
+            help="What part of a text becomes one vector: sentence, paragraph, line, window:N.",
+        ),
+    ] = "sentence",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace OUT if it exists.")
+    ] = False,
+    dimension: Annotated[
+        int | None,
+        typer.Option(
+            "--dimension",
+            min=1,
+            metavar="D",
+            help="Numbers in a vector.",
+            show_default="the backbone's",
+            rich_help_panel=BACKBONE_PANEL,
+        ),
+    ] = None,
+    pooling: Pooling = None,
+    normalize: Normalize = None,
+    dtype: DType = None,
+    revision: Revision = None,
+    max_length: MaxLength = None,
+    backbone_option: More = None,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            metavar="N",
+            help="Items encoded at a time.",
+            rich_help_panel=SPEED_PANEL,
+        ),
+    ] = 64,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Write the vectors of all inputs, in order, to a file: to be looked at, or added later."""
+    from memoria.backbones import load_backbone
+    from memoria.backbones.encode import encode_inputs
+    from memoria.io.outputs import check_output
+
+    check_output(out, overwrite, streamed=True)
+    options = {
+        "pooling": pooling,
+        "normalize": normalize,
+        "dtype": dtype,
+        "revision": revision,
+        "max_length": max_length,
+        "backbone_option": backbone_option,
+    }
+    chosen = chosen_options(options) | run_options(backbone, batch_size, device)
+    loaded = load_backbone(backbone, dimension, **chosen)
+    with output.progress("encoding", "items") as show:
+        written = encode_inputs(
+            inputs or (),
+            loaded,
+            out,
+            unit=unit,
+            batch_size=batch_size,
+            progress=show,
+            overwrite=overwrite,
+            text=text or (),
+        )
+    for line in written.notices:
+        output.note(line)
+    document: dict[str, Any] = {
+        "path": str(written.path.absolute()),
+        "rows": written.rows,
+        "items": written.items,
+        "dimension": written.dimension,
+        "backbone": loaded.name,
+        "backbone_options": loaded.options,
+    }
+    human = f"{written.rows} vectors of {written.dimension} numbers in {written.path}"
+    output.result(document, [human], json)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("encode", epilog=epilog(EXAMPLES))(_encode)

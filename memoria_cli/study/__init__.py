@@ -1,0 +1,1 @@
+"""Verbs to study memories with: experiments and the tour."""

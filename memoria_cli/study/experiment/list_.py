@@ -1,0 +1,93 @@
+"""`memoria experiment list`: what can be run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria_cli.options import Json, epilog
+from memoria_cli.terminal import output
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria experiment list",
+    "memoria experiment list sorting --json",
+)
+
+
+def _list(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="One of them, with all its settings.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the experiments; of one that is named its settings, with the values of its presets."""
+    from memoria.experiments import EXPERIMENTS, find_experiment
+    from memoria.experiments.rivals import RIVALS
+
+    names = list(EXPERIMENTS) if name is None else [name]
+    records = [_record(one, find_experiment(one)) for one in names]
+    document: dict[str, Any] = {"experiments": records}
+    document["models"] = [
+        {"name": one.name, "summary": one.summary, "extra": one.extra} for one in RIVALS.values()
+    ]
+    human: list[str | output.Table] = []
+    if name is None:
+        rows = [(one["name"], ", ".join(one["presets"]), one["summary"]) for one in records]
+        human.append(output.Table("experiments", ("name", "presets", "what it does"), rows))
+        kinds = [(one["name"], one["summary"]) for one in document["models"]]
+        human.append(output.Table("models", ("name", "what it is"), kinds))
+    else:
+        human += _settings(records[0])
+    output.result(document, human, json)
+
+
+def _record(name: str, experiment: Any) -> dict[str, Any]:
+    kind = experiment.Config
+    presets = {one: kind.preset(one).model_dump(mode="json") for one in kind.preset_names()}
+    return {
+        "name": name,
+        "summary": experiment.summary,
+        "presets": list(presets),
+        "metrics": [
+            {"name": one.name, "title": one.title, "better": one.better}
+            for one in experiment.metrics
+        ],
+        "settings": [
+            {
+                "name": key,
+                "description": field.description,
+                "values": {one: values[key] for one, values in presets.items()},
+            }
+            for key, field in kind.model_fields.items()
+        ],
+    }
+
+
+def _settings(record: dict[str, Any]) -> list[str | output.Table]:
+    columns = ("setting", *record["presets"], "what it is")
+    rows = [
+        (one["name"], *[_short(value) for value in one["values"].values()], one["description"])
+        for one in record["settings"]
+    ]
+    metrics = [f"{one['name']} ({one['title']})" for one in record["metrics"]]
+    about = [f"{record['name']}: {record['summary']}", f"ends with: {', '.join(metrics)}"]
+    return [*about, output.Table("settings", columns, rows)]
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    if isinstance(value, dict):
+        return " ".join(value) or "-"
+    return "-" if value is None else str(value)
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb."""
+    group.command("list", epilog=epilog(EXAMPLES))(_list)

@@ -1,0 +1,96 @@
+"""`memoria experiment report`: what the runs of a folder say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria_cli.options import Json, epilog
+from memoria_cli.terminal import output
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria experiment report depths",
+    "memoria experiment report depths -o depths.html --force --json",
+)
+
+
+def _report(
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="DIR",
+            help="Runs, or folders of runs, of `run` and `sweep`.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Write it to FILE.md, FILE.html (one file, with plots) or FILE.json.",
+            show_default="the terminal",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="VARIANT",
+            help="The variant that the others are compared with.",
+            show_default="the first",
+        ),
+    ] = None,
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric", metavar="NAME", help="Only this number that runs end with. Repeatable."
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    json: Json = False,
+) -> None:
+    """Tell what the runs in a folder say together: mean and spread over seeds, and differences.
+
+    Variants are compared over the seeds that both have run: the mean difference, its bootstrap
+    interval, and the p of the sign-flip test with the least that so few pairs allow. Runs that
+    failed or have not ended are listed, and count nowhere.
+    """
+    from memoria.experiments.reporting import read_report, write_report
+
+    report = read_report(Path(folder), against, metrics or [])
+    document = {**report.document(), "written": None}
+    if out is None:
+        output.result(document, _human(report), json)
+        return
+    for notice in write_report(report, Path(out), force):
+        output.note(f"memoria: {notice}")
+    document["written"] = out
+    runs = sum(len(one.records) for one in report.experiments)
+    done = sum(len(one.done) for one in report.experiments)
+    output.result(document, [f"{done} of {runs} runs are done; {out} has what they say"], json)
+
+
+def _human(report: Any) -> list[str | output.Table]:
+    from memoria.experiments.reporting.tables import Heading, Paragraph, Rows, parts
+
+    lines: list[str | output.Table] = []
+    title = ""
+    for part in parts(report, {}):
+        if isinstance(part, Heading):
+            title = part.text
+        elif isinstance(part, Paragraph):
+            lines.append(part.text)
+        elif isinstance(part, Rows):
+            lines.append(output.Table(title, part.columns, part.rows))
+    return lines
+
+
+def register(group: typer.Typer) -> None:
+    """Add the verb."""
+    group.command("report", epilog=epilog(EXAMPLES))(_report)

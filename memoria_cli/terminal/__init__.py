@@ -1,0 +1,1 @@
+"""What people see and type: printing, drawing, progress, interrupts."""

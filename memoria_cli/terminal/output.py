@@ -1,0 +1,386 @@
+"""The only module that prints: results to stdout, everything else to stderr.
+
+A terminal gets Rich, a pipe plain text, ``--json`` one JSON document on one line. Text from
+stores, files and arguments is made harmless first: no control character reaches the terminal.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any, Final, Protocol, TypeAlias
+
+from memoria_cli.terminal.drawing import Page, Picture
+from memoria_cli.terminal.wording import harmless
+
+__all__ = [
+    "OutputClosedError",
+    "Part",
+    "Progress",
+    "Table",
+    "ask",
+    "collected",
+    "failure",
+    "finish",
+    "harmless",
+    "has_terminal",
+    "note",
+    "page",
+    "paint",
+    "prepare",
+    "progress",
+    "records",
+    "result",
+    "shows_unicode",
+    "terminal_colours",
+    "terminal_page",
+]
+
+_SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
+_LONGEST: Final = 1_000  # characters of an error's message and of its hint
+_GAP: Final = "  "
+_AT_ONCE: Final = 1000  # records that are written together
+_PAGE: Final = 80  # columns where nothing says how many,
+_LINES: Final = 24  # and lines
+_NARROWEST: Final = 20
+_BROADEST: Final = 500
+_BLOCKS: Final = "█▁▏├●…"
+
+
+class OutputClosedError(Exception):
+    """The reader of stdout has gone; there is nothing left to say."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells under headings (none if all are empty); the last column may be long."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    framed: bool = False  # on a terminal
+
+
+Part: TypeAlias = str | Table | Picture
+
+_gathering: list[list[Mapping[str, Any]]] = []  # what `collected` blocks are open
+
+
+@contextmanager
+def collected() -> Iterator[list[Mapping[str, Any]]]:
+    """Documents of `result` are gathered instead of printed: for a verb that runs others."""
+    documents: list[Mapping[str, Any]] = []
+    _gathering.append(documents)
+    try:
+        yield documents
+    finally:
+        _gathering.pop()
+
+
+def prepare() -> None:
+    """Let every character through, whatever the locale."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def result(document: Mapping[str, Any], human: Sequence[Part], as_json: bool) -> None:
+    """The one result of a verb: ``document`` with --json, else the lines and tables for people.
+
+    The text is ASCII in the JSON, with escapes for the rest, so that no locale spoils it.
+    """
+    if _gathering:
+        _gathering[-1].append(document)
+    elif as_json:
+        _write(_json(document) + "\n")
+    elif sys.stdout is not None and sys.stdout.isatty():
+        _write_rich(human)
+    else:
+        _write("".join(line + "\n" for part in human for line in _plain(part)))
+
+
+def records(
+    documents: Iterable[Mapping[str, Any]],
+    style: str,
+    columns: Sequence[str],
+    head: Mapping[str, Any],
+    key: str,
+) -> None:
+    """Records as they come, for lists of any length, in one of three styles.
+
+    ``json``: one document, ``head`` with them as its list ``key``. ``jsonl``: one a line. ``csv``:
+    ``columns`` under their names, as they are; made harmless where a terminal shows them.
+    """
+    if _gathering:
+        _gathering[-1].append({**head, key: list(documents)})
+        return
+    if style == "csv":
+        _write(_csv([columns]))
+    if style == "json":
+        _write(_json({**head, key: []})[: -len("]}")])
+    waiting, glue = iter(documents), ""
+    while block := list(islice(waiting, _AT_ONCE)):
+        if style == "csv":
+            _write(_csv([[one[name] for name in columns] for one in block]))
+        elif style == "jsonl":
+            _write("".join(_json(one) + "\n" for one in block))
+        else:
+            _write(glue + ", ".join(map(_json, block)))
+            glue = ", "
+    if style == "json":
+        _write("]}\n")
+
+
+def _json(value: object) -> str:
+    """On one line and in ASCII, DEL written out too."""
+    return json.dumps(value, allow_nan=False).replace("\x7f", "\\u007f")
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for row in rows:
+        writer.writerow(
+            [harmless(one) if terminal and isinstance(one, str) else one for one in row]
+        )
+    return text.getvalue()
+
+
+def note(text: str, keep_lines: bool = False) -> None:
+    """A notice for people, on stderr."""
+    lines = text.rstrip("\n").split("\n") if keep_lines else [text]
+    _say("".join(f"{harmless(line)}\n" for line in lines))
+
+
+def paint(sequence: str) -> None:
+    """Write escape sequences and text to stderr as they are."""
+    _say(sequence)
+
+
+def ask(plan: Sequence[str], question: str) -> bool | None:
+    """The answer, no unless yes, to a question on the terminal after a plan; None without one."""
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return None
+    note("\n".join(plan), keep_lines=True)
+    _say(f"{harmless(question)} [y/N] ")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool) -> None:
+    """What went wrong, as one line on stderr: text, or with --json ``{"error": {...}}``."""
+    message, hint = _shortened(message), None if hint is None else _shortened(hint)
+    if as_json:
+        error = {"code": code, "type": kind, "message": message, "hint": hint}
+        _say(_json({"error": error}) + "\n")
+        return
+    line = f"memoria: {message}" if hint is None else f"memoria: {message}; hint: {hint}"
+    _say(harmless(line) + "\n")
+
+
+def _shortened(text: str) -> str:
+    """Bounded: a value from a file or an argument may be of any length."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+
+
+def finish() -> None:
+    """Bring out what is buffered. Raises `OutputClosedError`, or `OSError` on a full disk."""
+    _write("")
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise OutputClosedError from None
+    except OSError as error:
+        _silence(sys.stdout)
+        error.filename = "standard output"
+        raise
+
+
+def _say(text: str) -> None:
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:  # nobody can be told
+        _silence(sys.stderr)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Nothing more reaches the stream, not even at exit."""
+    try:
+        descriptor = stream.fileno()
+        null = os.open(os.devnull, os.O_WRONLY)
+    except (OSError, ValueError):
+        return
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+def page() -> Page:
+    """What results are drawn on: the terminal, or a page of ``COLUMNS`` cells."""
+    stream = sys.stdout
+    width = _asked_columns()
+    if not width and stream is not None and stream.isatty():
+        width, _ = _terminal_size(stream)
+    return Page(min(max(width or _PAGE, _NARROWEST), _BROADEST), shows_unicode(stream))
+
+
+def shows_unicode(stream: IO[str] | None) -> bool:
+    """Whether block characters get through: by the stream's encoding, and no LC_ALL=C."""
+    if os.environ.get("LC_ALL") in ("C", "POSIX"):
+        return False
+    try:
+        _BLOCKS.encode(getattr(stream, "encoding", None) or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def has_terminal() -> bool:
+    """Whether stderr is a terminal."""
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def terminal_colours() -> str | None:
+    """How many colours stderr has, in Rich's words; None where it has or wants none."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return None if console.no_color else console.color_system
+
+
+def terminal_page() -> tuple[Page, int]:
+    """(the terminal of stderr as a page, its lines), as they are now."""
+    columns, lines = _terminal_size(sys.stderr)
+    asked = _asked_columns()
+    columns = min(columns or _PAGE, asked) if asked else columns or _PAGE
+    return Page(columns, shows_unicode(sys.stderr)), lines or _LINES
+
+
+def _asked_columns() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isascii() and columns.isdigit() and len(columns) < 9 else 0
+
+
+def _terminal_size(stream: IO[str]) -> tuple[int, int]:
+    try:
+        return os.get_terminal_size(stream.fileno())
+    except (OSError, ValueError):
+        return 0, 0
+
+
+def _plain(part: Part) -> Iterator[str]:
+    if isinstance(part, str):
+        yield harmless(part)
+        return
+    if isinstance(part, Picture):
+        yield harmless(part.title)
+        for line in part.lines:
+            yield harmless("".join(text for text, _ in line)).rstrip()
+        return
+    from rich.cells import cell_len
+
+    yield harmless(part.title)
+    cells = [part.columns, *[[harmless(cell) for cell in row] for row in part.rows]]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(part.columns))]
+    for row in cells[0 if any(part.columns) else 1 :] if part.rows else []:
+        padded = [
+            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
+        ]
+        yield (_GAP + _GAP.join(padded)).rstrip()
+
+
+def _write_rich(human: Sequence[Part]) -> None:
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        for part in human:
+            if isinstance(part, str):
+                console.print(Text(harmless(part)))
+                continue
+            if isinstance(part, Picture):
+                console.print(Text(harmless(part.title), style="bold"))
+                for line in part.lines:
+                    spans = [(harmless(text), style) for text, style in line]
+                    console.print(Text.assemble(*spans, no_wrap=True, overflow="crop"))
+                continue
+            title = Text(harmless(part.title), style="bold")
+            if not part.framed:
+                console.print(title)
+            if not part.rows:
+                continue
+            headed = any(part.columns)
+            table = RichTable(box=None, padding=(0, 1), header_style="dim", show_header=headed)
+            for name in part.columns[:-1]:
+                table.add_column(name, no_wrap=True)
+            table.add_column(part.columns[-1], overflow="fold")
+            for row in part.rows:
+                table.add_row(*[Text(harmless(cell)) for cell in row])
+            console.print(Panel(table, title=title, expand=False) if part.framed else table)
+    _write(captured.get())
+
+
+class Progress(Protocol):
+    """What a long verb tells of its advance."""
+
+    def __call__(self, done: int, total: int | None = None) -> None: ...
+
+
+@contextmanager
+def progress(what: str, unit: str, total: int | None = None) -> Iterator[Progress]:
+    """Shows how many are done, on stderr: a bar on a terminal, else a line now and then."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield _SparseLines(what, unit, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def show(done: int, total: int | None = total) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
+
+
+class _SparseLines:
+    def __init__(self, what: str, unit: str, total: int | None) -> None:
+        self._what, self._unit, self._total = what, unit, total
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int | None = None) -> None:
+        now = time.monotonic()
+        if now - self._last >= _SPARSE_SECONDS:
+            self._last = now
+            whole = total if total is not None else self._total
+            of = f" of {whole}" if whole is not None else ""
+            note(f"{self._what}: {done}{of} {self._unit}")

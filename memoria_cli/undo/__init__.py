@@ -1,0 +1,1 @@
+"""Verbs that correct a memory by hand."""

@@ -1,0 +1,178 @@
+"""`memoria forget`: engrams forgotten by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+
+from memoria.errors import InputError, UsageError
+from memoria_cli.options import Engrams, Json, Store, Yes, epilog, sure
+from memoria_cli.terminal import output
+from memoria_cli.terminal.threads import one_thread_unless_a_model_runs
+from memoria_cli.terminal.wording import counted, number, shortened
+
+__all__ = ["EXAMPLES", "register"]
+
+EXAMPLES: Final = (
+    "memoria forget notes --query 'Dinner was late' --dry-run",
+    "memoria forget notes --older-than 30d --type longterm --yes",
+    "memoria forget notes 3 --dry-run --json",
+)
+
+_SHOWN: Final = 20  # engrams named before asking
+_TEXT: Final = 72
+_KEYS: Final = ("id", "lane", "lifespan", "text")
+_FILTERS: Final = "Filters, for --query and --older-than"
+
+
+class _Kind(StrEnum):
+    SHORTTERM = "shortterm"
+    LONGTERM = "longterm"
+
+
+def _forget(
+    store: Store,
+    ids: Engrams = None,
+    query: Annotated[
+        str | None,
+        typer.Option(
+            "--query",
+            metavar="TEXT",
+            help="Of all living engrams those most correlated with this text, the best first.",
+        ),
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option(
+            "--older-than",
+            metavar="N|30d",
+            help="Those created more than N steps ago, or longer ago than 30d (s, m, h, d, w).",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            metavar="N",
+            help="At most N engrams: the best, or the oldest.",
+            show_default="1 with --query alone",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    least: Annotated[
+        float | None,
+        typer.Option(
+            "--least",
+            metavar="X",
+            help="With --query, only engrams with a correlation of X or more (0 to 1).",
+            show_default=False,
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    lane: Annotated[
+        int | None,
+        typer.Option("--lane", metavar="N", help="Of this lane.", rich_help_panel=_FILTERS),
+    ] = None,
+    kind: Annotated[
+        _Kind | None, typer.Option("--type", help="Of this memory.", rich_help_panel=_FILTERS)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would go; change nothing.")
+    ] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Forget engrams at once and for ever: those named, or those found.
+
+    Says which they are and asks. Only between steps. What is pinned goes only when it is named by
+    id. Vectors and texts stay on the disk, and in the past, until `memoria compact`.
+    """
+    from memoria.query.selection import Search, choose
+
+    given = [query is not None or older_than is not None, bool(ids)]
+    if not any(given) or all(given):
+        raise UsageError(
+            "name engrams by id, or find them with --query and --older-than",
+            "`memoria list` shows the ids",
+        )
+    filters = (limit, least, lane, kind)
+    if ids and any(one is not None for one in filters):
+        raise UsageError("--limit, --least, --lane and --type are for --query and --older-than")
+    if least is not None and (query is None or not 0 <= least <= 1 or math.isnan(least)):
+        raise UsageError(f"--least {least:g}: goes with --query, and is from 0 to 1")
+    if query is not None and limit is None and least is None and older_than is None:
+        limit = 1
+    cue = None if query is None else _encoded(store, query)
+    search = Search(older_than, cue, least, lane, None if kind is None else kind.value, limit)
+    chosen = choose(store, ids or search)
+    count = counted(chosen.ids)
+    if chosen.ids and not dry_run:
+        sure(_plan(chosen.engrams), f"Forget {count}?", yes)
+        _do(store, chosen.digest, chosen.ids)
+    document = {
+        "step": chosen.step,
+        "forgotten": [{key: one[key] for key in _KEYS} for one in chosen.engrams],
+        "dry_run": dry_run,
+    }
+    title = f"{'would forget' if dry_run else 'forgotten'}: {count}"
+    human = _table(title, chosen.engrams) if chosen.ids else "nothing to forget"
+    output.result(document, [human], json)
+
+
+def _encoded(store: str, query: str) -> Any:
+    """The query as a cue [W, D]."""
+    from memoria.backbones.streams import InputStream
+    from memoria.store import read_config
+
+    if not query.strip():
+        raise InputError("--query is empty", "give some text")
+    config = read_config(store)
+    one_thread_unless_a_model_runs(config.backbone)
+    return InputStream(config, (), texts=[query]).single(as_cue=True).data[0]
+
+
+def _do(store: str, digest: str, ids: Sequence[int]) -> None:
+    from memoria.errors import StateError
+    from memoria.store import MemoryStore
+
+    with MemoryStore.open(store, "r+") as opened:
+        if opened.digest() != digest:
+            raise StateError("the memory has changed meanwhile", "look again at what would go")
+        opened.forget(ids)
+
+
+def _plan(engrams: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        f"  {one['id']} ({one['type']}, lifespan {number(one['lifespan'])}"
+        f"{', pinned' if one['pinned'] else ''}) {shortened(one['text'], _TEXT)}".rstrip()
+        for one in engrams[:_SHOWN]
+    ]
+    more = len(engrams) - len(lines)
+    return ["will be forgotten:", *lines, *([f"  and {more:,} more"] if more else [])]
+
+
+def _table(title: str, engrams: Sequence[Mapping[str, Any]]) -> output.Table:
+    scored = "correlation" in engrams[0]
+    columns = [*(["correlation"] if scored else []), "id", "lane", "type", "lifespan", "text"]
+    rows = [
+        [
+            *([f"{one['correlation']:.4g}"] if scored else []),
+            str(one["id"]),
+            str(one["lane"]),
+            one["type"],
+            number(one["lifespan"]),
+            shortened(one["text"], _TEXT),
+        ]
+        for one in engrams
+    ]
+    return output.Table(title, columns, rows)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("forget", epilog=epilog(EXAMPLES))(_forget)

@@ -1,1 +1,0 @@
-"""The verbs, one module each: parse, call the library, hand the result to `memoria_cli.output`."""

@@ -1,0 +1,59 @@
+"""What may be left out by a score in float32 is never among the best."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memoria.core.similarity import log_correlation, may_be_nearest
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    dimension=st.sampled_from([1, 3, 64, 768]),
+    scale=st.sampled_from([1e-3, 0.1, 1.0, 30.0, 1e4, 1e18]),
+    shift=st.sampled_from([0.0, 1.0, 1e4]),
+    count=st.integers(1, 6),
+    copies=st.booleans(),
+)
+def test_the_best_stay(
+    seed: int, dimension: int, scale: float, shift: float, count: int, copies: bool
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    cue = torch.randn(2, 3, dimension, generator=generator) * scale + shift
+    keys = torch.randn(2, 40, dimension, generator=generator) * scale + shift
+    if copies:
+        keys[:, 10:20] = cue[:, :1] + keys[:, 10:20] * 1e-6
+        keys[:, 30] = keys[:, 12]
+    valid = torch.ones(2, 40, dtype=torch.bool)
+    valid[1, 25:] = False
+    near = may_be_nearest(cue, keys, valid, count)
+    assert not (near & ~valid).any()
+    key = (log_correlation(cue, keys) - 1.0).clamp_min(-3e38).float()
+    key.masked_fill_(~valid, -torch.inf)
+    best = key.sort(dim=1, descending=True, stable=True).indices[:, :count]
+    assert near.gather(1, best).all()
+
+
+def test_it_leaves_most_out() -> None:
+    generator = torch.Generator().manual_seed(0)
+    cue = torch.nn.functional.normalize(torch.randn(1, 50, 384, generator=generator), dim=2)
+    keys = torch.nn.functional.normalize(torch.randn(1, 400, 384, generator=generator), dim=2)
+    keys[:, :40] = torch.nn.functional.normalize(keys[:, :40] + cue[:, :40], dim=2)
+    near = may_be_nearest(cue, keys, torch.ones(1, 400, dtype=torch.bool), 30)
+    assert 30 <= int(near.sum()) < 60
+
+
+@pytest.mark.parametrize("precision", ["high", "medium"])
+def test_nothing_is_left_out_where_products_round_more(precision: str) -> None:
+    """Those settings allow products with fewer digits than the bound counts on."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        valid = torch.ones(1, 9, dtype=torch.bool)
+        assert may_be_nearest(torch.zeros(1, 1, 2), torch.randn(1, 9, 2), valid, 1).all()
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,332 @@
+"""Exports read back by the libraries that others would read them with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import networkx
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from cli_tools import Cli, fingerprint
+
+from memoria import MemoriaConfig
+from memoria.errors import InputError, MissingExtraError, StorageError, StoreExistsError
+from memoria.exports import FORMATS, export_memory
+from memoria.query.inspection import Inspection
+from memoria.query.listing import Wanted
+from memoria.store import MemoryStore
+
+HOSTILE = "\x00\x1b[2J <&>\"' ]]> \r\n\t line\ufffe two \x7f\x85\u202e é 漢 \U0001f600"
+XML = HOSTILE.translate(dict.fromkeys(map(ord, "\x00\x1b\ufffe"), "\ufffd"))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two lanes, forgotten and pinned ones, texts for some and hostile ones, a step under way."""
+    path = tmp_path_factory.mktemp("exports") / "store"
+    config = MemoriaConfig(
+        hidden_dim=3, lanes=2, num_reminded_stm=2, stm_capacity=3, initial_lifespan=3.5
+    )
+    numbers = np.random.default_rng(1)
+    texts = [["plain", None], [HOSTILE, "x" * 99]]
+    places = [[("a.txt", 4), None], [(HOSTILE, 0), ("a.txt", 2**40)]]
+    with MemoryStore.create(path, config) as made:
+        for _ in range(9):
+            made.step(numbers.random((2, 2, 3), dtype=np.float32), "uniform:0.25", texts, places)
+        made.pin([32, 33])
+        made.forget([34])
+        made.add(numbers.random((2, 2, 3), dtype=np.float32), texts, places)
+        made.remind()
+    return path
+
+
+@pytest.fixture
+def view(store: Path) -> Iterator[Inspection]:
+    with Inspection.open(store) as opened:
+        yield opened
+
+
+def everyone(view: Inspection, kind: Any = "all") -> list[dict[str, Any]]:
+    return list(view.listing(Wanted(kind)).documents())
+
+
+def edges_of(view: Inspection) -> dict[tuple[int, int], tuple[int, float]]:
+    return {
+        (one["source"], one["target"]): (one["cofire_count"], one["weight"]) for one in view.edges()
+    }
+
+
+def vectors_of(view: Inspection, listed: list[dict[str, Any]]) -> Any:
+    return view.vectors(np.array([one["id"] for one in listed]))
+
+
+def test_parquet(view: Inspection, tmp_path: Path) -> None:
+    assert len({one["type"] for one in everyone(view)}) == 4
+    written = export_memory(view, tmp_path / "p", "parquet", forgotten=True, vectors=True)
+    expected, edges = everyone(view), edges_of(view)
+    table = pq.read_table(tmp_path / "p" / "engrams.parquet")
+    rows = table.to_pylist()
+    for row, one in zip(rows, expected, strict=True):
+        row.pop("vector")
+        time = row.pop("created_time")
+        told = None if time is None else time.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        assert {**row, "created_time": told} == one
+    vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, 3)
+    assert np.array_equal(vectors, vectors_of(view, expected))
+    assert json.loads(table.schema.metadata[b"memoria"]) == {
+        "step": 9,
+        "digest": view.digest,
+        "config": view.config.model_dump(mode="json"),
+    }
+    found = pq.read_table(tmp_path / "p" / "edges.parquet").to_pylist()
+    assert {
+        (one["source"], one["target"]): (one["cofire_count"], one["weight"]) for one in found
+    } == edges
+    assert all(one["lane"] == one["source"] % 2 for one in found)
+    log = pq.read_table(tmp_path / "p" / "firings.parquet").to_pylist()
+    assert len(log) == len(view.firings.ids)
+    for id_ in range(view.created):
+        mine = [(one["step"], one["lifespan"]) for one in log if one["id"] == id_]
+        assert mine == [(one["step"], one["lifespan"]) for one in view.engram(id_)["firings"]]
+    steps = pq.read_table(tmp_path / "p" / "steps.parquet").drop(["time"]).to_pylist()
+    assert steps == [{k: v for k, v in one.items() if k != "time"} for one in view.history()]
+    assert written == {
+        "format": "parquet",
+        "path": str(tmp_path / "p"),
+        "step": 9,
+        "engrams": view.created,
+        "edges": len(edges),
+        "bytes": sum(file.stat().st_size for file in (tmp_path / "p").iterdir()),
+    }
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_jsonl(view: Inspection, tmp_path: Path, forgotten: bool) -> None:
+    out = tmp_path / "m.jsonl"
+    export_memory(view, out, "jsonl", forgotten=forgotten, vectors=True)
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    expected = everyone(view, "all" if forgotten else "living")
+    expected.sort(key=lambda one: (one["lane"], one["id"]))
+    vectors = [row.pop("vector") for row in rows]
+    assert np.array_equal(np.array(vectors, np.float32), vectors_of(view, expected))
+    connections = {row["id"]: row.pop("connections") for row in rows}
+    assert rows == expected
+    found = {
+        (id_, one["id"]): (one["cofire_count"], one["weight"])
+        for id_, several in connections.items()
+        for one in several
+    }
+    assert found == edges_of(view)
+    for several in connections.values():
+        weights = [one["weight"] for one in several]
+        assert weights == sorted(weights, reverse=True)
+
+
+@pytest.mark.parametrize("form", ["graphml", "gexf"])
+def test_graphs(view: Inspection, tmp_path: Path, form: str) -> None:
+    out = tmp_path / f"m.{form}"
+    export_memory(view, out, form, forgotten=True)
+    read = {"graphml": networkx.read_graphml, "gexf": networkx.read_gexf}[form]
+    graph = read(out)
+    assert graph.is_directed()
+    assert not graph.is_multigraph()
+    nodes = dict(graph.nodes(data=True))
+    assert len(nodes) == view.created
+    for one in everyone(view):
+        node = nodes[str(one.pop("id"))]
+        label = node.pop("label", "")
+        if form == "gexf":
+            assert label
+            assert one["text"] is None or label in " ".join(XML.split()) or label in one["text"]
+        expected = {name: value for name, value in one.items() if value is not None}
+        for name in ("text", "source"):
+            if expected.get(name) == HOSTILE:
+                expected[name] = XML
+        assert node == expected
+    found = {
+        (int(a), int(b)): (data["cofire_count"], data["weight"])
+        for a, b, data in graph.edges(data=True)
+    }
+    assert found == edges_of(view)
+    ElementTree.parse(out)
+
+
+def test_npz(view: Inspection, tmp_path: Path) -> None:
+    export_memory(view, tmp_path / "m.npz", "npz", forgotten=True, vectors=True)
+    expected = everyone(view)
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as held:
+        arrays = dict(held)
+
+    def texts(name: str) -> list[str | None]:
+        ends = [0, *arrays[f"{name}_ends"].tolist()]
+        raw = arrays[f"{name}_bytes"].tobytes()
+        return [raw[a:b].decode() or None for a, b in pairwise(ends)]
+
+    said, sources = texts("text"), [*texts("source"), None]
+    types = arrays["type_names"][arrays["type"]].tolist()
+    for place, one in enumerate(expected):
+        for name in ("id", "lane", "lifespan", "age", "fire_count", "pinned", "created_step"):
+            assert arrays[name][place] == one[name]
+        assert types[place] == one["type"]
+        assert said[place] == one["text"]
+        assert sources[arrays["source"][place]] == one["source"]
+        for name, none in (("index", -1), ("offset", -1), ("forgotten_step", 0)):
+            assert arrays[name][place] == (none if one[name] is None else one[name])
+        time = arrays["created_time"][place]
+        assert (time < 0) == (one["created_time"] is None)
+        if one["created_time"] is not None:
+            assert f"{time.astype('M8[ms]')}Z" == one["created_time"]
+    assert np.array_equal(arrays["vectors"], vectors_of(view, expected))
+    found = {
+        (a, b): (n, w)
+        for a, b, n, w in zip(
+            *(arrays[f"edge_{x}"].tolist() for x in ("source", "target", "cofire_count", "weight")),
+            strict=True,
+        )
+    }
+    assert found == edges_of(view)
+    assert np.array_equal(arrays["firing_id"], view.firings.ids)
+    assert np.array_equal(arrays["firing_step"], view.firings.steps)
+    left = view.firings.expiry - view.firings.steps
+    assert np.array_equal(arrays["firing_lifespan"], left, equal_nan=True)
+    assert arrays["step_living"].tolist() == [one["living"] for one in view.history()]
+    assert json.loads(arrays["about"].tobytes())["digest"] == view.digest
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_past_a_limit_of_edges_and_nothing_at_all(
+    store: Path, tmp_path: Path, form: str
+) -> None:
+    for step, most in ((4, 1), (0, 64), (9, 0)):
+        heard: list[int] = []
+        with Inspection.open(store, at=step) as view:
+            out = tmp_path / f"{step}.{form}"
+            written = export_memory(view, out, form, edges=most, told=heard.append)
+            listed = view.engram_list()
+            counts = [0] * view.created
+            for one in view.edges():
+                counts[one["source"]] += 1
+        assert written["engrams"] == len(listed)
+        assert written["edges"] == sum(min(most, count) for count in counts)
+        assert written["step"] == step
+        assert heard == sorted(heard)
+        assert bool(heard) == (step > 0)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_same_memory_gives_the_same_bytes(view: Inspection, tmp_path: Path, form: str) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        export_memory(view, tmp_path / name / "m", form, forgotten=True)
+    assert fingerprint(tmp_path / "one") == fingerprint(tmp_path / "two")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_there_stays_unless_forced(view: Inspection, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "m"
+    export_memory(view, out, form)
+    before = fingerprint(tmp_path)
+    with pytest.raises(StoreExistsError, match="--force"):
+        export_memory(view, out, form)
+    assert fingerprint(tmp_path) == before
+    export_memory(view, out, form, force=True, forgotten=True)
+    assert fingerprint(tmp_path) != before
+    assert os.listdir(tmp_path) == ["m"]
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "letter.txt").write_text("dear")
+    with pytest.raises(StoreExistsError, match="folder of something else"):
+        export_memory(view, mine, form, force=True)
+    assert (mine / "letter.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_failure_on_the_way_leaves_nothing(
+    view: Inspection, tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "m"
+    export_memory(view, out, form)
+    before = fingerprint(tmp_path)
+
+    def full(rows: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StorageError, match="No space left"):
+        export_memory(view, out, form, force=True, told=full)
+    assert fingerprint(tmp_path) == before
+    assert os.listdir(tmp_path) == ["m"]
+
+
+def test_what_cannot_be(view: Inspection, store: Path, tmp_path: Path) -> None:
+    before = fingerprint(store)
+    with pytest.raises(InputError, match="known are parquet"):
+        export_memory(view, tmp_path / "m", "xlsx")
+    for form in ("graphml", "gexf"):
+        with pytest.raises(InputError, match="holds no vectors"):
+            export_memory(view, tmp_path / "m", form, vectors=True)
+    link = tmp_path / "link"
+    link.symlink_to(store)
+    for out in (store / "m", store, link / "log" / "m"):
+        with pytest.raises(InputError, match="in the store itself"):
+            export_memory(view, out, "jsonl", force=True)
+    with pytest.raises(StorageError, match="there is no folder"):
+        export_memory(view, tmp_path / "no" / "m", "jsonl")
+    assert fingerprint(store) == before
+
+
+def test_without_pyarrow(view: Inspection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'memoria\[parquet\]'"):
+        export_memory(view, tmp_path / "m", "parquet")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    return Cli(capsys)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_verb_takes_the_format_from_the_name(cli: Cli, store: Path, form: str) -> None:
+    document = cli.ok("export", store, f"m.{form}", "--json").json
+    assert sorted(document) == ["bytes", "edges", "engrams", "format", "path", "step"]
+    assert document["format"] == form
+    assert document["path"] == os.path.abspath(f"m.{form}")
+    told = cli.ok("export", f"{store}@4", "other", "--format", form, "--edges", 1).out
+    assert "engrams and" in told
+    assert "connections in other" in told
+    assert cli.ok("export", store, f"m.{form}", "--force", "--forgotten").out
+    with Inspection.open(store) as view:
+        assert document["engrams"] < view.created
+
+
+def test_errors_of_the_verb_are_one_line(cli: Cli, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "there.npz").write_text("mine")
+    before = fingerprint(tmp_path)
+    cases: list[tuple[tuple[object, ...], int, str]] = [
+        (("nowhere", "m.npz"), 10, "no store"),
+        ((store, "m"), 2, "names no format"),
+        ((store, "m", "--format", "xlsx"), 2, "--format"),
+        ((store, "there.npz"), 1, "exists already"),
+        ((store, "no/m.npz"), 1, "there is no folder"),
+        ((store, store / "m.npz"), 2, "in the store itself"),
+        ((store, "m.gexf", "--vectors"), 2, "holds no vectors"),
+        ((f"{store}@99", "m.npz"), 2, "step = 99"),
+        ((store, "m.npz", "--edges", -1), 2, "--edges"),
+        ((store,), 2, "OUT"),
+    ]
+    for arguments, code, part in cases:
+        ran = cli("export", *arguments)
+        assert (ran.code, ran.out) == (code, ""), ran
+        assert part in ran.err
+        assert ran.err.count("\n") == 1
+    assert fingerprint(tmp_path) == before

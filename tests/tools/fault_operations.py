@@ -1,0 +1,293 @@
+"""What a store goes through in the tests of faults: one line in a table for each operation.
+
+Each takes place in a folder with the memories of `PLACES`, and calls ``acknowledge`` after every
+commit that has returned. `State.of` says what is there: all of what is committed, or nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from memoria.chunkstore.files import StoreFiles
+from memoria.config import MemoriaConfig
+from memoria.store import MemoryStore
+from memoria.store.archive import import_archive, write_archive
+from memoria.store.compacting import compact, go_back
+from memoria.store.copying import copy_memory, upgrade
+from memoria.store.reading import open_files
+from memoria.store.verify import verify
+
+Acknowledge = Callable[[], None]
+
+PLACES = ("store", "new")
+CONFIG = MemoriaConfig(
+    hidden_dim=4,
+    lanes=2,
+    num_reminded_stm=2,
+    stm_capacity=4,
+    ltm_search_depth=2,
+    initial_lifespan=3.0,
+    num_final_ltms=2,
+    backbone="array",
+)
+RULE = "uniform:1.25"
+BEFORE = 6  # steps before the operation; some engrams are forgotten by then
+
+
+@dataclass(frozen=True)
+class State:
+    """What the folder's memories hold, times left out; None where there is none."""
+
+    contents: tuple[str | None, ...]
+    steps: int  # finished, of the first that is there
+
+    @classmethod
+    def of(cls, folder: Path) -> State:
+        """Every committed row and attribute is read; raises what opening and reading raise."""
+        found = [_content(folder / name) for name in PLACES]
+        steps = next((steps for content, steps in found if content is not None), 0)
+        return cls(tuple(content for content, _ in found), steps)
+
+
+def _content(path: Path) -> tuple[str | None, int]:
+    if not os.path.lexists(path):
+        return None, 0
+    files = StoreFiles.open(path)
+    try:
+        attributes = files.attributes
+        for snapshot in attributes.get("snapshots", {}).values():
+            del snapshot["created"]
+        attributes["state"]["events"] = None
+        digest = hashlib.sha256(json.dumps(attributes, sort_keys=True).encode())
+        for name in files.names():
+            rows = files.read(name)
+            if name.endswith("log/steps"):
+                rows[:, 0] = 0
+            if name.endswith("events"):
+                rows[:, 3] = 0
+            digest.update(f"{name} {rows.shape}".encode() + rows.tobytes())
+        return digest.hexdigest(), int(attributes["step"])
+    finally:
+        files.close()
+
+
+def data(step: int) -> torch.Tensor:
+    """The new engrams of a step [2, 2, 4]."""
+    numbers = (np.arange(16) * 7 + step * 13) * (step + 3) % 31
+    return torch.from_numpy((numbers / 16 - 1).astype(np.float32).reshape(2, 2, 4))
+
+
+def step(store: MemoryStore) -> None:
+    """The next step, a text in every other one."""
+    number = store.timestep
+    texts = [[f"of {number}", None], [None, "ü" * number]] if number % 2 else None
+    places = [[("diary", number), None]] * 2 if number % 2 else None
+    store.step(data(number), RULE, texts, places)
+
+
+def goes_on(folder: Path) -> None:
+    """Every memory there is sound, and takes its next step, which is there when opened again."""
+    if not (folder / PLACES[0]).exists():
+        MemoryStore.create(folder / PLACES[0], CONFIG).close()
+    for path in (folder / name for name in PLACES):
+        if not path.exists():
+            continue
+        assert not (found := verify(path).findings), found[0]
+        with MemoryStore.open(path, "r+") as store:
+            before = store.timestep
+            if store.phase == "idle":
+                step(store)
+            else:
+                store.remind()
+                store.adjust(RULE)
+            store.commit()
+            digest = store.digest()
+        with MemoryStore.open(path) as store:
+            assert (store.timestep, store.digest()) == (before + 1, digest)
+            store.peek(data(7))
+        assert not list(path.rglob("*.tmp"))
+
+
+ARCHIVE = "store.memoria.zip"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """``run`` on a folder that ``prepare`` has made."""
+
+    name: str
+    run: Callable[[Path, Acknowledge], None]
+    prepare: Callable[[Path], None]
+
+
+def _nothing(folder: Path) -> None:
+    """No memory yet."""
+
+
+def _some_steps(folder: Path) -> None:
+    with MemoryStore.create(folder / "store", CONFIG) as store:
+        for _ in range(BEFORE):
+            step(store)
+
+
+def _named(folder: Path) -> None:
+    _some_steps(folder)
+    with MemoryStore.open(folder / "store", "r+") as store:
+        store.snapshot("named")
+        for _ in range(4):
+            step(store)
+
+
+def _archived(folder: Path) -> None:
+    _named(folder)
+    files = open_files(folder / "store")
+    try:
+        write_archive(files, folder / ARCHIVE)
+    finally:
+        files.close()
+
+
+def _of_format_1(folder: Path) -> None:
+    with MemoryStore.create(folder / "store", CONFIG, version=1) as store:
+        for _ in range(BEFORE):
+            step(store)
+
+
+def _init(folder: Path, acknowledge: Acknowledge) -> None:
+    MemoryStore.create(folder / "store", CONFIG).close()
+    acknowledge()
+
+
+def _verb_by_verb(folder: Path, acknowledge: Acknowledge) -> None:
+    """As the commands `add`, `remind` and `adjust`, with what each writes at its end."""
+    for verb in ("add", "remind", "adjust"):
+        with MemoryStore.open(folder / "store", "r+") as store:
+            if verb == "add":
+                store.add(data(store.timestep), [["new", None]] * 2)
+            elif verb == "remind":
+                store.remind()
+            else:
+                store.adjust(RULE)
+        acknowledge()
+
+
+def _steps(folder: Path, acknowledge: Acknowledge) -> None:
+    store = MemoryStore.open(folder / "store", "r+")
+    try:
+        for _ in range(2):
+            step(store)
+            step(store)
+            store.commit()
+            acknowledge()
+    finally:
+        store.close()
+
+
+def _checkpoint(folder: Path, acknowledge: Acknowledge) -> None:
+    """The end of a session writes the state out; the one before it is collected."""
+    for _ in range(2):
+        with MemoryStore.open(folder / "store", "r+") as store:
+            step(store)
+        acknowledge()
+
+
+def _name_it(folder: Path, acknowledge: Acknowledge) -> None:
+    store = MemoryStore.open(folder / "store", "r+")
+    try:
+        store.snapshot("a", "a note")
+        store.commit()
+        acknowledge()
+        store.snapshot("b")
+        store.delete_snapshot("a")
+        store.commit()
+        acknowledge()
+    finally:
+        store.close()
+
+
+def _by_hand(folder: Path, acknowledge: Acknowledge) -> None:
+    store = MemoryStore.open(folder / "store", "r+")
+    newest = 4 * BEFORE - 1
+    changes = (
+        lambda: store.forget([newest]),
+        lambda: store.pin([newest - 1, newest - 2]),
+        lambda: step(store),
+        lambda: store.unpin([newest - 1]),
+    )
+    try:
+        for change in changes:
+            change()
+            store.commit()
+            acknowledge()
+    finally:
+        store.close()
+
+
+def _compact(folder: Path, acknowledge: Acknowledge) -> None:
+    assert compact(folder / "store").engrams_dropped
+    acknowledge()
+
+
+def _compact_twice(folder: Path, acknowledge: Acknowledge) -> None:
+    """The second one collects the first one's era."""
+    _compact(folder, acknowledge)
+    store = MemoryStore.open(folder / "store", "r+")
+    try:
+        for _ in range(5):
+            step(store)
+        store.commit()
+    finally:
+        store.close()
+    acknowledge()
+    _compact(folder, acknowledge)
+
+
+def _go_back(folder: Path, acknowledge: Acknowledge) -> None:
+    go_back(folder / "store", "named")
+    acknowledge()
+
+
+def _copy(folder: Path, acknowledge: Acknowledge) -> None:
+    files = open_files(folder / "store")
+    try:
+        copy_memory(files, folder / "new")
+    finally:
+        files.close()
+    acknowledge()
+
+
+def _import(folder: Path, acknowledge: Acknowledge) -> None:
+    import_archive(folder / ARCHIVE, folder / "new")
+    acknowledge()
+
+
+def _upgrade(folder: Path, acknowledge: Acknowledge) -> None:
+    upgrade(folder / "store", folder / "new")
+    acknowledge()
+
+
+OPERATIONS = {
+    operation.name: operation
+    for operation in (
+        Operation("init", _init, _nothing),
+        Operation("add, remind, adjust", _verb_by_verb, _some_steps),
+        Operation("step", _steps, _some_steps),
+        Operation("checkpoint", _checkpoint, _some_steps),
+        Operation("snapshot", _name_it, _some_steps),
+        Operation("forget, pin, unpin", _by_hand, _some_steps),
+        Operation("compact", _compact, _named),
+        Operation("compact twice", _compact_twice, _some_steps),
+        Operation("restore in place", _go_back, _named),
+        Operation("copy to a new store", _copy, _named),
+        Operation("import", _import, _archived),
+        Operation("upgrade", _upgrade, _of_format_1),
+    )
+}
