@@ -33,7 +33,8 @@ HOUSE = """
     memoria
     memoria_cli.terminal
     memoria_cli.options memoria_cli.backbone_options
-    memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo memoria_cli.move memoria_cli.check  # noqa: E501
+    memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo \
+    memoria_cli.move memoria_cli.check
     memoria_cli.study
     memoria_cli.app
     memoria_cli.boundary
