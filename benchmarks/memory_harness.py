@@ -66,7 +66,7 @@ class Memory:
         """Engrams in the fullest lane."""
         if self.upstream:
             return int((self.memoria.engrams.engrams_types != 0).sum(1).max())
-        return int(self.memoria._core.traces.living_count().max())
+        return int(self.memoria._core.state.living_count().max())
 
 
 def correlation_gains(cue: Tensor, memories: Tensor, indices: Tensor, alpha: float) -> Tensor:

@@ -63,7 +63,7 @@ def test_step_time(tmp_path: Path, same_process: None) -> None:
     for row in grown["sparse"]:
         assert row.keys() >= TIMES
         assert row["samples"] == 6
-        assert row["index_bytes"]["Traces"] > 0
+        assert row["index_bytes"]["EngramState"] > 0
         assert "TensorVectors" not in row["index_bytes"]
         assert row["index_bytes_per_engram"] * row["engrams"] == pytest.approx(
             sum(row["index_bytes"].values())
@@ -237,10 +237,10 @@ def test_bytes_are_counted_once_and_without_vectors() -> None:
     memory = Memoria(4, 8, 2, 9, 4, layout="sparse")
     memory.add_working_memory(torch.rand(1, 6, 512))
     held = harness.index_bytes(memory)
-    traces: Any = memory._core.traces  # type: ignore[union-attr]
-    own = sum(value.nbytes for value in vars(traces).values() if isinstance(value, torch.Tensor))
-    assert own <= held["Traces"] < own + 6 * 512
-    assert sum(held.values()) < traces.vectors._data.nbytes
+    state: Any = memory._core.state  # type: ignore[union-attr]
+    own = sum(value.nbytes for value in vars(state).values() if isinstance(value, torch.Tensor))
+    assert own <= held["EngramState"] < own + 6 * 512
+    assert sum(held.values()) < state.vectors._data.nbytes
     assert sum(harness.index_bytes([memory, memory]).values()) == sum(held.values())
 
 

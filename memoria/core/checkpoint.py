@@ -26,58 +26,58 @@ _NEEDED: Final = ("step", "next_id", "data", *_ARRAYS)
 def core_state(core: MemoryCore) -> dict[str, Tensor]:
     """Everything that the next step depends on, as copies.
 
-    ``step``, ``next_id`` []; `_ARRAYS` [B, M] as in `Traces`; ``data`` [B, M, D]; and of the
+    ``step``, ``next_id`` []; `_ARRAYS` [B, M] as in `EngramState`; ``data`` [B, M, D]; and of the
     connections either ``counts`` [B, M, M] or the logs: ``entries`` [N], ``starts`` [F] and
     ``firings`` [B], ``lengths`` [B], how many of both are each lane's.
     """
     core.close_holes()
-    traces, connections = core.traces, core.connections
-    used = traces.used
-    positions = torch.arange(used, device=traces.device).expand(traces.lanes, -1)
-    living = torch.where(traces.types[:, :used] == NULL, -1, positions)
-    state = {name: getattr(traces, name)[:, :used].clone() for name in _ARRAYS}
-    state["step"], state["next_id"] = torch.tensor(core.step), torch.tensor(traces.next_id)
-    state["data"] = traces.data_at(living)
+    state, connections = core.state, core.connections
+    used = state.used
+    positions = torch.arange(used, device=state.device).expand(state.lanes, -1)
+    living = torch.where(state.types[:, :used] == NULL, -1, positions)
+    saved = {name: getattr(state, name)[:, :used].clone() for name in _ARRAYS}
+    saved["step"], saved["next_id"] = torch.tensor(core.step), torch.tensor(state.next_id)
+    saved["data"] = state.data_at(living)
     if isinstance(connections, SparseConnections):
-        return {**state, **_logs_as_tensors(connections.logs)}
-    return {**state, "counts": connections.counts()[:, :used, :used].clone()}
+        return {**saved, **_logs_as_tensors(connections.logs)}
+    return {**saved, "counts": connections.counts()[:, :used, :used].clone()}
 
 
-def fill_core(core: MemoryCore, state: Mapping[str, Tensor]) -> None:
+def fill_core(core: MemoryCore, saved: Mapping[str, Tensor]) -> None:
     """Make an empty ``core`` what `core_state` saw. Raises `InputError` for anything else."""
-    lacking = [name for name in _NEEDED if name not in state]
+    lacking = [name for name in _NEEDED if name not in saved]
     if lacking:
         raise InputError(f"the state lacks {', '.join(lacking)}", "give what state() returned")
-    traces = core.traces
-    arrays = [state[name].to(traces.device, copy=True) for name in _ARRAYS]
-    shape, data = arrays[0].shape, state["data"].to(traces.device)
-    expected = [*shape, traces.vectors.dimension]
+    state = core.state
+    arrays = [saved[name].to(state.device, copy=True) for name in _ARRAYS]
+    shape, data = arrays[0].shape, saved["data"].to(state.device)
+    expected = [*shape, state.vectors.dimension]
     if any(array.shape != shape for array in arrays) or list(data.shape) != expected:
         raise InputError("the tensors of the state do not fit together", "give it unchanged")
-    if shape[0] != traces.lanes:
-        raise InputError(f"the state has {shape[0]} lanes, the memory {traces.lanes}")
+    if shape[0] != state.lanes:
+        raise InputError(f"the state has {shape[0]} lanes, the memory {state.lanes}")
     ids, types, expiry, born, fires, pinned = arrays
-    traces.load(ids, types, expiry, born, fires, int(state["next_id"]), pinned)
+    state.load(ids, types, expiry, born, fires, int(saved["next_id"]), pinned)
     nothing = ids[:, :0]
-    traces.vectors.pack(nothing, traces.capacity)
-    positions = torch.arange(shape[1], device=traces.device).expand(shape)
-    traces.vectors.append(positions, data)
-    core.connections = _connections(core.connections, state, nothing, traces.capacity)
-    core.step = int(state["step"])
+    state.vectors.pack(nothing, state.capacity)
+    positions = torch.arange(shape[1], device=state.device).expand(shape)
+    state.vectors.append(positions, data)
+    core.connections = _connections(core.connections, saved, nothing, state.capacity)
+    core.step = int(saved["step"])
 
 
 def _connections(
-    kind: Connections, state: Mapping[str, Tensor], nothing: Tensor, capacity: int
+    kind: Connections, saved: Mapping[str, Tensor], nothing: Tensor, capacity: int
 ) -> Connections:
     sparse = isinstance(kind, SparseConnections)
-    if sparse != ("entries" in state) or sparse == ("counts" in state):
+    if sparse != ("entries" in saved) or sparse == ("counts" in saved):
         now = "sparse" if sparse else "dense"
         raise InputError(f"the state is of another layout than {now!r}", "use the same layout")
     if sparse:
-        return SparseConnections(nothing.shape[0], _logs_from_tensors(state), capacity)
+        return SparseConnections(nothing.shape[0], _logs_from_tensors(saved), capacity)
     made = DenseConnections(nothing.shape[0], nothing.device)
     made.pack(nothing, capacity)
-    counts = state["counts"]
+    counts = saved["counts"]
     made.counts()[:, : counts.shape[1], : counts.shape[2]] = counts.to(nothing.device)
     return made
 
@@ -91,9 +91,9 @@ def _logs_as_tensors(logs: Sequence[FiringLog]) -> dict[str, Tensor]:
     }
 
 
-def _logs_from_tensors(state: Mapping[str, Tensor]) -> list[FiringLog]:
-    entries = torch.split(state["entries"].cpu(), state["lengths"].tolist())
-    starts = torch.split(state["starts"].cpu(), state["firings"].tolist())
+def _logs_from_tensors(saved: Mapping[str, Tensor]) -> list[FiringLog]:
+    entries = torch.split(saved["entries"].cpu(), saved["lengths"].tolist())
+    starts = torch.split(saved["starts"].cpu(), saved["firings"].tolist())
     return [
         FiringLog(entry.numpy().copy(), start.numpy().copy())
         for entry, start in zip(entries, starts, strict=True)

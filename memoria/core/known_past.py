@@ -18,20 +18,20 @@ def known_histories(core: MemoryCore, log: LifeLog) -> list[HistoryManager]:
     Times are those of the whole life. Of who was forgotten by now it knows nothing, and of steps
     that ``log`` lacks that they were.
     """
-    tables, traces = log.tables(core.traces), core.traces
+    tables, state = log.tables(core.state), core.state
     lacking = core.step - len(tables.made)
-    lanes = traces.lanes
-    ids, expiry = traces.ids.cpu().numpy(), traces.expiry.cpu().numpy()
-    living = (traces.types != NULL).cpu().numpy()
-    short = traces.first_shortterm().tolist()
+    lanes = state.lanes
+    ids, expiry = state.ids.cpu().numpy(), state.expiry.cpu().numpy()
+    living = (state.types != NULL).cpu().numpy()
+    short = state.first_shortterm().tolist()
     made = np.concatenate((np.zeros(lacking, np.int64), tables.made))
-    made[-1] = traces.next_id
+    made[-1] = state.next_id
     histories = []
     for lane in range(lanes):
         mine = tables.ids % lanes == lane
         fired, ends = tables.ids[mine] // lanes, np.append(0, np.cumsum(mine))[tables.ends]
         ends = np.concatenate((np.zeros(lacking, np.int64), ends))
-        last = np.full(traces.next_id, np.nan)
+        last = np.full(state.next_id, np.nan)
         last[fired] = tables.expiry[mine]
         who, now = ids[lane][living[lane]], expiry[lane][living[lane]]
         moved = last[who] != now  # pinned since, or by steps that are not known

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from memoria.core.state import NULL, Traces
+from memoria.core.state import NULL, EngramState
 from memoria.errors import InputError
 
 __all__ = ["FORGET", "PIN", "UNPIN", "LifeLog", "LifeTables", "fill_log", "log_state"]
@@ -88,7 +88,7 @@ class LifeLog:
         self._odd = self._odd or self._fired is not None
         self._fired = positions
 
-    def gain(self, traces: Traces, positions: Tensor) -> None:
+    def gain(self, state: EngramState, positions: Tensor) -> None:
         """The engrams at ``positions`` [B, N] are about to gain lifespan."""
         if positions.shape[1] == 0 or self._odd:
             return
@@ -98,22 +98,22 @@ class LifeLog:
             same = fired[:, -positions.shape[1] :]
             if not same.is_cuda and torch.equal(same, positions):  # there, to ask is to wait
                 return
-            stray &= ~traces.mask(fired).gather(1, positions.clamp_min(0))
-        self._odd_until = torch.where(stray.any(), traces.next_id, self._odd_until)
+            stray &= ~state.mask(fired).gather(1, positions.clamp_min(0))
+        self._odd_until = torch.where(stray.any(), state.next_id, self._odd_until)
 
-    def end(self, traces: Traces, working: int) -> None:
+    def end(self, state: EngramState, working: int) -> None:
         """The step has ended; its working memory was of ``working`` engrams a lane."""
         fired, ids, expiry = self._fired, None, None
         if self._odd or (fired is None and working):
-            self._odd_until = torch.full_like(self._odd_until, traces.next_id)
+            self._odd_until = torch.full_like(self._odd_until, state.next_id)
         elif fired is not None:
-            ids = traces.at(traces.ids, fired, -1)
-            expiry = traces.at(traces.expiry, fired, 0)
+            ids = state.at(state.ids, fired, -1)
+            expiry = state.at(state.expiry, fired, 0)
             self._entries += ids.numel()
-        self._steps.append((traces.next_id, working, ids, expiry, traces.first_shortterm()))
+        self._steps.append((state.next_id, working, ids, expiry, state.first_shortterm()))
         self._fired, self._odd = None, False
         if self._entries > max(_ENTRIES, len(self._tables.ids)) or len(self._steps) >= _STEPS:
-            self._settle(traces)
+            self._settle(state)
 
     def happen(self, step: int, kind: int, lane: Tensor, ids: Tensor) -> None:
         """After ``step`` steps an event of ``kind`` happened to the engrams ``ids`` [N]."""
@@ -123,13 +123,13 @@ class LifeLog:
         rows[:, 2] = who
         self._events.append(rows)
 
-    def fired_ids(self, traces: Traces) -> Tensor | None:
+    def fired_ids(self, state: EngramState) -> Tensor | None:
         """Who has fired in this step, [B, N]."""
-        return None if self._fired is None else traces.at(traces.ids, self._fired, -1)
+        return None if self._fired is None else state.at(state.ids, self._fired, -1)
 
-    def found_again(self, traces: Traces, ids: Tensor | None) -> None:
+    def found_again(self, state: EngramState, ids: Tensor | None) -> None:
         """They have moved: ``ids`` are what `fired_ids` said before."""
-        self._fired = None if ids is None else traces.find(ids)
+        self._fired = None if ids is None else state.find(ids)
 
     def tell(self, texts: Mapping[int, str]) -> None:
         """``texts`` of engrams by their ids in a store; kept while they live."""
@@ -140,12 +140,12 @@ class LifeLog:
         """Ids, of a lane, from which on everything is as a store can tell it."""
         return int(self._odd_until)
 
-    def tables(self, traces: Traces) -> LifeTables:
+    def tables(self, state: EngramState) -> LifeTables:
         """All that is known of the living, between two steps."""
-        self._settle(traces)
+        self._settle(state)
         return self._tables
 
-    def _settle(self, traces: Traces) -> None:
+    def _settle(self, state: EngramState) -> None:
         """Bring the last steps into the tables, and drop what is known of the forgotten."""
         before, parts = self._tables, [_logged(*step[1:4]) for step in self._steps]
         sizes = np.array([len(ids) for ids, _ in parts], np.int64)
@@ -154,7 +154,7 @@ class LifeLog:
         counts = np.concatenate((before.counts, sizes))
         kept = before.ends[-1:].sum()
         ends = np.concatenate((before.ends, kept + np.cumsum(sizes)))
-        living = _living(traces)
+        living = _living(state)
         alive = np.isin(ids, living)
         shorts = [step[4].cpu().numpy()[None] for step in self._steps]
         self._tables = LifeTables(
@@ -172,9 +172,9 @@ class LifeLog:
         self._steps, self._events, self._entries = [], [], 0
 
 
-def log_state(log: LifeLog, traces: Traces) -> dict[str, Tensor]:
+def log_state(log: LifeLog, state: EngramState) -> dict[str, Tensor]:
     """The log as tensors, for checkpoints; names begin with ``log.``."""
-    tables = log.tables(traces)
+    tables = log.tables(state)
     texts = [text.encode() for text in tables.texts.values()]
     arrays = {
         **{one.name: getattr(tables, one.name) for one in fields(tables) if one.name != "texts"},
@@ -183,42 +183,42 @@ def log_state(log: LifeLog, traces: Traces) -> dict[str, Tensor]:
         "text_sizes": _ints([len(text) for text in texts]),
         "text_bytes": np.frombuffer(b"".join(texts), np.uint8),
     }
-    state = {_PREFIX + name: torch.from_numpy(values.copy()) for name, values in arrays.items()}
-    fired = log.fired_ids(traces)
-    return state if fired is None else state | {f"{_PREFIX}fired": fired}
+    saved = {_PREFIX + name: torch.from_numpy(values.copy()) for name, values in arrays.items()}
+    fired = log.fired_ids(state)
+    return saved if fired is None else saved | {f"{_PREFIX}fired": fired}
 
 
-def fill_log(traces: Traces, state: Mapping[str, Tensor]) -> LifeLog:
+def fill_log(state: EngramState, saved: Mapping[str, Tensor]) -> LifeLog:
     """What `log_state` saw; of a state without it an empty log. Raises `InputError`."""
-    if f"{_PREFIX}odd" not in state:
-        return LifeLog(traces.lanes, traces.device)
+    if f"{_PREFIX}odd" not in saved:
+        return LifeLog(state.lanes, state.device)
     try:
-        return _filled(traces, state)
+        return _filled(state, saved)
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError):
         raise InputError(
             "the log of the state does not fit together", "give it unchanged"
         ) from None
 
 
-def _filled(traces: Traces, state: Mapping[str, Tensor]) -> LifeLog:
+def _filled(state: EngramState, saved: Mapping[str, Tensor]) -> LifeLog:
     names = [one.name for one in fields(LifeTables) if one.name != "texts"]
-    taken = {name: state[_PREFIX + name].cpu().numpy().copy() for name in names}
-    ids, sizes, raw = (state[f"{_PREFIX}text_{one}"] for one in ("ids", "sizes", "bytes"))
+    taken = {name: saved[_PREFIX + name].cpu().numpy().copy() for name in names}
+    ids, sizes, raw = (saved[f"{_PREFIX}text_{one}"] for one in ("ids", "sizes", "bytes"))
     texts = torch.split(raw, sizes.tolist())
     told = {i: bytes(text.tolist()).decode() for i, text in zip(ids.tolist(), texts, strict=True)}
     tables = LifeTables(**taken, texts=told)
-    steps, entries = int(state["step"]), int(tables.ends[-1:].sum())
+    steps, entries = int(saved["step"]), int(tables.ends[-1:].sum())
     whole = {len(part) for part in (tables.made, tables.counts, tables.ends)}
-    if whole != {steps} or tables.first_short.shape != (steps, traces.lanes):
+    if whole != {steps} or tables.first_short.shape != (steps, state.lanes):
         raise ValueError("steps")
     if not len(tables.ids) == len(tables.expiry) == entries:
         raise ValueError("entries")
-    log = LifeLog(traces.lanes, traces.device, tables)
-    odd_until, odd = state[f"{_PREFIX}odd"].tolist()
+    log = LifeLog(state.lanes, state.device, tables)
+    odd_until, odd = saved[f"{_PREFIX}odd"].tolist()
     log._odd_until.fill_(odd_until)
     log._odd = bool(odd)
-    fired = state.get(f"{_PREFIX}fired")
-    log.found_again(traces, None if fired is None else fired.to(traces.device))
+    fired = saved.get(f"{_PREFIX}fired")
+    log.found_again(state, None if fired is None else fired.to(state.device))
     return log
 
 
@@ -238,10 +238,10 @@ def _logged(
     )  # type: ignore[return-value]
 
 
-def _living(traces: Traces) -> IntArray:
+def _living(state: EngramState) -> IntArray:
     """Store ids of all that live, ascending."""
-    lane, place = (traces.types != NULL).nonzero(as_tuple=True)
-    ids = traces.ids[lane, place] * traces.lanes + lane
+    lane, place = (state.types != NULL).nonzero(as_tuple=True)
+    ids = state.ids[lane, place] * state.lanes + lane
     return np.sort(ids.cpu().numpy())
 
 

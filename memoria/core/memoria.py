@@ -17,7 +17,7 @@ from memoria.core.known_past import known_histories
 from memoria.core.life_log import FORGET, PIN, UNPIN, LifeLog, fill_log, log_state
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.recall import Search, graph_search
-from memoria.core.state import NULL, Traces
+from memoria.core.state import NULL, EngramState
 from memoria.core.vectors import TensorVectors
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.timeline.firing_log import IntArray
@@ -119,7 +119,7 @@ class Memoria:
     @property
     def device(self) -> torch.device | None:
         """Where the memory lives; None until it is known."""
-        return self._wanted_device if self._core is None else self._core.traces.device
+        return self._wanted_device if self._core is None else self._core.state.device
 
     @property
     def engrams(self) -> Engrams:
@@ -135,7 +135,7 @@ class Memoria:
         """Which of ``engrams`` are pinned, bool [B, M]; false at nulls."""
         if self._core is None:
             return torch.zeros([0, 0], dtype=torch.bool)
-        return self._core.traces.at(self._core.traces.pinned, self._core.living_positions(), 0)
+        return self._core.state.at(self._core.state.pinned, self._core.living_positions(), 0)
 
     @property
     def core(self) -> MemoryCore | None:
@@ -160,10 +160,10 @@ class Memoria:
         """
         if self._core is None or self._log is None:
             return {}
-        fired = self._log.fired_ids(self._core.traces)  # packing moves them
-        state = core_state(self._core)
-        self._log.found_again(self._core.traces, fired)
-        return state | log_state(self._log, self._core.traces)
+        fired = self._log.fired_ids(self._core.state)  # packing moves them
+        saved = core_state(self._core)
+        self._log.found_again(self._core.state, fired)
+        return saved | log_state(self._log, self._core.state)
 
     @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -180,10 +180,10 @@ class Memoria:
             device = data.device if self._wanted_device is None else self._wanted_device
             core = self._new_core(data.shape[0], data.shape[2], device)
             fill_core(core, state)
-            log = fill_log(core.traces, state)
+            log = fill_log(core.state, state)
         self.reset_memory()
         self._core, self._log = core, log
-        self._outside = torch.device("cpu") if core is None else core.traces.device
+        self._outside = torch.device("cpu") if core is None else core.state.device
 
     @torch.no_grad()
     def add_working_memory(self, data: Tensor) -> None:
@@ -193,14 +193,14 @@ class Memoria:
         Raises `ShapeError` or `InputError` (NaN, Inf, integers); the memory is then unchanged.
         """
         core = self._core
-        lanes = None if core is None else core.traces.lanes
-        dimension = None if core is None else core.traces.vectors.dimension
+        lanes = None if core is None else core.state.lanes
+        dimension = None if core is None else core.state.vectors.dimension
         taken = as_memory_data(data, lanes, dimension, self.device)
         if core is None:
             core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
         core.add(taken)
         if self._log is None:
-            self._log = LifeLog(core.traces.lanes, core.traces.device)
+            self._log = LifeLog(core.state.lanes, core.state.device)
         self._begin_history(core, self._log)
         self._log.add()
         self._core, self._view, self._outside = core, None, data.device
@@ -224,9 +224,9 @@ class Memoria:
         fired = torch.cat((working, positions), dim=1)
         log.fire(fired)
         if self.keep_history:
-            self._fired.append(core.traces.at(core.traces.ids, fired, -1))
-        memories = core.traces.data_at(positions)
-        return memories.to(self._outside), core.traces.indices(positions).to(self._outside)
+            self._fired.append(core.state.at(core.state.ids, fired, -1))
+        memories = core.state.data_at(positions)
+        return memories.to(self._outside), core.state.indices(positions).to(self._outside)
 
     @torch.no_grad()
     def adjust_lifespan_and_memories(self, indices: Tensor, lifespan_delta: Tensor) -> None:
@@ -239,15 +239,15 @@ class Memoria:
         """
         core, log = self._running("adjust_lifespan_and_memories")
         self._begin_history(core, log)
-        traces = core.traces
-        at = as_indices(indices, traces.living_count(), traces.device)
-        delta = as_delta(lifespan_delta, at, traces.device)
-        positions, working = traces.nth_living(at), core.working_positions()
+        state = core.state
+        at = as_indices(indices, state.living_count(), state.device)
+        delta = as_delta(lifespan_delta, at, state.device)
+        positions, working = state.nth_living(at), core.working_positions()
         if self.keep_history:
-            self._set.append(_expiries(traces, traces.held, 1.0))  # what a pin alone makes them
-        log.gain(traces, positions)
+            self._set.append(_expiries(state, state.held, 1.0))  # what a pin alone makes them
+        log.gain(state, positions)
         core.adjust(positions, delta)
-        log.end(traces, working.shape[1])
+        log.end(state, working.shape[1])
         self._view = None
         if self.keep_history:
             self._record(core, torch.cat((working, positions), dim=1))
@@ -271,7 +271,7 @@ class Memoria:
         grows by ``max(0, delta)``, rounded up again.
         """
         core, positions = self._between_steps("pin", indices)
-        held = core.traces.at(core.traces.pinned, positions, 0)
+        held = core.state.at(core.state.pinned, positions, 0)
         core.pin(positions)
         self._happened(core, positions.masked_fill(held, -1), PIN)
 
@@ -279,7 +279,7 @@ class Memoria:
     def unpin(self, indices: Tensor) -> None:
         """Let the engrams ``indices`` [B, N] age again; errors as `forget`."""
         core, positions = self._between_steps("unpin", indices)
-        held = core.traces.at(core.traces.pinned, positions, 0)
+        held = core.state.at(core.state.pinned, positions, 0)
         core.unpin(positions)
         self._happened(core, positions.masked_fill(~held, -1), UNPIN)
 
@@ -288,17 +288,17 @@ class Memoria:
         if core.working_positions().shape[1]:
             message = f"{verb}: there is working memory, so a step is under way"
             raise StateError(message, "end it with adjust_lifespan_and_memories() first")
-        at = as_indices(indices, core.traces.living_count(), core.traces.device)
-        return core, core.traces.nth_living(at)
+        at = as_indices(indices, core.state.living_count(), core.state.device)
+        return core, core.state.nth_living(at)
 
     def _happened(self, core: MemoryCore, positions: Tensor, kind: int) -> None:
         self._view = None
-        traces = core.traces
-        cells = traces.cells(positions)
+        state = core.state
+        cells = state.cells(positions)
         if self._log is not None:
-            self._log.happen(core.step, kind, cells[0], traces.ids[cells])
+            self._log.happen(core.step, kind, cells[0], state.ids[cells])
         if self.keep_history:
-            self._set.append(_expiries(traces, cells))
+            self._set.append(_expiries(state, cells))
 
     def _running(self, verb: str) -> tuple[MemoryCore, LifeLog]:
         if self._core is None or self._log is None:
@@ -321,42 +321,42 @@ class Memoria:
 
     def _record(self, core: MemoryCore, changed: Tensor) -> None:
         """Append the step that just ended, whose expiry changed at positions ``changed``."""
-        traces = core.traces
+        state = core.state
         if self.history is None:
-            self.history = [HistoryManager() for _ in range(traces.lanes)]
-        own, held = traces.cells(changed), traces.held
-        width = max(1, traces.capacity)
+            self.history = [HistoryManager() for _ in range(state.lanes)]
+        own, held = state.cells(changed), state.held
+        width = max(1, state.capacity)
         cells = torch.unique(torch.cat((own[0] * width + own[1], held[0] * width + held[1])))
-        now = _expiries(traces, (cells // width, cells % width))
+        now = _expiries(state, (cells // width, cells % width))
         lanes, ids, expiry = map(np.concatenate, zip(*self._set, now, strict=True))
-        first_short = traces.first_shortterm().tolist()
+        first_short = state.first_shortterm().tolist()
         fired = [one.cpu().numpy() for one in self._fired]
         for lane, history in enumerate(self.history):
             firings = [one[lane][one[lane] >= 0] for one in fired]
             mine = lanes == lane
-            history.record(firings, ids[mine], expiry[mine], first_short[lane], traces.next_id)
+            history.record(firings, ids[mine], expiry[mine], first_short[lane], state.next_id)
         self._fired, self._set = [], []
 
     def _snapshot(self, core: MemoryCore) -> Engrams:
-        traces, living = core.traces, core.living_positions()
+        state, living = core.state, core.living_positions()
         null = living < 0
         at = living.clamp_min(0)
-        lane = torch.arange(traces.lanes, device=traces.device).view(-1, 1, 1)
-        counts = core.connections.counts().to(traces.device)[lane, at.unsqueeze(2), at.unsqueeze(1)]
+        lane = torch.arange(state.lanes, device=state.device).view(-1, 1, 1)
+        counts = core.connections.counts().to(state.device)[lane, at.unsqueeze(2), at.unsqueeze(1)]
         counts.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
-        age = core.step - traces.at(traces.born, living, 0)
+        age = core.step - state.at(state.born, living, 0)
         return Engrams(
-            data=traces.data_at(living),
+            data=state.data_at(living),
             induce_counts=counts,
-            engrams_types=traces.at(traces.types, living, NULL),
-            lifespan=(traces.at(traces.expiry, living, 0) - core.step).masked_fill(null, -1.0),
+            engrams_types=state.at(state.types, living, NULL),
+            lifespan=(state.at(state.expiry, living, 0) - core.step).masked_fill(null, -1.0),
             age=age.masked_fill(null, -1) if self.track_age else None,
-            engram_ids=traces.at(traces.ids, living, -1) if self.track_id else None,
+            engram_ids=state.at(state.ids, living, -1) if self.track_id else None,
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
 
 
-def _expiries(traces: Traces, cells: tuple[Tensor, Tensor], more: float = 0.0) -> _Expiries:
-    lane, expiry = cells[0].cpu().numpy(), traces.expiry[cells].cpu().numpy() + more
-    return lane, traces.ids[cells].cpu().numpy(), expiry
+def _expiries(state: EngramState, cells: tuple[Tensor, Tensor], more: float = 0.0) -> _Expiries:
+    lane, expiry = cells[0].cpu().numpy(), state.expiry[cells].cpu().numpy() + more
+    return lane, state.ids[cells].cpu().numpy(), expiry

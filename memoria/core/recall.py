@@ -1,6 +1,6 @@
 """Remind: which engrams come back for a working memory (paper, section 3.2; DESIGN 3).
 
-A pure function of the traces, their connections and the step number: it changes nothing.
+A pure function of the state, their connections and the step number: it changes nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from memoria.config import MemoriaConfig
 from memoria.core.connections import Connections
 from memoria.core.similarity import log_correlation, may_be_nearest
-from memoria.core.state import LONGTERM, Traces, positions_of
+from memoria.core.state import LONGTERM, EngramState, positions_of
 from memoria.core.ties import ENTRY_STREAM, TieRule, hash_keys
 
 __all__ = ["Recalled", "Search", "graph_search", "recall"]
@@ -25,7 +25,7 @@ _LEAST_KEY: Final = -3e38  # above float32's lowest, so that the far away still 
 
 @dataclass(frozen=True)
 class Recalled:
-    """Positions in `Traces`, newest first, -1 on the right.
+    """Positions in `EngramState`, newest first, -1 on the right.
 
     longterm [B, Rl] and shortterm [B, Rs] with their log correlations (float64, same shapes);
     ``partial`` bool [B]: some short-term engram of the lane was not reminded.
@@ -59,7 +59,7 @@ class Search(Protocol):
 
     def __call__(
         self,
-        traces: Traces,
+        state: EngramState,
         connections: Connections,
         config: MemoriaConfig,
         step: int,
@@ -74,7 +74,7 @@ class Search(Protocol):
 
 
 def graph_search(
-    traces: Traces,
+    state: EngramState,
     connections: Connections,
     config: MemoriaConfig,
     step: int,
@@ -83,12 +83,12 @@ def graph_search(
     unreminded: Tensor,
 ) -> Tensor:
     """Memoria's own `Search`: from the entry points along the strongest connections."""
-    entries = _entries(traces, connections, config, step, lane_ids, shortterm, unreminded)
-    return _walk(traces, connections, entries, config.ltm_search_depth)
+    entries = _entries(state, connections, config, step, lane_ids, shortterm, unreminded)
+    return _walk(state, connections, entries, config.ltm_search_depth)
 
 
 def recall(
-    traces: Traces,
+    state: EngramState,
     connections: Connections,
     config: MemoriaConfig,
     step: int,
@@ -98,15 +98,15 @@ def recall(
 ) -> Recalled:
     """What ``cue`` [B, W, D] (default: the working memory) brings back."""
     if cue is None:
-        cue = traces.data_at(traces.working())
-    stm = traces.shortterm()
-    shortterm, shortterm_score = _nearest(traces, cue, stm, config.num_reminded_stm)
+        cue = state.data_at(state.working())
+    stm = state.shortterm()
+    shortterm, shortterm_score = _nearest(state, cue, stm, config.num_reminded_stm)
     reminded = (shortterm >= 0).sum(1)
     unreminded = (stm >= 0).sum(1) - reminded
     if config.num_final_ltms:
-        found = search(traces, connections, config, step, lane_ids, shortterm, unreminded)
-        longterm, longterm_score = _nearest(traces, cue, found, config.num_final_ltms)
-        longterm, longterm_score = _cold_start(traces, cue, stm, longterm, longterm_score)
+        found = search(state, connections, config, step, lane_ids, shortterm, unreminded)
+        longterm, longterm_score = _nearest(state, cue, found, config.num_final_ltms)
+        longterm, longterm_score = _cold_start(state, cue, stm, longterm, longterm_score)
         again = (shortterm.unsqueeze(2) == longterm.unsqueeze(1)).any(2)
         shortterm = shortterm.masked_fill(again, -1)
     else:
@@ -116,7 +116,9 @@ def recall(
     return Recalled(longterm, shortterm, longterm_score, shortterm_score, unreminded > 0)
 
 
-def _nearest(traces: Traces, cue: Tensor, positions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _nearest(
+    state: EngramState, cue: Tensor, positions: Tensor, count: int
+) -> tuple[Tensor, Tensor]:
     """The ``count`` of ``positions`` (ascending, -1 pads) that correlate best; the older of equals.
 
     Ranked on float32(score - 1): scores end at 0, so this rounds away what the order of summation
@@ -125,7 +127,7 @@ def _nearest(traces: Traces, cue: Tensor, positions: Tensor, count: int) -> tupl
     count = min(count, positions.shape[1])
     if count == 0:
         return positions[:, :0], torch.zeros_like(positions[:, :0], dtype=torch.float64)
-    keys = traces.data_at(positions)
+    keys = state.data_at(positions)
     if keys.device.type == "cpu" and positions.shape[1] > 2 * count:
         near = may_be_nearest(cue, keys, positions >= 0, count)
         positions, keys = _only(near, positions, keys)
@@ -144,7 +146,7 @@ def _only(near: Tensor, positions: Tensor, keys: Tensor) -> tuple[Tensor, Tensor
 
 
 def _entries(
-    traces: Traces,
+    state: EngramState,
     connections: Connections,
     config: MemoriaConfig,
     step: int,
@@ -154,22 +156,22 @@ def _entries(
 ) -> Tensor:
     """Entry points into long-term memory, positions [B, E] with repeats and -1."""
     ties = TieRule(config.seed, step, lane_ids) if config.tie_break == "hash" else None
-    closed = traces.types != LONGTERM
-    entries = connections.strongest(shortterm, closed, traces.ids, ties)
+    closed = state.types != LONGTERM
+    entries = connections.strongest(shortterm, closed, state.ids, ties)
     if config.random_entries == "unreminded":
         draws, most = unreminded, int(unreminded.max())
     else:
         most = config.random_entries
         draws = torch.full_like(unreminded, most)
-    if most == 0 or traces.capacity == 0:
+    if most == 0 or state.capacity == 0:
         return entries
-    available = traces.longterm_count().unsqueeze(1)
-    at_once = max(16, _DRAWS_AT_ONCE // traces.lanes)
+    available = state.longterm_count().unsqueeze(1)
+    at_once = max(16, _DRAWS_AT_ONCE // state.lanes)
     for first in range(0, most, at_once):
         number = torch.arange(first, min(most, first + at_once), device=entries.device)
-        number = number.expand(traces.lanes, -1)
+        number = number.expand(state.lanes, -1)
         hashes = hash_keys(config.seed, ENTRY_STREAM, step, lane_ids, number)
-        drawn = traces.nth_living(hashes % available.clamp_min(1))
+        drawn = state.nth_living(hashes % available.clamp_min(1))
         drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
         entries = torch.cat((entries, drawn), dim=1)
         if most > at_once:  # what was drawn before is no news, and all of them end it
@@ -179,17 +181,17 @@ def _entries(
     return entries
 
 
-def _walk(traces: Traces, connections: Connections, entries: Tensor, depth: int) -> Tensor:
+def _walk(state: EngramState, connections: Connections, entries: Tensor, depth: int) -> Tensor:
     """Walk from ``entries`` along the strongest connections; all found, ascending, -1 right."""
     paths = _distinct(entries)
-    closed = (traces.types != LONGTERM) | traces.mask(paths)
+    closed = (state.types != LONGTERM) | state.mask(paths)
     found = [paths]
     for _ in range(depth):
         if paths.shape[1] == 0:
             break
         # paths that meet go on as one: from there they would choose alike
-        paths = _distinct(connections.strongest(paths, closed, traces.ids, None))
-        closed |= traces.mask(paths)
+        paths = _distinct(connections.strongest(paths, closed, state.ids, None))
+        closed |= state.mask(paths)
         found.append(paths)
     return _distinct(torch.cat(found, dim=1))
 
@@ -206,16 +208,16 @@ def _distinct(positions: Tensor) -> Tensor:
 
 
 def _cold_start(
-    traces: Traces, cue: Tensor, stm: Tensor, longterm: Tensor, score: Tensor
+    state: EngramState, cue: Tensor, stm: Tensor, longterm: Tensor, score: Tensor
 ) -> tuple[Tensor, Tensor]:
     """A lane with short-term but no long-term memory: its oldest engram is the reminder."""
     if stm.shape[1] == 0:
         return longterm, score
-    cold = (stm[:, 0] >= 0) & (traces.longterm_count() == 0)
+    cold = (stm[:, 0] >= 0) & (state.longterm_count() == 0)
     if not bool(cold.any()):
         return longterm, score
     oldest = stm[:, :1]
-    oldest_score = log_correlation(cue, traces.data_at(oldest))
+    oldest_score = log_correlation(cue, state.data_at(oldest))
     if longterm.shape[1] == 0:
         longterm = torch.full_like(oldest, -1)
         score = torch.zeros_like(oldest_score)

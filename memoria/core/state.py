@@ -15,7 +15,7 @@ from memoria.core.ranks import LivingRanks, whole_blocks
 from memoria.core.vectors import Vectors
 from memoria.timeline.engram_type import EngramType
 
-__all__ = ["LONGTERM", "NULL", "SHORTTERM", "WORKING", "Traces", "positions_of"]
+__all__ = ["LONGTERM", "NULL", "SHORTTERM", "WORKING", "EngramState", "positions_of"]
 
 NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 
@@ -36,7 +36,7 @@ def positions_of(mask: Tensor) -> Tensor:
     return out
 
 
-class Traces:
+class EngramState:
     """State of every engram but its connections.
 
     All [B, C]: ``ids`` int64 (lane-local, never reused; -1 where nothing is), ``types`` uint8,

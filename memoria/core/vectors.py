@@ -33,7 +33,7 @@ class TensorVectors:
         self._data = torch.zeros((lanes, 0, dimension), device=device)
 
     def load(self, data: Tensor) -> None:
-        """Take over vectors [B, C, D] from elsewhere, C the capacity of the traces."""
+        """Take over vectors [B, C, D] from elsewhere, C the capacity of the state."""
         self._data = data
 
     @property

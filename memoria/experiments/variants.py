@@ -16,7 +16,7 @@ from memoria.config import MemoriaConfig
 from memoria.core.connections import Connections
 from memoria.core.memoria import Memoria
 from memoria.core.recall import Search, graph_search
-from memoria.core.state import LONGTERM, Traces, positions_of
+from memoria.core.state import LONGTERM, EngramState, positions_of
 from memoria.core.ties import TieRule, hash_keys
 from memoria.errors import ConfigError
 
@@ -92,7 +92,7 @@ class RandomLinks:
 
 
 def _random_walk(
-    traces: Traces,
+    state: EngramState,
     connections: Connections,
     config: MemoriaConfig,
     step: int,
@@ -101,11 +101,11 @@ def _random_walk(
     unreminded: Tensor,
 ) -> Tensor:
     links = RandomLinks(config.seed, lane_ids)
-    return graph_search(traces, links, config, step, lane_ids, shortterm, unreminded)
+    return graph_search(state, links, config, step, lane_ids, shortterm, unreminded)
 
 
 def _sample(
-    traces: Traces,
+    state: EngramState,
     connections: Connections,
     config: MemoriaConfig,
     step: int,
@@ -113,17 +113,17 @@ def _sample(
     shortterm: Tensor,
     unreminded: Tensor,
 ) -> Tensor:
-    found = graph_search(traces, connections, config, step, lane_ids, shortterm, unreminded)
+    found = graph_search(state, connections, config, step, lane_ids, shortterm, unreminded)
     count = (found >= 0).sum(1, keepdim=True)
-    luck = hash_keys(config.seed, _SAMPLE_STREAM, step, lane_ids, traces.ids)
-    luck.masked_fill_(traces.types != LONGTERM, -1)
+    luck = hash_keys(config.seed, _SAMPLE_STREAM, step, lane_ids, state.ids)
+    luck.masked_fill_(state.types != LONGTERM, -1)
     order = luck.argsort(dim=1, descending=True, stable=True)[:, : found.shape[1]]
     drawn = order.masked_fill(torch.arange(order.shape[1], device=order.device) >= count, -1)
-    return positions_of(traces.mask(drawn))
+    return positions_of(state.mask(drawn))
 
 
 def _everything(
-    traces: Traces,
+    state: EngramState,
     connections: Connections,
     config: MemoriaConfig,
     step: int,
@@ -131,7 +131,7 @@ def _everything(
     shortterm: Tensor,
     unreminded: Tensor,
 ) -> Tensor:
-    return positions_of(traces.types == LONGTERM)
+    return positions_of(state.types == LONGTERM)
 
 
 _LEFT_OUT: Final[Mapping[str, dict[str, Any]]] = {

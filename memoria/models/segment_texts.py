@@ -33,7 +33,7 @@ class SegmentTexts:
 
     def add(self, core: MemoryCore, count: int, texts: tuple[str, ...]) -> None:
         """The newest ``count`` engrams of each lane were made of ``texts`` [B]."""
-        self._entries.append((core.traces.next_id - count, count, texts))
+        self._entries.append((core.state.next_id - count, count, texts))
         if len(self._entries) > self._most:
             self.forget(core)
 
@@ -84,5 +84,5 @@ def checked_texts(texts: Sequence[str], lanes: int | None = None) -> tuple[str, 
 
 
 def _living(core: MemoryCore) -> list[list[int]]:
-    ids, types = core.traces.ids.cpu(), core.traces.types.cpu()
+    ids, types = core.state.ids.cpu(), core.state.types.cpu()
     return [mine[kinds != EngramType.NULL].tolist() for mine, kinds in zip(ids, types, strict=True)]

@@ -33,9 +33,9 @@ def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> I
     if not found.any(0).all():
         gone = int(wanted[int(found.any(0).logical_not().nonzero()[0])])
         raise InputError(f"engram {gone}: is forgotten already", "`memoria list` shows the living")
-    traces = core.traces
+    state = core.state
     if kind is not EventKind.FORGET:
-        changes = traces.at(traces.pinned, positions, 0) != (kind is EventKind.PIN)
+        changes = state.at(state.pinned, positions, 0) != (kind is EventKind.PIN)
         positions = positions.masked_fill(~changes, -1)
     {EventKind.FORGET: core.forget, EventKind.PIN: core.pin, EventKind.UNPIN: core.unpin}[kind](
         positions
@@ -53,4 +53,4 @@ def _positions(core: MemoryCore, ids: IntArray) -> Tensor:
     wanted = torch.from_numpy(ids)
     mine = wanted % lanes == torch.arange(lanes).unsqueeze(1)
     local = (wanted // lanes).expand(lanes, -1)
-    return core.traces.find_living(local.masked_fill(~mine, -1))
+    return core.state.find_living(local.masked_fill(~mine, -1))

@@ -33,9 +33,9 @@ __all__ = [
 
 def life_of(core: MemoryCore, tables: LifeTables) -> Life:
     """The living, ascending by store id."""
-    traces, lanes = core.traces, core.traces.lanes
-    lane, place = (traces.types != NULL).nonzero(as_tuple=True)
-    ids = (traces.ids[lane, place] * lanes + lane).cpu().numpy()
+    state, lanes = core.state, core.state.lanes
+    lane, place = (state.types != NULL).nonzero(as_tuple=True)
+    ids = (state.ids[lane, place] * lanes + lane).cpu().numpy()
     order = np.argsort(ids)
 
     def column(values: torch.Tensor, dtype: Any) -> Any:
@@ -45,22 +45,22 @@ def life_of(core: MemoryCore, tables: LifeTables) -> Life:
         step=core.step,
         lanes=lanes,
         ids=ids[order],
-        types=column(traces.types, np.uint8),
-        expiry=column(traces.expiry, np.float64),
-        born=column(traces.born, np.int64),
-        fires=column(traces.fires, np.int64),
-        pinned=column(traces.pinned, np.bool_),
+        types=column(state.types, np.uint8),
+        expiry=column(state.expiry, np.float64),
+        born=column(state.born, np.int64),
+        fires=column(state.fires, np.int64),
+        pinned=column(state.pinned, np.bool_),
         first_short=tables.first_short[-1],
-        next_id=traces.next_id,
+        next_id=state.next_id,
         pending=Pending(),
     )
 
 
 def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Of the living, in the order of their ids, [A, D]."""
-    traces = core.traces
+    state = core.state
     living = core.living_positions()
-    data = traces.data_at(living).cpu().numpy()
+    data = state.data_at(living).cpu().numpy()
     out = np.empty((len(life.ids), data.shape[2]), np.float32)
     for lane in range(life.lanes):
         mine = life.of_lane(lane)

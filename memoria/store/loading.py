@@ -100,7 +100,7 @@ def _core(
     def padded(values: Any, fill: int | float) -> torch.Tensor:
         return _padded(life, values, width, fill).to(device)
 
-    core.traces.load(
+    core.state.load(
         padded(life.ids // life.lanes, -1),
         padded(life.types, EngramType.NULL),
         padded(life.expiry, -1.0),

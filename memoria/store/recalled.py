@@ -22,7 +22,7 @@ def as_pending(core: MemoryCore, found: Recalled) -> Pending:
     """What was recalled, in the store's ids."""
     positions, scores = found.packed()
     lanes = core.config.lanes
-    ids = core.traces.at(core.traces.ids, positions, -1)
+    ids = core.state.at(core.state.ids, positions, -1)
     valid = [row >= 0 for row in ids]
     return Pending(
         phase="reminded",
@@ -49,7 +49,7 @@ def padded_ids(pending: Pending) -> Tensor:
 def positions_of_ids(core: MemoryCore, ids: Tensor) -> Tensor:
     """Positions of the store's ids [B, R], -1 stays."""
     local = ids.div(core.config.lanes, rounding_mode="floor")
-    return core.traces.find(local.masked_fill(ids < 0, -1))
+    return core.state.find(local.masked_fill(ids < 0, -1))
 
 
 def answer(core: MemoryCore, shelf: TextShelf, pending: Pending) -> Reminded:
@@ -61,14 +61,14 @@ def answer(core: MemoryCore, shelf: TextShelf, pending: Pending) -> Reminded:
         [[*row, *[-torch.inf] * (width - len(row))] for row in pending.scores],
         dtype=torch.float64,
     )
-    expiry = core.traces.expiry.gather(1, positions.clamp_min(0)) - core.step
+    expiry = core.state.expiry.gather(1, positions.clamp_min(0)) - core.step
     texts = [shelf.texts(row[row >= 0].numpy()) for row in ids]
     return Reminded(
         ids=ids,
-        indices=core.traces.indices(positions),
-        memories=core.traces.data_at(positions),
+        indices=core.state.indices(positions),
+        memories=core.state.data_at(positions),
         correlation=scores.exp(),
-        types=core.traces.at(core.traces.types, positions, EngramType.NULL),
+        types=core.state.at(core.state.types, positions, EngramType.NULL),
         lifespans=expiry.masked_fill(positions < 0, -1.0),
         longterm=torch.tensor(pending.longterm),
         texts=[[*row, *[None] * (width - len(row))] for row in texts],

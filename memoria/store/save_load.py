@@ -66,8 +66,8 @@ def save_memory(
     `StoreExistsError`, `StorageError`.
     """
     core, log = _between_steps(memory)
-    lanes, traces = core.traces.lanes, core.traces
-    tables = log.tables(traces)
+    lanes, state = core.state.lanes, core.state
+    tables = log.tables(state)
     if len(tables.made) != core.step:
         raise StateError(
             f"of {core.step} steps the memory knows the last {len(tables.made)} only",
@@ -156,7 +156,7 @@ def _between_steps(memory: Memoria) -> tuple[MemoryCore, LifeLog]:
             "there is working memory, so a step is under way",
             "end it with adjust_lifespan_and_memories() first",
         )
-    if core.lane_ids.tolist() != list(range(core.traces.lanes)):
+    if core.lane_ids.tolist() != list(range(core.state.lanes)):
         raise StateError(
             f"lane_ids = {core.lane_ids.tolist()}: the lanes of a store are 0 to its last",
             "make the memory without lane_ids",
@@ -168,8 +168,8 @@ def _config(
     config: MemoriaConfig, core: MemoryCore, working: int, settings: Mapping[str, Any]
 ) -> MemoriaConfig:
     """The store's configuration; ``settings`` may only say what the memory knows nothing of."""
-    traces = core.traces
-    whole = config.replace(lanes=traces.lanes, hidden_dim=traces.vectors.dimension)
+    state = core.state
+    whole = config.replace(lanes=state.lanes, hidden_dim=state.vectors.dimension)
     if "backbone" not in config.model_fields_set:  # vectors that came as they are
         whole = whole.replace(backbone="array", wm_length=max(1, working))
     made = whole.replace(**settings)

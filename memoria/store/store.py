@@ -221,8 +221,8 @@ class MemoryStore:
         positions = positions_of_ids(core, ids)
         core.adjust(positions, gains)
         fired = torch.cat((working, positions), dim=1)
-        expiry = core.traces.expiry.gather(1, fired.clamp_min(0))
-        local = core.traces.at(core.traces.ids, fired, -1)
+        expiry = core.state.expiry.gather(1, fired.clamp_min(0))
+        local = core.state.at(core.state.ids, fired, -1)
         order = log_order(working.shape[1], lanes, fired)
         entries = (local * lanes + torch.arange(lanes).unsqueeze(1)).numpy()[order]
         self._log_step(entries, expiry.numpy()[order])
@@ -355,7 +355,7 @@ class MemoryStore:
     def _log_step(self, entries: IntArray, expiry: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Stage what the step that just ended leaves behind."""
         files = self._files
-        first_short = self._memory().traces.first_shortterm().numpy()
+        first_short = self._memory().state.first_shortterm().numpy()
         before = files.log_end
         files.append("log/ids", entries)
         files.append("log/expiry", expiry)
@@ -393,7 +393,7 @@ class MemoryStore:
         fresh = files.log_end - state.log_end + files.events - state.events
         if self.phase != "idle" or fresh == 0:
             return
-        living = int((self._memory().traces.types != EngramType.NULL).sum())
+        living = int((self._memory().state.types != EngramType.NULL).sum())
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
             generation = (state.generation or 0) + 1
             self._state, arrays = state_arrays(files, generation)

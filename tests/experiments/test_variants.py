@@ -41,12 +41,12 @@ def searched(memoria: Memoria, variant: str) -> set[int]:
     """Positions that the variant's search would find in lane 0 at this moment."""
     found = memoria._core
     assert found is not None
-    traces = found.traces
-    short = traces.shortterm()
+    state = found.state
+    short = state.shortterm()
     config, lanes = memoria.config, found.lane_ids
-    unreminded = torch.full((traces.lanes,), 2)
+    unreminded = torch.full((state.lanes,), 2)
     search = make_memoria(variant, **SETTINGS).search
-    result = search(traces, found.connections, config, found.step, lanes, short[:, -2:], unreminded)
+    result = search(state, found.connections, config, found.step, lanes, short[:, -2:], unreminded)
     assert (result[:, 1:] - result[:, :-1])[result[:, 1:] >= 0].gt(0).all()
     return set(result[0].tolist()) - {-1}
 
@@ -108,7 +108,7 @@ def test_full_search_finds_all_and_a_sample_as_many_as_the_walk() -> None:
     live(memoria, 20)
     core = memoria._core
     assert core is not None
-    everyone = set((core.traces.types[0] == 3).nonzero().flatten().tolist())
+    everyone = set((core.state.types[0] == 3).nonzero().flatten().tolist())
     walked, sample = searched(memoria, "memoria"), searched(memoria, "memoria-sample")
     assert walked < everyone
     assert sample < everyone
@@ -126,7 +126,7 @@ def test_a_sample_is_drawn_anew_at_every_step_and_reaches_everybody() -> None:
     for _ in range(40):
         seen.append(frozenset(searched(memoria, "memoria-sample")))
         core.step += 1
-    everyone = set((core.traces.types[0] == 3).nonzero().flatten().tolist())
+    everyone = set((core.state.types[0] == 3).nonzero().flatten().tolist())
     assert len(set(seen)) > 20
     assert set().union(*seen) == everyone
 

@@ -371,7 +371,7 @@ def test_the_log_is_brought_in_at_any_time(
     whole = stepped(small(), 30)
     save_memory(whole, tmp_path / "whole")
     looked, living = [], life_log._living
-    monkeypatch.setattr(life_log, "_living", lambda traces: looked.append(1) or living(traces))
+    monkeypatch.setattr(life_log, "_living", lambda state: looked.append(1) or living(state))
     monkeypatch.setattr(life_log, "_ENTRIES", entries)
     often = stepped(small(), 30)
     assert len(looked) > 2
@@ -379,7 +379,7 @@ def test_the_log_is_brought_in_at_any_time(
     assert digest(tmp_path / "whole") == digest(tmp_path / "often")
     assert often.log is not None
     assert often.core is not None
-    tables = often.log.tables(often.core.traces)
+    tables = often.log.tables(often.core.state)
     assert len(tables.ids) < tables.counts.sum() / 2
 
 

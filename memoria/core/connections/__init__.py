@@ -18,7 +18,7 @@ __all__ = ["Connections"]
 
 
 class Connections(Protocol):
-    """What recall needs of a memory's connections. Positions are those of `Traces`."""
+    """What recall needs of a memory's connections. Positions are those of `EngramState`."""
 
     def pack(self, kept: Tensor, capacity: int) -> None:
         """Positions ``kept`` [B, K] (-1 pads) become 0..K-1; room for ``capacity``."""

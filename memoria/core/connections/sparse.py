@@ -24,7 +24,7 @@ _INDEX_PER_ENTRY: Final = 1
 
 
 class SparseConnections:
-    """A `FiringLog` per lane. Lives on the CPU, whatever device the traces are on."""
+    """A `FiringLog` per lane. Lives on the CPU, whatever device the state are on."""
 
     def __init__(
         self, lanes: int, logs: Sequence[FiringLog] | None = None, capacity: int = 0

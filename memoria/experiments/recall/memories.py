@@ -81,9 +81,9 @@ class MemoriaMemory:
         core.adjust(positions, torch.from_numpy(gains))
 
     def alive(self) -> Indices:
-        traces = self._core.traces
+        state = self._core.state
         at = self._core.living_positions()
-        return np.sort(traces.at(traces.ids, at, -1)[0].numpy())
+        return np.sort(state.at(state.ids, at, -1)[0].numpy())
 
     def remind(self, cues: Vectors) -> Reminders:
         ids = np.full((len(cues), self._width), -1, dtype=np.int64)
@@ -95,7 +95,7 @@ class MemoriaMemory:
             score = score.masked_fill(positions < 0, -torch.inf)
             order = score.argsort(dim=1, descending=True, stable=True)[:, : self._width]
             here = slice(start, start + len(block)), slice(0, order.shape[1])
-            ids[here] = asked.traces.at(asked.traces.ids, positions.gather(1, order), -1).numpy()
+            ids[here] = asked.state.at(asked.state.ids, positions.gather(1, order), -1).numpy()
             scores[here] = score.gather(1, order).numpy()
         return Reminders(ids, scores)
 
@@ -105,21 +105,21 @@ def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
 
     Lanes never influence each other, so many cues at once find what they find one by one.
     """
-    traces = core.traces
+    state = core.state
     living = core.living_positions()
     at = living[0]
     asked = MemoryCore(
         core.config,
-        _SharedVectors(traces.data_at(living)[0]),
-        make_connections("dense", lanes, traces.device),
+        _SharedVectors(state.data_at(living)[0]),
+        make_connections("dense", lanes, state.device),
         core.lane_ids.tolist() * lanes,
-        traces.device,
+        state.device,
         core.search,
     )
-    columns = (traces.ids, traces.types, traces.expiry, traces.born, traces.fires)
+    columns = (state.ids, state.types, state.expiry, state.born, state.fires)
     ids, types, expiry, born, fires = (one[:, at].expand(lanes, -1) for one in columns)
-    asked.traces.load(ids, types, expiry, born, fires, traces.next_id)
-    room = asked.traces.capacity - len(at)
+    asked.state.load(ids, types, expiry, born, fires, state.next_id)
+    room = asked.state.capacity - len(at)
     counts = pad(core.connections.counts()[0][at][:, at], (0, room, 0, room))
     asked.connections = DenseConnections.of_counts(counts.expand(lanes, -1, -1))
     asked.step = core.step

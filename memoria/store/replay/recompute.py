@@ -70,7 +70,7 @@ def recompute(
             for event in step.events:
                 chain = event_digest(chain, event)
             differences, near = _one_step(core, step, found)
-            first_short = core.traces.first_shortterm().numpy()
+            first_short = core.state.first_shortterm().numpy()
             chain = next_digest(chain, files, shelf, step.rows, step.entries, first_short)
             if chain != step.digest:
                 differences.append(Difference(step.number, None, "digest", [], []))
@@ -95,8 +95,8 @@ def apply_events(core: MemoryCore, events: IntArray) -> None:
     }
     for event in events:
         engram = int(event[EventColumn.ENGRAM])
-        ids = torch.full((core.traces.lanes, 1), -1)
-        ids[engram % core.traces.lanes, 0] = engram
+        ids = torch.full((core.state.lanes, 1), -1)
+        ids[engram % core.state.lanes, 0] = engram
         done[EventKind(int(event[EventColumn.KIND]))](positions_of_ids(core, ids))
 
 
@@ -124,14 +124,14 @@ def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[D
         found.given_gains += not torch.equal(_after(core, positions, ruled), wanted)
     core.adjust(positions, gains)
     fired = torch.cat((working, positions), dim=1)
-    expiry = core.traces.expiry.gather(1, fired.clamp_min(0)).masked_fill_(fired < 0, 0.0)
+    expiry = core.state.expiry.gather(1, fired.clamp_min(0)).masked_fill_(fired < 0, 0.0)
     logged = torch.cat((_logged_expiry(step, torch.from_numpy(step.new)), wanted), dim=1)
     for lane in (expiry != logged).any(1).nonzero().flatten().tolist():
         differences.append(
             Difference(step.number, lane, "lifespan", logged[lane].tolist(), expiry[lane].tolist())
         )
         near = False
-    first_short = core.traces.first_shortterm().tolist()
+    first_short = core.state.first_shortterm().tolist()
     for lane, (was, now) in enumerate(zip(step.first_short.tolist(), first_short, strict=True)):
         if was != now:
             differences.append(Difference(step.number, lane, "type", [was], [now]))
@@ -151,18 +151,18 @@ def _rounding_decided(core: MemoryCore, step: LoggedStep, difference: Difference
     some = short or was ^ now
     if len(some & was) != len(some & now):
         return False
-    ids = torch.full((core.traces.lanes, len(some)), -1)
+    ids = torch.full((core.state.lanes, len(some)), -1)
     ids[lane] = torch.tensor(sorted(some))
     cue = torch.from_numpy(step.data)
-    keys = core.traces.data_at(positions_of_ids(core, ids))
+    keys = core.state.data_at(positions_of_ids(core, ids))
     scores = log_correlation(cue, keys)[lane]
     return bool(scores.max() - scores.min() <= _NEAR * (1.0 + scores.abs().max()))
 
 
 def _shortterm(core: MemoryCore, lane: int, ids: set[int]) -> set[int]:
     """Those of the store's ``ids`` that are short-term memory of the lane."""
-    first = int(core.traces.first_shortterm()[lane])
-    return {id_ for id_ in ids if id_ // core.traces.lanes >= first}
+    first = int(core.state.first_shortterm()[lane])
+    return {id_ for id_ in ids if id_ // core.state.lanes >= first}
 
 
 def _padded(reminded: list[IntArray]) -> Tensor:
@@ -179,18 +179,18 @@ def _logged_expiry(step: LoggedStep, ids: Tensor) -> Tensor:
 
 def _after(core: MemoryCore, positions: Tensor, gains: Tensor) -> Tensor:
     """Expiry [B, N] of ``positions`` at the step's end if they gained so much, 0 where -1."""
-    traces = core.traces
-    now = traces.expiry.gather(1, positions.clamp_min(0))
-    pinned = traces.pinned.gather(1, positions.clamp_min(0))
+    state = core.state
+    now = state.expiry.gather(1, positions.clamp_min(0))
+    pinned = state.pinned.gather(1, positions.clamp_min(0))
     held = (now + gains.clamp_min(0.0)).ceil() + 1.0
     return torch.where(pinned, held, now + gains).masked_fill(positions < 0, 0.0)
 
 
 def _gains(core: MemoryCore, positions: Tensor, wanted: Tensor) -> Tensor:
     """Gains [B, N] after which the expiry of ``positions`` is ``wanted``, to the last bit."""
-    traces = core.traces
-    now = traces.expiry.gather(1, positions.clamp_min(0))
-    pinned = traces.pinned.gather(1, positions.clamp_min(0))
+    state = core.state
+    now = state.expiry.gather(1, positions.clamp_min(0))
+    pinned = state.pinned.gather(1, positions.clamp_min(0))
     gains = wanted - pinned.double() - now
     for _ in range(4):  # the difference of far apart numbers is rounded itself
         short = _after(core, positions, gains) - wanted
@@ -202,14 +202,14 @@ def _gains(core: MemoryCore, positions: Tensor, wanted: Tensor) -> Tensor:
 def _ending(files: MemoryFiles, core: MemoryCore, lane: int | None) -> list[Difference]:
     """Where the state that came out is not what the log says it is."""
     life = fold(files, files.config, StepTable.read(files))
-    traces, found = core.traces, []
+    state, found = core.state, []
     for one in range(life.lanes):
         mine = life.of_lane(one)
-        living = traces.types[one] != EngramType.NULL
+        living = state.types[one] != EngramType.NULL
         columns: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
-            "reminded": (life.ids[mine] // life.lanes, traces.ids[one][living].numpy()),
-            "lifespan": (life.expiry[mine], traces.expiry[one][living].numpy()),
-            "type": (life.types[mine], traces.types[one][living].numpy()),
+            "reminded": (life.ids[mine] // life.lanes, state.ids[one][living].numpy()),
+            "lifespan": (life.expiry[mine], state.expiry[one][living].numpy()),
+            "type": (life.types[mine], state.types[one][living].numpy()),
         }
         for kind, (was, now) in columns.items():
             if lane in (None, one) and not np.array_equal(was, now):
