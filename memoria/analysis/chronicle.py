@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from memoria.analysis.expiries import Expiries
 from memoria.errors import InputError
 from memoria.io.data_frame import data_frame
-from memoria.store.events import Entries, Events
+from memoria.store.events import Entries
 from memoria.store.firings import Firings, endings
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
@@ -90,7 +90,7 @@ class Chronicle:
             done_to = firings.events
             done_to = done_to.take(np.isin(done_to.ids, ids))
             who = _places(ids, done_to.ids)
-            named = Events(done_to.steps, done_to.kinds, who, done_to.times)
+            named = replace(done_to, ids=who)
             places = _places(ids, firings.ids)
             return Expiries.of(Entries(places, firings.steps, firings.expiry), done, named)
 

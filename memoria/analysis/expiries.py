@@ -12,9 +12,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from memoria.store.events import Entries, EventKind, Events, pinned_expiry
+from memoria.store.events import Entries, pinned_expiry
 from memoria.store.life import FloatArray
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind, Events
 
 __all__ = ["Expiries"]
 

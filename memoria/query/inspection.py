@@ -22,7 +22,6 @@ from memoria.query.listing import Listing, Order, Wanted, select
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
-from memoria.store.events import EventKind
 from memoria.store.firings import Firings, connected_pairs, endings, fired_pairs
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
@@ -31,6 +30,7 @@ from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["COUNTED_PAIRS", "Inspection"]
 

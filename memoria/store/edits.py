@@ -11,10 +11,11 @@ from torch import Tensor
 
 from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
-from memoria.store.events import EventKind, checked_ids
+from memoria.store.events import checked_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.snapshots import check_format
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["happen"]
 

@@ -10,12 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.errors import InputError
-from memoria.store.events import EventKind, Events, pinned_gains
+from memoria.store.events import pinned_gains
 from memoria.store.firings import Endings, Firings, endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind, Events
 
 __all__ = ["MOST_CONNECTIONS", "iso_time", "plain_numbers", "story", "told_history"]
 

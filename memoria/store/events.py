@@ -8,7 +8,6 @@ pinned or unpinned it, the state written out. Torch-free.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any, Final
 
 import numpy as np
@@ -17,30 +16,9 @@ import numpy.typing as npt
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
-from memoria.timeline.firing_log import IntArray
-
-__all__ = [
-    "Entries",
-    "EventKind",
-    "Events",
-    "PinnedLives",
-    "checked_ids",
-    "pinned_expiry",
-    "pinned_gains",
-]
+from memoria.timeline.log import BoolArray, EventKind, Events, FloatArray, IntArray
 
 LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most: their sum stays exact
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
-
-
-class EventKind(IntEnum):
-    """What was done to an engram."""
-
-    FORGET = 1
-    PIN = 2
-    UNPIN = 3
 
 
 @dataclass(frozen=True)
@@ -52,64 +30,33 @@ class Entries:
     expiry: FloatArray
 
 
-@dataclass(frozen=True)
-class Events:
-    """Events in the order in which they happened; all arrays [E]. ``steps`` were finished."""
+def read_events(
+    files: MemoryFiles, done: int, first: int = 0, last: int | None = None, since: int = 1
+) -> Events:
+    """Events [first, last) of engrams that compaction has left in ``files``.
 
-    steps: IntArray
-    kinds: IntArray
-    ids: IntArray
-    times: IntArray
-
-    @classmethod
-    def read(
-        cls,
-        files: MemoryFiles,
-        done: int,
-        first: int = 0,
-        last: int | None = None,
-        since: int = 1,
-    ) -> Events:
-        """Events [first, last) of ``files``, of engrams that still are there.
-
-        Raises `DamageError` where they are none of the time after steps ``since`` to ``done``.
-        """
-        last = files.events if last is None else last
-        if last <= first:
-            return cls(*(np.empty(0, np.int64) for _ in EventColumn))
-        rows = files.read("events", first, last)
-        made = cls(*(rows[:, column] for column in EventColumn))
-        if not (
-            max(1, since) <= made.steps[0] <= made.steps[-1] <= done
-            and (made.steps[1:] >= made.steps[:-1]).all()
-            and EventKind.FORGET <= made.kinds.min() <= made.kinds.max() <= EventKind.UNPIN
-            and 0 <= made.ids.min() <= made.ids.max() < files.created
-        ):
-            raise DamageError(f"{files.name}: events are not a table of events")
-        return made.take(files.engram_rows(made.ids) >= 0)
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def take(self, places: BoolArray | slice) -> Events:
-        """Some of them."""
-        columns = (self.steps, self.kinds, self.ids, self.times)
-        return Events(*(column[places] for column in columns))
-
-    def of_kind(self, *kinds: EventKind) -> Events:
-        """Those of some kinds."""
-        return self.take(np.isin(self.kinds, kinds))
-
-    def pinned(self) -> IntArray:
-        """Who is pinned when all have happened, ascending."""
-        reversed_ids = self.ids[::-1]
-        ids, last = np.unique(reversed_ids, return_index=True)  # the first of the reversed
-        held: IntArray = ids[self.kinds[::-1][last] == EventKind.PIN]
-        return held
-
-    def of_pins(self) -> IntArray:
-        """Who is pinned or unpinned at some time, ascending."""
-        return np.unique(self.ids[self.kinds != EventKind.FORGET])
+    Raises:
+        DamageError: they are no events of the time after steps ``since`` to ``done``.
+    """
+    last = files.events if last is None else last
+    if last <= first:
+        return Events.empty()
+    rows = files.read("events", first, last)
+    made = Events(
+        steps=rows[:, EventColumn.STEP],
+        kinds=rows[:, EventColumn.KIND],
+        ids=rows[:, EventColumn.ENGRAM],
+        times=rows[:, EventColumn.TIME],
+        values=np.zeros(len(rows)),
+    )
+    if not (
+        max(1, since) <= made.steps[0] <= made.steps[-1] <= done
+        and (made.steps[1:] >= made.steps[:-1]).all()
+        and EventKind.FORGET <= made.kinds.min() <= made.kinds.max() <= EventKind.UNPIN
+        and 0 <= made.ids.min() <= made.ids.max() < files.created
+    ):
+        raise DamageError(f"{files.name}: events are not a table of events")
+    return made.take(files.engram_rows(made.ids) >= 0)
 
 
 def pinned_gains(fired: IntArray, expiry: FloatArray, created: int, events: Events) -> FloatArray:

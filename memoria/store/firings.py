@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from memoria.errors import DamageError
-from memoria.store.events import Entries, EventKind, Events, PinnedLives
+from memoria.store.events import Entries, PinnedLives, read_events
 from memoria.store.life import FloatArray, Life, StepTable, ranks
 from memoria.store.memory_files import MemoryFiles
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import PINS, EventKind, Events
 
 __all__ = ["Endings", "Firings", "connected_pairs", "endings", "fired_pairs"]
 
@@ -53,7 +54,7 @@ class Firings:
             ids = np.concatenate((ids, now))
             steps = np.concatenate((steps, np.full(len(now), len(table) + 1)))
             expiry = np.concatenate((expiry, np.full(len(now), np.nan)))
-        return cls(ids, steps, expiry, Events.read(files, len(table)))
+        return cls(ids, steps, expiry, read_events(files, len(table)))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def endings(firings: Firings, rows: int, done: int) -> Endings:
     logged = last >= 0
     since, expiry = np.zeros(len(ids), np.int64), np.zeros(len(ids))
     since[logged], expiry[logged] = entries.steps[last[logged]], entries.expiry[last[logged]]
-    who = firings.events.of_pins()
+    who = np.unique(firings.events.of_kind(*PINS).ids)
     lives = PinnedLives(who, np.full(len(who), -1.0), np.zeros(len(who), np.bool_), -1, entries)
     lives.live(firings.events, done)
     at = _places(ids, who)

@@ -14,11 +14,12 @@ import numpy.typing as npt
 from memoria.config import MemoriaConfig
 from memoria.errors import DamageError
 from memoria.store.attributes import Pending, StateHead
-from memoria.store.events import Entries, EventKind, Events, PinnedLives
+from memoria.store.events import Entries, PinnedLives, read_events
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.log import PINS, EventKind
 
 __all__ = ["Life", "StepTable", "fold", "lane_logs", "ranks"]
 
@@ -242,9 +243,9 @@ def _happened(
 
     ``expiry`` is what the log alone says, ``written`` what the state says that it goes on from.
     """
-    held = Events.read(files, base.step, 0, base.events).pinned()
-    events = Events.read(files, done, base.events, since=base.step)
-    who = np.union1d(held, events.of_pins())
+    held = read_events(files, base.step, 0, base.events).pinned()
+    events = read_events(files, done, base.events, since=base.step)
+    who = np.union1d(held, np.unique(events.of_kind(*PINS).ids))
     who = who[files.engram_rows(who) >= 0]  # of the others compaction left nothing
     gone = events.of_kind(EventKind.FORGET)
     gone = gone.take(~np.isin(gone.ids, who) & (files.engram_rows(gone.ids) >= 0))

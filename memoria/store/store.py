@@ -36,7 +36,6 @@ from memoria.store.digest import (
     state_digest,
 )
 from memoria.store.edits import happen
-from memoria.store.events import EventKind
 from memoria.store.life import StepTable
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
@@ -49,6 +48,7 @@ from memoria.store.state import state_arrays
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["MemoryStore"]
 

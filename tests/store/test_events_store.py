@@ -33,12 +33,12 @@ from memoria.store import MemoryStore
 from memoria.store import store as store_module
 from memoria.store.attributes import StateHead
 from memoria.store.compacting import compact
-from memoria.store.events import EventKind
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.memory_files import Cut, MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.schema import EventColumn
 from memoria.store.verify import verify
+from memoria.timeline.log import EventKind
 
 VERBS = ("forget", "pin", "unpin")
 FIELDS = ("ids", "types", "expiry", "born", "fires", "pinned", "first_short")

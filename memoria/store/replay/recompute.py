@@ -20,7 +20,6 @@ from memoria.core.similarity import log_correlation
 from memoria.errors import InputError
 from memoria.store.arguments import as_gains
 from memoria.store.digest import event_digest, next_digest
-from memoria.store.events import EventKind
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
@@ -33,6 +32,7 @@ from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["apply_events", "recompute"]
 

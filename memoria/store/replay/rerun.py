@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
-from memoria.store.events import EventKind
 from memoria.store.reading import open_files
 from memoria.store.replay.steps import logged_steps
 from memoria.store.schema import EventColumn
 from memoria.store.store import MemoryStore
+from memoria.timeline.log import EventKind
 
 __all__ = ["CHANGEABLE", "Relived", "changed_config", "relive"]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import DamageError, InputError
-from memoria.store.events import LONGEST, EventKind
+from memoria.store.events import LONGEST
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
@@ -27,6 +27,7 @@ from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["Frame", "Walk", "walk"]
 

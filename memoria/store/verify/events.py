@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.store.events import EventKind
 from memoria.store.life import FloatArray
 from memoria.store.schema import EventColumn
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["EventList", "Fates"]
 

@@ -1,0 +1,83 @@
+"""What a memory records of its past: steps, firings and events, as plain arrays.
+
+Everything else about the past (who is alive, pinned, long-term or forgotten at a step) follows
+from this record by the rules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+class EventKind(IntEnum):
+    """What was done to an engram between two steps; the number stands in stores."""
+
+    FORGET = 1
+    PIN = 2
+    UNPIN = 3
+    DISPLACE = 4  # forgotten because a capacity was exceeded
+    RECALL = 5  # gained `Events.values` steps of lifespan
+    EDIT = 6  # got a new text, vector or meta
+    CONFIRM = 7  # was confirmed as the answer to a cue
+
+
+ENDINGS: Final = (EventKind.FORGET, EventKind.DISPLACE)  # the engram is forgotten by them
+PINS: Final = (EventKind.PIN, EventKind.UNPIN)
+
+
+@dataclass(frozen=True)
+class Events:
+    """What was done between steps, in the order in which it happened. E events.
+
+    Attributes:
+        steps: steps that were finished by then, int64 [E], ascending.
+        kinds: `EventKind` of each event, int64 [E].
+        ids: engram that it happened to, int64 [E].
+        times: milliseconds since 1970-01-01 UTC, int64 [E].
+        values: lifespan gained by a RECALL, 0 for the other kinds, float64 [E].
+    """
+
+    steps: IntArray
+    kinds: IntArray
+    ids: IntArray
+    times: IntArray
+    values: FloatArray
+
+    @classmethod
+    def empty(cls) -> Events:
+        """No events."""
+        none = np.empty(0, np.int64)
+        return cls(none, none, none, none, np.empty(0))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def take(self, chosen: BoolArray | slice) -> Events:
+        """Some of the events, by a mask [E] or a slice."""
+        return Events(
+            steps=self.steps[chosen],
+            kinds=self.kinds[chosen],
+            ids=self.ids[chosen],
+            times=self.times[chosen],
+            values=self.values[chosen],
+        )
+
+    def of_kind(self, *kinds: EventKind) -> Events:
+        """Events of some kinds."""
+        return self.take(np.isin(self.kinds, kinds))
+
+    def pinned(self) -> IntArray:
+        """Ids of engrams that are pinned after all of these events, ascending."""
+        changes = self.of_kind(*PINS, *ENDINGS)
+        ids, last = np.unique(changes.ids[::-1], return_index=True)  # the first of the reversed
+        held: IntArray = ids[changes.kinds[::-1][last] == EventKind.PIN]
+        return held
