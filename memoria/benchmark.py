@@ -10,13 +10,14 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from memoria.errors import ConfigError, InputError, StorageError
+from memoria.io.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +43,6 @@ _STEPS: Final = 20
 _COMMITS: Final = 20
 _TEXTS: Final = 1_000
 _PEEKS: Final = 5
-
-Progress = Callable[[int, int], None]
 
 
 def bench(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from memoria.animation.interpolate import Moment, moment
 from memoria.animation.layout import BOXES, HEIGHT, WIDTH, Staging
 from memoria.animation.select import Cast
 from memoria.errors import MissingExtraError
+from memoria.io.progress import Progress, no_progress
 
 __all__ = ["save_page"]
 
@@ -25,8 +25,6 @@ _TEXT: Final = 84
 _KINDS: Final = ("", "working", "short-term", "long-term")
 _PIXELS: Final = 62.0  # a unit of the stage on the page, for the dots
 
-Progress = Callable[[int, int], None]
-
 
 def save_page(
     path: Path,
@@ -34,7 +32,7 @@ def save_page(
     staging: Staging,
     title: str,
     speed: float,
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> None:
     """Write the page: opens without a network. The same cast is the same bytes."""
     try:
@@ -52,8 +50,7 @@ def save_page(
                 "layout": {"annotations": _words(cast, row)},
             }
         )
-        if progress is not None:
-            progress(row + 1, len(cast.steps))
+        progress(row + 1, len(cast.steps))
     figure = {"data": frames[0]["data"], "layout": _layout(cast, speed), "frames": frames}
     plot = to_html(
         figure,

@@ -15,10 +15,11 @@ from memoria.animation.interpolate import moment
 from memoria.animation.layout import Staging, stage
 from memoria.animation.page import save_page
 from memoria.animation.pictures import Painter, painting, swatches
-from memoria.animation.select import Cast, Progress, cast, shown_steps
+from memoria.animation.select import Cast, cast, shown_steps
 from memoria.animation.video import save_video
 from memoria.errors import ConfigError, InputError
 from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.replay.walk import walk
 
 __all__ = ["FORMS", "FPS", "MOST_FRAMES", "SPEED", "render"]
@@ -46,7 +47,7 @@ def render(
     fps: float | None = None,
     most_engrams: int = 200,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """Draw steps ``first`` to ``last`` of the store at ``path`` into ``out``: .gif, .mp4, .html.
 
@@ -63,35 +64,39 @@ def render(
         if value is not None and not 0.1 <= value <= most:
             raise ConfigError(f"{name} = {value:g}: must be from 0.1 to {most:g}")
     check_free(place, force)
-    with walk(path, first, last, lane, at) as before, walk(path, first, last, lane, at) as course:
-        check_outside(place, course.path)
-        steps = shown_steps(course.first, course.last)
-        rate = fps or FPS[form]
-        each = max(1, round(rate / speed)) if rate else 1
-        if each * len(steps) > MOST_FRAMES:
-            raise InputError(
-                f"{each * len(steps):,} frames: at most {MOST_FRAMES:,} are drawn",
-                "a higher speed, fewer frames a second, or fewer steps make less of them",
-            )
-        shown = cast(before, course, steps, most_engrams, progress)
-        there = course.last - course.first + 1
-    staging = stage(shown)
-    with written_aside(place, lambda: check_free(place, force)) as aside:
-        if form == "html":
-            save_page(aside, shown, staging, place.stem, speed, progress)
-        else:
-            with painting(shown, _WIDTH[form]) as painter:
-                frames = _frames(painter, shown, staging, each, progress)
-                if form == "gif":
-                    samples = [
-                        painter.picture(moment(shown, staging, row, part))
-                        for row in np.linspace(0, len(steps) - 1, _SAMPLES).astype(int).tolist()
-                        for part in _PARTS
-                    ]
-                    samples.append(swatches(_WIDTH[form]))
-                    save_gif(aside, samples, frames, rate)
-                else:
-                    save_video(aside, frames, rate)
+    with progress_bar(progress, "drawing", "frames") as show:
+        with (
+            walk(path, first, last, lane, at) as before,
+            walk(path, first, last, lane, at) as course,
+        ):
+            check_outside(place, course.path)
+            steps = shown_steps(course.first, course.last)
+            rate = fps or FPS[form]
+            each = max(1, round(rate / speed)) if rate else 1
+            if each * len(steps) > MOST_FRAMES:
+                raise InputError(
+                    f"{each * len(steps):,} frames: at most {MOST_FRAMES:,} are drawn",
+                    "a higher speed, fewer frames a second, or fewer steps make less of them",
+                )
+            shown = cast(before, course, steps, most_engrams, show)
+            there = course.last - course.first + 1
+        staging = stage(shown)
+        with written_aside(place, lambda: check_free(place, force)) as aside:
+            if form == "html":
+                save_page(aside, shown, staging, place.stem, speed, show)
+            else:
+                with painting(shown, _WIDTH[form]) as painter:
+                    frames = _frames(painter, shown, staging, each, show)
+                    if form == "gif":
+                        samples = [
+                            painter.picture(moment(shown, staging, row, part))
+                            for row in np.linspace(0, len(steps) - 1, _SAMPLES).astype(int).tolist()
+                            for part in _PARTS
+                        ]
+                        samples.append(swatches(_WIDTH[form]))
+                        save_gif(aside, samples, frames, rate)
+                    else:
+                        save_video(aside, frames, rate)
     between = delay(rate) / 1000 if form == "gif" else 1 / rate if rate else 1 / speed
     return {
         "path": str(place),
@@ -109,11 +114,10 @@ def render(
 
 
 def _frames(
-    painter: Painter, shown: Cast, staging: Staging, each: int, progress: Progress | None
+    painter: Painter, shown: Cast, staging: Staging, each: int, progress: Progress
 ) -> Iterator[Picture]:
     total = each * len(shown.steps)
     for number in range(total):
         row, part = number // each, (number % each + 0.5) / each
         yield painter.picture(moment(shown, staging, row, part))
-        if progress is not None:
-            progress(number + 1, total)
+        progress(number + 1, total)

@@ -5,7 +5,6 @@ Torch-free.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError
+from memoria.io.progress import Progress, no_progress
 from memoria.store.replay.walk import Frame, Walk
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
@@ -24,8 +24,6 @@ MOST_STEPS: Final = 120
 GONE: Final = 4  # the kind, beside the numbers of `EngramType`, of what goes at the step's end
 _TEXT: Final = 200  # characters of a text
 _OLD: Final = 4  # of those that lived before, at least, for one of every step's new ones
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ def shown_steps(first: int, last: int, most: int = MOST_STEPS) -> IntArray:
 
 
 def cast(
-    before: Walk, walk: Walk, steps: IntArray, most: int, progress: Progress | None = None
+    before: Walk, walk: Walk, steps: IntArray, most: int, progress: Progress = no_progress
 ) -> Cast:
     """What ``most`` engrams do in ``steps`` of ``walk``; ``before`` is another walk of the same.
 
@@ -73,7 +71,7 @@ def cast(
     if not 1 <= most <= MOST_ENGRAMS:
         raise InputError(f"most engrams = {most}: must be from 1 to {MOST_ENGRAMS}")
     total = 2 * len(steps)
-    ids = _chosen(before, steps, most, lambda done: progress and progress(done, total))
+    ids = _chosen(before, steps, most, progress)
     shape = len(steps), len(ids)
     kinds, gone = np.zeros(shape, np.uint8), np.zeros(shape, np.bool_)
     lifespan, fired = np.zeros(shape), np.zeros(shape, np.bool_)
@@ -88,8 +86,7 @@ def cast(
         totals[row] = frame.created, frame.gone
         made.append(_text(walk, frame.ids[frame.types == EngramType.WORKING][:1]))
         again.append(_text(walk, frame.reminded[-1:]))
-        if progress is not None:
-            progress(len(steps) + row + 1, total)
+        progress(len(steps) + row + 1, total)
     firings = fired.astype(np.int32)
     together = firings.T @ firings
     np.fill_diagonal(together, 0)
@@ -111,7 +108,7 @@ def cast(
     )
 
 
-def _chosen(walk: Walk, steps: IntArray, most: int, told: Callable[[int], object]) -> IntArray:
+def _chosen(walk: Walk, steps: IntArray, most: int, progress: Progress) -> IntArray:
     """The ids shown, ascending: of those that fire, in turn the most frequent of every step.
 
     Those that lived before the first step take turns as if half as many steps had made them.
@@ -123,7 +120,7 @@ def _chosen(walk: Walk, steps: IntArray, most: int, told: Callable[[int], object
             before = frame.created - frame.count(EngramType.WORKING)
         fired.append(frame.ids[frame.fired])
         rows.append(np.full(len(fired[-1]), row))
-        told(row + 1)
+        progress(row + 1, 2 * len(steps))
     ids, first, fires = np.unique(np.concatenate(fired), return_index=True, return_counts=True)
     old = ids < before * walk.ids_apart
     cohort = np.where(old, -1, np.concatenate(rows)[first])  # the step in which each fired first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +26,12 @@ from memoria.io.inputs import (
 )
 from memoria.io.inputs.files import extension, split_key
 from memoria.io.outputs import RowWriter, check_output, open_rows
+from memoria.io.progress import Progress, progress_bar
 from memoria.io.units import flatten
 
 __all__ = ["EncodeResult", "encode_batches", "encode_inputs"]
 
 _READ_BYTES: Final = 1 << 24  # of an array, read from a file at a time
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def encode_inputs(
     *,
     unit: str = "sentence",
     batch_size: int = 64,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
     overwrite: bool = False,
     stdin: Any = None,
     text: Sequence[str] = (),
@@ -62,7 +61,8 @@ def encode_inputs(
 
     Works in batches, so memory does not grow with the input. An item is a text's unit, an image,
     or a row of an array (all axes but the last are rows). Texts are kept in a .zarr output.
-    ``progress(done, total)`` is called after each batch with items; total is None while unknown.
+    ``progress(items, total)`` is called after each batch, with total 0 while it is unknown; True
+    shows a bar.
     An error or interruption leaves nothing at ``out``. Raises what reading, encoding and
     writing raise, and `StoreExistsError` when ``out`` exists and ``overwrite`` is off.
     """
@@ -78,6 +78,7 @@ def encode_inputs(
     inputs = read_inputs(paths, stdin=stdin, text=text, unit=unit)
     done = rows = dimension = 0
     with ExitStack() as stack:
+        show = stack.enter_context(progress_bar(progress, "encoding", "items"))
         writer: RowWriter | None = None
         for items, vectors in encode_batches(inputs, backbone, batch_size):
             joined = np.concatenate(vectors)
@@ -87,8 +88,7 @@ def encode_inputs(
             texts = [item.text for item in items if isinstance(item, TextUnit)]
             writer.append(joined, texts or None, [len(one) for one in vectors])
             done, rows = done + len(vectors), rows + len(joined)
-            if progress is not None:
-                progress(done, total)
+            show(done, total)
         if writer is None:
             raise InputError("the inputs hold nothing to encode")
     return EncodeResult(rows, done, dimension, Path(out), backbone.notices())
@@ -137,13 +137,13 @@ def _stacked(rows: list[Vectors]) -> Vectors:
     return np.stack(rows)
 
 
-def _total(paths: Sequence[str | os.PathLike[str]], kinds: set[str]) -> int | None:
-    """How many items there will be, where that is known without reading the data."""
+def _total(paths: Sequence[str | os.PathLike[str]], kinds: set[str]) -> int:
+    """How many items there will be; 0 where the data must be read to know."""
     if kinds == {"image"}:
         return len(paths)
     total = 0
     for path in paths:
         if extension(split_key(os.fspath(path))[0]) not in (".npy", ".safetensors", ".zarr"):
-            return None
+            return 0
         total += math.prod(open_array(path).shape[:-1])
-    return total if paths else None
+    return total

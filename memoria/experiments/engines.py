@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,14 +19,13 @@ from typing import Any, Final
 from memoria.errors import ConfigError, MemoriaError
 from memoria.experiments.records import LOG, RunRecord, difference
 from memoria.experiments.running import RunSpec, execute
+from memoria.io.progress import Progress, progress_bar
 
-__all__ = ["Advance", "default_jobs", "failed_record", "inside", "is_launched", "local"]
+__all__ = ["default_jobs", "failed_record", "inside", "is_launched", "local"]
 
 _GRACE_SECONDS: Final = 60.0  # for a checkpoint, before a process is killed
 _STEPS: Final = 100  # of one run, as the advance counts them
 _LAST_WORDS: Final = 4096
-
-Advance = Callable[[int, int], None]
 
 
 def is_launched() -> bool:
@@ -44,30 +43,30 @@ def default_jobs(device: str) -> int:
     return len(os.sched_getaffinity(0))
 
 
-def inside(specs: Sequence[RunSpec], advance: Advance | None = None) -> list[RunRecord]:
+def inside(specs: Sequence[RunSpec], progress: Progress | bool = False) -> list[RunRecord]:
     """Do the runs one after the other in this process; a failing one does not keep the others.
 
-    ``advance`` hears how much is done of how much, in hundredths of a run. Under a launcher every
+    ``progress`` counts hundredths of a run; True shows a bar. Under a launcher every
     process calls this with the same runs.
     """
     records = []
-    for number, spec in enumerate(specs):
+    with progress_bar(progress, "experiment", "%") as show:
+        for number, spec in enumerate(specs):
 
-        def tell(done: int, total: int, before: int = number) -> None:
-            if advance is not None:
+            def show_run(done: int, total: int, before: int = number) -> None:
                 part = _STEPS * done // max(total, 1)
-                advance(_STEPS * before + part, _STEPS * len(specs))
+                show(_STEPS * before + part, _STEPS * len(specs))
 
-        try:
-            records.append(execute(spec, tell))
-        except Exception as error:
-            message = error.message if isinstance(error, MemoriaError) else str(error)
-            records.append(failed_record(spec, message or type(error).__name__))
+            try:
+                records.append(execute(spec, show_run))
+            except Exception as error:
+                message = error.message if isinstance(error, MemoriaError) else str(error)
+                records.append(failed_record(spec, message or type(error).__name__))
     return records
 
 
 def local(
-    specs: Sequence[RunSpec], jobs: int = 1, advance: Advance | None = None
+    specs: Sequence[RunSpec], jobs: int = 1, progress: Progress | bool = False
 ) -> list[RunRecord]:
     """Do the runs in processes of their own, ``jobs`` at a time; the records in their order.
 
@@ -78,8 +77,9 @@ def local(
     """
     if jobs < 1:
         raise ConfigError(f"jobs = {jobs}: must be at least 1")
-    crew = _Crew(specs, advance)
-    crew.work(min(jobs, len(specs)) or 1)
+    with progress_bar(progress, "experiment", "%") as show:
+        crew = _Crew(specs, show)
+        crew.work(min(jobs, len(specs)) or 1)
     return [_record(spec, crew.errors.get(number)) for number, spec in enumerate(specs)]
 
 
@@ -107,7 +107,7 @@ class _Crew:
     """Threads that each see to one process at a time, while the caller listens to all."""
 
     specs: Sequence[RunSpec]
-    advance: Advance | None
+    progress: Progress
     errors: dict[int, str] = field(default_factory=dict)
     _parts: dict[int, int] = field(default_factory=dict)
     _alive: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
@@ -141,8 +141,7 @@ class _Crew:
                 self._parts[number] = _STEPS * told["done"] // max(told["total"], 1)
             elif told.get("status") == "failed":
                 self.errors[number] = str(told["error"]["message"])
-            if self.advance is not None:
-                self.advance(sum(self._parts.values()), _STEPS * len(self.specs))
+            self.progress(sum(self._parts.values()), _STEPS * len(self.specs))
             if told is None:
                 return
 

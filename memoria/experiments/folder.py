@@ -31,6 +31,7 @@ from memoria.experiments.records import (
 )
 from memoria.experiments.tensorboard import Boards
 from memoria.io.atomic_write import written_aside
+from memoria.io.progress import Progress, no_progress
 
 __all__ = ["Run", "write_document"]
 
@@ -38,8 +39,6 @@ _FORMAT: Final = 1
 _ROWS_BYTES: Final = "results_bytes"
 _STATE: Final = "state"
 _SECONDS: Final = "seconds"
-
-Progress = Callable[[int, int], None]
 
 
 class Run:
@@ -53,7 +52,7 @@ class Run:
         self,
         path: Path,
         about: Mapping[str, Any],
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
         stopping: Callable[[], bool] | None = None,
     ) -> None:
         self.path = path
@@ -146,8 +145,7 @@ class Run:
 
     def progress(self, done: int, total: int) -> None:
         """Tell how far the run is. Raises KeyboardInterrupt when it shall stop."""
-        if self._progress is not None:
-            self._progress(done, total)
+        self._progress(done, total)
         if self.stopping:
             raise KeyboardInterrupt
 

@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from memoria.errors import MemoriaError
 from memoria.experiments.config_base import ExperimentConfig
-from memoria.experiments.folder import Progress, Run
+from memoria.experiments.folder import Run
 from memoria.experiments.records import RunRecord
 from memoria.experiments.registry import find_experiment
 from memoria.experiments.tensorboard import is_installed
+from memoria.io.progress import Progress, progress_bar
 
 __all__ = ["RunSpec", "execute"]
 
@@ -60,14 +61,14 @@ class RunSpec:
 
 def execute(
     spec: RunSpec,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
     stopping: Callable[[], bool] | None = None,
 ) -> RunRecord:
     """Do the run here, from where its folder says; one that is done is only read.
 
-    ``progress`` hears (done, total); ``stopping`` is asked at every step whether to write a
-    checkpoint and raise KeyboardInterrupt. An error is written to ``run.json`` and raised; the
-    same call tries again from the last checkpoint.
+    ``progress`` counts steps, True shows a bar; ``stopping`` is asked at every step whether to
+    write a checkpoint and raise KeyboardInterrupt. An error is written to ``run.json`` and
+    raised; the same call tries again from the last checkpoint.
     """
     experiment = find_experiment(spec.experiment)
     about = {
@@ -76,7 +77,10 @@ def execute(
         "seed": spec.config.seed,
         "config": spec.config.model_dump(mode="json"),
     }
-    with Run(spec.path, about, progress, stopping) as run:
+    with (
+        progress_bar(progress, spec.name, "steps") as show,
+        Run(spec.path, about, show, stopping) as run,
+    ):
         if run.is_done:
             return RunRecord.read(spec.path)
         run.begin(_surroundings())

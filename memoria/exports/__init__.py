@@ -16,6 +16,7 @@ from memoria.exports.jsonl import write_jsonl
 from memoria.exports.npz import write_npz
 from memoria.exports.parquet import PARQUET_FILES, write_parquet
 from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.io.progress import Progress, progress_bar
 from memoria.query.inspection import Inspection
 from memoria.store.schema import EDGES_PER_ENGRAM
 
@@ -52,13 +53,14 @@ def export_memory(
     vectors: bool = False,
     forgotten: bool = False,
     edges: int = EDGES_PER_ENGRAM,
-    told: Callable[[int], None] = lambda rows: None,
+    progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """Write what ``view`` shows to ``out``, in one of `FORMATS`.
 
     The living engrams, or with ``forgotten`` all; with ``vectors`` those too; of each engram its
     ``edges`` strongest connections. ``out`` is there as a whole or not at all; with ``force`` it
-    replaces a file, or a folder that is such an export. ``told`` hears the rows written. Returns
+    replaces a file, or a folder that is such an export. ``progress(rows, 0)`` is called as
+    rows are written; True shows a bar. Returns
     ``format``, ``path``, ``step``, ``engrams``, ``edges`` (how many) and ``bytes``. Raises
     `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`.
     """
@@ -70,8 +72,11 @@ def export_memory(
         raise InputError(f"format = {form!r}: holds no vectors", f"these do: {able}")
     place = Path(os.path.abspath(out))
     check_outside(place, view.path)
-    content = Content(view, vectors, forgotten, edges, told)
-    with written_aside(place, lambda: _check(place, force, chosen)) as aside:
+    with (
+        progress_bar(progress, "exporting", "rows") as show,
+        written_aside(place, lambda: _check(place, force, chosen)) as aside,
+    ):
+        content = Content(view, vectors, forgotten, edges, show)
         chosen.write(content, aside)
     return {
         "format": form,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.io.progress import Progress
 from memoria.query.engram_table import EngramTable
 from memoria.query.inspection import Inspection
 
@@ -25,14 +26,14 @@ _FIRINGS: Final = 2**20  # firings at a time
 class Content:
     """A memory as it is written out: of every engram the ``most`` strongest connections.
 
-    With ``forgotten`` the forgotten engrams too. ``told`` hears how many rows have been taken.
+    With ``forgotten`` the forgotten engrams too. ``progress`` is called with the rows taken so far.
     """
 
     view: Inspection
     vectors: bool
     forgotten: bool
     most: int
-    told: Callable[[int], None]
+    progress: Progress
 
     def __post_init__(self) -> None:
         self.edges_taken = 0
@@ -115,4 +116,4 @@ class Content:
 
     def _tell(self, rows: int) -> None:
         self._taken += rows
-        self.told(self._taken)
+        self.progress(self._taken, 0)

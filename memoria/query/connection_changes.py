@@ -6,12 +6,12 @@ Torch-free.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from memoria.io.progress import Progress, no_progress
 from memoria.store.firings import Firings
 from memoria.timeline.firing_log import FiringLog, IntArray
 
@@ -51,10 +51,8 @@ class Tails:
         """How many pairs `changed` goes through."""
         return sum(log.pairs_of_all() for lane in range(self.lanes) for log in self._logs(lane))
 
-    def changed(
-        self, most: int, told: Callable[[int], None] = lambda engrams: None
-    ) -> ChangedPairs:
-        """The ``most`` pairs whose co-fire count changed most; ``told`` hears the engrams done."""
+    def changed(self, most: int, progress: Progress = no_progress) -> ChangedPairs:
+        """The ``most`` pairs whose co-fire count changed most; ``progress`` counts engrams."""
         low, high, change = (np.empty(0, np.int64) for _ in range(3))
         count = done = 0
         for lane in range(self.lanes):
@@ -74,7 +72,7 @@ class Tails:
                 kept = np.lexsort((high, low, -np.abs(change)))[:most]
                 low, high, change = low[kept], high[kept], change[kept]
                 done += len(sources)
-                told(done)
+                progress(done, len(self.living))
         return ChangedPairs(low, high, change, count)
 
     def _of_lane(self, lane: int) -> IntArray:

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 
+from memoria.io.progress import Progress, progress_bar
 from memoria.query.connection_changes import Tails, cofire_counts
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.query.inspection import Inspection
@@ -61,7 +61,7 @@ def compared(
     b: Inspection,
     limit: int = 20,
     most_pairs: float = COMPARED_PAIRS,
-    told: Callable[[int], None] = lambda engrams: None,
+    progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """What `memoria diff --json` prints, with at most ``limit`` rows in each list.
 
@@ -71,7 +71,8 @@ def compared(
     ``lifespan``: those whose lifespan changed most beyond ageing. ``connections``: the pairs of
     B's engrams whose co-fire count changed most, each in the direction whose weight changed more;
     None, as is its count, where nothing is common, or where the log since the common step has more
-    than ``most_pairs`` pairs. ``told`` hears how many engrams' connections are counted.
+    than ``most_pairs`` pairs. ``progress`` counts the engrams whose connections
+    are counted; True shows a bar.
     """
     relation = kinship(a, b)
     old, new = a.table(), b.table()
@@ -91,7 +92,8 @@ def compared(
     connections, count = None, None
     alike = relation.kind != "unrelated" or relation.shared > 0
     if alike and tails.pairs() <= most_pairs:
-        connections, count = _connections(tails, b, limit, told)
+        with progress_bar(progress, "comparing", "engrams") as show:
+            connections, count = _connections(tails, b, limit, show)
     return {
         "a": _side(a),
         "b": _side(b),
@@ -221,9 +223,9 @@ def _lifespans(
 
 
 def _connections(
-    tails: Tails, b: Inspection, limit: int, told: Callable[[int], None]
+    tails: Tails, b: Inspection, limit: int, progress: Progress
 ) -> tuple[list[dict[str, Any]], int]:
-    pairs = tails.changed(limit, told)
+    pairs = tails.changed(limit, progress)
     a_count, *a_fires = cofire_counts(tails.a, pairs.low, pairs.high, tails.shared)
     b_count, *b_fires = cofire_counts(tails.b, pairs.low, pairs.high)
     a_weights, b_weights = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from memoria.analysis import KINDS, Chronicle
 from memoria.analysis.choices import checked_lane, in_lane
 from memoria.errors import InputError
 from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.io.progress import Progress, no_progress, progress_bar
 from memoria.query.inspection import Inspection
 from memoria.report import summary
 from memoria.report.graph import FEW_ENGRAMS, MOST_ENGRAMS, graph_of
@@ -33,13 +34,13 @@ def write_report(
     lane: int | None = None,
     most_engrams: int = FEW_ENGRAMS,
     force: bool = False,
-    told: Callable[[int, int], object] = lambda done, total: None,
+    progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """Write the report of ``store`` (of ``at``, a step or a snapshot) to the file ``out``.
 
     It opens without a network, and is the same bytes for the same state under the same name. The
     graph shows at most ``most_engrams`` engrams, 1 to 2,000; with ``lane`` all is of that lane.
-    ``told`` hears the parts done, and of how many. ``out`` is there as a whole or not at all;
+    ``progress`` counts the parts; True shows a bar. ``out`` is there as a whole or not at all;
     with ``force`` it replaces a file. Returns ``path``, ``bytes``, ``step``, ``engrams`` (ever
     made, as far as they are known), ``shown`` and ``connections`` (in the graph) and ``plots``
     (their kinds). Raises `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`,
@@ -49,17 +50,17 @@ def write_report(
         raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
     place = Path(os.path.abspath(out))
     files = open_files(store, at)
-    with Inspection(files, at) as view:
+    with Inspection(files, at) as view, progress_bar(progress, "report", "parts") as show:
         check_outside(place, view.path)
         with written_aside(place, lambda: check_free(place, force)) as aside:
             script = library()
             chronicle = Chronicle.of_store(files)
             checked_lane(chronicle, lane)
             about = view.summary()
-            told(1, _PARTS)
-            text, graph, plots = compose(about, chronicle, lane, most_engrams, script, told)
+            show(1, _PARTS)
+            text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
             aside.write_text(text, encoding="utf-8", newline="\n")
-            told(_PARTS, _PARTS)
+            show(_PARTS, _PARTS)
     return {
         "path": str(place),
         "bytes": place.stat().st_size,
@@ -77,7 +78,7 @@ def compose(
     lane: int | None,
     most_engrams: int,
     script: str,
-    told: Callable[[int, int], object] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> tuple[str, dict[str, Any], list[str]]:
     """The page, its graph as `graph_of` has it, and the kinds of its plots.
 
@@ -85,11 +86,11 @@ def compose(
     """
     mine = np.flatnonzero(in_lane(chronicle, lane))
     graph = graph_of(chronicle, mine, most_engrams)
-    told(2, _PARTS)
+    progress(2, _PARTS)
     drawn = []
     for one in pictures(chronicle, lane):
         drawn.append(one)
-        told(2 + len(drawn), _PARTS)
+        progress(2 + len(drawn), _PARTS)
     name = summary.heading(about, lane)
     parts = {
         "title": f"{name}: Memoria report",

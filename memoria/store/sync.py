@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -23,6 +23,7 @@ from memoria.chunkstore.sources.buckets import Bucket, ChangedError
 from memoria.chunkstore.sources.s3 import ObjectSource
 from memoria.chunkstore.staged import LazyRows
 from memoria.errors import MemoriaError, StateError, StorageError
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.claims import Claim
 from memoria.store.compacting import switch_to
 from memoria.store.copying import contents
@@ -32,9 +33,7 @@ from memoria.store.reading import open_files
 from memoria.store.remote_root import fitted
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
 
-__all__ = ["DivergedError", "Told", "pull", "push"]
-
-Told = Callable[[int, int], None]  # files or bytes done, of how many
+__all__ = ["DivergedError", "pull", "push"]
 
 _UPLOADS: Final = 8  # at a time
 _WAIT: Final = 5.0  # seconds after which the claim is looked at
@@ -48,7 +47,7 @@ def push(
     store: str | os.PathLike[str],
     url: str,
     force: bool = False,
-    told: Told = lambda done, total: None,
+    progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """Make what is committed in ``store`` the memory at ``url``, sending only what lacks there.
 
@@ -59,7 +58,11 @@ def push(
     ``dropped_steps``: how many of its steps ``force`` has dropped.
     """
     bucket = Bucket(url)
-    with closing(open_files(store)) as local, Claim(bucket) as claim:
+    with (
+        closing(open_files(store)) as local,
+        Claim(bucket) as claim,
+        progress_bar(progress, "pushing", "files") as show,
+    ):
         source = ObjectSource(bucket)
         there = _open_remote(source)
         with closing(there) if there is not None else nullcontext():
@@ -90,7 +93,7 @@ def push(
                 root, rows = held.root(), held.values()
             if root == base:
                 return {**report, "files": 0, "bytes": 0, "up_to_date": True}
-            files, size = _upload(claim, source, root, rows, skipped, told)
+            files, size = _upload(claim, source, root, rows, skipped, show)
             claim.renew(now=True)
             tag = source.objects[ROOT_NAME].tag if ROOT_NAME in source.objects else None
             try:
@@ -102,7 +105,7 @@ def push(
 
 
 def pull(
-    url: str, store: str | os.PathLike[str], told: Told = lambda done, total: None
+    url: str, store: str | os.PathLike[str], progress: Progress | bool = False
 ) -> dict[str, Any]:
     """Make the memory at ``url`` the one in ``store``, a new directory or an older copy of it.
 
@@ -111,12 +114,12 @@ def pull(
     ``path``, ``url``, ``step``, ``digest``, ``replaced_step`` and ``up_to_date``.
     """
     place = Path(os.path.abspath(store))
-    with closing(open_files(url)) as there:
+    with closing(open_files(url)) as there, progress_bar(progress, "pulling", "bytes") as show:
         fresh = not place.exists() or (place.is_dir() and not any(place.iterdir()))
-        before = None if fresh else _pull_into(place, there, told)
+        before = None if fresh else _pull_into(place, there, show)
         if fresh:
             root = there.store.root
-            rows = _counted({name: (name, 0) for name in root.arrays}, there.store, told)
+            rows = _counted({name: (name, 0) for name in root.arrays}, there.store, show)
             specs = [spec for spec, _ in root.arrays.values()]
             made = StoreFiles.create(
                 place, specs, there.store.attributes, version=root.version, values=rows
@@ -132,7 +135,7 @@ def pull(
         }
 
 
-def _pull_into(place: Path, there: MemoryFiles, told: Told) -> tuple[int, bool]:
+def _pull_into(place: Path, there: MemoryFiles, progress: Progress) -> tuple[int, bool]:
     """(the step that the store at ``place`` had, whether there was nothing to do)."""
     target = StoreFiles.open(place, "r+", expected_specs)
     with closing(target), closing(open_files(place)) as local:
@@ -164,7 +167,7 @@ def _pull_into(place: Path, there: MemoryFiles, told: Told) -> tuple[int, bool]:
             name: (origin[name], target.rows(name) if name in target.names() else 0)
             for name in root.arrays
         }
-        rows = _counted(lacking, there.store, told)
+        rows = _counted(lacking, there.store, progress)
         _append(target, root, rows)
     return step, False
 
@@ -202,7 +205,7 @@ def _upload(
     root: Root,
     rows: Mapping[str, Any],
     skipped: Mapping[str, int],
-    told: Told,
+    progress: Progress,
 ) -> tuple[int, int]:
     """Send every file but the root that is not there as it must be: (files, bytes) sent."""
     names = file_names(root)
@@ -222,10 +225,10 @@ def _upload(
                 done += 1
                 while len(running) >= _UPLOADS:
                     running = _waited(running, claim)
-                told(done - len(running), total)
+                progress(done - len(running), total)
             while running:
                 running = _waited(running, claim)
-                told(done - len(running), total)
+                progress(done - len(running), total)
         except BaseException as error:
             pool.shutdown(cancel_futures=True)
             if isinstance(error, ChangedError):
@@ -258,9 +261,9 @@ def _remove_old(source: ObjectSource, root: Root, before: Root | None) -> None:
 
 
 def _counted(
-    lacking: Mapping[str, tuple[str, int]], source: StoreFiles, told: Told
+    lacking: Mapping[str, tuple[str, int]], source: StoreFiles, progress: Progress
 ) -> dict[str, LazyRows]:
-    """Of each array the rows of another one from some row on; ``told`` of the bytes read."""
+    """Of each array the rows of another one from some row on; ``progress`` counts bytes."""
     sizes = {name: source.rows(old) - first for name, (old, first) in lacking.items()}
     bytes_of = {name: source.spec(old).row_bytes for name, (old, _) in lacking.items()}
     total = sum(sizes[name] * bytes_of[name] for name in sizes)
@@ -270,7 +273,7 @@ def _counted(
         def read(start: int, stop: int) -> Any:
             found = source.read(old, first + start, first + stop)
             done[0] += found.nbytes
-            told(min(done[0], total), total)
+            progress(min(done[0], total), total)
             return found
 
         return LazyRows(sizes[name], read)

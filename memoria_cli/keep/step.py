@@ -187,10 +187,10 @@ class _Run:
     def _shown(self, total: int | None) -> Iterator[Callable[[], bool]]:
         """Shows each step: what it yields is called after it, and says whether to go on."""
         if not self._watch:
-            with output.progress("stepping", "steps", total) as show:
+            with output.progress("stepping", "steps") as show:
 
                 def go_on() -> bool:
-                    show(self.done)
+                    show(self.done, total or 0)
                     return True
 
                 yield go_on

@@ -49,9 +49,9 @@ def _report(
     from memoria.report import write_report
 
     path, at = at_moment(store)
-    with output.progress("report", "parts") as told:
+    with output.progress("report", "parts") as show:
         document = write_report(
-            path, out, at=at, lane=lane, most_engrams=most_engrams, force=force, told=told
+            path, out, at=at, lane=lane, most_engrams=most_engrams, force=force, progress=show
         )
     human = (
         f"{document['shown']} of {document['engrams']} engrams at step {document['step']} in "

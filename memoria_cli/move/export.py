@@ -100,7 +100,7 @@ def _export(
             vectors=vectors,
             forgotten=forgotten,
             edges=edges,
-            told=show,
+            progress=show,
         )
     human = (
         f"{document['engrams']} engrams and {document['edges']} connections in {out}, "

@@ -37,8 +37,8 @@ def _pull(
     """
     from memoria.store.sync import pull
 
-    with output.progress("pulling", "bytes") as told:
-        document = pull(url, store, told)
+    with output.progress("pulling", "bytes") as show:
+        document = pull(url, store, show)
     was = ", up to date" if document["up_to_date"] else ""
     if document["replaced_step"] is not None and not was:
         was = f", was at step {document['replaced_step']}"

@@ -37,8 +37,8 @@ def _push(
     """
     from memoria.store.sync import push
 
-    with output.progress("pushing", "files") as told:
-        document = push(store, url, force, told)
+    with output.progress("pushing", "files") as show:
+        document = push(store, url, force, show)
     sent = f"{document['files']} files, {byte_size(document['bytes'])} sent"
     human = [f"{document['url']}: step {document['step']}, {sent}"]
     if document["up_to_date"]:

@@ -16,15 +16,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any, Final, Protocol, TypeAlias
+from typing import IO, Any, Final, TypeAlias
 
+from memoria.io.progress import Progress
 from memoria_cli.terminal.drawing import Page, Picture
 from memoria_cli.terminal.wording import harmless
 
 __all__ = [
     "OutputClosedError",
     "Part",
-    "Progress",
     "Table",
     "ask",
     "collected",
@@ -340,17 +340,11 @@ def _write_rich(human: Sequence[Part]) -> None:
     _write(captured.get())
 
 
-class Progress(Protocol):
-    """What a long verb tells of its advance."""
-
-    def __call__(self, done: int, total: int | None = None) -> None: ...
-
-
 @contextmanager
-def progress(what: str, unit: str, total: int | None = None) -> Iterator[Progress]:
-    """Shows how many are done, on stderr: a bar on a terminal, else a line now and then."""
+def progress(what: str, unit: str) -> Iterator[Progress]:
+    """Show how many are done, on stderr: a bar on a terminal, else a line now and then."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield _SparseLines(what, unit, total)
+        yield _SparseLines(what, unit)
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -364,23 +358,22 @@ def progress(what: str, unit: str, total: int | None = None) -> Iterator[Progres
         TimeRemainingColumn(),
     )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
+        task = bar.add_task(what, total=None)
 
-        def show(done: int, total: int | None = total) -> None:
-            bar.update(task, completed=done, total=total)
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None)
 
         yield show
 
 
 class _SparseLines:
-    def __init__(self, what: str, unit: str, total: int | None) -> None:
-        self._what, self._unit, self._total = what, unit, total
+    def __init__(self, what: str, unit: str) -> None:
+        self._what, self._unit = what, unit
         self._last = time.monotonic()
 
-    def __call__(self, done: int, total: int | None = None) -> None:
+    def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
         if now - self._last >= _SPARSE_SECONDS:
             self._last = now
-            whole = total if total is not None else self._total
-            of = f" of {whole}" if whole is not None else ""
+            of = f" of {total}" if total else ""
             note(f"{self._what}: {done}{of} {self._unit}")

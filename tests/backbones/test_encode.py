@@ -53,14 +53,14 @@ class Several(BackboneBase):
 
 @pytest.mark.parametrize("out", KINDS)
 def test_texts(out: str) -> None:
-    calls: list[tuple[int, int | None]] = []
+    calls: list[tuple[int, int]] = []
     backbone = load_backbone("hash", 32)
     result = encode_inputs(
         ["t.txt"], backbone, out, batch_size=2, progress=lambda *now: calls.append(now)
     )
     assert (result.rows, result.items, result.dimension) == (5, 5, 32)
     assert result.path == Path(out)
-    assert calls == [(2, None), (4, None), (5, None)]
+    assert calls == [(2, 0), (4, 0), (5, 0)]
     expected = backbone.encode([" ".join(one.split()) for one in SENTENCES])
     assert np.array_equal(read_array(out), expected)
     assert sorted(os.listdir()) == sorted([out, "t.txt"])
@@ -100,7 +100,7 @@ def test_arrays(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = np.random.default_rng(0).normal(size=(7, 3, 4))
     np.save("a.npy", data)
     np.save("b.npy", data[0, 0])
-    calls: list[tuple[int, int | None]] = []
+    calls: list[tuple[int, int]] = []
     result = encode_inputs(
         ["a.npy", "b.npy"], load_backbone("array"), out, batch_size=5,
         progress=lambda *now: calls.append(now),

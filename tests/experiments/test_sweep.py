@@ -313,7 +313,7 @@ class TestRay:
             engine="ray",
             jobs=2,
             cpus=0.5,
-            advance=lambda done, total: heard.append((done, total)),
+            progress=lambda done, total: heard.append((done, total)),
         )
         assert [one.status for one in records] == ["done"] * 4
         assert [one.seed for one in records] == [0, 1, 0, 1]

@@ -246,7 +246,7 @@ def test_too_many_pairs_are_not_counted_unasked(tmp_path: Path) -> None:
     with Inspection.open(path) as now, Inspection.open(path, at=2) as then:
         few = compared(then, now, most_pairs=3)
         assert (few["connections"], few["counts"]["connections"]) == (None, None)
-        assert compared(then, now, told=heard.append)["connections"]
+        assert compared(then, now, progress=lambda engrams, _: heard.append(engrams))["connections"]
         assert heard[-1] == len(now.table())
         assert heard == sorted(heard)
 

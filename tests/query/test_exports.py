@@ -207,9 +207,13 @@ def test_the_past_a_limit_of_edges_and_nothing_at_all(
 ) -> None:
     for step, most in ((4, 1), (0, 64), (9, 0)):
         heard: list[int] = []
+
+        def hear(rows: int, total: int, heard: list[int] = heard) -> None:
+            heard.append(rows)
+
         with Inspection.open(store, at=step) as view:
             out = tmp_path / f"{step}.{form}"
-            written = export_memory(view, out, form, edges=most, told=heard.append)
+            written = export_memory(view, out, form, edges=most, progress=hear)
             listed = view.engram_list()
             counts = [0] * view.created
             for one in view.edges():
@@ -256,11 +260,11 @@ def test_a_failure_on_the_way_leaves_nothing(
     export_memory(view, out, form)
     before = fingerprint(tmp_path)
 
-    def full(rows: int) -> None:
+    def full(rows: int, total: int) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(StorageError, match="No space left"):
-        export_memory(view, out, form, force=True, told=full)
+        export_memory(view, out, form, force=True, progress=full)
     assert fingerprint(tmp_path) == before
     assert os.listdir(tmp_path) == ["m"]
 

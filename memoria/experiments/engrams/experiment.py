@@ -145,8 +145,8 @@ def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
         unseen=0.0,
         seed=config.seed,
     )
-    own, steps = config.memory(passages.vectors.shape[1]), len(stream.read)
-    yield read_life(own, config.model, passages, stream, lambda step: run.progress(step, steps))
+    own = config.memory(passages.vectors.shape[1])
+    yield read_life(own, config.model, passages, stream, run.progress)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 
@@ -13,6 +11,7 @@ from memoria.core.similarity import log_correlation
 from memoria.experiments.passages import Passages, Stream
 from memoria.experiments.reading_config import MEMORY_SETTINGS
 from memoria.experiments.variants import make_memoria
+from memoria.io.progress import Progress, no_progress
 from memoria.timeline.gain import parse_rule
 
 __all__ = ["read_life"]
@@ -23,7 +22,7 @@ def read_life(
     variant: str,
     passages: Passages,
     stream: Stream,
-    step_done: Callable[[int], None] = lambda step: None,
+    progress: Progress = no_progress,
 ) -> Chronicle:
     """The life of a ``variant`` of Memoria that reads ``stream``; gains follow ``config.rule``."""
     settings = {name: getattr(config, name) for name in MEMORY_SETTINGS}
@@ -38,6 +37,6 @@ def read_life(
         score = log_correlation(cue, found[:, kept])[0].exp().numpy()
         gains[0, kept] = torch.from_numpy(np.asarray(rule.gains(score)))
         memory.adjust_lifespan_and_memories(indices, gains)
-        step_done(step)
+        progress(step, len(stream.read))
     assert memory.history is not None
     return Chronicle.of_history(memory.history)

@@ -118,7 +118,7 @@ class Recall(Experiment[RecallConfig]):
             probes=config.probes,
             seed=config.seed,
             done=kept["step"],
-            step_done=lambda step: run.progress(step, steps),
+            progress=run.progress,
         )
         for answer in answers:
             asked.append(answer)

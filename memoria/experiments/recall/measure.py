@@ -20,7 +20,7 @@ read at step b, seen n = c - b steps ago, among the bins of n {0}, {1}, {2, 3}, 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +31,7 @@ from memoria.experiments.passages import Indices, Passages, Stream
 from memoria.experiments.recall.memories import Memory, Reminders
 from memoria.experiments.recall.noise import Noise, cues, parse_noise
 from memoria.experiments.statistics import area_under_curve
+from memoria.io.progress import Progress, no_progress
 
 __all__ = ["Asked", "Bin", "bins_at", "checkpoints_of", "half_life", "live", "overall"]
 
@@ -142,7 +143,7 @@ def live(
     probes: int,
     seed: int,
     done: int = 0,
-    step_done: Callable[[int], None] = lambda step: None,
+    progress: Progress = no_progress,
 ) -> Iterator[Asked]:
     """Let ``memory`` read ``stream`` and ask it at ``checkpoints``, those after ``done`` only.
 
@@ -152,7 +153,7 @@ def live(
     asked_at = set(checkpoints)
     for step, chosen in enumerate(stream.read, 1):
         memory.step(passages.vectors[chosen])
-        step_done(step)
+        progress(step, len(stream.read))
         if step in asked_at and step > done:
             for noise in noises:
                 yield _ask(memory, passages, stream, step, noise, probes, seed)

@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from memoria.chunkstore.root import LOCK_NAME
 from memoria.errors import ConfigError, MemoriaError, MissingExtraError
-from memoria.experiments.engines import Advance, failed_record
+from memoria.experiments.engines import failed_record
 from memoria.experiments.records import CHECKPOINT, RunRecord
 from memoria.experiments.running import RunSpec, execute
+from memoria.io.progress import Progress
 
 __all__ = ["Resources", "on_ray", "packed", "unpacked"]
 
@@ -49,7 +50,7 @@ class Resources:
 @contextmanager
 def on_ray(
     resources: Resources,
-) -> Iterator[Callable[[Sequence[RunSpec], Advance], list[RunRecord]]]:
+) -> Iterator[Callable[[Sequence[RunSpec], Progress], list[RunRecord]]]:
     """An engine on the cluster at ``resources.address``, at RAY_ADDRESS, or a local one.
 
     A local cluster ends with the block. Raises `MissingExtraError`, and `ConfigError` where no
@@ -65,7 +66,7 @@ def on_ray(
             _connect(ray, resources)
         try:
             _check_room(ray, resources)
-            yield lambda specs, advance: _do(ray, specs, advance, resources)
+            yield lambda specs, progress: _do(ray, specs, progress, resources)
         finally:
             if ours:
                 ray.shutdown()
@@ -128,7 +129,7 @@ def _check_room(ray: Any, resources: Resources) -> None:
 
 
 def _do(
-    ray: Any, specs: Sequence[RunSpec], advance: Advance, resources: Resources
+    ray: Any, specs: Sequence[RunSpec], progress: Progress, resources: Resources
 ) -> list[RunRecord]:
     task = ray.remote(_task).options(
         num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0
@@ -143,7 +144,7 @@ def _do(
                 waiting[started] = number
         try:
             while waiting:
-                advance(len(specs) - len(waiting), len(specs))
+                progress(len(specs) - len(waiting), len(specs))
                 ended, _ = ray.wait(list(waiting), num_returns=1)
                 number = waiting.pop(ended[0])
                 spec = specs[number]
@@ -160,7 +161,7 @@ def _do(
                 ray.cancel(reference)
             _wait_for(ray, list(waiting))
             raise
-    advance(len(specs), len(specs))
+    progress(len(specs), len(specs))
     return [
         failed_record(spec, errors[number]) if number in errors else RunRecord.read(spec.path)
         for number, spec in enumerate(specs)

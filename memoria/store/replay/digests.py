@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.digest import event_digest, next_digest
 from memoria.store.past import past_view
 from memoria.store.reading import open_files
-from memoria.store.replay.report import Difference, Progress, Replay
+from memoria.store.replay.report import Difference, Replay
 from memoria.store.replay.steps import logged_steps, steps_there
 from memoria.store.texts import TextShelf
 
@@ -19,15 +21,17 @@ def replay_log(
     first: int | None = None,
     last: int | None = None,
     at: int | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> Replay:
     """Read steps ``first`` to ``last`` and compare the digest of each with the one it left.
 
     That the log is what it was when each step ended: not that the steps would come out so again,
     which `recompute` tells. Raises `InputError` for steps that are not there.
     """
-    files = open_files(path, at)
-    try:
+    with (
+        closing(open_files(path, at)) as files,
+        progress_bar(progress, "replaying", "steps") as show,
+    ):
         begin, end = steps_there(files, first, last)
         found = Replay(0, begin, end, [], [])
         if end < begin:
@@ -43,8 +47,5 @@ def replay_log(
             if chain != step.digest:
                 found.note(step.number, [Difference(step.number, None, "digest", [], [])], False)
                 chain = step.digest
-            if progress is not None:
-                progress(found.steps, end - begin + 1)
+            show(found.steps, end - begin + 1)
         return found
-    finally:
-        files.close()

@@ -8,6 +8,7 @@ such a near-tie is reported as one, never as equal.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from memoria.core.memory_core import MemoryCore
 from memoria.core.similarity import log_correlation
 from memoria.errors import InputError
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import as_gains
 from memoria.store.digest import event_digest, next_digest
 from memoria.store.life import StepTable, fold
@@ -26,7 +28,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.reading import open_files
 from memoria.store.recalled import as_pending, positions_of_ids
-from memoria.store.replay.report import Difference, Progress, Replay
+from memoria.store.replay.report import Difference, Replay
 from memoria.store.replay.steps import LoggedStep, logged_steps, steps_there
 from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
@@ -45,7 +47,7 @@ def recompute(
     last: int | None = None,
     lane: int | None = None,
     at: int | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> Replay:
     """Run steps ``first`` to ``last`` again and compare ids, lifespans, types and digests.
 
@@ -53,8 +55,10 @@ def recompute(
     itself. Where a step's gains came from elsewhere than its rule, they are taken from the log.
     ``lane`` compares one lane alone. Raises `InputError` for steps that are not there.
     """
-    files = open_files(path, at)
-    try:
+    with (
+        closing(open_files(path, at)) as files,
+        progress_bar(progress, "replaying", "steps") as show,
+    ):
         if lane is not None and not 0 <= lane < files.config.lanes:
             lanes = files.config.lanes
             raise InputError(f"lane = {lane}: there is none", f"the lanes are 0 to {lanes - 1}")
@@ -78,12 +82,9 @@ def recompute(
                 chain = step.digest
             found.steps += 1
             found.note(step.number, [d for d in differences if lane in (None, d.lane)], near)
-            if progress is not None:
-                progress(found.steps, end - begin + 1)
+            show(found.steps, end - begin + 1)
         found.note(end, _ending(past_view(files, end), core, lane), False)
         return found
-    finally:
-        files.close()
 
 
 def apply_events(core: MemoryCore, events: IntArray) -> None:

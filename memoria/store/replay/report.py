@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-__all__ = ["Difference", "Progress", "Replay"]
+__all__ = ["Difference", "Replay"]
 
 _MOST: Final = 100  # differences that are told
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

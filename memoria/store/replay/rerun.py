@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.reading import open_files
 from memoria.store.replay.steps import logged_steps
 from memoria.store.schema import EventColumn
@@ -31,8 +33,6 @@ CHANGEABLE: Final = (
     "layout",
 )
 _COMMIT_EVERY: Final = 0.5  # seconds
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def relive(
     out: str | os.PathLike[str],
     changes: Mapping[str, Any],
     at: int | str | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = False,
 ) -> Relived:
     """Step through all inputs of the store at ``path`` into a new one at ``out``.
 
@@ -78,8 +78,10 @@ def relive(
     committed as they go, so that what was done stays after an interruption. Raises `InputError`
     where compaction has removed the beginning.
     """
-    files = open_files(path, at)
-    try:
+    with (
+        closing(open_files(path, at)) as files,
+        progress_bar(progress, "stepping", "steps") as show,
+    ):
         config = changed_config(files.config, changes)
         if files.attributes.era.step:
             raise InputError(
@@ -95,12 +97,9 @@ def relive(
                 if time.monotonic() - last >= _COMMIT_EVERY:
                     store.commit()
                     last = time.monotonic()
-                if progress is not None:
-                    progress(step.number, total)
+                show(step.number, total)
             store.commit()
             return Relived(str(store.path), store.timestep, files.created, skipped, store.digest())
-    finally:
-        files.close()
 
 
 def _done_again(store: MemoryStore, event: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from memoria.chunkstore.trouble import check_vacant
 from memoria.errors import ConfigError
+from memoria.io.progress import Progress
 from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.copying import copy_memory
 from memoria.store.digest import event_digest
@@ -22,11 +22,9 @@ from memoria.store.verify.verifying import Known, verified
 
 __all__ = ["repair"]
 
-Show = Callable[[int, int | None], None]
-
 
 def repair(
-    path: str | os.PathLike[str], out: str | os.PathLike[str], progress: Show | None = None
+    path: str | os.PathLike[str], out: str | os.PathLike[str], progress: Progress | bool = False
 ) -> tuple[Report, Repaired | None]:
     """Write a new store at ``out`` with the longest run of sound steps of the one at ``path``.
 

@@ -16,6 +16,7 @@ from memoria.chunkstore.opening import source_at
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.chunkstore.sources.local import LocalSource, Source
 from memoria.errors import DamageError
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.memory_files import Cut, MemoryFiles
 from memoria.store.schema import ERA_GROUP, era_prefix
 from memoria.store.verify.content import read_all
@@ -36,8 +37,6 @@ __all__ = ["Known", "verified", "verify"]
 
 _MOST_MISSING: Final = 2**26  # rows of vectors that may be missing and still be counted in
 
-Show = Callable[[int, int | None], None]
-
 
 @dataclass(frozen=True)
 class Known:
@@ -48,13 +47,13 @@ class Known:
     lost_snapshots: frozenset[str]
 
 
-def verify(path: str | os.PathLike[str], progress: Show | None = None) -> Report:
+def verify(path: str | os.PathLike[str], progress: Progress | bool = False) -> Report:
     """Read every byte of the store at ``path`` and compare everything with everything.
 
     It may be a directory, an archive or an s3:// URL.
 
     Nothing is changed, and a writer may go on meanwhile: the state that is committed now is
-    checked. ``progress`` gets (bytes done, bytes in all). Memory stays below about a gigabyte for
+    checked. ``progress`` counts bytes; True shows a bar. Memory stays below about a gigabyte for
     a million engrams. Raises `StoreNotFoundError`, `NewerFormatError`, and nothing for whatever
     else the bytes may be: that is what findings are for.
     """
@@ -64,7 +63,7 @@ def verify(path: str | os.PathLike[str], progress: Show | None = None) -> Report
 
 @contextmanager
 def verified(
-    path: str | os.PathLike[str], progress: Show | None = None
+    path: str | os.PathLike[str], progress: Progress | bool = False
 ) -> Iterator[tuple[Report, Known | None]]:
     """`verify`, and what it read, as long as the block lasts."""
     findings = Findings()
@@ -89,10 +88,11 @@ def verified(
             return
         loose = LooseFiles(source, lease, found.root)
         total = 2 * sum(size for files in tree.present.values() for size in files.values())
-        show = _Meter(progress, total)
-        damages = tree.damages + read_all(source, found.root, tree, show)
-        loose.mark(damages)
-        known = _checked(found, loose, damages, findings, show)
+        with progress_bar(progress, "verifying", "bytes") as show:
+            meter = _Meter(show, total)
+            damages = tree.damages + read_all(source, found.root, tree, meter)
+            loose.mark(damages)
+            known = _checked(found, loose, damages, findings, meter)
         yield _report(place, tree, findings, found, known), known
     finally:
         source.close()
@@ -247,13 +247,12 @@ def _step_of_event(row: int, steps: Steps) -> int | None:
 class _Meter:
     """Adds up bytes and shows them."""
 
-    def __init__(self, progress: Show | None, total: int) -> None:
+    def __init__(self, progress: Progress, total: int) -> None:
         self._progress, self._total, self._done = progress, total, 0
 
     def __call__(self, count: int) -> None:
         self._done = min(self._total, self._done + count)
-        if self._progress is not None:
-            self._progress(self._done, self._total)
+        self._progress(self._done, self._total)
 
 
 def _report(

@@ -119,12 +119,12 @@ def _done(plan: Plan, specs: Sequence[RunSpec], folder: Path, jobs: int | None) 
             if os.environ.get("RANK", "0") != "0":
                 return inside(specs)
             plan.claim(folder)
-            with output.progress(what, "%", _WHOLE) as progress:
-                return inside(specs, lambda done, whole: progress(_WHOLE * done // whole))
+            with output.progress(what, "%") as progress:
+                return inside(specs, lambda done, whole: progress(_WHOLE * done // whole, _WHOLE))
         plan.claim(folder)
-        with output.progress(what, "%", _WHOLE) as progress:
+        with output.progress(what, "%") as progress:
             jobs = jobs or default_jobs(plan.config.device)
-            return local(specs, jobs, lambda done, whole: progress(_WHOLE * done // whole))
+            return local(specs, jobs, lambda done, whole: progress(_WHOLE * done // whole, _WHOLE))
     except KeyboardInterrupt:
         message = f"interrupted: {folder} keeps what is done and the checkpoints"
         raise StoppedError(message, "the same command goes on") from None

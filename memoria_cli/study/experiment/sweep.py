@@ -121,7 +121,7 @@ def _done(
     from memoria.experiments.sweeps import sweep_runs
 
     try:
-        with output.progress(f"sweep of {len(specs)} runs", "%", _WHOLE) as progress:
+        with output.progress(f"sweep of {len(specs)} runs", "%") as show:
             return sweep_runs(
                 specs,
                 engine=engine,
@@ -130,7 +130,7 @@ def _done(
                 cpus=sweep.table.cpus,
                 gpus=sweep.table.gpus,
                 address=address,
-                advance=lambda done, total: progress(_WHOLE * done // max(total, 1)),
+                progress=lambda done, total: show(_WHOLE * done // max(total, 1), _WHOLE),
             )
     except KeyboardInterrupt:
         message = f"interrupted: {folder} keeps what is done and the checkpoints"
