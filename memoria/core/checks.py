@@ -9,8 +9,6 @@ from torch import Tensor
 
 from memoria.errors import ConfigError, InputError, ShapeError
 
-__all__ = ["as_delta", "as_device", "as_indices", "as_lane_ids", "as_memory_data"]
-
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
@@ -18,7 +16,21 @@ _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 def as_memory_data(
     data: object, lanes: int | None, dimension: int | None, device: torch.device | None
 ) -> Tensor:
-    """``data`` [B, W, D] detached, float32, finite, on ``device``; None leaves B, D or it open."""
+    """Check working memory and convert it to float32.
+
+    Args:
+        data: floating point tensor [B, W, D], no size 0.
+        lanes: B that it must have; None allows any.
+        dimension: D that it must have; None allows any.
+        device: where the result lies; None leaves it.
+
+    Returns:
+        ``data`` detached, float32 [B, W, D].
+
+    Raises:
+        ShapeError: another shape.
+        InputError: no floating point tensor, or NaN or Inf in float32.
+    """
     expected = f"[{lanes or 'B'}, W, {dimension or 'D'}]"
     if not isinstance(data, Tensor):
         raise InputError(f"data is {type(data).__name__}, not a tensor", "give a torch tensor")
@@ -41,7 +53,15 @@ def as_memory_data(
 
 
 def as_indices(indices: object, living: Tensor, device: torch.device) -> Tensor:
-    """``indices`` [B, N] int64 on ``device``, each below its lane's count ``living`` [B]."""
+    """Check ``indices`` [B, N], each from -1 to its lane's count ``living`` [B] less 1.
+
+    Returns:
+        ``indices`` detached, int64 [B, N], on ``device``.
+
+    Raises:
+        ShapeError: another shape.
+        InputError: not integers, or one out of range.
+    """
     expected = f"[{living.shape[0]}, N]"
     if not isinstance(indices, Tensor) or indices.dtype not in _INTEGERS:
         what = _name(indices) if isinstance(indices, Tensor) else type(indices).__name__
@@ -59,7 +79,7 @@ def as_indices(indices: object, living: Tensor, device: torch.device) -> Tensor:
 
 
 def as_device(device: str | torch.device | None) -> torch.device | None:
-    """The device, which this machine must have."""
+    """``device`` as torch has it. Raises `ConfigError` if this machine lacks it."""
     if device is None:
         return None
     try:
@@ -72,7 +92,7 @@ def as_device(device: str | torch.device | None) -> torch.device | None:
 
 
 def as_lane_ids(lane_ids: object) -> list[int] | None:
-    """The lanes' identities, int64 each."""
+    """``lane_ids`` as int64 numbers. Raises `ConfigError` for anything else."""
     if lane_ids is None:
         return None
     hint = "give one 64-bit integer for each lane"
@@ -86,7 +106,15 @@ def as_lane_ids(lane_ids: object) -> list[int] | None:
 
 
 def as_delta(delta: object, indices: Tensor, device: torch.device) -> Tensor:
-    """``delta`` of the shape of ``indices``, float64, finite wherever an index is not -1."""
+    """Check lifespan gains: real numbers of the shape of ``indices`` [B, N], finite except at -1.
+
+    Returns:
+        ``delta`` detached, float64 [B, N], on ``device``.
+
+    Raises:
+        ShapeError: another shape.
+        InputError: not real numbers, or NaN or Inf.
+    """
     if not isinstance(delta, Tensor) or delta.is_complex() or delta.dtype == torch.bool:
         what = _name(delta) if isinstance(delta, Tensor) else type(delta).__name__
         raise InputError(f"lifespan delta is {what}, not real numbers", "give a tensor")

@@ -16,7 +16,7 @@ from memoria.core.engrams import Engrams
 from memoria.core.known_past import known_histories
 from memoria.core.life_log import FORGET, PIN, UNPIN, LifeLog, fill_log, log_state
 from memoria.core.memory_core import MemoryCore, make_connections
-from memoria.core.recall import Search, graph_search
+from memoria.core.recall import LongTermSearch, graph_search
 from memoria.core.state import NULL, EngramState
 from memoria.core.vectors import TensorVectors
 from memoria.errors import ConfigError, InputError, StateError
@@ -60,7 +60,7 @@ class Memoria:
     Raises: `ConfigError` for a setting out of bounds.
     """
 
-    search: Search = staticmethod(graph_search)
+    search: LongTermSearch = staticmethod(graph_search)
 
     def __init__(
         self,
@@ -244,7 +244,9 @@ class Memoria:
         delta = as_delta(lifespan_delta, at, state.device)
         positions, working = state.nth_living(at), core.working_positions()
         if self.keep_history:
-            self._set.append(_expiries(state, state.held, 1.0))  # what a pin alone makes them
+            self._set.append(
+                _expiries(state, state.pinned_cells, 1.0)
+            )  # what a pin alone makes them
         log.gain(state, positions)
         core.adjust(positions, delta)
         log.end(state, working.shape[1])
@@ -324,7 +326,7 @@ class Memoria:
         state = core.state
         if self.history is None:
             self.history = [HistoryManager() for _ in range(state.lanes)]
-        own, held = state.cells(changed), state.held
+        own, held = state.cells(changed), state.pinned_cells
         width = max(1, state.capacity)
         cells = torch.unique(torch.cat((own[0] * width + own[1], held[0] * width + held[1])))
         now = _expiries(state, (cells // width, cells % width))

@@ -1,7 +1,7 @@
-"""One step of a memory, in positions: add, remind, fire, adjust.
+"""One step of a memory, in positions: add, recall, fire, adjust.
 
-`Memoria` and `MemoryStore` are two faces of this: the one holds everything in tensors, the other
-on disk. Arguments are trusted here; the faces check them.
+`Memoria` (vectors in a tensor) and `MemoryStore` (vectors on disk) both drive a `MemoryCore`. They
+check arguments; nothing is checked here.
 """
 
 from __future__ import annotations
@@ -15,20 +15,26 @@ from memoria.config import MemoriaConfig
 from memoria.core.connections import Connections
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.connections.sparse import SparseConnections
-from memoria.core.recall import Recalled, Search, graph_search, recall
+from memoria.core.recall import LongTermSearch, Recalled, graph_search, recall
 from memoria.core.state import NULL, EngramState, positions_of
 from memoria.core.vectors import Vectors
 
-__all__ = ["MemoryCore", "make_connections"]
-
-
-def make_connections(layout: str, lanes: int, device: torch.device) -> Connections:
-    """``dense`` and ``auto`` keep the matrix, ``sparse`` the log."""
-    return SparseConnections(lanes) if layout == "sparse" else DenseConnections(lanes, device)
-
 
 class MemoryCore:
-    """EngramState and connections of B lanes that step together. ``step`` counts finished steps."""
+    """The engrams and connections of B lanes that step together.
+
+    Args:
+        config: the memory's settings.
+        vectors: where the engrams' vectors lie; empty.
+        connections: where their co-fire counts lie; empty.
+        lane_ids: identity of each lane in the hash, B numbers.
+        device: where the state lies.
+        search: how recall finds long-term engrams.
+
+    Attributes:
+        state: the engrams, an `EngramState`.
+        step: steps finished.
+    """
 
     def __init__(
         self,
@@ -37,7 +43,7 @@ class MemoryCore:
         connections: Connections,
         lane_ids: Sequence[int],
         device: torch.device,
-        search: Search = graph_search,
+        search: LongTermSearch = graph_search,
     ) -> None:
         self.config = config
         self.search = search
@@ -48,9 +54,8 @@ class MemoryCore:
 
     @torch.no_grad()
     def add(self, data: Tensor) -> Tensor:
-        """``data`` [B, W, D] float32 becomes working memory; returns its positions [B, W]."""
-        count = data.shape[1]
-        self.reserve(count)
+        """Add working memory ``data``, float32 [B, W, D]; returns its positions [B, W]."""
+        self.reserve(data.shape[1])
         return self.state.append(data, self.step, self.config.initial_lifespan)
 
     def reserve(self, count: int) -> None:
@@ -59,32 +64,43 @@ class MemoryCore:
             self.close_holes(count)
 
     def close_holes(self, count: int = 0) -> None:
-        """Let the living stand side by side, with room for ``count`` more engrams a lane."""
+        """Pack the arrays, with room for ``count`` more engrams a lane; positions change."""
         kept = self.state.pack(count)
         self.connections.pack(kept, self.state.capacity)
 
     @torch.no_grad()
     def recall(self, cue: Tensor | None = None) -> Recalled:
         """What the working memory, or a ``cue`` [B, W, D], brings back. Changes nothing."""
-        state, connections = self.state, self.connections
-        config, lane_ids = self.config, self.lane_ids
-        return recall(state, connections, config, self.step, lane_ids, cue, self.search)
+        return recall(
+            state=self.state,
+            connections=self.connections,
+            config=self.config,
+            step=self.step,
+            lane_ids=self.lane_ids,
+            cue=cue,
+            search=self.search,
+        )
 
     @torch.no_grad()
     def fire(self, recalled: Recalled) -> None:
-        """Everything in working memory plus everything reminded fires together once."""
+        """Let working memory and everything ``recalled`` fire together once."""
         self.fire_positions(
             torch.cat((self.working_positions(), recalled.longterm, recalled.shortterm), dim=1)
         )
 
     def fire_positions(self, positions: Tensor) -> None:
-        """The engrams at ``positions`` [B, N] (-1 ignored) fire together once."""
+        """Let the engrams at ``positions`` [B, N] (-1 ignored) fire together once."""
         self.state.fire(positions)
         self.connections.fire(positions)
 
     @torch.no_grad()
     def adjust(self, positions: Tensor, delta: Tensor) -> None:
-        """Gains of ``delta`` [B, N] steps for ``positions`` [B, N]; then the step ends."""
+        """End the step: gains, promotion, ageing, forgetting.
+
+        Args:
+            positions: engrams that gain lifespan, int64 [B, N], -1 ignored.
+            delta: steps gained, float64 [B, N].
+        """
         self.state.extend(positions, delta)
         self.state.promote(self.config.stm_capacity)
         self.state.hold(self.step)
@@ -98,16 +114,15 @@ class MemoryCore:
 
     @torch.no_grad()
     def pin(self, positions: Tensor) -> None:
-        """Let the engrams at ``positions`` [B, N] lose no lifespan. Only between steps.
+        """Pin the engrams at ``positions`` [B, N] (-1 ignored). Only between steps.
 
-        Their lifespan becomes ``ceil(lifespan)``; each step it gains ``max(0, delta)``, rounded up
-        again, and loses nothing.
+        ``lifespan = ceil(lifespan)``; at the end of a step ``ceil(lifespan + max(0, delta))``.
         """
         self.state.pin(positions, self.step)
 
     @torch.no_grad()
     def unpin(self, positions: Tensor) -> None:
-        """Let the engrams at ``positions`` [B, N] age again. Only between steps."""
+        """Let the engrams at ``positions`` [B, N] (-1 ignored) age again. Only between steps."""
         self.state.unpin(positions)
 
     def working_positions(self) -> Tensor:
@@ -117,3 +132,8 @@ class MemoryCore:
     def living_positions(self) -> Tensor:
         """Positions of all engrams, [B, M], -1 on the right."""
         return positions_of(self.state.types != NULL)
+
+
+def make_connections(layout: str, lanes: int, device: torch.device) -> Connections:
+    """Empty connections: ``"sparse"`` keeps a firing log, ``"dense"`` and ``"auto"`` the matrix."""
+    return SparseConnections(lanes) if layout == "sparse" else DenseConnections(lanes, device)

@@ -1,6 +1,7 @@
-"""Ranks among the living and back, at a cost that does not grow with what is remembered.
+"""Rank of a position among the living and back, from counts per block of 64 positions.
 
-The living are counted in blocks of 64 positions: a rank is a sum over blocks and within one.
+``rank = living in earlier blocks + living before it in its own block``: a small sum over blocks and
+one within a block, so the cost hardly grows with the number of engrams.
 """
 
 from __future__ import annotations
@@ -10,28 +11,30 @@ from typing import Final
 import torch
 from torch import Tensor
 
-__all__ = ["BLOCK", "LivingRanks", "whole_blocks"]
-
 BLOCK: Final = 64
 
 
 class LivingRanks:
-    """``alive`` bool [B, C], C a multiple of `BLOCK`, is the caller's and is given at each call."""
+    """How many engrams live in each block, kept up to date by `change`.
+
+    The mask ``alive`` bool [B, C], C a multiple of `BLOCK`, stays with the caller and is passed to
+    each call.
+    """
 
     def __init__(self, alive: Tensor) -> None:
         self._counts = _blocks(alive).sum(2)
 
     def change(self, lane: Tensor, position: Tensor, amount: int) -> None:
-        """The engrams at distinct places were born (+1) or died (-1)."""
+        """Count engrams added (+1) or forgotten (-1) at distinct (lane, position), [N] both."""
         each = torch.full_like(lane, amount)
         self._counts.index_put_((lane, position // BLOCK), each, accumulate=True)
 
     def living(self) -> Tensor:
-        """How many live, [B]."""
+        """Living engrams of each lane, [B]."""
         return self._counts.sum(1)
 
     def rank(self, alive: Tensor, positions: Tensor) -> Tensor:
-        """How many of the living stand before each of ``positions`` [B, N]; -1 stays -1."""
+        """Number of living engrams before each of ``positions`` [B, N]; -1 stays -1."""
         at = positions.clamp_min(0)
         block, inside = at // BLOCK, at % BLOCK
         before = (self._counts.cumsum(1) - self._counts).gather(1, block)
@@ -41,7 +44,7 @@ class LivingRanks:
         return (before + within).masked_fill_(positions < 0, -1)
 
     def select(self, alive: Tensor, ranks: Tensor) -> Tensor:
-        """Positions of the living engrams of ``ranks`` [B, N], each below the lane's count."""
+        """Positions [B, N] of living engrams by ``ranks`` [B, N], each below its lane's count."""
         ends = self._counts.cumsum(1)
         block = torch.searchsorted(ends, ranks.contiguous(), right=True)
         block.clamp_max_(self._counts.shape[1] - 1)
@@ -52,7 +55,7 @@ class LivingRanks:
 
 
 def whole_blocks(count: int) -> int:
-    """``count`` rounded up to whole blocks."""
+    """``count`` rounded up to a multiple of `BLOCK`."""
     return -(-count // BLOCK) * BLOCK
 
 

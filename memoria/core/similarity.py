@@ -1,4 +1,4 @@
-"""How well an engram correlates with a cue, and which engrams can be among the best."""
+"""Correlation of engrams with a cue, and which engrams can be among the best."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from typing import Final
 import torch
 from torch import Tensor
 
-__all__ = ["log_correlation", "may_be_nearest"]
-
 _UNIT: Final = 2.0**-24  # float32 rounds by at most this, relatively
 
 
 def log_correlation(cue: Tensor, keys: Tensor) -> Tensor:
-    """``log(mean over w of exp(-||cue_w - key_n||^2))`` [B, N] float64.
+    """``log(mean over w of exp(-||cue_w - key_n||^2))``.
 
-    cue [B, W, D], keys [B, N, D]. The mean of the exponentials itself underflows to zero at D=768,
-    hence a logsumexp. The matrix product cancels where vectors nearly agree, hence float64, and
-    distances from the middle of the cue: what all vectors share costs no digits.
+    The mean of the exponentials itself underflows to zero at D=768, hence a logsumexp. The matrix
+    product cancels where vectors nearly agree, hence float64, and distances from the mean of the
+    cue: what all vectors share costs no digits.
+
+    Args:
+        cue: float [B, W, D].
+        keys: float [B, N, D].
+
+    Returns:
+        Log correlations, float64 [B, N].
     """
     cue = cue.double()
     middle = cue.mean(dim=1, keepdim=True)
@@ -29,10 +34,19 @@ def log_correlation(cue: Tensor, keys: Tensor) -> Tensor:
 
 
 def may_be_nearest(cue: Tensor, keys: Tensor, valid: Tensor, count: int) -> Tensor:
-    """Which of ``keys`` [B, N, D] can be among the ``count`` best of their lane, bool [B, N].
+    """Mask of the keys that can be among the ``count`` with the highest `log_correlation`.
 
-    Scores them in float32, and leaves out only what is worse than the ``count``-th by more than
-    the rounding of both can explain; so the best of the rest in float64 are the best of all.
+    Scores in float32, and drops only keys that are worse than the ``count``-th by more than the
+    rounding of both explains; so the best of the rest in float64 are the best of all.
+
+    Args:
+        cue: float32 [B, W, D].
+        keys: float32 [B, N, D].
+        valid: keys that count, bool [B, N].
+        count: at least 1.
+
+    Returns:
+        bool [B, N], false where not ``valid``.
     """
     if torch.get_float32_matmul_precision() != "highest":
         return valid
@@ -49,5 +63,5 @@ def may_be_nearest(cue: Tensor, keys: Tensor, valid: Tensor, count: int) -> Tens
     error = 4.0 * (dimension + 8) * _UNIT * largest + 32.0 * _UNIT * (1.0 + kth.abs())
     near = score >= kth - 2.0 * error
     # where a lane is short of keys, or float32 overflows, everything stays
-    stays: Tensor = (near | ~(kth - error).isfinite()) & valid
-    return stays
+    possible: Tensor = (near | ~(kth - error).isfinite()) & valid
+    return possible

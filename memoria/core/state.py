@@ -1,7 +1,8 @@
 """The engrams of all lanes as arrays that change in place.
 
 Every lane holds its engrams in order of creation at *positions* 0, 1, 2, ...; a forgotten engram
-leaves a hole until the arrays are packed. What users see are *indices*: ranks among the living.
+leaves a hole until the arrays are packed. Users see *indices*: ranks among the living engrams of a
+lane. Shapes: B lanes, C positions (the capacity), N engrams asked about; -1 pads on the right.
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from memoria.core.ranks import LivingRanks, whole_blocks
 from memoria.core.vectors import Vectors
 from memoria.timeline.engram_type import EngramType
 
-__all__ = ["LONGTERM", "NULL", "SHORTTERM", "WORKING", "EngramState", "positions_of"]
-
 NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 
-_SPARE: Final = (1.5, 1.25)  # capacity over what lives, when few or many engrams are packed
+_SPARE: Final = (1.5, 1.25)  # capacity over the living when packing up to, and above, `_MANY`
 _MANY: Final = 2**16
-_HORIZON: Final = 64  # steps between two looks at every lifespan
+_HORIZON: Final = 64  # steps between two scans of all lifespans
 _LONGEST: Final = 2.0**52  # lifespan of a pinned engram: its expiry counts steps exactly
 
 
 def positions_of(mask: Tensor) -> Tensor:
-    """Positions of the true entries of ``mask`` [B, C] in ascending order, [B, N], -1 right."""
+    """Columns of the true entries of each row.
+
+    Args:
+        mask: bool [B, C].
+
+    Returns:
+        Columns in ascending order, int64 [B, N], -1 on the right; N is the largest row's count.
+    """
     counts = mask.sum(dim=1)
     width = int(counts.max()) if mask.shape[0] else 0
     lane, position = mask.nonzero(as_tuple=True)
@@ -37,22 +43,33 @@ def positions_of(mask: Tensor) -> Tensor:
 
 
 class EngramState:
-    """State of every engram but its connections.
+    """Everything about every engram except its connections.
 
-    All [B, C]: ``ids`` int64 (lane-local, never reused; -1 where nothing is), ``types`` uint8,
-    ``expiry`` float64 (the step at which it is forgotten; its lifespan is ``expiry - step``),
-    ``born`` int32 (step), ``fires`` int32, ``pinned`` bool. An expiry needs no decrement, so ageing
-    costs nothing and never stalls as a float32 countdown does past 2^24.
+    A lifespan is kept as the step at which it ends: ``lifespan = expiry - step``. So ageing costs
+    nothing, and never stalls as a float32 countdown does past 2^24.
+
+    Attributes:
+        ids: lane-local id, never reused, int64 [B, C]; -1 at unused positions.
+        types: `EngramType`, uint8 [B, C]; NULL at unused positions and holes.
+        expiry: step at which the engram is forgotten, float64 [B, C].
+        born: steps finished when it was added, int32 [B, C].
+        fires: steps at which it fired, int32 [B, C].
+        pinned: whether it loses no lifespan, bool [B, C].
+        pinned_cells: (lane, position) of each pinned engram, int64 [P] both.
+        length: positions used in each lane, int64 [B]; ``used`` is their maximum.
+        capacity: C, a multiple of 64.
+        next_id: local id of the next engram.
+        vectors: the engrams' vectors.
     """
 
     def __init__(self, lanes: int, vectors: Vectors, device: torch.device) -> None:
         self.lanes, self.device, self.vectors = lanes, device, vectors
         self.capacity = 0
-        self.used = 0  # no lane reaches further than this
+        self.used = 0
         self.length = torch.zeros(lanes, dtype=torch.int64, device=device)
         self.next_id = 0
         self._recent = 0  # no engram before this position is working or short-term memory
-        self._horizon = -1  # up to this step `_soon` names all whose lifespan may run out
+        self._horizon = -1  # `_soon` holds every engram that may expire up to this step
         self._soon: list[Tensor] = []
         self.ids = self._array(torch.int64, -1)
         self.types = self._array(torch.uint8, NULL)
@@ -60,7 +77,7 @@ class EngramState:
         self.born = self._array(torch.int32, -1)
         self.fires = self._array(torch.int32, 0)
         self.pinned = self._array(torch.bool, False)
-        self.held = self._pinned_cells()  # (lane, position) of each
+        self.pinned_cells = self._find_pinned()
         self._ranks = LivingRanks(self.types != NULL)
 
     def load(
@@ -73,7 +90,13 @@ class EngramState:
         next_id: int,
         pinned: Tensor | None = None,
     ) -> None:
-        """Take over engrams from elsewhere, all [B, M], ``ids`` -1 and types NULL on the right."""
+        """Replace all engrams by these.
+
+        Args:
+            ids, types, expiry, born, fires, pinned: as the attributes, [B, M]; -1 and NULL on the
+                right. Without ``pinned`` no engram is pinned.
+            next_id: local id of the next engram.
+        """
         self.ids, self.types, self.expiry, self.born, self.fires = ids, types, expiry, born, fires
         self.pinned = torch.zeros_like(types, dtype=torch.bool) if pinned is None else pinned
         self.capacity = self.used = ids.shape[1]
@@ -85,7 +108,7 @@ class EngramState:
         return self.used + count <= self.capacity
 
     def pack(self, count: int) -> Tensor:
-        """Close the holes and make room for ``count`` more; returns the old positions kept."""
+        """Close holes, make room for ``count`` more a lane; returns the old positions [B, K]."""
         kept = positions_of(self.types != NULL)
         needed = kept.shape[1] + count
         self._resize(kept, max(1, int(needed * _SPARE[needed > _MANY])))
@@ -93,7 +116,7 @@ class EngramState:
         return kept
 
     def append(self, data: Tensor, step: int, lifespan: float) -> Tensor:
-        """Working memory from ``data`` [B, W, D]; returns its positions. Needs room."""
+        """Add working memory ``data`` [B, W, D], given room; returns its positions [B, W]."""
         count = data.shape[1]
         new = torch.arange(count, device=self.device)
         positions = self.length.unsqueeze(1) + new
@@ -117,7 +140,7 @@ class EngramState:
         return taken.masked_fill_(positions < 0, null)
 
     def find(self, ids: Tensor) -> Tensor:
-        """Positions of the engrams ``ids`` [B, N], which must be there; -1 stays -1."""
+        """Positions [B, N] of the engrams ``ids`` [B, N], which must exist; -1 stays -1."""
         found = [
             torch.searchsorted(mine[:length], wanted)
             for mine, length, wanted in zip(self.ids, self.length.tolist(), ids, strict=True)
@@ -125,7 +148,7 @@ class EngramState:
         return torch.stack(found).masked_fill_(ids < 0, -1)
 
     def find_living(self, ids: Tensor) -> Tensor:
-        """Positions of the engrams ``ids`` [B, N]; -1 for what does not live, and for -1."""
+        """Positions [B, N] of the engrams ``ids`` [B, N]; -1 where none lives with that id."""
         if self.capacity == 0:
             return torch.full_like(ids, -1)
         at = self.find(ids).clamp_(0, self.capacity - 1)
@@ -145,7 +168,7 @@ class EngramState:
         return self._recent_ones(SHORTTERM)
 
     def first_shortterm(self) -> Tensor:
-        """Id of each lane's oldest short-term engram, [B]; older ones are long-term memory."""
+        """Local id of each lane's oldest short-term engram, [B]; older ones are long-term."""
         types, ids = self.types[:, self._recent :], self.ids[:, self._recent :]
         if types.shape[1] == 0:
             return torch.full_like(self.length, self.next_id)
@@ -161,9 +184,9 @@ class EngramState:
         return self._ranks.living()
 
     def nth_living(self, ranks: Tensor) -> Tensor:
-        """Positions of the engrams of ``ranks`` [B, N], 0 the oldest; -1 stays -1.
+        """Positions [B, N] of the living engrams of ``ranks`` [B, N], 0 the oldest; -1 stays -1.
 
-        Long-term engrams are the oldest, so these are their ranks too.
+        Long-term engrams are the oldest, so a rank among them is a rank among all living ones.
         """
         if self.capacity == 0:
             return ranks
@@ -181,9 +204,11 @@ class EngramState:
         return hit[:, :-1]
 
     def extend(self, positions: Tensor, delta: Tensor) -> None:
-        """Add ``delta`` [B, N] steps to the lifespans at ``positions``; repeats add up.
+        """``expiry += delta``; for pinned engrams ``expiry += max(0, delta)``. Repeats add up.
 
-        What is pinned loses nothing: it gains ``max(0, delta)``.
+        Args:
+            positions: int64 [B, N], -1 ignored.
+            delta: steps [B, N].
         """
         padded = positions < 0
         gain = delta.to(self.expiry).masked_fill(padded, 0.0)
@@ -204,24 +229,24 @@ class EngramState:
             self._recent = int(torch.minimum(self._recent + older, self.length).min())
 
     def hold(self, step: int) -> None:
-        """``step`` ends: what is pinned expires one step later, at a whole number."""
+        """At the end of ``step``: pinned engrams expire one step later, at a whole number."""
         if self._any_pinned():
-            self.expiry[self.held] = _whole(self.expiry[self.held], step) + 1
+            self.expiry[self.pinned_cells] = _whole(self.expiry[self.pinned_cells], step) + 1
 
     def pin(self, positions: Tensor, step: int) -> None:
-        """From now on the engrams at ``positions`` [B, N] lose no lifespan, rounded up to steps."""
+        """Pin the engrams at ``positions`` [B, N]; their lifespan is rounded up to whole steps."""
         lane, position = self.cells(positions)
         self.expiry[lane, position] = _whole(self.expiry[lane, position], step)
         self.pinned[lane, position] = True
-        self.held = self._pinned_cells()
+        self.pinned_cells = self._find_pinned()
 
     def unpin(self, positions: Tensor) -> None:
-        """The engrams at ``positions`` [B, N] age again."""
+        """Let the engrams at ``positions`` [B, N] age again."""
         self.pinned[self.cells(positions)] = False
-        self.held = self._pinned_cells()
+        self.pinned_cells = self._find_pinned()
 
     def forget(self, positions: Tensor, step: int) -> None:
-        """The engrams at ``positions`` [B, N] expire at ``step``, which is now."""
+        """Forget the engrams at ``positions`` [B, N] now, after ``step`` steps."""
         cells = self.cells(positions)
         self.expiry[cells] = step
         self._forget(*cells)
@@ -229,46 +254,46 @@ class EngramState:
             self.unpin(positions)
 
     def expire(self, step: int) -> None:
-        """Forget what has no lifespan left at ``step``."""
+        """Forget every engram with ``expiry <= step``."""
         if step > self._horizon:
             self._horizon = step + _HORIZON
             due = (self.types != NULL) & (self.expiry <= self._horizon)
             self._soon = [positions_of(due)]
         soon = torch.cat(self._soon, dim=1)
         lives = self.at(self.types, soon, NULL) != NULL
-        lane, place = (lives & (self.at(self.expiry, soon, 0) <= step)).nonzero(as_tuple=True)
-        self._forget(lane, soon[lane, place])
+        lane, column = (lives & (self.at(self.expiry, soon, 0) <= step)).nonzero(as_tuple=True)
+        self._forget(lane, soon[lane, column])
 
     def cells(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """(lane, position) of every one of ``positions`` [B, N] but -1."""
-        lane, place = (positions >= 0).nonzero(as_tuple=True)
-        return lane, positions[lane, place]
+        """(lane, position) of each of ``positions`` [B, N] except -1."""
+        lane, column = (positions >= 0).nonzero(as_tuple=True)
+        return lane, positions[lane, column]
 
     def indices(self, positions: Tensor) -> Tensor:
-        """Ranks among the living of ``positions`` [B, N]; -1 stays -1."""
+        """Indices [B, N], ranks among the living, of ``positions`` [B, N]; -1 stays -1."""
         return self._ranks.rank(self.types != NULL, positions)
 
     def _forget(self, lane: Tensor, position: Tensor) -> None:
-        """The places, repeated or not, hold nothing from now on."""
+        """Make the cells null; a cell may be given twice."""
         width = max(1, self.capacity)
         cells = torch.unique(lane * width + position)
         lane, position = cells // width, cells % width
         self.types[lane, position] = NULL
         self._ranks.change(lane, position, -1)
 
-    def _pinned_cells(self) -> tuple[Tensor, Tensor]:
+    def _find_pinned(self) -> tuple[Tensor, Tensor]:
         lane, position = self.pinned.nonzero(as_tuple=True)
         return lane, position
 
     def _any_pinned(self) -> bool:
-        return self.held[0].numel() > 0
+        return self.pinned_cells[0].numel() > 0
 
     def _recent_ones(self, kind: int) -> Tensor:
         found = positions_of(self.types[:, self._recent :] == kind)
         return torch.where(found < 0, found, found + self._recent)
 
     def _resize(self, kept: Tensor, capacity: int) -> None:
-        """Positions ``kept`` [B, K] become 0..K-1 in arrays of ``capacity``, whole blocks."""
+        """Move positions ``kept`` [B, K] to 0..K-1 in arrays of ``capacity``, rounded to blocks."""
         self.capacity = whole_blocks(capacity)
         self.ids = self._packed(self.ids, kept, -1)
         self.types = self._packed(self.types, kept, NULL)
@@ -276,7 +301,7 @@ class EngramState:
         self.born = self._packed(self.born, kept, -1)
         self.fires = self._packed(self.fires, kept, 0)
         self.pinned = self._packed(self.pinned, kept, False)
-        self.held = self._pinned_cells()
+        self.pinned_cells = self._find_pinned()
         self._ranks = LivingRanks(self.types != NULL)
         self.length = (kept >= 0).sum(dim=1)
         self.used = kept.shape[1]
@@ -293,5 +318,5 @@ class EngramState:
 
 
 def _whole(expiry: Tensor, step: int) -> Tensor:
-    """What a pinned engram's ``expiry`` is made at ``step``, so that adding 1 to it is exact."""
+    """A pinned engram's ``expiry`` rounded up at ``step``, so that adding 1 to it is exact."""
     return expiry.ceil().clamp_max(step + _LONGEST)

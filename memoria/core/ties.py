@@ -13,8 +13,6 @@ from typing import Final
 import torch
 from torch import Tensor
 
-__all__ = ["ENTRY_STREAM", "TIE_STREAM", "TieRule", "hash_keys"]
-
 TIE_STREAM: Final = 0
 ENTRY_STREAM: Final = 1
 
@@ -24,24 +22,33 @@ _MASK: Final = 2**64 - 1
 
 
 def hash_keys(seed: int, stream: int, step: int, lanes: Tensor, keys: Tensor) -> Tensor:
-    """63-bit hashes of ``keys`` [B, N] for ``lanes`` [B], both int64; returns int64 [B, N]."""
+    """63-bit hashes of ``keys``, the same on every device.
+
+    Args:
+        seed, stream, step: any integers, taken modulo 2^64.
+        lanes: identity of each lane, int64 [B].
+        keys: what is hashed, int64 [B, N].
+
+    Returns:
+        int64 [B, N], from 0 to 2^63 - 1.
+    """
     h = _fold(_fold(_fold(0, seed), stream), step)
     state = _mix((lanes ^ _signed(h)) + _signed(_GOLDEN)).unsqueeze(1)
     return _shift(_mix((state ^ keys) + _signed(_GOLDEN)), 1)
 
 
 class TieRule:
-    """Which of several equally connected engrams wins at one step: the greatest hash."""
+    """Rank of equally connected engrams at one step: the greatest hash of the local id wins."""
 
     def __init__(self, seed: int, step: int, lanes: Tensor) -> None:
         self.seed, self.step, self.lanes = seed, step, lanes
 
     def values(self, ids: Tensor) -> Tensor:
-        """Hashes of engram ids [B, N]; the greatest wins."""
+        """Hashes [B, N] of local ids [B, N]."""
         return hash_keys(self.seed, TIE_STREAM, self.step, self.lanes, ids)
 
     def values_of_lane(self, lane: int, ids: Tensor) -> Tensor:
-        """Hashes of the engram ids [N] of one lane."""
+        """Hashes [N] of the local ids [N] of one lane."""
         lanes = self.lanes[lane : lane + 1].to(ids.device)
         return hash_keys(self.seed, TIE_STREAM, self.step, lanes, ids.unsqueeze(0)).squeeze(0)
 

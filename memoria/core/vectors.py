@@ -1,4 +1,4 @@
-"""Where the engrams' vectors live, and the place in memory."""
+"""The engrams' vectors, behind one interface: in a tensor here, in a store's files there."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["TensorVectors", "Vectors"]
-
 
 class Vectors(Protocol):
-    """Where the engrams' vectors live: in memory, or in a store's files."""
+    """Vectors of all engrams, addressed by position. B lanes, D elements a vector."""
 
     @property
-    def dimension(self) -> int: ...
+    def dimension(self) -> int:
+        """D."""
 
     def append(self, positions: Tensor, data: Tensor) -> None:
-        """Keep ``data`` [B, W, D] for the new engrams at ``positions`` [B, W]."""
+        """Store ``data`` [B, W, D] for the new engrams at ``positions`` [B, W]."""
 
     def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
-        """Vectors [B, N, D] at ``positions``, whose engram ids are ``ids``; zeros where -1."""
+        """Vectors [B, N, D] at ``positions`` [B, N] with local ids ``ids`` [B, N]; zeros at -1."""
 
     def pack(self, positions: Tensor, capacity: int) -> None:
-        """Keep only ``positions`` [B, K] (-1 pads), in that order, with room for ``capacity``."""
+        """Move ``positions`` [B, K] (-1 pads) to 0..K-1, drop the rest; room for ``capacity``."""
 
 
 class TensorVectors:
@@ -33,7 +32,7 @@ class TensorVectors:
         self._data = torch.zeros((lanes, 0, dimension), device=device)
 
     def load(self, data: Tensor) -> None:
-        """Take over vectors [B, C, D] from elsewhere, C the capacity of the state."""
+        """Replace all vectors by ``data`` [B, C, D], not copied."""
         self._data = data
 
     @property
@@ -47,12 +46,12 @@ class TensorVectors:
     def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
         lanes, capacity, dimension = self._data.shape
         lane = torch.arange(lanes, device=positions.device).unsqueeze(1)
-        place = lane * capacity + positions.clamp_min(0)
-        rows = self._data.view(-1, dimension).index_select(0, place.view(-1))
-        rows = rows.view(*positions.shape, dimension)
+        cells = lane * capacity + positions.clamp_min(0)
+        vectors = self._data.view(-1, dimension).index_select(0, cells.view(-1))
+        vectors = vectors.view(*positions.shape, dimension)
         if bool((positions < 0).any()):
-            rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
-        return rows
+            vectors.masked_fill_((positions < 0).unsqueeze(2), 0.0)
+        return vectors
 
     def pack(self, positions: Tensor, capacity: int) -> None:
         lanes, _, dimension = self._data.shape

@@ -6,17 +6,16 @@ All are `memoria.Memoria` to whoever uses them: same steps, same results' shapes
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from memoria.config import MemoriaConfig
-from memoria.core.connections import Connections
 from memoria.core.memoria import Memoria
-from memoria.core.recall import Search, graph_search
-from memoria.core.state import LONGTERM, EngramState, positions_of
+from memoria.core.recall import LongTermSearch, SearchContext, graph_search
+from memoria.core.state import LONGTERM, positions_of
 from memoria.core.ties import TieRule, hash_keys
 from memoria.errors import ConfigError
 
@@ -91,47 +90,25 @@ class RandomLinks:
         raise NotImplementedError
 
 
-def _random_walk(
-    state: EngramState,
-    connections: Connections,
-    config: MemoriaConfig,
-    step: int,
-    lane_ids: Tensor,
-    shortterm: Tensor,
-    unreminded: Tensor,
-) -> Tensor:
-    links = RandomLinks(config.seed, lane_ids)
-    return graph_search(state, links, config, step, lane_ids, shortterm, unreminded)
+def _random_walk(context: SearchContext) -> Tensor:
+    links = RandomLinks(context.config.seed, context.lane_ids)
+    return graph_search(replace(context, connections=links))
 
 
-def _sample(
-    state: EngramState,
-    connections: Connections,
-    config: MemoriaConfig,
-    step: int,
-    lane_ids: Tensor,
-    shortterm: Tensor,
-    unreminded: Tensor,
-) -> Tensor:
-    found = graph_search(state, connections, config, step, lane_ids, shortterm, unreminded)
+def _sample(context: SearchContext) -> Tensor:
+    state = context.state
+    found = graph_search(context)
     count = (found >= 0).sum(1, keepdim=True)
-    luck = hash_keys(config.seed, _SAMPLE_STREAM, step, lane_ids, state.ids)
+    seed, lane_ids = context.config.seed, context.lane_ids
+    luck = hash_keys(seed, _SAMPLE_STREAM, context.step, lane_ids, state.ids)
     luck.masked_fill_(state.types != LONGTERM, -1)
     order = luck.argsort(dim=1, descending=True, stable=True)[:, : found.shape[1]]
     drawn = order.masked_fill(torch.arange(order.shape[1], device=order.device) >= count, -1)
     return positions_of(state.mask(drawn))
 
 
-def _everything(
-    state: EngramState,
-    connections: Connections,
-    config: MemoriaConfig,
-    step: int,
-    lane_ids: Tensor,
-    shortterm: Tensor,
-    unreminded: Tensor,
-) -> Tensor:
-    return positions_of(state.types == LONGTERM)
+def _everything(context: SearchContext) -> Tensor:
+    return positions_of(context.state.types == LONGTERM)
 
 
 _LEFT_OUT: Final[Mapping[str, dict[str, Any]]] = {
@@ -144,7 +121,7 @@ _LEFT_OUT: Final[Mapping[str, dict[str, Any]]] = {
     "memoria-stm": {"num_final_ltms": 0},
     "memoria-worded": {"random_entries": 0},
 }
-_SEARCHES: Final[Mapping[str, Search]] = {
+_SEARCHES: Final[Mapping[str, LongTermSearch]] = {
     "memoria-random": _random_walk,
     "memoria-sample": _sample,
     "memoria-full": _everything,

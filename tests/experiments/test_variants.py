@@ -8,6 +8,7 @@ from torch import Tensor
 
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.memoria import Memoria
+from memoria.core.recall import SearchContext
 from memoria.errors import ConfigError
 from memoria.experiments.variants import VARIANTS, RandomLinks, make_memoria
 
@@ -39,14 +40,18 @@ def live(memoria: Memoria, steps: int, lanes: int = 2, first: int = 0) -> list[T
 
 def searched(memoria: Memoria, variant: str) -> set[int]:
     """Positions that the variant's search would find in lane 0 at this moment."""
-    found = memoria._core
-    assert found is not None
-    state = found.state
-    short = state.shortterm()
-    config, lanes = memoria.config, found.lane_ids
-    unreminded = torch.full((state.lanes,), 2)
-    search = make_memoria(variant, **SETTINGS).search
-    result = search(state, found.connections, config, found.step, lanes, short[:, -2:], unreminded)
+    core = memoria._core
+    assert core is not None
+    context = SearchContext(
+        core.state,
+        core.connections,
+        memoria.config,
+        core.step,
+        core.lane_ids,
+        reminded=core.state.shortterm()[:, -2:],
+        unreminded=torch.full((core.state.lanes,), 2),
+    )
+    result = make_memoria(variant, **SETTINGS).search(context)
     assert (result[:, 1:] - result[:, :-1])[result[:, 1:] >= 0].gt(0).all()
     return set(result[0].tolist()) - {-1}
 
