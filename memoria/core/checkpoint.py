@@ -39,7 +39,7 @@ def core_state(core: MemoryCore) -> dict[str, Tensor]:
     saved["step"], saved["next_id"] = torch.tensor(core.step), torch.tensor(state.next_id)
     saved["data"] = state.data_at(living)
     if isinstance(connections, SparseConnections):
-        return {**saved, **_logs_as_tensors(connections.logs)}
+        return {**saved, **_logs_as_tensors(connections.by_lane())}
     return {**saved, "counts": connections.counts()[:, :used, :used].clone()}
 
 

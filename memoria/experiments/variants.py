@@ -5,7 +5,7 @@ All are `memoria.Memoria` to whoever uses them: same steps, same results' shapes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from memoria.core.connections.dense import LaneCounts
 from memoria.core.memoria import Memoria
 from memoria.core.recall import LongTermSearch, SearchContext, graph_search
 from memoria.core.state import LONGTERM, positions_of
@@ -86,6 +87,10 @@ class RandomLinks:
         """Nothing is learned."""
 
     def counts(self) -> Tensor:
+        """There are none."""
+        raise NotImplementedError
+
+    def by_lane(self) -> Sequence[LaneCounts]:
         """There are none."""
         raise NotImplementedError
 

@@ -49,7 +49,7 @@ class Tails:
 
     def pairs(self) -> int:
         """How many pairs `changed` goes through."""
-        return sum(log.pairs_of_all() for lane in range(self.lanes) for log in self._logs(lane))
+        return sum(log.pair_count() for lane in range(self.lanes) for log in self._logs(lane))
 
     def changed(self, most: int, progress: Progress = no_progress) -> ChangedPairs:
         """The ``most`` pairs whose co-fire count changed most; ``progress`` counts engrams."""
@@ -58,7 +58,7 @@ class Tails:
         for lane in range(self.lanes):
             logs = self._logs(lane)
             ids = self._of_lane(lane)
-            average = sum(log.pairs_of_all() for log in logs) // max(1, len(ids))
+            average = sum(log.pair_count() for log in logs) // max(1, len(ids))
             at_once = max(1, _PAIRS_AT_ONCE // max(1, average))
             for first in range(0, len(ids), at_once):
                 sources = np.arange(first, min(first + at_once, len(ids)))

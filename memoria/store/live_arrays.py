@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from memoria.core.life_log import LifeTables
 from memoria.core.memory_core import MemoryCore
-from memoria.core.state import NULL
-from memoria.store.attributes import Era, Pending
+from memoria.store.attributes import Era
 from memoria.store.digest import chain_start, event_digest, step_digest
 from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
@@ -23,37 +21,11 @@ from memoria.timeline.firing_log import FiringLog, IntArray
 __all__ = [
     "digest_words",
     "era_of",
-    "life_of",
     "logs_of",
     "rows_of",
     "tables_of",
     "vectors_of",
 ]
-
-
-def life_of(core: MemoryCore, tables: LifeTables) -> Life:
-    """The living, ascending by store id."""
-    state, lanes = core.state, core.state.lanes
-    lane, place = (state.types != NULL).nonzero(as_tuple=True)
-    ids = (state.ids[lane, place] * lanes + lane).cpu().numpy()
-    order = np.argsort(ids)
-
-    def column(values: torch.Tensor, dtype: Any) -> Any:
-        return values[lane, place].cpu().numpy()[order].astype(dtype)
-
-    return Life(
-        step=core.step,
-        lanes=lanes,
-        ids=ids[order],
-        types=column(state.types, np.uint8),
-        expiry=column(state.expiry, np.float64),
-        born=column(state.born, np.int64),
-        fires=column(state.fires, np.int64),
-        pinned=column(state.pinned, np.bool_),
-        first_short=tables.first_short[-1],
-        next_id=state.next_id,
-        pending=Pending(),
-    )
 
 
 def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.float32]]:

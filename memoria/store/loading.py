@@ -1,4 +1,4 @@
-"""From files to a running core."""
+"""From files to a running core, and from the core to what is alive in it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from memoria.core.connections.sparse import SparseConnections
 from memoria.core.memory_core import MemoryCore
 from memoria.core.ranks import whole_blocks
 from memoria.core.vectors import TensorVectors, Vectors
+from memoria.store.attributes import Pending
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.vectors import FileVectors
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import FiringLog
 
-__all__ = ["MOST_CELLS", "load_core", "load_tensors"]
+__all__ = ["MOST_CELLS", "life_of_core", "load_core", "load_tensors"]
 
 MOST_CELLS: Final = 2**26  # of 4 bytes; twice that while the living are packed
 
@@ -62,6 +63,31 @@ def load_tensors(
         data[lane, : len(mine)] = torch.from_numpy(mine)
     vectors.load(data.to(device))
     return core
+
+
+def life_of_core(core: MemoryCore) -> Life:
+    """The living engrams of ``core`` between two steps, ascending by store id."""
+    state, lanes = core.state, core.state.lanes
+    lane, position = (state.types != EngramType.NULL).nonzero(as_tuple=True)
+    ids = (state.ids[lane, position] * lanes + lane).cpu().numpy()
+    order = np.argsort(ids)
+
+    def column(values: torch.Tensor, dtype: Any) -> Any:
+        return values[lane, position].cpu().numpy()[order].astype(dtype)
+
+    return Life(
+        step=core.step,
+        lanes=lanes,
+        ids=ids[order],
+        types=column(state.types, np.uint8),
+        expiry=column(state.expiry, np.float64),
+        born=column(state.born, np.int64),
+        fires=column(state.fires, np.int64),
+        pinned=column(state.pinned, np.bool_),
+        first_short=state.first_shortterm().cpu().numpy(),
+        next_id=state.next_id,
+        pending=Pending(),
+    )
 
 
 def _capacity(life: Life) -> int:

@@ -28,13 +28,12 @@ from memoria.store.life import Life, StepTable, fold
 from memoria.store.live_arrays import (
     digest_words,
     era_of,
-    life_of,
     logs_of,
     rows_of,
     tables_of,
     vectors_of,
 )
-from memoria.store.loading import load_tensors
+from memoria.store.loading import life_of_core, load_tensors
 from memoria.store.reading import open_files
 from memoria.store.schema import EventColumn, array_specs, era_prefix
 from memoria.store.state import written_state
@@ -75,7 +74,7 @@ def save_memory(
         )
     working = int(np.diff(tables.made, prepend=0)[-1])
     config = _config(memory.config, core, working, settings)
-    life = life_of(core, tables)
+    life = life_of_core(core)
     if len(life.ids) and int(life.ids[0]) // lanes < log.odd_until:
         raise StateError(
             f"engram {int(life.ids[0]) // lanes} lived through a step that is not one of a store",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,19 @@ from memoria.store.attributes import Pending, StateHead
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, state_specs
-from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.firing_log import IntArray
 
 __all__ = ["state_arrays", "strongest_edges", "written_state"]
+
+
+class CofireCounts(Protocol):
+    """Who fired together in one lane: a `FiringLog`, or a matrix of counts."""
+
+    def pair_count(self) -> int:
+        """Pairs that fired together, each counted once per firing and an engram with itself too."""
+
+    def edges(self, engrams: int, most: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+        """(source, target, count) of the ``most`` strongest connections of each of ``engrams``."""
 
 
 def state_arrays(
@@ -32,11 +43,19 @@ def state_arrays(
 
 
 def written_state(
-    life: Life, logs: list[FiringLog], generation: int, created: int, log_end: int, events: int
+    life: Life,
+    counts: Sequence[CofireCounts],
+    generation: int,
+    created: int,
+    log_end: int,
+    events: int,
 ) -> tuple[StateHead, list[tuple[ArraySpec, npt.NDArray[Any]]]]:
-    """`state_arrays` of a memory that so many engrams, log entries and events have been in."""
-    with_edges = sum(log.pairs_of_all() for log in logs) <= EDGE_PAIRS
-    source, target, count = strongest_edges(life, logs if with_edges else [])
+    """`state_arrays` of a memory that so many engrams, log entries and events have been in.
+
+    ``counts`` [lanes] tell of the living by their ranks in their lanes.
+    """
+    with_edges = sum(lane.pair_count() for lane in counts) <= EDGE_PAIRS
+    source, target, count = strongest_edges(life, counts if with_edges else [])
     fires = life.fires[np.searchsorted(life.ids, source)]
     columns: dict[str, npt.NDArray[Any]] = {
         "ids": life.ids,
@@ -65,16 +84,16 @@ def written_state(
 
 
 def strongest_edges(
-    life: Life, logs: list[FiringLog], most: int = EDGES_PER_ENGRAM
+    life: Life, counts: Sequence[CofireCounts], most: int = EDGES_PER_ENGRAM
 ) -> tuple[IntArray, IntArray, IntArray]:
     """(source, target, co-fire count) of every engram's ``most`` strongest connections.
 
     By source, then by count from the greatest, then from the oldest target. Ids are the store's.
     """
     parts: list[tuple[IntArray, IntArray, IntArray]] = []
-    for lane, log in enumerate(logs):
+    for lane, of_lane in enumerate(counts):
         ids = life.ids[life.of_lane(lane)]
-        for source, target, count in log.edges(len(ids), most):
+        for source, target, count in of_lane.edges(len(ids), most):
             parts.append((ids[source], ids[target], count))
     if not parts:
         nothing = np.empty(0, np.int64)

@@ -37,14 +37,14 @@ from memoria.store.digest import (
 )
 from memoria.store.edits import happen
 from memoria.store.life import StepTable
-from memoria.store.loading import load_core
+from memoria.store.loading import life_of_core, load_core
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.recalled import answer, as_pending, log_order, padded_ids, positions_of_ids
 from memoria.store.reminded import Reminded
 from memoria.store.schema import EventColumn, array_specs, expected_specs
 from memoria.store.snapshots import named, new_snapshot
-from memoria.store.state import state_arrays
+from memoria.store.state import written_state
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
@@ -396,5 +396,14 @@ class MemoryStore:
         living = int((self._memory().state.types != EngramType.NULL).sum())
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
             generation = (state.generation or 0) + 1
-            self._state, arrays = state_arrays(files, generation)
+            core = self._memory()
+            core.close_holes()
+            self._state, arrays = written_state(
+                life_of_core(core),
+                core.connections.by_lane(),
+                generation,
+                files.created,
+                files.log_end,
+                files.events,
+            )
             files.replace_state(generation, arrays)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from memoria.timeline.frequent import IntArray, Regulars
 
-__all__ = ["FiringLog", "IntArray", "with_room"]
+__all__ = ["FiringLog", "IntArray", "strongest_first", "with_room"]
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -203,13 +203,10 @@ class FiringLog:
             other = partner != sources[which]
             cell, count = np.unique(which[other] * engrams + partner[other], return_counts=True)
             which, partner = cell // engrams, cell % engrams
-            order = np.lexsort((partner, -count, which))
-            which = which[order]
-            rank = np.arange(len(which)) - np.searchsorted(which, which)
-            kept = order[rank < most]
-            yield sources[cell[kept] // engrams], partner[kept], count[kept].astype(np.int64)
+            kept = strongest_first(which, partner, count, most)
+            yield sources[which[kept]], partner[kept], count[kept].astype(np.int64)
 
-    def pairs_of_all(self) -> int:
+    def pair_count(self) -> int:
         """How many pairs `pairs` would give for all positions: the sum of squared firings."""
         sizes = np.diff(self.starts)
         return int((sizes * sizes).sum())
@@ -248,6 +245,13 @@ class FiringLog:
         self._groups = np.concatenate(([0], np.cumsum(sizes)))
         self._indexed = self._used
         self._scanned = 0
+
+
+def strongest_first(which: IntArray, partner: IntArray, count: IntArray, most: int) -> IntArray:
+    """The cells to keep of rows ``which``: ``most`` a row, from the strongest, then the oldest."""
+    order = np.lexsort((partner, -count, which))
+    ordered = which[order]
+    return order[np.arange(len(ordered)) - np.searchsorted(ordered, ordered) < most]
 
 
 def _ranges(low: IntArray, sizes: IntArray) -> IntArray:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from memoria.store import MemoryStore, life
 from memoria.store import store as store_module
 from memoria.store import vectors as vectors_module
 from memoria.store.reading import open_files
+from memoria.store.state import state_arrays
 
 Tree = dict[str, bytes]
 
@@ -278,6 +279,31 @@ def test_the_written_state_saves_folding_and_changes_nothing(
     for other in lives[1:]:
         for field in ("ids", "types", "expiry", "born", "fires", "first_short"):
             np.testing.assert_array_equal(getattr(lives[0], field), getattr(other, field))
+
+
+@pytest.mark.parametrize("layout", ["sparse", "dense"])
+def test_the_state_written_from_the_core_is_what_the_log_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: Literal["sparse", "dense"]
+) -> None:
+    config = config_from(LONG).replace(layout=layout)
+    for name, most_living in (("written", 10**9), ("log", 0)):
+        monkeypatch.setattr(store_module, "_TIDY_AT_CLOSE", most_living)
+        rng = random.Random(4)
+        with MemoryStore.create(tmp_path / name, config) as store:
+            for step in range(30):
+                reminded = store.step(vectors(rng, "normal", 2, 3, 3), "uniform:2.25")
+                if step == 20:
+                    store.pin([int(reminded.ids.max())])
+                    store.forget([int(reminded.ids[0, 0])])
+    written, log = open_files(tmp_path / "written"), open_files(tmp_path / "log")
+    try:
+        head, arrays = state_arrays(log, 1)
+        assert written.attributes.state == head
+        for spec, values in arrays:
+            np.testing.assert_array_equal(written.read(spec.name), values, spec.name)
+    finally:
+        written.close()
+        log.close()
 
 
 def test_a_small_pool_of_vectors_gives_the_same_answers(

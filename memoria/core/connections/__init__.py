@@ -7,12 +7,15 @@ many lanes and up to some thousands of engrams; `SparseConnections` keeps F, for
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from memoria.core.connections.dense import LaneCounts
     from memoria.core.ties import TieRule
+    from memoria.timeline.firing_log import FiringLog
 
 __all__ = ["Connections"]
 
@@ -37,3 +40,6 @@ class Connections(Protocol):
 
     def counts(self) -> Tensor:
         """The matrix [B, C, C], int32."""
+
+    def by_lane(self) -> Sequence[FiringLog] | Sequence[LaneCounts]:
+        """Each lane's counts, in positions: `pair_count` and `edges` of them."""

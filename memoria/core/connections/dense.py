@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from memoria.core.ties import TieRule
-from memoria.timeline.firing_log import FiringLog
+from memoria.timeline.firing_log import FiringLog, IntArray, strongest_first
 
 __all__ = ["DenseConnections"]
 
@@ -95,6 +95,30 @@ class DenseConnections:
 
     def counts(self) -> Tensor:
         return self._counts
+
+    def by_lane(self) -> Sequence[LaneCounts]:
+        return [LaneCounts(counts) for counts in self._counts]
+
+
+class LaneCounts:
+    """The matrix of one lane, asked as a `FiringLog` is."""
+
+    def __init__(self, counts: Tensor) -> None:
+        self._counts = counts
+
+    def pair_count(self) -> int:
+        return int(self._counts.sum())
+
+    def edges(self, engrams: int, most: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+        at_once = max(1, _COUNTED_AT_ONCE // max(1, engrams))
+        for first in range(0, engrams, at_once):
+            rows = self._counts[first : min(first + at_once, engrams), :engrams].cpu().numpy()
+            which, partner = np.nonzero(rows)
+            other = which + first != partner
+            which, partner = which[other], partner[other]
+            count = rows[which, partner].astype(np.int64)
+            kept = strongest_first(which, partner, count, most)
+            yield which[kept] + first, partner[kept], count[kept]
 
 
 def _without_repeats(positions: Tensor) -> Tensor:

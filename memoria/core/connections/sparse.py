@@ -33,9 +33,7 @@ class SparseConnections:
         self._capacity = capacity
         self._hot: list[HotRows | None] = [None] * lanes
 
-    @property
-    def logs(self) -> Sequence[FiringLog]:
-        """What fired, lane by lane, in positions."""
+    def by_lane(self) -> Sequence[FiringLog]:
         return self._logs
 
     def pack(self, kept: Tensor, capacity: int) -> None:
