@@ -7,13 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from memoria.analysis.choices import Kind, Option, after_compaction, in_lane, sentences
 from memoria.analysis.chronicle import Chronicle
-from memoria.analysis.result import Analysis, Frame
+from memoria.analysis.result import Analysis, Table
+from memoria.analysis.scope import after_compaction, in_lane, note, ranks, sampled
 from memoria.store.life import FloatArray
 from memoria.timeline.firing_log import IntArray
-
-__all__ = ["AUTOCORRELATION"]
 
 _ALL_FIRINGS: Final = 2_000_000  # up to so many every engram is taken
 _CELLS: Final = 20_000_000  # engrams times lags; bounds the memory
@@ -22,17 +20,20 @@ _LAGS: Final = 50
 
 @dataclass(frozen=True)
 class _Trains:
-    """Firings of K engrams: ``who`` [n] ascending, ``time`` [n] ascending for each, from 1.
+    """Firings of K engrams while they are watched; F firings, by engram and then by time.
 
-    ``length`` [K]: for how many steps each was watched.
+    Attributes:
+        engram: which of the K fired, int64 [F].
+        time: step of the firing, counted from 1 where watching began, int64 [F].
+        length: number of steps for which each engram is watched, int64 [K].
     """
 
-    who: IntArray
+    engram: IntArray
     time: IntArray
     length: IntArray
 
 
-def _autocorrelation(
+def autocorrelation(
     chronicle: Chronicle, lane: int | None, max_lag: int | None, sample: int | None, seed: int
 ) -> Analysis:
     """Mean over engrams of the autocorrelation of firing, by lag k.
@@ -46,23 +47,22 @@ def _autocorrelation(
     trains = _watched(chronicle, lane)
     longest = int(trains.length.max(initial=0))
     most = min(_LAGS, max(1, longest // 2)) if max_lag is None else max_lag
-    counts = np.bincount(trains.who, minlength=len(trains.length))
+    counts = np.bincount(trains.engram, minlength=len(trains.length))
     fit = np.flatnonzero((trains.length > most) & (counts > 0) & (counts < trains.length))
-    chosen = _chosen(fit, counts, min(sample or len(fit), _CELLS // most), seed)
-    taken = _only(trains, chosen)
-    frame = _correlated(taken, most)
+    within = min(sample or len(fit), _CELLS // most)
+    chosen = sampled(fit, counts, _ALL_FIRINGS, within, seed)
     return Analysis(
         kind="autocorrelation",
         title="Autocorrelation of long-term memory's firing",
         x_label="lag, in steps",
         y_label="autocorrelation",
-        note=sentences(
+        note=note(
+            lane,
             f"{len(chosen)} engrams that were long-term for more than {most} steps, and fired",
             f"drawn from {len(fit)}" if len(chosen) < len(fit) else "",
             after_compaction(chronicle),
-            "" if lane is None else f"lane {lane}",
         ),
-        frames={"autocorrelation": frame},
+        frames={"autocorrelation": _by_lag(_only(trains, chosen), most)},
     )
 
 
@@ -72,49 +72,35 @@ def _watched(chronicle: Chronicle, lane: int | None) -> _Trains:
     start = np.maximum(chronicle.longterm[old], chronicle.first_step - 1)
     gone = chronicle.gone[old]
     length = np.maximum(np.where(gone > 0, gone, chronicle.steps) - start, 0)
-    who = np.full(len(chronicle), -1, np.int64)
-    who[old] = np.arange(len(old))
-    mine, steps = who[chronicle.fired_places], chronicle.fired_steps
-    here = mine >= 0
-    mine, steps = mine[here], steps[here]
-    time = steps - start[mine]
-    here = time > 0
-    mine, time = mine[here], time[here]
-    order = np.argsort(mine, kind="stable")
-    return _Trains(mine[order], time[order], length)
-
-
-def _chosen(fit: IntArray, counts: IntArray, sample: int, seed: int) -> IntArray:
-    """Of the engrams ``fit`` all, or at most ``sample``, with not too many firings; ascending."""
-    order = fit
-    if counts[fit].sum() > _ALL_FIRINGS or sample < len(fit):
-        order = np.random.default_rng(seed).permutation(fit)
-    most = max(1, int(np.searchsorted(np.cumsum(counts[order]), _ALL_FIRINGS, side="right")))
-    return np.sort(order[: min(most, sample)])
+    engram, steps = ranks(chronicle, old)[chronicle.fired_places], chronicle.fired_steps
+    time = steps - np.append(start, chronicle.steps)[engram]  # -1, the others: never watched
+    here = np.flatnonzero(time > 0)
+    here = here[np.argsort(engram[here], kind="stable")]
+    return _Trains(engram[here], time[here], length)
 
 
 def _only(trains: _Trains, chosen: IntArray) -> _Trains:
-    """Of some engrams."""
+    """The firings of some engrams."""
     rank = np.full(len(trains.length), -1, np.int64)
     rank[chosen] = np.arange(len(chosen))
-    kept = rank[trains.who] >= 0
-    return _Trains(rank[trains.who[kept]], trains.time[kept], trains.length[chosen])
+    kept = rank[trains.engram] >= 0
+    return _Trains(rank[trains.engram[kept]], trains.time[kept], trains.length[chosen])
 
 
-def _correlated(trains: _Trains, most: int) -> Frame:
+def _by_lag(trains: _Trains, most: int) -> Table:
     """The table: a row for each lag from 1 to ``most``; none without engrams."""
     engrams = len(trains.length)
     lags = np.arange(1, (most if engrams else 0) + 1)
-    count = np.bincount(trains.who, minlength=engrams).astype(np.float64)
+    count = np.bincount(trains.engram, minlength=engrams).astype(np.float64)
     mean = count / trains.length
     energy = count * (1 - mean)
     both = _repeats(trains, most)
     r = np.empty((len(lags), engrams))
     probability = np.empty(len(lags))
     for lag in lags.tolist():
-        early = trains.time <= trains.length[trains.who] - lag  # such that lag later is watched
-        first = np.bincount(trains.who[early], minlength=engrams)
-        second = np.bincount(trains.who[trains.time > lag], minlength=engrams)
+        early = trains.time <= trains.length[trains.engram] - lag  # such that lag later is watched
+        first = np.bincount(trains.engram[early], minlength=engrams)
+        second = np.bincount(trains.engram[trains.time > lag], minlength=engrams)
         same = both[lag - 1]
         product = same - mean * (first + second) + (trains.length - lag) * mean**2
         r[lag - 1] = product / energy
@@ -136,20 +122,8 @@ def _repeats(trains: _Trains, most: int) -> FloatArray:
     found = np.zeros((most, engrams))
     for ahead in range(1, most + 1):  # two firings k steps apart have fewer than k between them
         apart = trains.time[ahead:] - trains.time[:-ahead]
-        near = (trains.who[ahead:] == trains.who[:-ahead]) & (apart <= most)
+        near = (trains.engram[ahead:] == trains.engram[:-ahead]) & (apart <= most)
         if not near.any():
             break
-        np.add.at(found, (apart[near] - 1, trains.who[ahead:][near]), 1)
+        np.add.at(found, (apart[near] - 1, trains.engram[ahead:][near]), 1)
     return found
-
-
-AUTOCORRELATION: Final = Kind(
-    "autocorrelation",
-    _autocorrelation,
-    {
-        "lane": Option(None, 0),
-        "max_lag": Option(None, 1, most=2000),
-        "sample": Option(None, 1),
-        "seed": Option(0, 0),
-    },
-)

@@ -1,7 +1,7 @@
-"""The colours of memories in every picture: plots, animations, reports, terminals.
+"""The colours of every picture: plots, animations, reports, terminals.
 
-From Okabe and Ito's palette, whose colours people with any colour vision tell apart; the blue is
-lighter, so that it can be read on dark and on light grounds.
+Those of memories are from Okabe and Ito's palette, whose colours people with any colour vision tell
+apart; the blue is lighter, so that it can be read on dark and on light grounds.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
-
-__all__ = ["FIRED", "GROUND", "INK", "LIFESPANS", "MEMORY_COLOURS"]
 
 MEMORY_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -23,5 +21,19 @@ MEMORY_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
 FIRED: Final = "#F0572D"  # what fires now
 # From about to be forgotten to far from it; even steps in lightness, for dark and light grounds.
 LIFESPANS: Final = ("#B3486F", "#D2695A", "#E0964B", "#B7B04A", "#63B36B", "#2BA79A")
+# Lines of single engrams: Okabe and Ito's, in an order in which neighbours differ most.
+LINES: Final = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195"),
+    *("#5B6573",),
+)
 GROUND: Final[Mapping[str, str]] = MappingProxyType({"light": "#FFFFFF", "dark": "#10141C"})
 INK: Final[Mapping[str, str]] = MappingProxyType({"light": "#1D232E", "dark": "#E6EAF2"})
+FAINT: Final[Mapping[str, str]] = MappingProxyType({"light": "#5E6876", "dark": "#A9B2C0"})
+GRID: Final[Mapping[str, str]] = MappingProxyType({"light": "#E4E8ED", "dark": "#2A3140"})
+BLANK: Final[Mapping[str, str]] = MappingProxyType({"light": "#EEF0F3", "dark": "#1A202B"})
+
+
+def rgb(colour: str) -> tuple[float, float, float]:
+    """``#RRGGBB`` as red, green and blue, each 0 to 1."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    return red, green, blue

@@ -1,35 +1,41 @@
-"""`Analysis`: what an analysis found, as tables of columns, with what a plot of it would say."""
+"""`Analysis`: what an analysis found, as tables of columns, and as files of them."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, MissingExtraError
+from memoria.io.atomic_write import check_free, written_aside
 from memoria.io.data_frame import data_frame
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["Analysis", "Column", "Frame"]
+TABLES: Final = ("csv", "json", "parquet")
 
 Column = npt.NDArray[Any]
-Frame = dict[str, Column]
+Table = dict[str, Column]
 
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """Named tables (``frames``) of named columns of one length; the first table is the main one.
+    """Named tables of named columns of one length, and what a plot of them says.
 
-    ``note`` tells what is special about these numbers, or is empty. ``options`` are those the
-    analysis was made with. NaN in a column: there is no such number.
+    Attributes:
+        kind: one of `memoria.analysis.KINDS`.
+        title, x_label, y_label: words of a plot.
+        note: what is special about these numbers, or "".
+        frames: the tables by name, the main one first. NaN in a column: there is no such number.
+        options: those the analysis was made with.
     """
 
     kind: str
@@ -37,10 +43,10 @@ class Analysis:
     x_label: str
     y_label: str
     note: str
-    frames: dict[str, Frame]
+    frames: dict[str, Table]
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def frame(self, name: str | None = None) -> Frame:
+    def frame(self, name: str | None = None) -> Table:
         """A table by name, or the main one. Raises `InputError`."""
         if name is None:
             return next(iter(self.frames.values()))
@@ -66,7 +72,7 @@ class Analysis:
             "note": self.note,
             "options": dict(self.options),
             "frames": {
-                name: {column: _plain(values) for column, values in frame.items()}
+                name: {column: plain_list(values) for column, values in frame.items()}
                 for name, frame in self.frames.items()
             },
         }
@@ -93,8 +99,55 @@ class Analysis:
         pq.write_table(named, Path(path), compression="zstd")
 
 
-def _plain(values: Column) -> list[Any]:
+def plain_list(values: Column) -> list[Any]:
+    """A column as numbers and words for JSON; None for NaN and infinite numbers."""
     listed: list[Any] = values.tolist()
     if values.dtype.kind != "f" or bool(np.isfinite(values).all()):
         return listed
     return [one if np.isfinite(one) else None for one in listed]
+
+
+def write_table(
+    analysis: Analysis,
+    path: str | os.PathLike[str],
+    frame: str | None = None,
+    *,
+    force: bool = False,
+) -> None:
+    """Write numbers to a file, which is there as a whole or not at all.
+
+    Args:
+        analysis: the numbers.
+        path: the file; its extension, one of `TABLES`, is the format. A .json holds the whole
+            `Analysis.document`. Where there is no number a .csv has an empty cell.
+        frame: name of the table to write to a .csv or .parquet; None: the main one.
+        force: replace what is there.
+
+    Raises:
+        InputError: the extension or the table is unknown.
+        StoreExistsError, StorageError: the file is there, or cannot be written.
+        MissingExtraError: a .parquet without the extra ``parquet``.
+    """
+    place = Path(os.path.abspath(path))
+    form = place.suffix.lower().removeprefix(".")
+    if form not in TABLES:
+        known = ", ".join(f".{one}" for one in TABLES)
+        raise InputError(f"{path}: the extension names no table", f"known are {known}")
+    analysis.frame(frame)
+    with written_aside(place, lambda: check_free(place, force)) as aside:
+        if form == "parquet":
+            analysis.write_parquet(aside, frame)
+        elif form == "json":
+            document = json.dumps(analysis.document(), allow_nan=False)
+            aside.write_text(document + "\n", encoding="utf-8")
+        else:
+            _write_csv(analysis, aside, frame)
+
+
+def _write_csv(analysis: Analysis, path: Path, frame: str | None) -> None:
+    name = next(iter(analysis.frames)) if frame is None else frame
+    columns = analysis.document()["frames"][name]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
-from memoria.analysis.result import Analysis
+import numpy as np
+import numpy.typing as npt
+
+from memoria.analysis.palette import LINES, MEMORY_COLOURS
+from memoria.analysis.result import Analysis, Table
 from memoria.errors import InputError
 from memoria.io.atomic_write import check_free, written_aside
-from memoria.plots.interactive import plotly_figure, save_page
-from memoria.plots.scenes import scene_of
-from memoria.plots.still import save_still
-
-__all__ = ["PICTURES", "draw", "figure"]
+from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
+from memoria.plots.matplotlib_plots import save_still
+from memoria.plots.plotly_plots import plotly_figure, save_page
 
 PICTURES: Final = ("png", "svg", "html")
 
+_NAMES: Final = {"working": "working", "shortterm": "short-term", "longterm": "long-term"}
+_LIFE: Final = "#D9DDE3"
+_ENDLESS: Final = 2.0**52  # steps; more than is drawn
+_MOST_NAMED: Final = 16  # engrams in a legend
+
 
 def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Write a picture of ``analysis`` to ``path``, by its extension one of `PICTURES`.
+    """Write a picture, which is there as a whole or not at all; the same numbers, the same bytes.
 
-    The same analysis makes the same bytes. The file is there as a whole or not at all, and with
-    ``force`` replaces what is there. Raises `InputError`, `StoreExistsError`, `StorageError`,
-    `MissingExtraError`.
+    Args:
+        analysis: what to show.
+        path: the file; its extension, one of `PICTURES`, is the format.
+        force: replace what is there.
+
+    Raises:
+        InputError: the extension is unknown.
+        StoreExistsError, StorageError: the file is there, or cannot be written.
+        MissingExtraError: the extra ``viz`` is not installed.
     """
     place = Path(os.path.abspath(path))
     form = place.suffix.lower().removeprefix(".")
@@ -41,3 +56,153 @@ def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = Fals
 def figure(analysis: Analysis, ground: str = "light") -> Any:
     """A ``plotly.graph_objects.Figure`` of ``analysis`` on a ``light`` or ``dark`` ground."""
     return plotly_figure(scene_of(analysis), ground)
+
+
+def scene_of(analysis: Analysis) -> Scene:
+    """What a plot of ``analysis`` shows."""
+    return Scene(
+        title=analysis.title,
+        note=analysis.note,
+        x_label=analysis.x_label,
+        y_label=analysis.y_label,
+        marks=SCENES[analysis.kind](analysis.frame(), analysis),
+        percent=analysis.kind == "survival",
+        from_zero=analysis.kind not in ("autocorrelation", "raster"),
+        levels=analysis.kind == "raster",
+    )
+
+
+def _survival(frame: Table, _: Analysis) -> list[Mark]:
+    left, right = frame["from_step"] - 0.5, frame["to_step"] + 0.5
+    made = np.maximum(frame["created"], 1)
+    old, new = frame["longterm"] / made, frame["shortterm"] / made
+    return [
+        Bars(left, right, np.zeros(len(old)), old, MEMORY_COLOURS["longterm"], "long-term"),
+        Bars(left, right, old, new, MEMORY_COLOURS["shortterm"], "short-term"),
+    ]
+
+
+def _contiguity(frame: Table, _: Analysis) -> list[Mark]:
+    mean, std = frame["mean"], frame["std"]
+    low, high = np.clip(mean - std, 0, 1), np.clip(mean + std, 0, 1)
+    return [
+        Band(frame["lag"], low, high, LINES[0], "standard deviation", 0.15),
+        Line(frame["lag"], mean, LINES[0], "mean", dots=True),
+    ]
+
+
+def _reminded_age(frame: Table, _: Analysis) -> list[Mark]:
+    marks: list[Mark] = []
+    lines: list[Mark] = []
+    for memory in ("longterm", "shortterm"):
+        mine = frame["memory"] == memory
+        x = (frame["from_step"][mine] + frame["to_step"][mine]) / 2
+        colour, name = MEMORY_COLOURS[memory], _NAMES[memory]
+        marks.append(Band(x, frame["p10"][mine], frame["p90"][mine], colour, "", 0.14))
+        marks.append(Band(x, frame["p25"][mine], frame["p75"][mine], colour, "", 0.25))
+        lines.append(Line(x, frame["mean"][mine], colour, f"{name}: mean, 25-75 %, 10-90 %"))
+    return marks + lines
+
+
+def _raster(frame: Table, analysis: Analysis) -> list[Mark]:
+    engrams = analysis.frames["engrams"]
+    first, last = int(frame["step"].min(initial=1)), int(frame["step"].max(initial=1))
+    gone = np.where(engrams["gone"] > 0, engrams["gone"], last)
+    marks: list[Mark] = [
+        Segments(
+            engrams["row"],
+            np.maximum(engrams["born"], first),
+            np.clip(gone, first, last),
+            _LIFE,
+            "alive",
+        )
+    ]
+    for memory, name in _NAMES.items():
+        mine = frame["memory"] == memory
+        ids, steps = frame["id"][mine], frame["step"][mine]
+        hover = [
+            f"engram {id_}, step {step}"
+            for id_, step in zip(ids.tolist(), steps.tolist(), strict=True)
+        ]
+        marks.append(
+            Points(
+                *(steps, frame["row"][mine], MEMORY_COLOURS[memory], f"{name}, fires"),
+                size=_dot(len(engrams["row"]), len(frame["step"])),
+                hover=hover,
+            )
+        )
+    return marks
+
+
+def _dot(rows: int, points: int) -> float:
+    """The diameter of a point, that rows and points of these numbers leave apart."""
+    return float(np.clip(300 / max(rows, 1), 1.6, 6) * np.clip(3000 / max(points, 1), 0.6, 1))
+
+
+def _lifespans(frame: Table, analysis: Analysis) -> list[Mark]:
+    engrams = analysis.frames["engrams"]
+    marks: list[Mark] = [Rule(0.0)]
+    turns: list[tuple[int, float]] = []
+    ends: list[tuple[int, float]] = []
+    few = len(engrams["id"]) <= _MOST_NAMED
+    for number, id_ in enumerate(engrams["id"].tolist()):
+        mine = frame["id"] == id_
+        steps, left = frame["step"][mine], frame["lifespan"][mine]
+        left = np.where(np.abs(left) < _ENDLESS, left, np.nan)
+        colour = LINES[number % len(LINES)]
+        marks.append(Line(steps, left, colour, f"engram {id_}" if few else ""))
+        for wanted, found in ((engrams["longterm"], turns), (engrams["gone"], ends)):
+            at = np.flatnonzero(steps == wanted[number])
+            if len(at):
+                found.append((int(steps[at[0]]), float(left[at[0]])))
+    marks.append(_spots(turns, MEMORY_COLOURS["longterm"], "becomes long-term", "o"))
+    marks.append(_spots(ends, MEMORY_COLOURS["forgotten"], "forgotten", "x"))
+    return marks
+
+
+def _spots(points: list[tuple[int, float]], colour: str, label: str, shape: str) -> Points:
+    table: npt.NDArray[Any] = np.array(points, np.float64).reshape(-1, 2)
+    return Points(table[:, 0], table[:, 1], colour, label, size=6.5, shape=shape)
+
+
+def _connections(frame: Table, analysis: Analysis) -> list[Mark]:
+    ids = analysis.frames["engrams"]["id"]
+    weights = frame["weight"].reshape(len(ids), len(ids)).copy()
+    np.fill_diagonal(weights, np.nan)
+    names = [str(id_) for id_ in ids.tolist()]
+    if len(ids) < 2:
+        return []
+    top = float(np.nanmax(weights))
+    return [Heat(weights, names, names, top or 1.0, "P(column fires | row fires)")]
+
+
+def _sizes(frame: Table, _: Analysis) -> list[Mark]:
+    return [
+        Line(frame["to_step"], frame[memory], MEMORY_COLOURS[memory], _NAMES[memory])
+        for memory in ("longterm", "shortterm", "working")
+    ]
+
+
+def _autocorrelation(frame: Table, _: Analysis) -> list[Mark]:
+    lag, mean = frame["lag"], frame["autocorrelation"]
+    error = 2 * frame["std"] / np.sqrt(np.maximum(frame["engrams"], 1))
+    colour = MEMORY_COLOURS["longterm"]
+    return [
+        Rule(0.0),
+        Band(lag, mean - error, mean + error, colour, "two standard errors", 0.25),
+        Line(lag, mean, colour, "mean over engrams", dots=True),
+    ]
+
+
+SCENES: Final[Mapping[str, Callable[[Table, Analysis], list[Mark]]]] = MappingProxyType(
+    {
+        "survival": _survival,
+        "contiguity": _contiguity,
+        "reminded-age": _reminded_age,
+        "raster": _raster,
+        "lifespans": _lifespans,
+        "connections": _connections,
+        "sizes": _sizes,
+        "autocorrelation": _autocorrelation,
+    }
+)

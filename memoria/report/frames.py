@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.analysis import Chronicle
-from memoria.analysis.choices import Bins
+from memoria.analysis.scope import Bins
 from memoria.report.packing import packed
 from memoria.timeline.firing_log import IntArray
 
@@ -40,14 +40,14 @@ class Film:
         """
         positions = _MOST_POSITIONS
         while True:
-            bins = Bins.of(1, chronicle.steps, positions)
+            bins = Bins.fit(1, chronicle.steps, positions)
             keys = _fired(chronicle, shown, bins)
-            if len(keys) <= _MOST_FIRINGS or bins.count <= 1:
+            if len(keys) <= _MOST_FIRINGS or len(bins) <= 1:
                 break
-            less = bins.count * _MOST_FIRINGS // len(keys)
-            positions = max(1, min(bins.count - 1, less))
+            less = len(bins) * _MOST_FIRINGS // len(keys)
+            positions = max(1, min(len(bins) - 1, less))
         width = max(1, len(shown))
-        ends = np.searchsorted(keys, width * np.arange(1, bins.count + 1))
+        ends = np.searchsorted(keys, width * np.arange(1, len(bins) + 1))
         return cls(bins, _counts(chronicle, mine, bins), keys % width, ends)
 
     def document(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Film:
         return {
             "steps": self.bins.last,
             "width": self.bins.width,
-            "positions": self.bins.count,
+            "positions": len(self.bins),
             "counts": {name: packed(values) for name, values in self.counts.items()},
             "fired": {"who": packed(self.who), "ends": packed(self.ends)},
         }
@@ -83,7 +83,7 @@ def _counts(chronicle: Chronicle, mine: IntArray, bins: Bins) -> dict[str, IntAr
     of_mine = np.zeros(len(chronicle), np.bool_)
     of_mine[mine] = True
     steps = chronicle.fired_steps[of_mine[chronicle.fired_places]]
-    fired = np.bincount(bins.of_steps(steps[steps <= chronicle.steps]), minlength=bins.count)
+    fired = np.bincount(bins.of_steps(steps[steps <= chronicle.steps]), minlength=len(bins))
     return {
         "working": working,
         "shortterm": created - forgotten - longterm - working,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.analysis import KINDS, Analysis, Chronicle, analyse
-from memoria.analysis.result import Frame
+from memoria.analysis.result import Table
 from memoria.errors import MissingExtraError
 from memoria.plots import figure
 from memoria.report.page import data_block, table, words
@@ -120,7 +120,7 @@ def _numbers(analysis: Analysis) -> str:
     )
 
 
-def _cells(frame: Frame, name: str, chosen: Any) -> list[str]:
+def _cells(frame: Table, name: str, chosen: Any) -> list[str]:
     cells = frame[name][chosen].tolist()
     return [_said(one) for one in cells]
 

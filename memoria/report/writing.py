@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.analysis import KINDS, Chronicle
-from memoria.analysis.choices import checked_lane, in_lane
+from memoria.analysis.scope import check_lane, in_lane
 from memoria.errors import InputError
 from memoria.io.atomic_write import check_free, check_outside, written_aside
 from memoria.io.progress import Progress, no_progress, progress_bar
@@ -55,7 +55,7 @@ def write_report(
         with written_aside(place, lambda: check_free(place, force)) as aside:
             script = library()
             chronicle = Chronicle.of_store(files)
-            checked_lane(chronicle, lane)
+            check_lane(chronicle, lane)
             about = view.summary()
             show(1, _PARTS)
             text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)

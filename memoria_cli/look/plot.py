@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from memoria.analysis.names import SUMMARIES
+from memoria.analysis.kinds import KINDS
 from memoria.errors import UsageError
 from memoria_cli.options import Json, StoreAt, at_moment, epilog
 from memoria_cli.terminal import output
@@ -37,7 +37,7 @@ _FLAGS: Final = {"engrams": "engram", "first": "from", "last": "to"}
 
 
 def _complete(incomplete: str) -> list[tuple[str, str]]:
-    return [(name, told) for name, told in SUMMARIES.items() if name.startswith(incomplete)]
+    return [(name, kind.summary) for name, kind in KINDS.items() if name.startswith(incomplete)]
 
 
 def _some(flag: str, help_: str, shown: str = "N", least: int | None = None) -> Any:
@@ -145,8 +145,8 @@ def _plot(
         "seed": seed,
     }
     options = {name: value for name, value in given.items() if value is not None}
-    if kind not in SUMMARIES:
-        raise UsageError(f"{kind}: no such kind", f"the kinds are {', '.join(SUMMARIES)}")
+    if kind not in KINDS:
+        raise UsageError(f"{kind}: no such kind", f"the kinds are {', '.join(KINDS)}")
     _check_options(kind, options)
     form = None if out is None else _form(out, frame)
     from memoria.analysis import analyse, open_chronicle
@@ -183,8 +183,6 @@ def _plot(
 
 def _check_options(kind: str, options: Mapping[str, Any]) -> None:
     """Raise for what this kind does not take, by the names of the command line."""
-    from memoria.analysis import KINDS
-
     taken = KINDS[kind].options
     for name in options:
         if name not in taken:
@@ -243,6 +241,6 @@ def _cell(value: Any) -> str:
 
 def register(app: typer.Typer) -> None:
     """Add the verb."""
-    kinds = "\n\n".join(f"{name}: {told}" for name, told in SUMMARIES.items())
+    kinds = "\n\n".join(f"{name}: {kind.summary}" for name, kind in KINDS.items())
     described = f"{_ABOUT}\n\nThe kinds:\n\n{kinds}"
     app.command("plot", help=described, epilog=epilog(EXAMPLES))(_plot)

@@ -149,7 +149,7 @@ def test_a_lifespan_of_a_long_life_is_told_by_its_turns(
     lived: Chronicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = rows_of(analyse(lived, "lifespans", limit=50))
-    monkeypatch.setattr("memoria.analysis.lifespans._EVERY_STEP", 5)
+    monkeypatch.setattr("memoria.analysis.lives._EVERY_STEP", 5)
     turns = rows_of(analyse(lived, "lifespans", limit=50))
     assert len(turns) < len(whole)
     for id_ in {row["id"] for row in whole}:
@@ -182,17 +182,17 @@ def test_weights_counted_in_parts_are_the_same(
     lived: Chronicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = rows_of(analyse(lived, "contiguity", forgotten=True))
-    monkeypatch.setattr("memoria.analysis.contiguity._PAIRS_AT_ONCE", 50)
+    monkeypatch.setattr("memoria.analysis.connections._PAIRS_AT_ONCE", 50)
     same(rows_of(analyse(lived, "contiguity", forgotten=True)), whole)
 
 
 def test_big_memories_are_sampled_by_themselves(
     lived: Chronicle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memoria.analysis.contiguity._ALL_PAIRS", 500)
+    monkeypatch.setattr("memoria.analysis.connections._ALL_PAIRS", 500)
     assert "a sample of" in analyse(lived, "contiguity", forgotten=True).note
     monkeypatch.setattr("memoria.analysis.autocorrelation._ALL_FIRINGS", 5)
-    monkeypatch.setattr("memoria.analysis.raster._MOST_POINTS", 20)
+    monkeypatch.setattr("memoria.analysis.lives._MOST_POINTS", 20)
     assert len(analyse(lived, "raster", limit=10)) <= 20
     analyse(lived, "autocorrelation")
 

@@ -22,8 +22,8 @@ from memoria.analysis import KINDS, Analysis, Chronicle, analyse, open_chronicle
 from memoria.analysis.palette import GROUND, MEMORY_COLOURS
 from memoria.errors import InputError, MissingExtraError, StorageError, StoreExistsError
 from memoria.plots import PICTURES, draw, figure
-from memoria.plots.scene import Bars, Heat, Line, Points, Segments
-from memoria.plots.scenes import SCENES, scene_of
+from memoria.plots.drawing import SCENES, scene_of
+from memoria.plots.marks import Bars, Heat, Line, Points, Segments
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -204,7 +204,7 @@ def test_a_missing_extra_is_named(
                 patch.delitem(sys.modules, loaded)
             patch.setitem(sys.modules, module, None)
             extra = "parquet" if module == "pyarrow" else "viz"
-            with pytest.raises(MissingExtraError, match=rf"pip install 'memoria\[{extra}\]'"):
+            with pytest.raises(MissingExtraError, match=rf"pip install 'memoria-engrams\[{extra}\]'"):
                 call()
     assert list(tmp_path.iterdir()) == []
 

@@ -291,7 +291,7 @@ def test_long_lives_take_bounded_room(
         first = set(whole.who[: whole.ends[less.bins.width - 1]].tolist())
         assert set(less.who[: less.ends[0]].tolist()) == first
         monkeypatch.setattr(film, "_MOST_FIRINGS", 0)
-        assert Film.of(chronicle, everyone, everyone).bins.count == 1
+        assert len(Film.of(chronicle, everyone, everyone).bins) == 1
     text = written(life, tmp_path / "page.html")
     assert "The slider moves 40 steps at a time" in text
 

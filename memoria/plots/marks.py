@@ -1,4 +1,4 @@
-"""What a picture shows, without how it is drawn: marks in the plane, with labels and colours.
+"""What a plot shows, without how it is drawn: marks in the plane, with labels and colours.
 
 Each kind of analysis becomes a `Scene` once; matplotlib and plotly both draw scenes.
 """
@@ -12,14 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Band", "Bars", "Heat", "Line", "Mark", "Points", "Rule", "Scene", "Segments"]
-
 Numbers: TypeAlias = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """Through (x, y), with a gap where y is NaN. Without a label it is not in the legend."""
+    """A line through (x, y), with a gap where y is NaN. Without a label it is not in the legend."""
 
     x: Numbers
     y: Numbers
@@ -42,7 +40,7 @@ class Band:
 
 @dataclass(frozen=True, eq=False)
 class Bars:
-    """From ``base`` up by ``height``, from ``left`` to ``right``."""
+    """Bars from ``base`` up by ``height``, from ``left`` to ``right``."""
 
     left: Numbers
     right: Numbers
@@ -54,7 +52,7 @@ class Bars:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Small marks; ``hover`` says of each what a pointer shows. ``shape``: o, | or x."""
+    """Small marks of the ``shape`` o or x; ``hover`` is what a pointer shows of each."""
 
     x: Numbers
     y: Numbers
@@ -99,10 +97,14 @@ Mark: TypeAlias = Line | Band | Bars | Points | Segments | Heat | Rule
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Marks under a title, the later ones on top of the earlier.
+    """Marks under a title.
 
-    ``percent``: the y axis shows shares as per cent. ``from_zero``: it begins at 0. ``levels``:
-    its values are row numbers, not to be read.
+    Attributes:
+        title, note, x_label, y_label: words of the plot.
+        marks: the later ones lie on top of the earlier.
+        percent: the y axis shows shares as per cent.
+        from_zero: the y axis begins at 0.
+        levels: values of y are row numbers, not to be read.
     """
 
     title: str
@@ -131,13 +133,16 @@ class Scene:
 
 
 def _extent(mark: Mark) -> int:
-    if isinstance(mark, Rule):
-        return 0
-    if isinstance(mark, Heat):
-        return int(np.size(mark.values))
-    numbers = mark.y if isinstance(mark, Line | Points | Segments) else mark.colour
-    if isinstance(mark, Band):
-        numbers = mark.low
-    if isinstance(mark, Bars):
-        numbers = mark.height
-    return int(np.count_nonzero(np.isfinite(np.asarray(numbers, np.float64))))
+    """How many numbers the mark shows."""
+    match mark:
+        case Rule():
+            return 0
+        case Heat():
+            return int(np.size(mark.values))
+        case Band():
+            shown = mark.low
+        case Bars():
+            shown = mark.height
+        case _:
+            shown = mark.y
+    return int(np.count_nonzero(np.isfinite(np.asarray(shown, np.float64))))

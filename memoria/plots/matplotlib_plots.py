@@ -11,17 +11,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.analysis.palette import GROUND, INK
+from memoria.analysis.palette import BLANK, FAINT, GRID, GROUND, INK
 from memoria.errors import MissingExtraError
-from memoria.plots.scene import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
-
-__all__ = ["save_still"]
+from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
 
 _SIZE: Final = (8.8, 5.0)  # inches
 _SQUARE: Final = (7.4, 6.4)
 _DPI: Final = 160
-_FAINT: Final = "#5E6876"
-_GRID: Final = "#E4E8ED"
 _STYLE: Final = {
     "font.size": 10,
     "font.family": ["DejaVu Sans", "sans-serif"],
@@ -32,10 +28,10 @@ _STYLE: Final = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "grid.color": _GRID,
+    "grid.color": GRID["light"],
     "grid.linewidth": 0.8,
-    "xtick.color": _FAINT,
-    "ytick.color": _FAINT,
+    "xtick.color": FAINT["light"],
+    "ytick.color": FAINT["light"],
     "xtick.labelcolor": INK["light"],
     "ytick.labelcolor": INK["light"],
     "legend.frameon": False,
@@ -45,7 +41,7 @@ _STYLE: Final = {
     "svg.fonttype": "none",  # text stays text: smaller files, which can be searched
     "svg.hashsalt": "memoria",
 }
-_MARKERS: Final = {"o": "o", "|": "|", "x": "X"}
+_MARKERS: Final = {"o": "o", "x": "X"}
 
 
 def save_still(scene: Scene, path: Path, form: str) -> None:
@@ -77,7 +73,7 @@ def _draw(scene: Scene, figure: Any) -> None:
             xycoords="axes fraction",
             textcoords="offset points",
             fontsize=9,
-            color=_FAINT,
+            color=FAINT["light"],
         )
     axes.set_xlabel(scene.x_label)
     axes.set_ylabel(scene.y_label)
@@ -88,11 +84,11 @@ def _draw(scene: Scene, figure: Any) -> None:
             transform=axes.transAxes,
             ha="center",
             va="center",
-            color=_FAINT,
+            color=FAINT["light"],
         )
         return
     for mark in scene.marks:
-        _MARKS[type(mark)](mark, axes, figure)
+        _add(mark, axes, figure)
     if scene.matrix:
         return
     axes.margins(x=0.01, y=0.02 if scene.levels else None)
@@ -108,11 +104,9 @@ def _draw(scene: Scene, figure: Any) -> None:
         axes.grid(axis="y", visible=False)
     _whole_steps(axes)
     if scene.labelled > 1:
-        beside = scene.labelled > 4
-        place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if beside else {"loc": "best"}
-        if scene.levels:
-            place = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-        legend = axes.legend(**place)
+        beside = scene.labelled > 4 or scene.levels
+        outside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+        legend = axes.legend(**(outside if beside else {"loc": "best"}))
         for handle in legend.legend_handles:
             if hasattr(handle, "set_sizes"):
                 handle.set_sizes([30])
@@ -131,59 +125,57 @@ def _whole_steps(axes: Any) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
 
 
-def _line(mark: Line, axes: Any, _: Any) -> None:
-    dots = {"marker": "o", "markersize": 3} if mark.dots else {}
-    if len(mark.x) == 1:
-        dots = {"marker": "o", "markersize": 4}
-    axes.plot(mark.x, mark.y, color=mark.colour, label=mark.label or None, lw=1.7, **dots)
+def _add(mark: Mark, axes: Any, figure: Any) -> None:
+    """Draw ``mark`` on the axes."""
+    label = getattr(mark, "label", "") or None
+    match mark:
+        case Line():
+            dots = {"marker": "o", "markersize": 3} if mark.dots else {}
+            if len(mark.x) == 1:
+                dots = {"marker": "o", "markersize": 4}
+            axes.plot(mark.x, mark.y, color=mark.colour, label=label, lw=1.7, **dots)
+        case Band():
+            axes.fill_between(
+                *(mark.x, mark.low, mark.high),
+                color=mark.colour,
+                alpha=mark.strength,
+                linewidth=0,
+                label=label,
+            )
+        case Bars():
+            width = mark.right - mark.left
+            thin = len(width) > 60
+            axes.bar(
+                *(mark.left, mark.height, width, mark.base),
+                align="edge",
+                color=mark.colour,
+                edgecolor=mark.colour if thin else GROUND["light"],
+                linewidth=0.2 if thin else 0.6,
+                label=label,
+            )
+        case Points():
+            axes.scatter(
+                *(mark.x, mark.y),
+                s=mark.size**2,
+                marker=_MARKERS[mark.shape],
+                color=mark.colour,
+                edgecolors=GROUND["light"] if mark.size > 6 else "none",
+                linewidths=0.6 if mark.size > 6 else 0,
+                label=label if len(mark.x) else None,
+                zorder=3,
+                rasterized=len(mark.x) > 5000,  # an .svg holds so many as an image
+            )
+        case Segments():
+            axes.hlines(mark.y, mark.start, mark.end, color=mark.colour, lw=1.0, label=label)
+        case Heat():
+            _add_heat(mark, axes, figure)
+        case Rule():
+            axes.axhline(mark.y, color="#9AA3AF", lw=1, zorder=1.5)
 
 
-def _band(mark: Band, axes: Any, _: Any) -> None:
-    axes.fill_between(
-        *(mark.x, mark.low, mark.high),
-        color=mark.colour,
-        alpha=mark.strength,
-        linewidth=0,
-        label=mark.label or None,
-    )
-
-
-def _bars(mark: Bars, axes: Any, _: Any) -> None:
-    width = mark.right - mark.left
-    thin = len(width) > 60
-    axes.bar(
-        *(mark.left, mark.height, width, mark.base),
-        align="edge",
-        color=mark.colour,
-        edgecolor=mark.colour if thin else GROUND["light"],
-        linewidth=0.2 if thin else 0.6,
-        label=mark.label or None,
-    )
-
-
-def _points(mark: Points, axes: Any, _: Any) -> None:
-    axes.scatter(
-        *(mark.x, mark.y),
-        s=mark.size**2,
-        marker=_MARKERS[mark.shape],
-        color=mark.colour,
-        edgecolors=GROUND["light"] if mark.size > 6 else "none",
-        linewidths=0.6 if mark.size > 6 else 0,
-        label=mark.label if len(mark.x) and mark.label else None,
-        zorder=3,
-        rasterized=len(mark.x) > 5000,  # an .svg holds so many as an image
-    )
-
-
-def _segments(mark: Segments, axes: Any, _: Any) -> None:
-    axes.hlines(
-        *(mark.y, mark.start, mark.end), color=mark.colour, lw=1.0, label=mark.label or None
-    )
-
-
-def _heat(mark: Heat, axes: Any, figure: Any) -> None:
+def _add_heat(mark: Heat, axes: Any, figure: Any) -> None:
     axes.grid(visible=False)
-    axes.set_facecolor("#EEF0F3")
+    axes.set_facecolor(BLANK["light"])
     image = axes.imshow(
         np.ma.masked_invalid(mark.values),
         cmap="cividis",
@@ -199,18 +191,3 @@ def _heat(mark: Heat, axes: Any, figure: Any) -> None:
     axes.tick_params(axis="x", rotation=90 if max(map(len, mark.columns)) > 3 else 0)
     bar = figure.colorbar(image, ax=axes, label=mark.label, pad=0.02)
     bar.outline.set_visible(False)
-
-
-def _rule(mark: Rule, axes: Any, _: Any) -> None:
-    axes.axhline(mark.y, color="#9AA3AF", lw=1, zorder=1.5)
-
-
-_MARKS: Final[dict[type[Mark], Any]] = {
-    Line: _line,
-    Band: _band,
-    Bars: _bars,
-    Points: _points,
-    Segments: _segments,
-    Heat: _heat,
-    Rule: _rule,
-}
