@@ -204,7 +204,8 @@ def test_a_missing_extra_is_named(
                 patch.delitem(sys.modules, loaded)
             patch.setitem(sys.modules, module, None)
             extra = "parquet" if module == "pyarrow" else "viz"
-            with pytest.raises(MissingExtraError, match=rf"pip install 'memoria-engrams\[{extra}\]'"):
+            hint = rf"pip install 'memoria-engrams\[{extra}\]'"
+            with pytest.raises(MissingExtraError, match=hint):
                 call()
     assert list(tmp_path.iterdir()) == []
 
