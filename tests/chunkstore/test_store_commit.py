@@ -296,9 +296,10 @@ def test_what_people_put_into_the_directory_stays(tmp_path: Path) -> None:
 
 
 WRITER = """
+import os
 import sys
+sys.path[:0] = sys.argv[2].split(os.pathsep)
 import numpy as np
-sys.path.insert(0, sys.argv[2])
 import test_store_commit as t
 store = t.StoreFiles.open(sys.argv[1], "r+")
 step = store.attributes["step"]
@@ -316,8 +317,9 @@ def test_a_killed_writer_loses_nothing_it_acknowledged(tmp_path: Path) -> None:
     new_store(path)
     rng = random.Random(0)
     acknowledged = 0
+    folders = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     for _ in range(10):
-        command = [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent)]
+        command = [sys.executable, "-c", WRITER, str(path), folders]
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert child.stdout is not None
         assert child.stdout.readline() == "ready\n"
