@@ -13,7 +13,7 @@ __all__ = [
     "InputError",
     "MemoriaError",
     "MissingExtraError",
-    "NewerFormatError",
+    "OtherFormatError",
     "ShapeError",
     "StateError",
     "StorageError",
@@ -101,8 +101,8 @@ class StoreLockedError(MemoriaError):
     exit_code = 11
 
 
-class NewerFormatError(MemoriaError):
-    """The store was written by a newer version of the format."""
+class OtherFormatError(MemoriaError):
+    """The store has another format than this program reads and writes."""
 
     exit_code = 12
 

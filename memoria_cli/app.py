@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria_cli.ask import adjust, remind
-from memoria_cli.check import bench, compact, upgrade, verify
+from memoria_cli.check import bench, compact, verify
 from memoria_cli.keep import add, init, step
 from memoria_cli.look import diff, inspect, list, plot, replay, report
 from memoria_cli.move import encode, export, import_, pull, push
@@ -36,7 +36,6 @@ VERBS: Final = (
     forget,
     snapshot,
     compact,
-    upgrade,
     verify,
     export,
     import_,

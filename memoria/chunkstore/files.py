@@ -22,7 +22,6 @@ from memoria.chunkstore.garbage import collect, remove_tree, survey
 from memoria.chunkstore.locks import ReaderLease, WriterLock
 from memoria.chunkstore.opening import source_at
 from memoria.chunkstore.root import (
-    FORMAT_VERSION,
     LEASE_NAME,
     Expected,
     Root,
@@ -51,7 +50,7 @@ class StoreFiles:
 
     Use `create` or `open`, and `close` at the end; staged rows that were not committed are
     dropped. Not for use by several threads at once. Errors: `StoreNotFoundError`,
-    `StoreExistsError`, `StoreLockedError`, `NewerFormatError`, `DamageError`, `StorageError`.
+    `StoreExistsError`, `StoreLockedError`, `OtherFormatError`, `DamageError`, `StorageError`.
     """
 
     def __init__(self, path: Path, mode: Mode, disk: Disk, source: Source | None = None) -> None:
@@ -75,7 +74,6 @@ class StoreFiles:
         specs: Sequence[ArraySpec],
         attributes: Mapping[str, Any],
         disk: Disk | None = None,
-        version: int = FORMAT_VERSION,
         values: Mapping[str, Any] | None = None,
     ) -> StoreFiles:
         """A new store at ``path``, opened for writing; its arrays are empty or hold ``values``.
@@ -91,7 +89,7 @@ class StoreFiles:
         check_names(by_name)
         held = values or {}
         sizes = {name: (by_name[name], len(held.get(name, ()))) for name in by_name}
-        root = Root(encode_attributes(attributes), sizes, version)
+        root = Root(encode_attributes(attributes), sizes)
         payload = root.encode()
         store = cls(place.with_name(f".memoria-{os.urandom(4).hex()}.tmp"), "r+", disk or Disk())
         try:
@@ -160,12 +158,6 @@ class StoreFiles:
         """What is committed."""
         self._check_open()
         return self._root
-
-    @property
-    def format_version(self) -> int:
-        """Of the store."""
-        self._check_open()
-        return self._root.version
 
     @property
     def name(self) -> str:
@@ -268,7 +260,7 @@ class StoreFiles:
         self._check_writable().check()
         text = self._root.attributes if attributes is None else encode_attributes(attributes)
         arrays = {name: (a.spec, a.rows) for name, a in sorted(self._arrays.items())}
-        root = Root(text, arrays, self._root.version)
+        root = Root(text, arrays)
         payload = root.encode()
         if root == self._root and self._root_durable:
             return

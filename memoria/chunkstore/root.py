@@ -1,6 +1,6 @@
 """The root ``zarr.json``: what is committed, in one file that one rename switches.
 
-``attributes["memoria"]`` holds the caller's attributes, ``format_version`` and ``checksum``: the
+``attributes["memoria"]`` holds the caller's attributes, ``format`` and ``checksum``: the
 crc32c of the whole document as canonical JSON (sorted keys, no spaces) without the checksum.
 The inline consolidated metadata holds every group, and every array with its committed shape.
 """
@@ -30,34 +30,20 @@ from memoria.errors import (
     DamageError,
     InputError,
     MemoriaError,
-    NewerFormatError,
+    OtherFormatError,
     StorageError,
     StoreNotFoundError,
 )
 from memoria.io.bounds import MOST_VALUES, parse_json, too_many_values
 
-__all__ = [
-    "FORMAT_VERSION",
-    "LEASE_NAME",
-    "LOCK_NAME",
-    "MAX_ROOT_BYTES",
-    "ROOT_NAME",
-    "Expected",
-    "Root",
-    "encode_attributes",
-    "is_store",
-    "read_root",
-    "read_root_bytes",
-]
-
-FORMAT_VERSION: Final = 2
+FORMAT: Final = 1
 MAX_ROOT_BYTES: Final = 64 * 2**20
 ROOT_NAME: Final = "zarr.json"
 LOCK_NAME: Final = ".lock"
 LEASE_NAME: Final = ".lease"
-_RESERVED: Final = ("checksum", "format_version")
+_RESERVED: Final = ("checksum", "format", "format_version")  # the last is of older programs
 
-Expected = Callable[[dict[str, Any], int], Sequence[ArraySpec]]
+Expected = Callable[[dict[str, Any]], Sequence[ArraySpec]]
 
 
 @dataclass(frozen=True)
@@ -66,11 +52,10 @@ class Root:
 
     attributes: str
     arrays: Mapping[str, tuple[ArraySpec, int]]
-    version: int = FORMAT_VERSION
 
     def encode(self) -> bytes:
         """The document's bytes. `InputError` where no reader would take it back."""
-        own = {**json.loads(self.attributes), "format_version": self.version}
+        own = {**json.loads(self.attributes), "format": FORMAT}
         own["checksum"] = _checksum(self.text(own))
         payload = self.text(own).encode()
         if len(payload) > MAX_ROOT_BYTES:
@@ -129,7 +114,7 @@ def is_store(path: Path) -> bool:
 def read_root(source: Source, expected: Expected | None = None) -> Root:
     """The committed state of the store in ``source``, checked.
 
-    Raises `StoreNotFoundError` (a Zarr group, but none of ours), `NewerFormatError`,
+    Raises `StoreNotFoundError` (a Zarr group, but none of ours), `OtherFormatError`,
     `DamageError` and `StorageError`.
     """
     place = source.place(ROOT_NAME)
@@ -142,26 +127,36 @@ def read_root(source: Source, expected: Expected | None = None) -> Root:
         raise StoreNotFoundError(
             f"{source.place('')}: a Zarr group, but not a memory", "create one with `memoria init`"
         )
-    store = source.place("")
-    version = ours.get("format_version")
-    if type(version) is not int or version < 1:
-        raise _damage(place, f"format_version = {version!r}")
-    if version > FORMAT_VERSION:
-        raise NewerFormatError(
-            f"{store}: format version {version}, this program knows up to {FORMAT_VERSION}",
-            "upgrade memoria",
-        )
+    _check_format(source, ours)
     checksum = ours.pop("checksum", None)
     text = _text_or_damage(place, document)
     if checksum != _checksum(text):
         raise _damage(place, f"checksum {checksum!r} does not match")
     own = {name: value for name, value in ours.items() if name not in _RESERVED}
-    root = Root(canonical(own), _parse_arrays(place, document), version)
-    if root.text({**own, "format_version": version}) != text:
+    root = Root(canonical(own), _parse_arrays(place, document))
+    if root.text({**own, "format": FORMAT}) != text:
         raise _damage(place, "is not laid out as a store")
     if expected is not None:
-        _compare(place, root, expected(own, version))
+        _compare(place, root, expected(own))
     return root
+
+
+def _check_format(source: Source, ours: Mapping[str, Any]) -> None:
+    """Raise unless the attributes ``ours`` say that the store has this program's format."""
+    store, number = source.place(""), ours.get("format")
+    if "format" not in ours and "format_version" in ours:
+        raise OtherFormatError(
+            f"{store}: written by an early version of memoria, before format {FORMAT}",
+            "export it with the version that wrote it, and step that into a new store",
+        )
+    if type(number) is not int or number < 1:
+        raise _damage(source.place(ROOT_NAME), f"format = {number!r}")
+    if number != FORMAT:
+        raise OtherFormatError(
+            f"{store}: format {number}, this program reads and writes format {FORMAT}",
+            "open it with the version of memoria that wrote it, or export it there and step "
+            "that into a new store",
+        )
 
 
 def _parse(source: Source, path: str) -> dict[str, Any]:

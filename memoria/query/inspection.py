@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.chunkstore.root import FORMAT
 from memoria.errors import InputError
 from memoria.query.engram_table import EngramTable
 from memoria.query.listing import Listing, Order, Wanted, select
@@ -47,7 +48,7 @@ class Inspection:
     """One committed state of a store: ``with Inspection.open(path) as view: view.summary()``.
 
     A writer may go on meanwhile; this stays with the state it opened. Raises
-    `StoreNotFoundError`, `NewerFormatError`, `DamageError`, `StorageError`.
+    `StoreNotFoundError`, `OtherFormatError`, `DamageError`, `StorageError`.
     """
 
     def __init__(self, files: MemoryFiles, at: int | str | None = None) -> None:
@@ -160,7 +161,7 @@ class Inspection:
         return {
             "path": self.name,
             "at": self._at,
-            "format_version": self._files.format_version,
+            "format_version": FORMAT,
             "step": life.step,
             "phase": self.phase,
             "config": config.model_dump(mode="json"),

@@ -16,7 +16,6 @@ from memoria.query.inspection import Inspection
 from memoria.query.listing import Span, Wanted, moment
 from memoria.store.events import checked_ids
 from memoria.store.reading import open_files
-from memoria.store.snapshots import check_format
 from memoria.timeline.firing_log import IntArray
 
 __all__ = ["Chosen", "Search", "choose"]
@@ -73,12 +72,11 @@ class Chosen:
 def choose(path: str | os.PathLike[str], which: list[int] | Search) -> Chosen:
     """The engrams of the store at ``path`` that are named, or that a search finds.
 
-    Raises `StateError` where nothing can be done by hand: while a step is under way, in format 1;
-    and `InputError` for ids that are unknown, forgotten or repeated.
+    Raises `StateError` while a step is under way, and `InputError` for ids that are unknown,
+    forgotten or repeated.
     """
     files = open_files(path)
     with Inspection(files) as view:
-        check_format(files, "record of what is done by hand")
         if view.phase != "idle":
             raise StateError(f"a step is under way ({view.phase})", "remind and adjust it first")
         engrams = _found(view, which) if isinstance(which, Search) else _named(view, which)

@@ -21,8 +21,6 @@ from pydantic import (
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, DamageError
 
-__all__ = ["NAMES", "Era", "Pending", "Snapshot", "StateHead", "StoreAttributes"]
-
 _Count = Annotated[StrictInt, Field(ge=0, lt=2**62)]
 _Number = Annotated[FiniteFloat, Strict()]
 NAMES: Final = "[A-Za-z_][A-Za-z0-9._-]{0,63}"  # of snapshots: none can be taken for a step
@@ -132,37 +130,29 @@ class StoreAttributes(_Checked):
     era: Era = Era()
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], version: int) -> StoreAttributes:
-        """Checked as those of a store of format ``version``; raises `DamageError` in one line."""
-        known = dict(values)
-        if version == 1:  # there these names mean nothing
-            known = {name: known[name] for name in known.keys() - {"snapshots", "era"}}
+    def parse(cls, values: Mapping[str, Any]) -> StoreAttributes:
+        """Check the attributes of a root; raises `DamageError` in one line."""
         try:
-            made = cls(**known)
+            made = cls(**values)
         except ValidationError as error:
             place = ".".join(str(part) for part in error.errors()[0]["loc"])
             message = error.errors()[0]["msg"]
         else:
-            place, message = made._fault(version)
+            place, message = made._fault()
             if not message:
                 return made
         raise DamageError(f"the store's attributes are not those of a memory: {place}: {message}")
 
-    def written(self, version: int) -> dict[str, Any]:
-        """What stands in the root of a store of format ``version``."""
-        document = self.model_dump(mode="json")
-        if version == 1:
-            del document["snapshots"], document["era"], document["state"]["events"]
-        return document
+    def document(self) -> dict[str, Any]:
+        """What stands in the root."""
+        return self.model_dump(mode="json")
 
-    def _fault(self, version: int) -> tuple[str, str]:
+    def _fault(self) -> tuple[str, str]:
         """What is wrong, and where; "" if nothing is."""
         if not self.pending.fits(self.memory_config().lanes):
             return "pending", "does not fit the number of lanes"
-        if version == 1 and "events" in self.state.model_fields_set:
-            return "state.events", "is unknown to format 1"
         missing = {"snapshots", "era"} - self.model_fields_set
-        if version > 1 and (missing or "events" not in self.state.model_fields_set):
+        if missing or "events" not in self.state.model_fields_set:
             return min(missing, default="state.events"), "Field required"
         return "era", "" if self.era.sound() else "keeps more than there was"
 

@@ -20,7 +20,7 @@ from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
-from memoria.store.snapshots import check_format, named
+from memoria.store.snapshots import named
 
 __all__ = ["Compaction", "compact", "go_back", "switch_to"]
 
@@ -66,7 +66,7 @@ def compact(
     What is left goes on as if nothing had happened: same ids, same results, same digests. The
     states of steps up to now are gone but for those of ``snapshots``, None: of all; the others
     lose their names. Where there is nothing to drop nothing is written, as with ``dry_run``.
-    Raises `InputError` for a snapshot that is not there, `StateError` for a store of format 1.
+    Raises `InputError` for a snapshot that is not there.
     """
     place = source_at(path, writable=True)
     before = place.total_bytes()
@@ -147,7 +147,6 @@ class _Rewriting:
         self._target = None if look else StoreFiles.open(path, "r+", expected_specs, disk)
         try:
             self._source = open_files(path)
-            check_format(self._source, "compaction")
         except BaseException:
             self.__exit__()
             raise
@@ -177,4 +176,4 @@ def switch_to(source: MemoryFiles, target: StoreFiles, held: Contents) -> None:
     written = [one for one in held.arrays if one[0].name.startswith(STATE_GROUP)]
     if written:
         target.replace_group(f"{STATE_GROUP}/{state}", written)
-    target.commit({**target.attributes, **held.attributes.written(source.format_version)})
+    target.commit({**target.attributes, **held.attributes.document()})

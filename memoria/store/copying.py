@@ -1,6 +1,6 @@
 """A memory written anew: whole or as it was, with all it ever knew or only what it still needs.
 
-Copies, upgrades, restored snapshots, archives and compaction are all made of `contents`.
+Copies, restored snapshots, archives and compaction are all made of `contents`.
 """
 
 from __future__ import annotations
@@ -14,21 +14,17 @@ import numpy as np
 
 from memoria.chunkstore.disk import Disk
 from memoria.chunkstore.files import StoreFiles
-from memoria.chunkstore.root import FORMAT_VERSION, Root, encode_attributes
+from memoria.chunkstore.root import Root, encode_attributes
 from memoria.chunkstore.spec import ArraySpec
 from memoria.chunkstore.staged import LazyRows
-from memoria.errors import MemoriaError
 from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
 from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view, past_view
-from memoria.store.reading import open_files
 from memoria.store.schema import StepColumn, array_specs, era_prefix
 from memoria.store.state import state_arrays
 from memoria.store.texts import TextShelf
 from memoria.timeline.firing_log import IntArray
-
-__all__ = ["Contents", "contents", "copy_memory", "needed_engrams", "upgrade"]
 
 _LOG = ("log/ids", "log/expiry")
 _TEXTS = ("texts/bytes", "texts/index")
@@ -41,12 +37,11 @@ class Contents:
 
     attributes: StoreAttributes
     arrays: list[tuple[ArraySpec, Any]]
-    version: int = FORMAT_VERSION
 
     def root(self) -> Root:
         """The root of a store that holds this and nothing else."""
         sizes = {spec.name: (spec, len(rows)) for spec, rows in self.arrays}
-        return Root(encode_attributes(self.attributes.written(self.version)), sizes, self.version)
+        return Root(encode_attributes(self.attributes.document()), sizes)
 
     def values(self) -> dict[str, Any]:
         """The rows by the arrays' names."""
@@ -78,9 +73,7 @@ def contents(
         rows |= held
     elif generation is not None:
         rows |= dict.fromkeys(("kept/ids", "kept/ends", "kept/places"), np.empty(0, np.int64))
-    if files.format_version == 1:
-        rows["events"] = np.empty((0, 4), np.int64)
-    specs = array_specs(files.config, FORMAT_VERSION, era)
+    specs = array_specs(files.config, era)
     prefix = era_prefix(era)
     arrays = [(spec, rows[spec.name.removeprefix(prefix)]) for spec in specs]
     head, written = StateHead(), list[Any]()
@@ -107,34 +100,7 @@ def copy_memory(
     """Write `contents` as a new store at ``path``, which is there as a whole or not at all."""
     held = contents(files, kept, snapshots=snapshots)
     specs = [spec for spec, _ in held.arrays]
-    attributes = held.attributes.written(held.version)
-    StoreFiles.create(path, specs, attributes, disk, held.version, held.values()).close()
-
-
-def upgrade(path: str | os.PathLike[str], new: str | os.PathLike[str]) -> dict[str, Any]:
-    """Copy the store at ``path`` to ``new`` in the newest format: same ids, same digest.
-
-    Returns ``path``, ``new``, ``from_version``, ``to_version``, ``step`` and ``digest``. Raises
-    `MemoriaError` where it has that format already.
-    """
-    files = open_files(path)
-    try:
-        if files.format_version >= FORMAT_VERSION:
-            raise MemoriaError(
-                f"{files.name}: has format {files.format_version}, the newest, already",
-                "for a mere copy, copy the directory",
-            )
-        copy_memory(files, new)
-        return {
-            "path": files.name,
-            "new": os.path.abspath(new),
-            "from_version": files.format_version,
-            "to_version": FORMAT_VERSION,
-            "step": files.attributes.step,
-            "digest": files.attributes.digest,
-        }
-    finally:
-        files.close()
+    StoreFiles.create(path, specs, held.attributes.document(), disk, held.values()).close()
 
 
 def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -> IntArray:
@@ -146,9 +112,7 @@ def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -
 
 
 def _as_they_are(files: MemoryFiles) -> dict[str, Any]:
-    names = ["vectors", "log/steps", *_LOG, *_TEXTS, *_SOURCES]
-    if files.format_version > 1:
-        names.append("events")
+    names = ["vectors", "log/steps", *_LOG, *_TEXTS, *_SOURCES, "events"]
     return {name: _lazy(files, name) for name in names}
 
 

@@ -13,7 +13,6 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
 from memoria.store.events import checked_ids
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.snapshots import check_format
 from memoria.timeline.firing_log import IntArray
 from memoria.timeline.log import EventKind
 
@@ -24,10 +23,8 @@ def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> I
     """Let an event happen to the engrams ``ids`` of ``core``; returns its rows of ``events``.
 
     They are ascending by engram; what is pinned already is not pinned again, nor unpinned what is
-    not pinned. Raises `InputError` for ids that are unknown, forgotten or repeated, `StateError`
-    in a store of format 1.
+    not pinned. Raises `InputError` for ids that are unknown, forgotten or repeated.
     """
-    check_format(files, "record of what is done by hand")
     wanted = checked_ids(ids, files.created)
     positions = _positions(core, wanted)
     found = positions >= 0

@@ -27,8 +27,6 @@ from memoria.store.attributes import StoreAttributes
 from memoria.store.schema import STATE_GROUP, era_prefix
 from memoria.timeline.firing_log import IntArray
 
-__all__ = ["Cut", "MemoryFiles"]
-
 
 @dataclass(frozen=True)
 class Cut:
@@ -44,7 +42,7 @@ class Cut:
 
 
 class MemoryFiles:
-    """The arrays of one memory, by their names in format 1 (``"log/ids"``), in every era.
+    """The arrays of one memory, by their names in the first era (``"log/ids"``).
 
     Rows are those on disk; `engram_rows` says in which an engram lies. With ``cut`` it is a view
     of the past.
@@ -83,13 +81,8 @@ class MemoryFiles:
         if self._cut is not None:
             return self._cut.attributes
         if self._now is None:
-            self._now = StoreAttributes.of(self._raw, self.format_version)
+            self._now = StoreAttributes.parse(self._raw)
         return self._now
-
-    @property
-    def format_version(self) -> int:
-        """Of the store."""
-        return self.store.format_version
 
     def rows(self, name: str) -> int:
         """Rows of an array, staged ones too."""
@@ -155,8 +148,8 @@ class MemoryFiles:
 
     @property
     def events(self) -> int:
-        """Rows of ``events``; format 1 has none."""
-        return self.rows("events") if self.format_version > 1 else 0
+        """Rows of ``events``."""
+        return self.rows("events")
 
     @property
     def log_end(self) -> int:

@@ -21,7 +21,7 @@ def create_snapshot(path: str | os.PathLike[str], name: str, note: str = "") -> 
     """Name what the last finished step of the store at ``path`` left behind. Durable on return.
 
     A step that has been begun is no part of it. Raises `InputError` for a name that is taken or
-    is none, `StateError` for a store of format 1.
+    is none.
     """
     files = _open_to_write(path)
     try:

@@ -39,7 +39,7 @@ def fitted(given: Root, there: Root | None) -> tuple[Root, dict[str, str]]:
         new = _moved(name, moved)
         arrays[new] = (replace(spec, name=new), rows)
         origin[new] = name
-    return Root(encode_attributes(mine), arrays, given.version), origin
+    return Root(encode_attributes(mine), arrays), origin
 
 
 def _moved(name: str, moved: Mapping[str, str]) -> str:

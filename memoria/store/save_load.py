@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from memoria.chunkstore.files import StoreFiles
-from memoria.chunkstore.root import FORMAT_VERSION
 from memoria.config import MemoriaConfig
 from memoria.core.life_log import LifeLog
 from memoria.core.memoria import Memoria
@@ -96,8 +95,8 @@ def save_memory(
     head, written = written_state(life, logs, 1, created, entries, len(tables.events))
     attributes = StoreAttributes(
         config=values, step=life.step, pending=Pending(), digest=chain.hex(), state=head, era=era
-    ).written(FORMAT_VERSION)
-    specs = array_specs(config, FORMAT_VERSION, era)
+    ).document()
+    specs = array_specs(config, era)
     prefix = era_prefix(era)
     held = {spec.name: rows[spec.name.removeprefix(prefix)] for spec in specs}
     held |= {spec.name: value for spec, value in written}
@@ -121,7 +120,7 @@ def load_memory(
     living lived.
 
     Raises `StateError` where a step is under way, `StoreNotFoundError`, `DamageError`,
-    `NewerFormatError`, `InputError` for a moment that is not there.
+    `OtherFormatError`, `InputError` for a moment that is not there.
     """
     files = open_files(path, at)
     try:

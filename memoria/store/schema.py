@@ -1,4 +1,4 @@
-"""The arrays of each format version, for a configuration. stores/SPEC-v*.md say it in prose."""
+"""The arrays of a store, for a configuration. stores/SPEC.md says it in prose."""
 
 from __future__ import annotations
 
@@ -8,23 +8,9 @@ from dataclasses import replace
 from enum import IntEnum
 from typing import Any, Final
 
-from memoria.chunkstore.root import FORMAT_VERSION
 from memoria.chunkstore.spec import ArraySpec
 from memoria.config import MemoriaConfig
 from memoria.store.attributes import Era, StoreAttributes
-
-__all__ = [
-    "EDGES_PER_ENGRAM",
-    "EDGE_PAIRS",
-    "ERA_GROUP",
-    "STATE_GROUP",
-    "EventColumn",
-    "StepColumn",
-    "array_specs",
-    "era_prefix",
-    "expected_specs",
-    "state_specs",
-]
 
 EDGES_PER_ENGRAM: Final = 64  # connections written out per engram; the log holds all of them
 EDGE_PAIRS: Final = 10**8  # pairs in the living's log above which they are not written out
@@ -63,15 +49,12 @@ def era_prefix(era: Era) -> str:
     return "" if era.generation is None else f"{ERA_GROUP}/{era.generation}/"
 
 
-def array_specs(
-    config: MemoriaConfig, version: int = FORMAT_VERSION, era: Era | None = None
-) -> list[ArraySpec]:
+def array_specs(config: MemoriaConfig, era: Era | None = None) -> list[ArraySpec]:
     """The append-only arrays, by the names under which they lie."""
     era = era or Era()
     prefix = era_prefix(era)
     specs = _arrays(config)
-    if version > 1:
-        specs.append(ArraySpec("events", "i8", (4,), 1024, None, -1, ("event", "field")))
+    specs.append(ArraySpec("events", "i8", (4,), 1024, None, -1, ("event", "field")))
     if prefix:
         kept, steps = (_least_chunk(n) for n in (era.kept, era.step))
         specs.append(ArraySpec("kept/ids", "i8", (), kept, None, -1, ("engram",)))
@@ -136,10 +119,10 @@ def _least_chunk(rows: int) -> int:
     return min(_STATE_CHUNK, max(_LEAST_STATE_CHUNK, 1 << (rows - 1).bit_length()))
 
 
-def expected_specs(attributes: Mapping[str, Any], version: int) -> list[ArraySpec]:
-    """Every array that a store of format ``version`` with these attributes must have."""
-    checked = StoreAttributes.of(attributes, version)
-    specs = array_specs(checked.memory_config(), version, checked.era)
+def expected_specs(attributes: Mapping[str, Any]) -> list[ArraySpec]:
+    """Every array that a store with these attributes must have."""
+    checked = StoreAttributes.parse(attributes)
+    specs = array_specs(checked.memory_config(), checked.era)
     state = checked.state
     if state.generation is not None:
         specs += state_specs(state.generation, state.living, state.edges or 0).values()

@@ -8,11 +8,9 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from memoria.errors import InputError, StateError
+from memoria.errors import InputError
 from memoria.store.attributes import NAMES, Snapshot
 from memoria.store.memory_files import MemoryFiles
-
-__all__ = ["check_format", "named", "new_snapshot"]
 
 
 def new_snapshot(
@@ -24,7 +22,6 @@ def new_snapshot(
     chain: bytes,
 ) -> Snapshot:
     """A snapshot of what ``step`` finished steps and all events left behind."""
-    check_format(files, "snapshots")
     if not isinstance(name, str) or re.fullmatch(NAMES, name) is None:
         raise InputError(
             f"snapshot = {name!r}: not a name",
@@ -50,12 +47,3 @@ def named(store: str, snapshots: Mapping[str, Snapshot], name: str) -> Snapshot:
             f"it has: {some}" if some else "make one with `memoria snapshot create`",
         )
     return snapshots[name]
-
-
-def check_format(files: MemoryFiles, what: str) -> None:
-    """Raise `StateError` where the store's format is too old for ``what``."""
-    if files.format_version < 2:
-        raise StateError(
-            f"{files.name}: format {files.format_version} has no {what}",
-            "`memoria upgrade STORE NEW` makes a copy that has",
-        )

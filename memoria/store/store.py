@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from memoria.chunkstore.files import StoreFiles
-from memoria.chunkstore.root import FORMAT_VERSION
 from memoria.config import MemoriaConfig
 from memoria.core.memory_core import MemoryCore
 from memoria.errors import StateError
@@ -73,13 +72,8 @@ class MemoryStore:
         self._load()
 
     @classmethod
-    def create(
-        cls, path: str | os.PathLike[str], config: MemoriaConfig, version: int = FORMAT_VERSION
-    ) -> MemoryStore:
-        """A new store at ``path``, open for writing. Raises `StoreExistsError`.
-
-        ``version`` is its format: an older one for older programs.
-        """
+    def create(cls, path: str | os.PathLike[str], config: MemoriaConfig) -> MemoryStore:
+        """A new store at ``path``, open for writing. Raises `StoreExistsError`."""
         values = config.model_dump(mode="json")
         attributes = StoreAttributes(
             config=values,
@@ -87,9 +81,9 @@ class MemoryStore:
             pending=_IDLE,
             digest=chain_start(values).hex(),
             state=StateHead(),
-        ).written(version)
-        specs = array_specs(config, version)
-        return cls(MemoryFiles(StoreFiles.create(path, specs, attributes, version=version)))
+        )
+        specs = array_specs(config)
+        return cls(MemoryFiles(StoreFiles.create(path, specs, attributes.document())))
 
     @classmethod
     def open(
@@ -101,7 +95,7 @@ class MemoryStore:
         """The store at ``path``; ``"r"`` reads the state committed now, ``"r+"`` steps it.
 
         ``at`` opens the past for reading: a snapshot by its name, a finished step by its number.
-        Raises `StoreNotFoundError`, `StoreLockedError`, `NewerFormatError`, `DamageError`.
+        Raises `StoreNotFoundError`, `StoreLockedError`, `OtherFormatError`, `DamageError`.
         """
         if at is not None and mode != "r":
             raise StateError("the past can only be read", "open it with mode='r'")
@@ -383,7 +377,7 @@ class MemoryStore:
             }
         )
         try:
-            self._files.commit(attributes.written(self._files.format_version), attributes)
+            self._files.commit(attributes.document(), attributes)
         except BaseException:
             self._load()
             raise

@@ -121,10 +121,7 @@ def pull(
             root = there.store.root
             rows = _counted({name: (name, 0) for name in root.arrays}, there.store, show)
             specs = [spec for spec, _ in root.arrays.values()]
-            made = StoreFiles.create(
-                place, specs, there.store.attributes, version=root.version, values=rows
-            )
-            made.close()
+            StoreFiles.create(place, specs, there.store.attributes, values=rows).close()
         return {
             "path": str(place),
             "url": there.name,
@@ -150,12 +147,6 @@ def _pull_into(place: Path, there: MemoryFiles, progress: Progress) -> tuple[int
         if not contains(there, local):
             raise _diverged(
                 local, there, "pull into a new directory, or `memoria diff` shows how they differ"
-            )
-        if there.format_version != local.format_version:
-            raise StateError(
-                f"{place} is of format {local.format_version}, {there.name} of format "
-                f"{there.format_version}",
-                "pull into a new directory",
             )
         mine, theirs = local.attributes, there.attributes
         if mine.era != theirs.era:

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from zarr.codecs import Crc32cCodec
 
 from memoria.chunkstore.files import StoreFiles
-from memoria.chunkstore.root import FORMAT_VERSION, MAX_ROOT_BYTES, Root, read_root
+from memoria.chunkstore.root import FORMAT, MAX_ROOT_BYTES, Root, read_root
 from memoria.chunkstore.sources.local import LocalSource
 from memoria.chunkstore.spec import ArraySpec, parse_array
 from memoria.errors import (
@@ -31,7 +31,7 @@ from memoria.errors import (
     DamageError,
     InputError,
     MemoriaError,
-    NewerFormatError,
+    OtherFormatError,
     ShapeError,
     StateError,
     StorageError,
@@ -92,7 +92,7 @@ def test_zarr_reads_what_was_written(tmp_path: Path, rows: int) -> None:
     store.commit({"step": 2, "note": "zwölf"})
     group: Any = zarr.open_group(tmp_path / "store", mode="r")
     ours = group.attrs.asdict()["memoria"]
-    assert ours["format_version"] == FORMAT_VERSION
+    assert ours["format"] == FORMAT
     assert ours["note"] == "zwölf"
     for spec in SPECS:
         array = group[spec.name]
@@ -314,7 +314,7 @@ def test_any_flipped_byte_of_the_root_is_found(tmp_path: Path) -> None:
         broken = bytearray(sound)
         broken[place] ^= 1 << (place % 7)
         root.write_bytes(broken)
-        with pytest.raises((DamageError, NewerFormatError), match=r"zarr\.json|format version"):
+        with pytest.raises((DamageError, OtherFormatError), match=r"zarr\.json|format "):
             read_root(LocalSource(tmp_path / "store"))
 
 
@@ -341,7 +341,7 @@ def test_rows_without_files_are_damage(tmp_path: Path, rows: int, spec: ArraySpe
     assert caught.value.exit_code == 3
 
 
-def always(specs: list[ArraySpec], attributes: dict[str, Any], version: int) -> list[ArraySpec]:
+def always(specs: list[ArraySpec], attributes: dict[str, Any]) -> list[ArraySpec]:
     return specs
 
 
@@ -349,12 +349,12 @@ def test_arrays_must_be_the_expected_ones(tmp_path: Path) -> None:
     filled(tmp_path / "store").close()
     seen = []
 
-    def right(attributes: dict[str, Any], version: int) -> list[ArraySpec]:
-        seen.append((attributes, version))
+    def right(attributes: dict[str, Any]) -> list[ArraySpec]:
+        seen.append(attributes)
         return SPECS
 
     StoreFiles.open(tmp_path / "store", expected=right).close()
-    assert seen == [({"step": 1}, FORMAT_VERSION)]
+    assert seen == [{"step": 1}]
     other = ArraySpec("wide", "i4", (2, 2), 3, None, -2)
     for wrong in (SPECS[:-1], [*SPECS, life(1)], [*SPECS[:-1], other]):
         with pytest.raises(DamageError, match=r"wide|life"):
@@ -369,7 +369,7 @@ def test_a_hostile_root_is_refused(tmp_path: Path) -> None:
         "name": sound.replace(b'"wide":', b'"../wide":'),
         "rows": sound.replace(b'"shape":[15]', b'"shape":[-1]'),
         "nested": b"[" * 100_000,
-        "number": b'{"attributes":{"memoria":{"format_version":1,"n":' + b"9" * 9999 + b"}}}",
+        "number": b'{"attributes":{"memoria":{"format":1,"n":' + b"9" * 9999 + b"}}}",
         "not a group": b"[]",
         "empty": b"",
         "binary": bytes(range(256)),
@@ -415,13 +415,21 @@ def test_symbolic_links_inside_are_refused(tmp_path: Path, name: str) -> None:
             StoreFiles.open(tmp_path / "store", mode)
 
 
-def test_a_newer_format_is_not_damage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        (b'"format":7', "format 7, this program reads and writes format 1"),
+        (b'"format_version":2', "by an early version of memoria, before format 1"),
+    ],
+)
+def test_another_format_is_not_damage(tmp_path: Path, written: bytes, said: str) -> None:
     filled(tmp_path / "store").close()
     root = tmp_path / "store" / "zarr.json"
-    root.write_bytes(root.read_bytes().replace(b'"format_version":2', b'"format_version":7'))
-    with pytest.raises(NewerFormatError, match=r"version 7.* up to 2") as caught:
+    root.write_bytes(root.read_bytes().replace(b'"format":1', written))
+    with pytest.raises(OtherFormatError, match=said) as caught:
         StoreFiles.open(tmp_path / "store", "r+")
     assert caught.value.exit_code == 12
+    assert "export it" in str(caught.value.hint)
 
 
 def test_no_store_is_said_so(tmp_path: Path) -> None:

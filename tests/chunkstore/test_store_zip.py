@@ -24,7 +24,7 @@ from memoria.store import MemoryStore
 from memoria.store.reading import open_files
 
 SAMPLES = Path(__file__).parents[2] / "stores" / "samples"
-SAMPLE = SAMPLES / "v1" / "long-term-and-forgotten"
+SAMPLE = SAMPLES / "sound" / "long-term-and-forgotten"
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -56,10 +56,9 @@ def everything(path: Path) -> dict[str, list[object]]:
         files.close()
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.parametrize("wide", [False, True])
-def test_a_zip_reads_like_its_directory(tmp_path: Path, version: str, wide: bool) -> None:
-    for sample in sorted(path for path in (SAMPLES / version).iterdir() if path.is_dir()):
+def test_a_zip_reads_like_its_directory(tmp_path: Path, wide: bool) -> None:
+    for sample in sorted(path for path in (SAMPLES / "sound").iterdir() if path.is_dir()):
         archive = packed(tmp_path / f"{sample.name}.memoria.zip", sample, wide)
         assert repr(everything(archive)) == repr(everything(sample))
         with MemoryStore.open(archive) as here, MemoryStore.open(sample) as there:
@@ -269,7 +268,7 @@ def test_flipped_and_cut_archives_give_one_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("flip")
-    archive = packed(folder / "x.zip", SAMPLES / "v1" / "tutorial-two-lanes")
+    archive = packed(folder / "x.zip", SAMPLES / "sound" / "tutorial-two-lanes")
     expected = repr(everything(archive))
     raw = bytearray(archive.read_bytes())
     headers = len(raw) - 6000

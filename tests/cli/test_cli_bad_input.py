@@ -129,9 +129,9 @@ def test_verbs_that_only_read(cli: Cli, place: Path, verb: str) -> None:
     root.write_bytes(before.replace(b'"lanes":2', b'"lanes":3'))
     is_refused(cli(verb, "working", *READING[verb]), 3, "zarr.json")
     document = json.loads(before)
-    document["attributes"]["memoria"]["format_version"] = 99
+    document["attributes"]["memoria"]["format"] = 99
     root.write_text(json.dumps(document))
-    is_refused(cli(verb, "working", *READING[verb]), 12, "format version 99", "upgrade")
+    is_refused(cli(verb, "working", *READING[verb]), 12, "format 99", "export")
     root.write_bytes(before)
     chunk = place / "working" / "log" / "ids" / "c.0"
     whole = chunk.read_bytes()
@@ -242,9 +242,9 @@ def test_a_newer_format(cli: Cli, place: Path, verb: str) -> None:
     root = place / PHASE[verb] / "zarr.json"
     before = root.read_bytes()
     document = json.loads(before)
-    document["attributes"]["memoria"]["format_version"] = 99
+    document["attributes"]["memoria"]["format"] = 99
     root.write_text(json.dumps(document))
-    is_refused(cli(verb, PHASE[verb], *INPUT[verb]), 12, "format version 99", "upgrade")
+    is_refused(cli(verb, PHASE[verb], *INPUT[verb]), 12, "format 99", "export")
     root.write_bytes(before)
 
 

@@ -17,7 +17,6 @@ from terminals import Terminal
 
 from memoria import __version__
 from memoria.config import MemoriaConfig
-from memoria.store import MemoryStore
 from memoria_cli.app import VERBS, command
 
 NAMES = [module.__name__.rpartition(".")[2].rstrip("_") for module in VERBS]
@@ -120,7 +119,6 @@ def test_every_example_runs(
     np.save(tmp_path / "a.npy", rows(2, 8, 64))
     np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))
     (tmp_path / "depths.toml").write_text(SWEEP)
-    MemoryStore.create(tmp_path / "old", MemoriaConfig(hidden_dim=8), version=1).close()
     for verb in leaves(NAMES):  # in the order of the help: each finds what those before it made
         for line in examples_in(help_of(cli, verb)):
             if "--watch" in line:

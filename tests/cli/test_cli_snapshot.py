@@ -1,4 +1,4 @@
-"""`memoria snapshot`, `compact` and `upgrade`: documents, questions, refusals."""
+"""`memoria snapshot`, and `compact`: documents, questions, refusals."""
 
 from __future__ import annotations
 
@@ -261,37 +261,6 @@ def test_yes_on_a_terminal_goes_ahead(cli: Cli, answer: str) -> None:
     assert "Go back to 'early', step 4? [y/N]" in shown
     assert "lost: 16 later steps, the step begun, the snapshots later" in shown
     assert out.startswith("back at 'early', step 4")
-
-
-# -- upgrade ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["texts-with-sources", "tutorial-two-lanes"])
-def test_upgrade(cli: Cli, name: str) -> None:
-    old = STORES / "samples" / "v1" / name
-    before = fingerprint(old)
-    made = cli.ok("upgrade", old, "new", "--json").json
-    expected = cli.ok("inspect", old, "--engrams", "--json").json
-    assert made == {
-        "path": str(old),
-        "new": os.path.abspath("new"),
-        "from_version": 1,
-        "to_version": 2,
-        "step": expected["step"],
-        "digest": expected["digest"],
-    }
-    assert fingerprint(old) == before
-    told = cli.ok("inspect", "new", "--engrams", "--json").json
-    changed = {key for key in told if told[key] != expected[key]}
-    assert changed == {"path", "bytes", "format_version"}
-    assert told.keys() == expected.keys()
-    assert told["format_version"] == 2
-    is_refused(cli("upgrade", "new", "newer"), 1, "the newest, already", "hint: ")
-    is_refused(cli("upgrade", old, "new"), 1, "exists")
-    is_refused(cli("upgrade", "nowhere", "newer"), 10, "no store")
-    for verb in ("snapshot create {} x", "compact {} --yes", "compact {} --dry-run"):
-        shutil.copytree(old, "old", dirs_exist_ok=True)
-        is_refused(cli(*verb.format("old").split()), 2, "memoria upgrade STORE NEW")
 
 
 def test_none_of_it_loads_torch(template: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_arguments(cli: Cli, broken: Path) -> None:
 
 def test_a_newer_format(cli: Cli, broken: Path) -> None:
     root = (broken / "zarr.json").read_text()
-    (broken / "zarr.json").write_text(root.replace('"format_version":2', '"format_version":99'))
+    (broken / "zarr.json").write_text(root.replace('"format":1,', '"format":99,'))
     ran = cli("verify", broken)
     assert ran.code == 12
     assert "99" in ran.err

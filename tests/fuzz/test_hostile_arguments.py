@@ -76,7 +76,7 @@ def test_special_command_lines(here: Path, capsys: pytest.CaptureFixture[str], n
 
 
 @pytest.mark.parametrize("target", ["elsewhere", "nowhere", "file", "."])
-@pytest.mark.parametrize("verb", [["init"], ["upgrade", "store"]])
+@pytest.mark.parametrize("verb", [["init"]])
 def test_nothing_is_made_through_a_link(
     here: Path, capsys: pytest.CaptureFixture[str], target: str, verb: list[str]
 ) -> None:

@@ -19,7 +19,6 @@ from past_lives import PastLife, live
 
 from memoria.analysis import KINDS, Analysis, Chronicle, analyse, open_chronicle
 from memoria.errors import InputError
-from memoria.store import MemoryStore
 from memoria.store.compacting import compact
 from memoria.store.reading import open_files
 
@@ -274,14 +273,3 @@ def test_it_goes_to_pandas_and_parquet(lived: Chronicle, kind: str, tmp_path: Pa
     assert about["options"] == json.loads(json.dumps(dict(analysis.options)))
     with pytest.raises(InputError, match="frame = 'none': there is none"):
         analysis.to_pandas("none")
-
-
-def test_a_store_of_format_1(quick_folder: Path) -> None:
-    path = quick_folder / "store"
-    live(PastLife(3), path, 12, random.Random(1), version=1)
-    with open_chronicle(path) as chronicle:
-        for kind in KINDS:
-            assert len(analyse(chronicle, kind)) >= 0
-        oracle = Oracle(path, chronicle.ids.tolist(), None)
-        same(rows_of(analyse(chronicle, "sizes")), oracle.sizes(500))
-    MemoryStore.open(path).close()

@@ -345,16 +345,6 @@ def test_events_only_between_steps(tmp_path: Path, verb: str) -> None:
         getattr(store, verb)([1])
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_format_1_has_no_events(tmp_path: Path, verb: str) -> None:
-    config = config_from(LONG | {"lanes": 1})
-    with MemoryStore.create(tmp_path / "s", config, version=1) as store:
-        store.step(torch.ones(1, 1, 3), 0.0)
-        with pytest.raises(StateError, match="format 1") as caught:
-            getattr(store, verb)([0])
-        assert "memoria upgrade" in str(caught.value.hint)
-
-
 @pytest.mark.parametrize(
     "row",
     [

@@ -30,7 +30,7 @@ from memoria.store.replay.recompute import recompute
 from memoria.store.verify import verify
 
 SAMPLES = Path(__file__).parents[2] / "stores" / "samples"
-SAMPLED = sorted(path for path in SAMPLES.glob("v[12]/*") if path.is_dir())
+SAMPLED = sorted(path for path in SAMPLES.glob("sound/*") if path.is_dir())
 
 
 def by_hand(rng: random.Random, memory: Memoria) -> None:
@@ -194,7 +194,7 @@ def test_the_same_steps_make_the_same_store(tmp_path: Path, layout: Layout, forg
 
 
 @pytest.mark.parametrize("path", SAMPLED, ids=lambda path: path.name)
-def test_every_version_of_stores_is_taken_up(tmp_path: Path, path: Path) -> None:
+def test_every_sample_is_taken_up(tmp_path: Path, path: Path) -> None:
     with MemoryStore.open(path) as store:
         done, idle = store.timestep, store.phase == "idle"
     if not idle:

@@ -15,9 +15,8 @@ from past_lives import Gone, PastLife, begin, live, portrait, state_of
 
 from memoria.chunkstore.staged import LazyRows
 from memoria.config import MemoriaConfig
-from memoria.errors import MemoriaError
 from memoria.store import MemoryStore
-from memoria.store.copying import copy_memory, needed_engrams, upgrade
+from memoria.store.copying import copy_memory, needed_engrams
 from memoria.store.reading import open_files
 
 SEEDS = st.integers(0, 2**32)
@@ -109,23 +108,6 @@ def test_copies_go_on(tmp_path_factory: pytest.TempPathFactory, seed: int) -> No
 @given(SEEDS)
 def test_copies_of_many_lives(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     copies_go_on(tmp_path_factory.mktemp("life"), seed)
-
-
-@pytest.mark.parametrize("seed", [3, 9])  # without events, which format 1 does not have
-def test_an_upgraded_memory_goes_on(tmp_path: Path, seed: int) -> None:
-    life = PastLife(seed)
-    live(life, tmp_path / "old", 6, random.Random(seed), version=1)
-    begin(life, tmp_path / "old", PHASES[seed % 2 + 1])
-    before = portrait(tmp_path / "old")
-    told = upgrade(tmp_path / "old", tmp_path / "new")
-    assert (told["from_version"], told["to_version"]) == (1, 2)
-    assert portrait(tmp_path / "new") == before == portrait(tmp_path / "old")
-    assert portrait(tmp_path / "new", 4) == portrait(tmp_path / "old", 4)
-    expected = life.go_on(tmp_path / "old", MORE)
-    goes_on(life, tmp_path / "new", expected)
-    with pytest.raises(MemoriaError, match="the newest, already"):
-        upgrade(tmp_path / "new", tmp_path / "newer")
-    assert not (tmp_path / "newer").exists()
 
 
 @pytest.mark.parametrize("compacted", [False, True])

@@ -22,7 +22,7 @@ from memoria.store.reading import open_files
 from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.verify import verify
 
-SAMPLE = Path(__file__).parents[2] / "stores" / "samples" / "v2" / "compacted"
+SAMPLE = Path(__file__).parents[2] / "stores" / "samples" / "sound" / "compacted"
 NAMES = ("after-4", "after-9", "after-18")
 NUMBERS = (-1, 0, 1, 2**31, 2**40, 2**61, 2**62, 10**30, 0.5, True, None, "1", [], {})
 

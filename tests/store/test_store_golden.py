@@ -18,20 +18,20 @@ import google_crc32c
 import pytest
 import torch
 from spec_reader import SpecReader, same_float32
+from verify_tools import STORES
 
-from memoria.chunkstore.root import FORMAT_VERSION
+from make import SOUND_SAMPLES  # isort: skip
+
 from memoria.config import MemoriaConfig
-from memoria.errors import DamageError, NewerFormatError
+from memoria.errors import DamageError, OtherFormatError
 from memoria.store import MemoryStore, life
 from memoria.store.attributes import Era, Snapshot
 from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM, StepColumn, array_specs, state_specs
 
-STORES = Path(__file__).parents[2] / "stores"
-SAMPLES = sorted(path for path in (STORES / "samples").glob("v*/*") if path.is_dir())
+SAMPLES = sorted(path for path in (STORES / "samples" / "sound").iterdir() if path.is_dir())
 NAMES = [path.name for path in SAMPLES]
-PAGES = {n: (STORES / f"SPEC-v{n}.md").read_text(encoding="utf-8") for n in (1, 2)}
-SPEC = PAGES[1]
+SPEC = (STORES / "SPEC.md").read_text(encoding="utf-8")
 TEXT = re.sub(r"\s+", " ", SPEC)
 
 AT_THE_TOP = [path for path in SAMPLES if (path / "log").is_dir()]
@@ -65,12 +65,10 @@ def copy_files(source: Path, target: Path) -> Path:
 # -- samples ---------------------------------------------------------------------------------------
 
 
-def test_there_are_samples_of_every_version() -> None:
-    assert {path.parent.name for path in SAMPLES} == {f"v{n + 1}" for n in range(FORMAT_VERSION)}
-    assert {"tutorial-two-lanes", "texts-with-sources", "long-term-and-forgotten"} <= set(NAMES)
+def test_every_sample_is_told_of() -> None:
+    assert sorted(SOUND_SAMPLES) == NAMES
     readme = (STORES / "samples" / "README.md").read_text(encoding="utf-8")
-    for path in SAMPLES:
-        assert f"make_{path.parent.name}.py {path.name} " in readme
+    assert sorted(re.findall(r"`sound/([a-z-]+)`", readme)) == NAMES
     size = sum(len(content) for content in tree(STORES / "samples").values())
     assert size < 2 * 10**6
 
@@ -126,7 +124,7 @@ def test_a_sample_reads_as_the_specification_says(sample: Path) -> None:
 @pytest.mark.parametrize("name", ["named-states", "compacted"])
 def test_the_snapshots_of_a_sample_read_as_the_specification_says(name: str) -> None:
     """Also those from before an era, of which only what they need is left."""
-    sample = STORES / "samples" / "v2" / name
+    sample = STORES / "samples" / "sound" / name
     reader = SpecReader(sample)
     snapshots = reader.attributes["snapshots"]
     assert len(snapshots) == 3
@@ -185,13 +183,13 @@ def test_a_copy_of_the_files_alone_opens(sample: Path, tmp_path: Path) -> None:
 
 
 def test_a_sample_made_anew_is_the_same(tmp_path: Path) -> None:
-    """What writes today still writes version 1. Without the one that a backbone has a part in."""
+    """What writes today writes what the sample holds, but for the time."""
     made = tmp_path / "made"
-    script = STORES / "samples" / "make_v1.py"
+    script = STORES / "samples" / "make.py"
     place = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     arguments = [sys.executable, str(script), "long-term-and-forgotten", str(made)]
     subprocess.run(arguments, check=True, env=place, timeout=120)
-    before = STORES / "samples" / "v1" / "long-term-and-forgotten"
+    before = STORES / "samples" / "sound" / "long-term-and-forgotten"
     assert expected_of(made) == expected_of(before)
     ours, theirs = tree(made), tree(before)
     timed = {"zarr.json", "log/steps/c.0.0"}  # the steps' times, and nothing else, may differ
@@ -227,39 +225,35 @@ def test_every_file_of_a_sample_is_needed(sample: Path, tmp_path: Path) -> None:
     (path / "zarr.json").write_bytes(root.replace(b'"seed":', b'"seed":1'))
     with pytest.raises(DamageError, match="checksum"):
         open_files(path)
-    newer = re.sub(rb'"format_version":\d', b'"format_version":3', root)
-    (path / "zarr.json").write_bytes(newer)  # the version comes before the checksum
-    with pytest.raises(NewerFormatError):
+    newer = root.replace(b'"format":1', b'"format":3')
+    (path / "zarr.json").write_bytes(newer)  # the format comes before the checksum
+    with pytest.raises(OtherFormatError):
         open_files(path)
 
 
 # -- the specification -----------------------------------------------------------------------------
 
 
-def tables(version: int = 1) -> dict[str, list[list[str]]]:
-    """The rows of every table below a heading; a later page's go on from the earlier one's."""
+def tables() -> dict[str, list[list[str]]]:
+    """The rows of every table below a heading."""
     out: dict[str, list[list[str]]] = {}
-    for page in range(1, version + 1):
-        for part in re.split(r"^#+ ", PAGES[page], flags=re.M)[1:]:
-            title, _, body = part.partition("\n")
-            rows = re.findall(r"^\|(.*)\|$", body, flags=re.M)
-            cells = [[cell.strip().strip("`") for cell in row.split("|")] for row in rows[2:]]
-            out[title.strip()] = out.get(title.strip(), []) + cells
+    for part in re.split(r"^#+ ", SPEC, flags=re.M)[1:]:
+        title, _, body = part.partition("\n")
+        rows = re.findall(r"^\|(.*)\|$", body, flags=re.M)
+        cells = [[cell.strip().strip("`") for cell in row.split("|")] for row in rows[2:]]
+        out[title.strip()] = cells
     return out
 
 
-@pytest.mark.parametrize("version", PAGES)
 @pytest.mark.parametrize(("dimension", "lanes"), [(16, 1), (64, 2), (768, 3), (65536, 500)])
-def test_the_tables_of_arrays_are_those_of_the_code(
-    dimension: int, lanes: int, version: int
-) -> None:
+def test_the_tables_of_arrays_are_those_of_the_code(dimension: int, lanes: int) -> None:
     config = MemoriaConfig(hidden_dim=dimension, lanes=lanes)
-    table, rows = tables(version)["Append-only arrays"], {"vectors": "N", "log/steps": "T"}
-    era = Era() if version == 1 else Era(generation=7)
-    prefix = "" if version == 1 else "era/7/"
-    specs = array_specs(config, version, era)
+    table, rows = tables()["Append-only arrays"], {"vectors": "N", "log/steps": "T"}
+    prefix = "era/7/"
+    specs = array_specs(config, Era(generation=7))
     assert [prefix + row[0] for row in table] == [spec.name for spec in specs]
-    assert not any("/" in s.name.partition("log/")[0] for s in array_specs(config, version)[:4])
+    before = [spec.name for spec in array_specs(config)]
+    assert before == [row[0] for row in table if not row[0].startswith("kept/")]
     for row, spec in zip(table, specs, strict=True):
         name, dtype, shape, chunk, file, fill, names, _ = row
         known = {"D": dimension, "B": lanes}
@@ -310,14 +304,12 @@ def test_the_columns_of_the_step_table_are_those_of_the_code() -> None:
     assert f"the {EDGES_PER_ENGRAM} strongest" in TEXT
 
 
-@pytest.mark.parametrize("version", PAGES)
-def test_the_attributes_are_those_that_are_written(tmp_path: Path, version: int) -> None:
-    page = {title: sorted(row[0] for row in rows) for title, rows in tables(version).items()}
+def test_the_attributes_are_those_that_are_written(tmp_path: Path) -> None:
+    page = {title: sorted(row[0] for row in rows) for title, rows in tables().items()}
     names = page["Attributes"]
-    of_version = [path for path in SAMPLES if path.parent.name == f"v{version}"]
-    assert names == sorted(SpecReader(of_version[0]).attributes)
+    assert names == sorted(SpecReader(SAMPLES[0]).attributes)
     config = MemoriaConfig(hidden_dim=8)
-    with MemoryStore.create(tmp_path / "store", config, version) as store:
+    with MemoryStore.create(tmp_path / "store", config) as store:
         for row in torch.eye(8):
             store.step(row.view(1, 1, 8))
     attributes = SpecReader(tmp_path / "store").attributes
@@ -325,9 +317,8 @@ def test_the_attributes_are_those_that_are_written(tmp_path: Path, version: int)
     assert page["The `state` attribute"] == sorted(attributes["state"])
     assert page["The `pending` attribute"] == sorted(attributes["pending"])
     assert page["The `config` attribute"] == sorted(attributes["config"])
-    if version > 1:
-        assert page["The `era` attribute"] == sorted(Era.model_fields)
-        assert page["The `snapshots` attribute"] == sorted(Snapshot.model_fields)
+    assert page["The `era` attribute"] == sorted(Era.model_fields)
+    assert page["The `snapshots` attribute"] == sorted(Snapshot.model_fields)
     assert set(attributes["config"]) == set(MemoriaConfig.model_fields)
 
 

@@ -10,9 +10,9 @@ import pytest
 from cli_tools import Cli
 from verify_tools import STORES
 
-from make_broken import BROKEN, FAULTS, assemble  # isort: skip
+from make import BROKEN, FAULTS, assemble  # isort: skip
 
-from memoria.errors import NewerFormatError
+from memoria.errors import OtherFormatError
 from memoria.store.verify import repair, verify
 
 NAMES = sorted(path.stem for path in BROKEN.glob("*.json"))
@@ -42,8 +42,8 @@ def test_every_sample_is_told_of() -> None:
 @each_sample
 def test_the_fault_is_found_and_the_rest_is_saved(name: str, tmp_path: Path) -> None:
     told = assemble(name, tmp_path / "store")
-    if told["exit_code"] == NewerFormatError.exit_code:
-        with pytest.raises(NewerFormatError):
+    if told["exit_code"] == OtherFormatError.exit_code:
+        with pytest.raises(OtherFormatError):
             verify(tmp_path / "store")
         return
     report, repaired = repair(tmp_path / "store", tmp_path / "new")
@@ -69,4 +69,4 @@ def test_the_command_line_tells_it(name: str, cli: Cli, tmp_path: Path) -> None:
 @each_sample
 def test_the_sound_sample_beside_it_is_sound(name: str, tmp_path: Path) -> None:
     told = assemble(name, tmp_path / "store")
-    assert verify(STORES / "samples" / told["base"]).sound
+    assert verify(STORES / "samples" / "sound" / told["base"]).sound

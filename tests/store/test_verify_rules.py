@@ -19,8 +19,8 @@ from forging import Change, add_to, forge, forge_root, put  # isort: skip
 from memoria.store import MemoryStore
 from memoria.store.verify import Finding, repair, verify
 
-GOLDEN = STORES / "samples" / "v1" / "long-term-and-forgotten"  # 3 lanes, 64 steps, state of 60
-TEXTS = STORES / "samples" / "v1" / "texts-with-sources"
+GOLDEN = STORES / "samples" / "sound" / "long-term-and-forgotten"  # 3 lanes, 64 steps, state of 60
+TEXTS = STORES / "samples" / "sound" / "texts-with-sources"
 
 
 @pytest.fixture(scope="module")

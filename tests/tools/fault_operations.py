@@ -21,7 +21,7 @@ from memoria.config import MemoriaConfig
 from memoria.store import MemoryStore
 from memoria.store.archive import import_archive, write_archive
 from memoria.store.compacting import compact, go_back
-from memoria.store.copying import copy_memory, upgrade
+from memoria.store.copying import copy_memory
 from memoria.store.reading import open_files
 from memoria.store.verify import verify
 
@@ -155,12 +155,6 @@ def _archived(folder: Path) -> None:
         files.close()
 
 
-def _of_format_1(folder: Path) -> None:
-    with MemoryStore.create(folder / "store", CONFIG, version=1) as store:
-        for _ in range(BEFORE):
-            step(store)
-
-
 def _init(folder: Path, acknowledge: Acknowledge) -> None:
     MemoryStore.create(folder / "store", CONFIG).close()
     acknowledge()
@@ -269,11 +263,6 @@ def _import(folder: Path, acknowledge: Acknowledge) -> None:
     acknowledge()
 
 
-def _upgrade(folder: Path, acknowledge: Acknowledge) -> None:
-    upgrade(folder / "store", folder / "new")
-    acknowledge()
-
-
 OPERATIONS = {
     operation.name: operation
     for operation in (
@@ -288,6 +277,5 @@ OPERATIONS = {
         Operation("restore in place", _go_back, _named),
         Operation("copy to a new store", _copy, _named),
         Operation("import", _import, _archived),
-        Operation("upgrade", _upgrade, _of_format_1),
     )
 }

@@ -63,7 +63,7 @@ class PastLife:
         if self.seed % 3:
             for _ in range(rng.choice((0, 0, 1, 3))):
                 act = rng.choice((store.forget, store.pin, store.pin, store.unpin))
-                with suppress(InputError, StateError):  # of one that is not alive, or in format 1
+                with suppress(InputError, StateError):  # of one that is not alive
                     act([rng.randrange(1 + 3 * store.config.lanes * step)])
 
     def add(self, store: MemoryStore, step: int, by_hand: bool = True) -> None:
@@ -141,21 +141,20 @@ def live(
     path: Path,
     steps: int,
     rng: random.Random,
-    version: int = 2,
     snapshots: float = 0.3,
 ) -> list[str]:
     """Live ``steps`` steps at ``path``, committed and loaded anew at random; snapshots taken."""
-    store = MemoryStore.create(path, life.config, version)
+    store = MemoryStore.create(path, life.config)
     names = []
     for step in range(steps + 1):
         if step:
             with clock(step):
                 life.by_hand(store, step)
-            if rng.random() < snapshots / 2 and version > 1:
+            if rng.random() < snapshots / 2:
                 names.append(f"e{step - 1}")
                 store.snapshot(names[-1], f"after what was done by hand after {step - 1}")
             life.step(store, step, by_hand=False)
-        if rng.random() < snapshots and version > 1:
+        if rng.random() < snapshots:
             names.append(f"s{step}")
             store.snapshot(names[-1], f"after {step}")
         if rng.random() < 0.4:

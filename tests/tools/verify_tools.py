@@ -16,9 +16,9 @@ from memoria.store.reading import open_files
 torch.set_num_threads(1)
 
 STORES = Path(__file__).parents[2] / "stores"
-SAMPLES = sorted(path for path in (STORES / "samples").glob("v*/*") if path.is_dir())
+SAMPLES = sorted(path for path in (STORES / "samples" / "sound").iterdir() if path.is_dir())
 
-sys.path.insert(0, str(STORES / "samples"))  # where forging and make_broken are
+sys.path.insert(0, str(STORES / "samples"))  # where forging and make are
 CONFIG = MemoriaConfig(
     hidden_dim=4,
     lanes=2,

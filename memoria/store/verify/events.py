@@ -88,19 +88,15 @@ class Fates:
 
 
 class EventList:
-    """The events of a store, checked as they are folded in; format 1 has none."""
+    """The events of a store, checked as they are folded in."""
 
     def __init__(self, steps: Steps, findings: Findings) -> None:
         self._steps = steps
         self._findings = findings
         self.name = steps.array("events")
-        self.known = True
-        table = np.empty((0, len(EventColumn)), np.int64)
-        if steps.files.format_version > 1:
-            end = steps.loose.sound_end(self.name)
-            self.known = end == steps.loose.committed_rows(self.name)
-            table = steps.loose.read(self.name, 0, end)
-        self.table: IntArray = table
+        end = steps.loose.sound_end(self.name)
+        self.known = end == steps.loose.committed_rows(self.name)
+        self.table: IntArray = steps.loose.read(self.name, 0, end)
         self._check_steps()
         self._at = 0  # of those to be folded in
 

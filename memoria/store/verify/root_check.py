@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from memoria.chunkstore.root import (
-    FORMAT_VERSION,
+    FORMAT,
     LEASE_NAME,
     ROOT_NAME,
     Root,
@@ -40,7 +40,7 @@ class FoundRoot:
 def read_what_there_is(source: Source, findings: Findings) -> FoundRoot | None:
     """The root of the store in ``source``; None where nothing of it can be used.
 
-    Raises `StoreNotFoundError` where there never was a store, and `NewerFormatError`.
+    Raises `StoreNotFoundError` where there never was a store, and `OtherFormatError`.
     """
     was_one = any(_kind(source, name) == "directory" for name in _OURS)
     there = _kind(source, ROOT_NAME)
@@ -70,8 +70,8 @@ def read_what_there_is(source: Source, findings: Findings) -> FoundRoot | None:
     if root is None:
         return None
     try:
-        attributes = StoreAttributes.of(json.loads(root.attributes), root.version)
-        specs = expected_specs(json.loads(root.attributes), root.version)
+        attributes = StoreAttributes.parse(json.loads(root.attributes))
+        specs = expected_specs(json.loads(root.attributes))
     except (MemoriaError, TypeError) as error:
         findings.add("attributes", ROOT_NAME, str(error))
         return FoundRoot(root, None, False)
@@ -107,11 +107,10 @@ def _salvaged(source: Source, findings: Findings) -> Root | None:
     try:
         document = json.loads(read_root_bytes(source))
         ours = document["attributes"]["memoria"]
-        version = ours["format_version"]
         metadata = document["consolidated_metadata"]["metadata"]
-        own = {name: ours[name] for name in ours.keys() - {"checksum", "format_version"}}
+        own = {name: ours[name] for name in ours.keys() - {"checksum", "format"}}
         attributes = encode_attributes(own)
-        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+        if ours["format"] != FORMAT:
             return None
         arrays = _salvaged_arrays(metadata, findings)
         check_names({name: spec for name, (spec, _) in arrays.items()})
@@ -119,7 +118,7 @@ def _salvaged(source: Source, findings: Findings) -> Root | None:
         return None
     except (KeyError, TypeError, AttributeError):
         return None
-    return Root(attributes, arrays, version)
+    return Root(attributes, arrays)
 
 
 def _salvaged_arrays(

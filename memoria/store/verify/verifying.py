@@ -13,7 +13,7 @@ import numpy as np
 
 from memoria.chunkstore.locks import ReaderLease
 from memoria.chunkstore.opening import source_at
-from memoria.chunkstore.root import ROOT_NAME
+from memoria.chunkstore.root import FORMAT, ROOT_NAME
 from memoria.chunkstore.sources.local import LocalSource, Source
 from memoria.errors import DamageError
 from memoria.io.progress import Progress, progress_bar
@@ -54,7 +54,7 @@ def verify(path: str | os.PathLike[str], progress: Progress | bool = False) -> R
 
     Nothing is changed, and a writer may go on meanwhile: the state that is committed now is
     checked. ``progress`` counts bytes; True shows a bar. Memory stays below about a gigabyte for
-    a million engrams. Raises `StoreNotFoundError`, `NewerFormatError`, and nothing for whatever
+    a million engrams. Raises `StoreNotFoundError`, `OtherFormatError`, and nothing for whatever
     else the bytes may be: that is what findings are for.
     """
     with verified(path, progress) as (report, _):
@@ -265,7 +265,7 @@ def _report(
     begun = attributes is not None and attributes.pending.phase != "idle"
     return Report(
         path=path,
-        format_version=found.root.version if found is not None else None,
+        format_version=FORMAT if found is not None else None,
         step=step,
         sound_step=max(0, sound),
         files=tree.files,

@@ -31,7 +31,6 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("plot", "A", "lifespans", "--json"),
     ("remind", "A", "--peek"),
     ("verify", "A", "--repair", "-o", "N"),
-    ("upgrade", "A", "N"),
     ("export", "A", "N.npz"),
     ("export", "A", "N.memoria.zip"),
     ("step", "A", "C"),
