@@ -4,21 +4,18 @@
 of them, `local` many in processes. Nothing here loads torch before a run begins.
 """
 
-from memoria.experiments.base import Experiment
-from memoria.experiments.config_base import (
+from memoria.experiments.config import (
     ExperimentConfig,
     ModelNames,
     parse_seeds,
     parse_settings,
 )
-from memoria.experiments.engines import inside, local
-from memoria.experiments.folder import Run
-from memoria.experiments.metric import Metric
+from memoria.experiments.engines import RunSpec, execute, inside, local
+from memoria.experiments.experiment import EXPERIMENTS, Experiment, Metric, find_experiment
 from memoria.experiments.plan import Plan, make_plan, read_plan
 from memoria.experiments.records import RunRecord, run_folders
-from memoria.experiments.registry import EXPERIMENTS, find_experiment
-from memoria.experiments.results import compare
-from memoria.experiments.running import RunSpec, execute
+from memoria.experiments.run import Run
+from memoria.experiments.statistics import compare
 
 __all__ = [
     "EXPERIMENTS",

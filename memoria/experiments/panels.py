@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memoria.errors import MissingExtraError
-
-__all__ = ["Panels", "colour", "plain"]
+from memoria.experiments.records import RunRecord
 
 # Okabe and Ito's, which people with any colour vision tell apart
 _COLOURS: Final = ("#D55E00", "#E69F00", "#7F7F7F", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
@@ -101,3 +101,29 @@ class Panels:
         with warnings.catch_warnings():  # of signs that the font lacks
             warnings.simplefilter("ignore", UserWarning)
             self._figure.savefig(path, dpi=150)
+
+
+def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Path) -> bool:
+    """Draw rows of kind "validation" to ``path`` (.png, .svg, .pdf); False if there are none.
+
+    Raises `MissingExtraError` without matplotlib.
+    """
+    curves: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        for row in record.rows():
+            value, step = row.get(metric), row.get("step")
+            if row.get("kind") == "validation" and isinstance(value, int | float):
+                curves[record.variant][int(step or 0)].append(float(value))
+    if not curves:
+        return False
+    panels = Panels(1)
+    for number, (variant, points) in enumerate(curves.items()):
+        steps = sorted(points)
+        most = max(map(len, points.values()))
+        table = np.full((most, len(steps)), np.nan)  # a column a step, as many values as there are
+        for column, step in enumerate(steps):
+            table[: len(points[step]), column] = points[step]
+        panels.line(0, steps, table, number, variant)
+    panels.finish(0, title, "training step")
+    panels.write(path)
+    return True

@@ -20,11 +20,11 @@ from typing import Any, Final
 
 from memoria.config import read_toml
 from memoria.errors import ConfigError, StoreNotFoundError
-from memoria.experiments.config_base import PRESETS, ExperimentConfig
-from memoria.experiments.folder import write_document
+from memoria.experiments.config import PRESETS, ExperimentConfig
+from memoria.experiments.engines import RunSpec
+from memoria.experiments.experiment import find_experiment
 from memoria.experiments.records import EXPERIMENT_FILE, difference, read_document
-from memoria.experiments.registry import find_experiment
-from memoria.experiments.running import RunSpec
+from memoria.experiments.run import write_document
 
 __all__ = ["Plan", "is_plan_file", "make_plan", "read_plan"]
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, StrictBool, StrictStr, field_validator, model_validator
 
 from memoria.errors import ConfigError
-from memoria.experiments.config_base import ExperimentConfig
-from memoria.experiments.rival_config import RivalConfig
+from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.rivals import RIVALS
+from memoria.experiments.rivals.config import RivalConfig
 
 __all__ = ["TrainingConfig"]
 

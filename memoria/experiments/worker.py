@@ -16,9 +16,7 @@ import traceback
 from typing import IO, Any, Final
 
 from memoria.errors import MemoriaError
-from memoria.experiments.running import RunSpec, execute
-
-__all__ = ["main"]
+from memoria.experiments.engines import RunSpec, execute, failure
 
 _EVERY_SECONDS: Final = 0.2
 INTERRUPTED: Final = 130
@@ -62,11 +60,8 @@ def main(arguments: list[str]) -> int:
         return INTERRUPTED
     except Exception as error:
         sys.stderr.writelines(traceback.format_exception(error))  # into the run's log
-        message = error.message if isinstance(error, MemoriaError) else str(error)
-        code = error.exit_code if isinstance(error, MemoriaError) else 1
-        told = {"type": type(error).__name__, "message": message or type(error).__name__}
-        channel.say({"status": "failed", "error": told})
-        return code
+        channel.say({"status": "failed", "error": failure(error)})
+        return error.exit_code if isinstance(error, MemoriaError) else 1
     channel.say({"status": "done", "error": None})
     return 0
 

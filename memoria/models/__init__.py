@@ -6,7 +6,7 @@ Importing this makes them known to the Auto classes: ``AutoModel.from_pretrained
 from __future__ import annotations
 
 from memoria.errors import MissingExtraError
-from memoria.models.versions import untested_release
+from memoria.models.hosting import untested_release
 
 try:
     import transformers
@@ -16,11 +16,15 @@ if (refusal := untested_release(transformers.__version__)) is not None:
     raise refusal
 
 from memoria.models.adapter import MemoryAdapter, with_memory
-from memoria.models.bert import (
+from memoria.models.encoders import (
     MemoriaBertConfig,
     MemoriaBertForMaskedLM,
     MemoriaBertForSequenceClassification,
     MemoriaBertModel,
+    MemoriaRobertaConfig,
+    MemoriaRobertaForMaskedLM,
+    MemoriaRobertaForSequenceClassification,
+    MemoriaRobertaModel,
 )
 from memoria.models.gpt2 import (
     MemoriaGPT2Config,
@@ -29,12 +33,6 @@ from memoria.models.gpt2 import (
     MemoriaGPT2Model,
 )
 from memoria.models.memory import SegmentMemory
-from memoria.models.roberta import (
-    MemoriaRobertaConfig,
-    MemoriaRobertaForMaskedLM,
-    MemoriaRobertaForSequenceClassification,
-    MemoriaRobertaModel,
-)
 
 __all__ = [
     "MemoriaBertConfig",

@@ -13,18 +13,18 @@ from transformers import (
 )
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
+from memoria.models.attention import PreNormReader
 from memoria.models.hosting import (
     FromPlain,
     MemoryHead,
     MemoryHost,
+    MemorySettings,
     bound_arguments,
     cached_tokens,
     check_one_past,
     padding_mask,
 )
-from memoria.models.readers import PreNormReader
 from memoria.models.segment import Segment
-from memoria.models.settings import MemorySettings
 
 __all__ = [
     "MemoriaGPT2Config",

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
 from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import output_capturing
 
+from memoria.config import MemoriaConfig
 from memoria.core.abstractor import Abstractor
-from memoria.errors import ConfigError
+from memoria.core.memoria import Memoria
+from memoria.errors import ConfigError, MemoriaError
 from memoria.models.memory import SegmentMemory
-from memoria.models.settings import new_memoria
-
-__all__ = [
-    "FromPlain",
-    "MemoryHead",
-    "MemoryHost",
-    "bound_arguments",
-    "cached_tokens",
-    "check_one_past",
-    "padding_mask",
-]
 
 
 class FromPlain:
@@ -173,3 +165,81 @@ class MemoryHead(_OneBackward):
         """The memory of the base model."""
         memory: SegmentMemory = self.base_model.memory
         return memory
+
+
+@dataclass(kw_only=True)
+class MemorySettings:
+    """Fields that every configuration with memory adds; the defaults are the authors' for GPT-2.
+
+    ``num_memories`` engrams are made of each segment, by an abstractor of ``memory_hidden``
+    (None: four times the hidden size). ``lifespan_alpha`` scales what the reminded gain.
+    ``reset_period``: in training mode the memory forgets everything each so many segments; None
+    never. The others are those of `Memoria`, ``memory_seed`` and ``memory_layout`` its ``seed``
+    and ``layout``.
+    """
+
+    num_memories: int = 50
+    memory_hidden: int | None = None
+    num_reminded_stm: int = 50
+    stm_capacity: int = 400
+    ltm_search_depth: int = 10
+    initial_lifespan: float | int = 9
+    num_final_ltms: int = 50
+    lifespan_alpha: float | int = 8
+    reset_period: int | None = 500
+    random_entries: str | int = "unreminded"
+    tie_break: str = "hash"
+    memory_seed: int = 0
+    memory_layout: str = "auto"
+    keep_history: bool = False
+
+
+def new_memoria(settings: MemorySettings) -> Memoria:
+    """An empty memory of these settings. Raises `ConfigError` for one out of bounds."""
+    for name, least in (("num_memories", 1), ("memory_hidden", 1), ("reset_period", 1)):
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise ConfigError(f"{name} = {value}: must be {least} or more")
+    checked = MemoriaConfig(
+        num_reminded_stm=settings.num_reminded_stm,
+        stm_capacity=settings.stm_capacity,
+        ltm_search_depth=settings.ltm_search_depth,
+        initial_lifespan=float(settings.initial_lifespan),
+        num_final_ltms=settings.num_final_ltms,
+    )
+    return Memoria(
+        checked.num_reminded_stm,
+        checked.stm_capacity,
+        checked.ltm_search_depth,
+        checked.initial_lifespan,
+        checked.num_final_ltms,
+        track_id=True,
+        keep_history=settings.keep_history,
+        seed=settings.memory_seed,
+        tie_break=settings.tie_break,
+        random_entries=settings.random_entries,
+        layout=settings.memory_layout,
+    )
+
+
+_TESTED: Final = ((5, 23), (5, 24))  # first and last; pyproject.toml says the same
+
+
+def untested_release(version: str) -> MemoriaError | None:
+    """The refusal of a transformers whose models were not tried with a memory in them.
+
+    Layers and their arguments change between minor releases, and a memory on a changed layer can
+    be silently wrong.
+
+    Returns:
+        The error to raise, which says what to install; None for a release that was tested.
+    """
+    first, last = _TESTED
+    found = tuple(int(part) for part in version.split(".")[:2])
+    if first <= found <= last:
+        return None
+    return MemoriaError(
+        f"transformers {version}: models with memory work with {first[0]}.{first[1]} to "
+        f"{last[0]}.{last[1]}",
+        f"pip install 'transformers>={first[0]}.{first[1]},<{last[0]}.{last[1] + 1}'",
+    )

@@ -15,9 +15,9 @@ from memoria import MemoriaConfig
 from memoria.analysis import Chronicle, open_chronicle
 from memoria.errors import ConfigError
 from memoria.experiments import find_experiment, inside, make_plan
+from memoria.experiments.engrams.experiment import read_life
 from memoria.experiments.engrams.findings import FINDINGS, curves, numbers, verdict
-from memoria.experiments.engrams.reading import read_life
-from memoria.experiments.passages import Passages, streamed
+from memoria.experiments.reading import Passages, streamed
 from memoria.experiments.variants import make_memoria
 from memoria.store import MemoryStore
 

@@ -14,7 +14,8 @@ from experiment_tools import toy as toy
 
 from memoria.errors import ConfigError, StoreNotFoundError
 from memoria.experiments import inside, make_plan
-from memoria.experiments.reporting import read_report, write_report
+from memoria.experiments.report import read_report
+from memoria.experiments.report_files import write_report
 
 pytestmark = pytest.mark.usefixtures("toy")
 

@@ -15,14 +15,13 @@ from torch import Tensor
 
 from memoria.errors import ConfigError, InputError
 from memoria.experiments import RunRecord, RunSpec, execute, make_plan
-from memoria.experiments.classification.config import ClassificationConfig
 from memoria.experiments.classification.documents import Document, labelled_documents
+from memoria.experiments.classification.experiment import ClassificationConfig
 from memoria.experiments.classification.task import ClassificationTask
-from memoria.experiments.corpora import text_splits
-from memoria.experiments.lm.config import LMConfig
+from memoria.experiments.lm.experiment import LMConfig
 from memoria.experiments.lm.task import LMTask
-from memoria.experiments.parallel import Alone
-from memoria.experiments.tokens import make_tokens
+from memoria.experiments.texts import make_tokens, text_splits
+from memoria.experiments.training import Alone
 
 SIZE = {"hidden": 16, "inner": 128, "heads": 2, "layers": 1, "memory": 8, "device": "cpu"}
 TINY = {

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from memoria.errors import ConfigError, StateError
 from memoria.experiments import RunRecord, RunSpec, execute, local, make_plan, read_plan
-from memoria.experiments.batches import batch_order
 from memoria.experiments.rivals import RIVALS
 from memoria.experiments.sorting.sequences import oracle, sequences, sorted_symbols
+from memoria.experiments.training import batch_order
 from memoria.experiments.training_config import TrainingConfig
 
 TINY = {

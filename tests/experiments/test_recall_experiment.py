@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
 from memoria.experiments import execute, find_experiment, inside, make_plan
-from memoria.experiments.passages import Passages, Stream, read_passages, streamed
+from memoria.experiments.reading import Passages, Stream, read_passages, streamed
 from memoria.experiments.recall.measure import bins_at, checkpoints_of, half_life, live, overall
 from memoria.experiments.recall.memories import MemoriaMemory, NearestMemory
 from memoria.experiments.recall.noise import Noise, cues, parse_noise

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from memoria.errors import ConfigError, InputError, ShapeError
-from memoria.experiments.rivals import RIVALS, build_rival
-from memoria.experiments.rivals.building import matched_inner
-from memoria.experiments.rivals.none import NoMemory
-from memoria.experiments.segment_model import RivalConfig, SegmentModel, parameter_count
+from memoria.experiments.rivals import RIVALS, build_rival, matched_inner
+from memoria.experiments.rivals.segment_model import RivalConfig, SegmentModel, parameter_count
+from memoria.experiments.rivals.trunk import NoMemory
 
 LENGTH, VOCABULARY = 12, 11
 FORGETFUL = {"none"}

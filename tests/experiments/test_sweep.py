@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from memoria.errors import ConfigError, MissingExtraError
 from memoria.experiments import RunRecord
-from memoria.experiments.sweeps import read_sweep, sweep_runs
-from memoria.experiments.sweeps.on_ray import Resources, on_ray, packed, unpacked
-from memoria.experiments.sweeps.points import SweepTable, folder_name, label, nested
+from memoria.experiments.ray_engine import Resources, on_ray, packed, unpacked
+from memoria.experiments.sweep import SweepTable, folder_name, label, nested, read_sweep, sweep_runs
 
 pytestmark = pytest.mark.usefixtures("toy")
 

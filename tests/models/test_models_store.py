@@ -114,7 +114,7 @@ def test_texts_come_through_a_checkpoint(tmp_path: Path, cli: Cli) -> None:
 
 
 def test_texts_of_the_forgotten_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("memoria.models.segment_texts._SPARE", 10)
+    monkeypatch.setattr("memoria.models.memory._SPARE", 10)
     model = gpt2(initial_lifespan=2, num_reminded_stm=0, num_final_ltms=0)
     memory = model.memory
     kept = []

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from memoria.errors import InputError, StorageError
-from memoria.experiments.corpora import SPLITS, hub_rows
+from memoria.experiments.texts import SPLITS, hub_rows
 from memoria.io.bounds import open_regular, parse_json
 
 __all__ = ["Document", "labelled_documents"]

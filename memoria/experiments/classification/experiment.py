@@ -1,31 +1,80 @@
-"""`Classification`: documents of several segments (paper, section on classification)."""
+"""The settings of classification."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Final, Literal
 
-from memoria.experiments.base import Experiment
-from memoria.experiments.classification.config import ClassificationConfig
-from memoria.experiments.folder import Run
-from memoria.experiments.metric import Metric
+from pydantic import Field, StrictStr
 
-__all__ = ["Classification"]
+from memoria.experiments.config import ModelNames
+from memoria.experiments.experiment import Metric, TrainedExperiment
+from memoria.experiments.training_config import TrainingConfig
+
+_MODELS: Final = ["memoria", "none", "xl"]
 
 
-class Classification(Experiment[ClassificationConfig]):
+class ClassificationConfig(TrainingConfig):
+    """Which documents, in what segments, and which segment's word counts."""
+
+    tuned: ClassVar[tuple[str, ...]] = ("bert", "memoria-bert", "roberta", "memoria-roberta")
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "small": {
+            "data": "pydoc",
+            "tokenizer": "byte",
+            "segment": 128,
+            "memory": 64,
+            "batch": 8,
+            "steps": 200,
+            "learning_rate": 2e-3,
+            "validate_every": 50,
+            "models": _MODELS,
+        },
+        # Hyperpartisan news with RoBERTa-base, segments of 512, batch 8, 20 epochs (of the 516
+        # articles in four fifths of 645), rate 3e-5 without warm-up: the authors' script defaults
+        # and, of segments and epochs, a second-hand account. Their macro F1 as quoted: 96.5 on
+        # test with memory, 95.2 without; their splits are not known, these are drawn anew.
+        "paper": {
+            "data": "hyperpartisan",
+            "pretrained": "roberta-base",
+            "segment": 512,
+            "batch": 8,
+            "steps": 1290,
+            "learning_rate": 3e-5,
+            "warmup": 0.0,
+            "dropout": 0.1,
+            "validate_every": 65,
+            "checkpoint_every": 65,
+            "seeds": [0, 1, 2, 3, 4],
+            "models": ["memoria-roberta", "roberta"],
+        },
+    }
+
+    models: ModelNames = _MODELS
+    data: StrictStr = Field(
+        "pydoc",
+        min_length=1,
+        description="pydoc (Python's own help, no network), hyperpartisan, or a file of JSON "
+        "lines with text, label and perhaps split.",
+    )
+    tokenizer: StrictStr = Field(
+        "byte", min_length=1, description="byte, char, or one of transformers by path or name."
+    )
+    max_segments: int = Field(32, ge=1, description="Segments read of a document, at most.")
+    aggregate: Literal["last", "mean"] = Field(
+        "last", description="What counts when measured: the last segment, or the mean of all."
+    )
+    data_seed: int = Field(0, ge=0, description="Of the splits, where the data has none.")
+
+
+class Classification(TrainedExperiment[ClassificationConfig]):
     """A document segment by segment; its label is asked with only the last one in sight."""
 
     name = "classification"
     summary = "Tell documents of several segments apart: Hyperpartisan, or any labelled JSON lines."
     Config = ClassificationConfig
+    task = "memoria.experiments.classification.task:ClassificationTask"
     metrics = (
         Metric("macro_f1", "macro F1", "higher"),
         Metric("accuracy", "accuracy", "higher"),
     )
-
-    def execute(self, config: ClassificationConfig, run: Run) -> Mapping[str, Any]:
-        from memoria.experiments.classification.task import ClassificationTask
-        from memoria.experiments.trainer import train
-
-        return train(config, run, lambda crew: ClassificationTask(config, crew))

@@ -13,17 +13,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field, StrictStr, field_validator, model_validator
 
-from memoria.experiments.base import Experiment
-from memoria.experiments.config_base import ModelNames
-from memoria.experiments.folder import Run
-from memoria.experiments.metric import Metric
-from memoria.experiments.reading_config import GPT2_SETTINGS, ReadingConfig
+from memoria.config import MemoriaConfig
+from memoria.experiments.config import ModelNames
+from memoria.experiments.experiment import Experiment, Metric
+from memoria.experiments.reading import (
+    GPT2_SETTINGS,
+    MEMORY_SETTINGS,
+    Passages,
+    ReadingConfig,
+    Stream,
+)
 from memoria.experiments.records import RunRecord
+from memoria.experiments.run import Run
+from memoria.io.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from memoria.analysis import Chronicle
-
-__all__ = ["Engrams", "EngramsConfig"]
 
 _STORE: Final = "store"
 
@@ -106,7 +111,7 @@ class Engrams(Experiment[EngramsConfig]):
             }
 
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
-        from memoria.experiments.engrams.drawing import draw_engrams
+        from memoria.experiments.engrams.findings import draw_engrams
 
         path = folder / "engrams.png"
         return [path] if draw_engrams(records, path) else []
@@ -133,8 +138,7 @@ def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
         with _kept_life(config.store[config.seed]) as chronicle:
             yield chronicle
         return
-    from memoria.experiments.engrams.reading import read_life
-    from memoria.experiments.passages import streamed
+    from memoria.experiments.reading import streamed
 
     passages = config.passages()
     stream = streamed(
@@ -166,3 +170,36 @@ def _kept_life(name: str) -> Iterator[Chronicle]:
 
 def _known(runs: Sequence[RunRecord], name: str) -> list[float]:
     return [run.metrics[name] for run in runs if run.metrics.get(name) is not None]
+
+
+def read_life(
+    config: MemoriaConfig,
+    variant: str,
+    passages: Passages,
+    stream: Stream,
+    progress: Progress = no_progress,
+) -> Chronicle:
+    """The life of a ``variant`` of Memoria that reads ``stream``; gains follow ``config.rule``."""
+    import numpy as np
+    import torch
+
+    from memoria.analysis import Chronicle
+    from memoria.core.similarity import log_correlation
+    from memoria.experiments.variants import make_memoria
+    from memoria.timeline.gain import parse_rule
+
+    settings = {name: getattr(config, name) for name in MEMORY_SETTINGS}
+    memory = make_memoria(variant, keep_history=True, layout="dense", **settings)
+    rule = parse_rule(config.rule)
+    for step, chosen in enumerate(stream.read, 1):
+        cue = torch.from_numpy(passages.vectors[chosen]).unsqueeze(0)
+        memory.add_working_memory(cue)
+        found, indices = memory.remind()
+        kept = indices[0] >= 0
+        gains = torch.zeros(indices.shape, dtype=torch.float64)
+        score = log_correlation(cue, found[:, kept])[0].exp().numpy()
+        gains[0, kept] = torch.from_numpy(np.asarray(rule.gains(score)))
+        memory.adjust_lifespan_and_memories(indices, gains)
+        progress(step, len(stream.read))
+    assert memory.history is not None
+    return Chronicle.of_history(memory.history)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.experiments.farrecall.config import FarRecallConfig
+from memoria.experiments.farrecall.experiment import FarRecallConfig
 
 __all__ = ["SPLITS", "episodes"]
 

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from memoria.experiments.farrecall.config import FarRecallConfig
 from memoria.experiments.farrecall.episodes import episodes
-from memoria.experiments.parallel import Alone
+from memoria.experiments.farrecall.experiment import FarRecallConfig
 from memoria.experiments.rivals import build_rival
-from memoria.experiments.segment_model import SegmentModel, SegmentOutput, read_before
-from memoria.experiments.trainer import Sums, Task
+from memoria.experiments.rivals.segment_model import SegmentModel, SegmentOutput, read_before
+from memoria.experiments.training import Alone, Sums, Task
 
 __all__ = ["FarRecallTask"]
 

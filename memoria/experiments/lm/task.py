@@ -1,4 +1,4 @@
-"""Training on streams: the memory goes on from segment to segment and from step to step."""
+"""The network of a language model's run: one of the rivals, or a pretrained GPT-2."""
 
 from __future__ import annotations
 
@@ -12,14 +12,31 @@ from torch import Tensor
 from torch.nn import functional
 
 from memoria.errors import InputError
-from memoria.experiments.corpora import SPLITS, text_splits
-from memoria.experiments.lm.config import LMConfig
-from memoria.experiments.lm.networks import Network, language_model, read
-from memoria.experiments.parallel import Alone
-from memoria.experiments.tokens import make_tokens
-from memoria.experiments.trainer import Sums, Task
+from memoria.experiments.lm.experiment import LMConfig
+from memoria.experiments.rivals import build_rival
+from memoria.experiments.rivals.pretrained import LANGUAGE_MODELS, Pretrained
+from memoria.experiments.rivals.segment_model import SegmentModel
+from memoria.experiments.texts import SPLITS, make_tokens, text_splits
+from memoria.experiments.training import Alone, Sums, Task
 
-__all__ = ["LMTask"]
+Network = SegmentModel | Pretrained
+
+
+def language_model(config: LMConfig, vocab_size: int) -> Network:
+    """Fresh from the run's seed, or with the weights that ``config.pretrained`` names."""
+    if config.pretrained is None:
+        return build_rival(config.model, config.network(vocab_size))
+    own = config.settings.get(config.model, {})
+    return Pretrained(LANGUAGE_MODELS[config.model], config.pretrained, own)
+
+
+def read(network: Network, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [B, S, V] of the next segment [B, S], and what the memory itself wants to learn."""
+    if isinstance(network, Pretrained):
+        logits = network(tokens)
+        return logits, logits.new_zeros(())
+    output = network(tokens)
+    return output.logits, output.extra_loss
 
 
 class LMTask(Task):

@@ -12,17 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, FiniteFloat, StrictInt, StrictStr, field_validator
 
 from memoria.errors import ConfigError
-from memoria.experiments.base import Experiment
-from memoria.experiments.config_base import ModelNames
-from memoria.experiments.folder import Run
-from memoria.experiments.metric import Metric
-from memoria.experiments.reading_config import GPT2_SETTINGS, ReadingConfig
+from memoria.experiments.config import ModelNames
+from memoria.experiments.experiment import Experiment, Metric
+from memoria.experiments.reading import GPT2_SETTINGS, ReadingConfig
 from memoria.experiments.recall.noise import parse_noise
 from memoria.experiments.records import RunRecord
-from memoria.experiments.results import compare
+from memoria.experiments.run import Run
+from memoria.experiments.statistics import compare
 
 if TYPE_CHECKING:
-    from memoria.experiments.passages import Passages, Stream
+    from memoria.experiments.reading import Passages, Stream
     from memoria.experiments.recall.measure import Asked
     from memoria.experiments.recall.memories import Memory
 
@@ -94,7 +93,7 @@ class Recall(Experiment[RecallConfig]):
     )
 
     def execute(self, config: RecallConfig, run: Run) -> Mapping[str, Any]:
-        from memoria.experiments.passages import streamed
+        from memoria.experiments.reading import streamed
         from memoria.experiments.recall.measure import Asked, checkpoints_of, live
 
         passages = config.passages()

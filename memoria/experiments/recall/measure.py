@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.experiments.passages import Indices, Passages, Stream
+from memoria.experiments.reading import Indices, Passages, Stream
 from memoria.experiments.recall.memories import Memory, Reminders
 from memoria.experiments.recall.noise import Noise, cues, parse_noise
 from memoria.experiments.statistics import area_under_curve

@@ -20,8 +20,7 @@ from memoria.core.connections.dense import DenseConnections
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.similarity import log_correlation
 from memoria.core.vectors import TensorVectors
-from memoria.experiments.passages import Indices, Vectors
-from memoria.experiments.reading_config import MEMORY_SETTINGS
+from memoria.experiments.reading import MEMORY_SETTINGS, Indices, Vectors
 from memoria.experiments.variants import make_memoria
 from memoria.timeline.gain import parse_rule
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memoria.errors import ConfigError, InputError
-from memoria.experiments.passages import Indices, Passages, Vectors
+from memoria.experiments.reading import Indices, Passages, Vectors
 
 __all__ = ["Noise", "cues", "parse_noise"]
 

@@ -12,12 +12,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from memoria.errors import ConfigError
-from memoria.experiments.rival_config import RivalConfig
+from memoria.experiments.rivals.config import RivalConfig
+from memoria.experiments.seeding import seeded
 
 if TYPE_CHECKING:
-    from memoria.experiments.segment_model import SegmentModel
-
-__all__ = ["RIVALS", "Rival", "build_rival"]
+    from memoria.experiments.rivals.segment_model import SegmentModel
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,11 @@ class Rival:
         return loaded
 
     def __call__(self, config: RivalConfig) -> SegmentModel:
-        from memoria.experiments.rivals.building import build
-
-        return build(self.model_class(), config)
+        model = self.model_class()
+        if config.equal_parameters and self.name != "none":
+            config = config.replace(inner=matched_inner(model, config))
+        with seeded(config.seed):
+            return model.build(config)
 
 
 def _rivals(*rows: tuple[str, str, str] | tuple[str, str, str, str]) -> Mapping[str, Rival]:
@@ -55,7 +56,7 @@ RIVALS: Mapping[str, Rival] = _rivals(
     (
         "xl-x-transformers",
         "Transformer-XL of the package x-transformers.",
-        "xl_package:PackagedXL",
+        "xl:PackagedXL",
         "rivals",
     ),
     (
@@ -66,14 +67,14 @@ RIVALS: Mapping[str, Rival] = _rivals(
     ("infinity", "Infinity-former: the past as a continuous signal.", "infinity:InfinityFormer"),
     ("rmt", "Recurrent memory tokens, learned through several segments.", "rmt:RecurrentMemory"),
     ("knn", "Memorizing Transformer: nearest past keys.", "knn:MemorizingTransformer"),
-    ("memoria", "Memoria, as released.", "hebbian:MemoriaTransformer"),
-    ("memoria-gpt2", "Memoria in transformers' GPT-2.", "hebbian_gpt2:MemoriaGPT2", "hf"),
-    ("memoria-wm", "Memoria's working memory alone.", "hebbian:WorkingOnly"),
-    ("memoria-stm", "Memoria without long-term reminders.", "hebbian:ShortTerm"),
-    ("memoria-random", "Random instead of Hebbian connections.", "hebbian:RandomLinked"),
-    ("memoria-sample", "A random sample instead of the search.", "hebbian:RandomSample"),
-    ("memoria-full", "All of long-term memory instead of the search.", "hebbian:FullSearch"),
-    ("memoria-worded", "No random entries, as the paper words it.", "hebbian:WordedRule"),
+    ("memoria", "Memoria, as released.", "memoria:MemoriaTransformer"),
+    ("memoria-gpt2", "Memoria in transformers' GPT-2.", "pretrained:MemoriaGPT2", "hf"),
+    ("memoria-wm", "Memoria's working memory alone.", "memoria:WorkingOnly"),
+    ("memoria-stm", "Memoria without long-term reminders.", "memoria:ShortTerm"),
+    ("memoria-random", "Random instead of Hebbian connections.", "memoria:RandomLinked"),
+    ("memoria-sample", "A random sample instead of the search.", "memoria:RandomSample"),
+    ("memoria-full", "All of long-term memory instead of the search.", "memoria:FullSearch"),
+    ("memoria-worded", "No random entries, as the paper words it.", "memoria:WordedRule"),
     ("titans", "Titans: a memory in weights that learns while it reads.", "titans:Titans"),
 )
 
@@ -83,3 +84,26 @@ def build_rival(name: str, config: RivalConfig) -> SegmentModel:
     if name not in RIVALS:
         raise ConfigError(f"model = {name!r}: unknown", f"choose one of {', '.join(RIVALS)}")
     return RIVALS[name](config)
+
+
+def matched_inner(model: type[SegmentModel], config: RivalConfig) -> int:
+    """The inner width at which ``model`` has as many parameters as `NoMemory` at ``config.inner``.
+
+    Parameters grow linearly with the inner width. Raises `ConfigError` when even a width of 1
+    has more.
+    """
+    plain = RIVALS["none"].model_class()
+    wanted = _count(plain, config.replace(settings={}))
+    narrow, wide = (_count(model, config.replace(inner=inner)) for inner in (1, 2))
+    inner = 1 + round((wanted - narrow) / (wide - narrow))
+    if inner < 1:
+        message = f"inner = {config.inner}: {model.__name__} has more parameters at any width"
+        raise ConfigError(message, "widen inner, or set equal_parameters = false")
+    return inner
+
+
+def _count(model: type[SegmentModel], config: RivalConfig) -> int:
+    from memoria.experiments.rivals.segment_model import parameter_count
+
+    with seeded(0):
+        return parameter_count(model.build(config))

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from memoria.experiments.rival_config import NoSettings, checked
-from memoria.experiments.rivals.past import Past, all_real, newest
-from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Attention, Block, Trunk
+from memoria.experiments.rivals.config import NoSettings, checked
+from memoria.experiments.rivals.segment_model import MemorySize
+from memoria.experiments.rivals.trunk import Attention, Block, Past, Trunk, all_real, newest
 
 __all__ = ["CompressiveSettings", "CompressiveTransformer"]
 

@@ -15,10 +15,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rival_config import NoSettings, checked
-from memoria.experiments.rivals.past import all_real
-from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Attention, Block, Trunk
+from memoria.experiments.rivals.config import NoSettings, checked
+from memoria.experiments.rivals.segment_model import MemorySize
+from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 
 __all__ = ["InfinityFormer", "InfinitySettings"]
 

@@ -13,10 +13,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rival_config import NoSettings, checked
-from memoria.experiments.rivals.past import all_real, newest
-from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Block, Trunk, causal_mask, rotated
+from memoria.experiments.rivals.config import NoSettings, checked
+from memoria.experiments.rivals.segment_model import MemorySize
+from memoria.experiments.rivals.trunk import Block, Trunk, all_real, causal_mask, newest, rotated
 
 __all__ = ["MemorizingSettings", "MemorizingTransformer"]
 

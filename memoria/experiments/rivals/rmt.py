@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.unrolled import Unrolled
-from memoria.experiments.segment_model import MemorySize, SegmentOutput
-from memoria.experiments.trunk import Block
+from memoria.experiments.rivals.segment_model import MemorySize, SegmentOutput
+from memoria.experiments.rivals.trunk import Block, Unrolled
 
 __all__ = ["RecurrentMemory"]
 

@@ -17,11 +17,9 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rival_config import checked
-from memoria.experiments.rivals.past import all_real
-from memoria.experiments.rivals.unrolled import Unrolled, UnrolledSettings
-from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Block
+from memoria.experiments.rivals.config import checked
+from memoria.experiments.rivals.segment_model import MemorySize
+from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
 
 __all__ = ["Titans", "TitansSettings"]
 

@@ -6,13 +6,15 @@ of the paper's relative ones: both make attention depend on distances alone.
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
-from memoria.experiments.rivals.past import all_real, newest
-from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Block, Trunk
-
-__all__ = ["TransformerXL"]
+from memoria.errors import MissingExtraError
+from memoria.experiments.rivals.config import RivalConfig
+from memoria.experiments.rivals.segment_model import MemorySize, SegmentModel, SegmentOutput
+from memoria.experiments.rivals.trunk import Block, Trunk, all_real, newest
 
 
 class TransformerXL(Trunk):
@@ -31,3 +33,63 @@ class TransformerXL(Trunk):
 
     def memory_size(self) -> MemorySize:
         return MemorySize(self.config.memory, self.config.layers * self.config.memory)
+
+
+class PackagedXL(SegmentModel):
+    """Carries ``layer0``, ``layer1``, ... [B, P, D] and ``real`` [B, P], P up to ``memory``."""
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__(config)
+        try:
+            from x_transformers import Decoder, TransformerWrapper
+        except ImportError:
+            raise MissingExtraError("rival 'xl-x-transformers'", "rivals") from None
+        layers = Decoder(
+            dim=config.hidden,
+            depth=config.layers,
+            heads=config.heads,
+            attn_dim_head=config.hidden // config.heads,
+            ff_mult=(config.inner + 0.5) / config.hidden,  # the package rounds the product down
+            rotary_pos_emb=True,
+            attn_dropout=config.dropout,
+            ff_dropout=config.dropout,
+        )
+        self.network: Any = TransformerWrapper(
+            num_tokens=config.vocab_size,
+            max_seq_len=config.segment,
+            max_mem_len=config.memory + config.segment,  # we cut it, by lane
+            emb_dropout=config.dropout,
+            tie_embedding=True,
+            use_abs_pos_emb=False,
+            attn_layers=layers,
+        )
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
+        mask = self.checked_tokens(tokens, attention_mask)
+        past = [self._carried[name] for name in sorted(self._carried, key=_number) if name != _REAL]
+        there = self._carried.get(_REAL)
+        (logits, hidden), passed = self.network(
+            tokens,
+            mask=mask,
+            mems=past or None,
+            mem_masks=None if there is None else [there] * len(past),
+            return_logits_and_embeddings=True,
+            return_mems=True,
+        )
+        real = all_real(hidden, mask)
+        if there is not None:
+            real = torch.cat((there, real), 1)
+        for number, states in enumerate(passed):
+            (kept, kept_real), _ = newest(None, states, real, self.config.memory)
+            self._carried[f"layer{number}"], self._carried[_REAL] = kept, kept_real
+        return SegmentOutput(logits, hidden, logits.new_zeros(()))
+
+    def memory_size(self) -> MemorySize:
+        return MemorySize(self.config.memory, self.config.layers * self.config.memory)
+
+
+_REAL = "real"
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("layer")) if name != _REAL else -1

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from memoria.experiments.batches import batch_order
-from memoria.experiments.parallel import Alone
 from memoria.experiments.rivals import build_rival
-from memoria.experiments.segment_model import SegmentModel, SegmentOutput, read_before
-from memoria.experiments.sorting.config import SortingConfig
+from memoria.experiments.rivals.segment_model import SegmentModel, SegmentOutput, read_before
+from memoria.experiments.sorting.experiment import SortingConfig
 from memoria.experiments.sorting.sequences import sequences
-from memoria.experiments.trainer import Sums, Task
+from memoria.experiments.training import Alone, Sums, Task, batch_order
 
 __all__ = ["SortingTask"]
 

@@ -61,7 +61,8 @@ def _report(
     interval, and the p of the sign-flip test with the least that so few pairs allow. Runs that
     failed or have not ended are listed, and count nowhere.
     """
-    from memoria.experiments.reporting import read_report, write_report
+    from memoria.experiments.report import read_report
+    from memoria.experiments.report_files import write_report
 
     report = read_report(Path(folder), against, metrics or [])
     document = {**report.document(), "written": None}
@@ -77,7 +78,7 @@ def _report(
 
 
 def _human(report: Any) -> list[str | output.Table]:
-    from memoria.experiments.reporting.tables import Heading, Paragraph, Rows, parts
+    from memoria.experiments.report_files import Heading, Paragraph, Rows, parts
 
     lines: list[str | output.Table] = []
     title = ""

@@ -63,7 +63,7 @@ def _run(
     experiment run ...` all its processes, a GPU each, train one run after the other.
     """
     from memoria.experiments import find_experiment
-    from memoria.experiments.tensorboard import is_installed
+    from memoria.experiments.run import has_tensorboard
 
     plan = _plan(what, preset, settings or [], seeds, device)
     folder = Path(out) if out is not None else Path("runs", f"{_stem(what)}-{plan.preset}")
@@ -77,7 +77,7 @@ def _run(
     failed = [one for one in records if one.status == "failed"]
     for one in failed:
         output.note(f"memoria: {one.path.name} failed: {one.error}")
-    if not is_installed():
+    if not has_tensorboard():
         output.note("memoria: no logs for TensorBoard; hint: pip install 'memoria-engrams[train]'")
     if failed:
         raise typer.Exit(1)
@@ -111,7 +111,8 @@ def _stem(what: str) -> str:
 def _done(plan: Plan, specs: Sequence[RunSpec], folder: Path, jobs: int | None) -> list[RunRecord]:
     """Do the runs: in processes, or all inside this one of several that a launcher started."""
     from memoria.experiments import inside, local
-    from memoria.experiments.engines import default_jobs, is_launched
+    from memoria.experiments.engines import default_jobs
+    from memoria.experiments.run import is_launched
 
     what = f"{plan.experiment}, {len(specs)} runs"
     try:

@@ -17,7 +17,7 @@ from memoria_cli.terminal.interrupts import StoppedError
 
 if TYPE_CHECKING:
     from memoria.experiments import RunRecord, RunSpec
-    from memoria.experiments.sweeps import Sweep
+    from memoria.experiments.sweep import Sweep
 
 __all__ = ["EXAMPLES", "register"]
 
@@ -85,7 +85,7 @@ def _sweep(
     or seeds can come to the file later. `memoria experiment report DIR` compares what came out.
     """
     from memoria.experiments import parse_seeds, parse_settings
-    from memoria.experiments.sweeps import read_sweep
+    from memoria.experiments.sweep import read_sweep
 
     given = parse_settings(settings or [])
     if seeds is not None:
@@ -118,7 +118,7 @@ def _done(
     retries: int,
     address: str | None,
 ) -> list[RunRecord]:
-    from memoria.experiments.sweeps import sweep_runs
+    from memoria.experiments.sweep import sweep_runs
 
     try:
         with output.progress(f"sweep of {len(specs)} runs", "%") as show:

@@ -29,11 +29,8 @@ from memoria.experiments.records import (
     difference,
     read_document,
 )
-from memoria.experiments.tensorboard import Boards
 from memoria.io.atomic_write import written_aside
 from memoria.io.progress import Progress, no_progress
-
-__all__ = ["Run", "write_document"]
 
 _FORMAT: Final = 1
 _ROWS_BYTES: Final = "results_bytes"
@@ -221,6 +218,11 @@ class Run:
         return self._rows
 
 
+def is_launched() -> bool:
+    """Whether this is one of several processes of a launcher such as ``accelerate launch``."""
+    return "ACCELERATE_MIXED_PRECISION" in os.environ or int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON object in place of the file, durably."""
     with written_aside(path, lambda: None) as aside:
@@ -251,3 +253,44 @@ def _finite(value: Any) -> Any:
 
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def has_tensorboard() -> bool:
+    """Whether TensorBoard's logs can be written; nothing is loaded."""
+    from importlib.util import find_spec
+
+    return find_spec("tensorboard") is not None
+
+
+class Boards:
+    """Writes event files into ``folder`` from the first row on; without the extra, nothing.
+
+    ``from_step`` hides what an earlier attempt wrote from this step on.
+    """
+
+    def __init__(self, folder: Path, from_step: int | None = None) -> None:
+        self._folder, self._from_step = folder, from_step
+        self._writer: Any = None
+        self._is_there = has_tensorboard()
+
+    def show(self, row: Mapping[str, Any]) -> None:
+        """The numbers of a row that has a "step"."""
+        step = row.get("step")
+        if not self._is_there or not isinstance(step, int):
+            return
+        if self._writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:  # half installed: a log is no reason to end a training
+                self._is_there = False
+                return
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._from_step)
+        kind = row.get("kind", "run")
+        for name, value in row.items():
+            if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+                self._writer.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Bring out what is buffered."""
+        if self._writer is not None:
+            self._writer.close()

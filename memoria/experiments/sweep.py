@@ -17,7 +17,9 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
 import numpy as np
@@ -34,8 +36,11 @@ from pydantic import (
 
 from memoria.config import complaints
 from memoria.errors import ConfigError
-
-__all__ = ["Draw", "Point", "SweepTable", "folder_name", "label", "nested"]
+from memoria.experiments.engines import RunSpec, local
+from memoria.experiments.plan import Plan, read_plan
+from memoria.experiments.ray_engine import Resources, on_ray
+from memoria.experiments.records import RunRecord
+from memoria.io.progress import Progress, no_progress, progress_bar
 
 Point = dict[str, Any]  # setting, tables joined by dots -> value
 _Key = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z0-9_-]+)*$", max_length=200)]
@@ -177,3 +182,99 @@ def _text(value: Any) -> str:
     return (
         value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)
     )
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """``plan`` at every point of ``table``: points times variants times seeds."""
+
+    plan: Plan
+    table: SweepTable
+
+    def points(self) -> list[tuple[Point, Plan]]:
+        """Every point with the plan that its settings make. Raises `ConfigError`."""
+        return [(point, self._at(point)) for point in self.table.points()]
+
+    def specs(self, folder: Path) -> list[RunSpec]:
+        """The runs, point by point, each in ``folder/POINT/VARIANT-SEED``."""
+        return [
+            replace(spec, variant=f"{spec.name} {label(point)}")
+            for point, plan in self.points()
+            for spec in plan.specs(folder / folder_name(point))
+        ]
+
+    def claim(self, folder: Path) -> None:
+        """Make the points' folders places of this experiment, or find that they are.
+
+        Raises `ConfigError` for one that belongs to other settings.
+        """
+        for point, plan in self.points():
+            plan.claim(folder / folder_name(point))
+
+    def _at(self, point: Point) -> Plan:
+        try:
+            return self.plan.with_changes(nested(point))
+        except ConfigError as error:
+            message = f"[sweep]: {label(point)}: {error.message}"
+            raise ConfigError(message, error.hint) from None
+
+
+def read_sweep(path: Path, preset: str | None = None, settings: Mapping[str, Any] = {}) -> Sweep:
+    """The sweep of a TOML file: what `read_plan` reads, and a table ``[sweep]``.
+
+    Raises `ConfigError`.
+    """
+    plan = read_plan(path, preset, settings)
+    unknown = [key for key in plan.rest if key != "sweep"]
+    if unknown:
+        raise ConfigError(f"{path}: {unknown[0]!r} is unknown", "a sweep's file adds [sweep]")
+    found = plan.rest.get("sweep")
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path}: has no table [sweep]", "`memoria experiment run` takes it")
+    return Sweep(replace(plan, rest={}), SweepTable(**found))
+
+
+ENGINES: Final = ("local", "ray")
+
+Engine = Callable[[Sequence[RunSpec], Progress], list[RunRecord]]
+
+
+def sweep_runs(
+    specs: Sequence[RunSpec],
+    *,
+    engine: str = "local",
+    jobs: int = 1,
+    retries: int = 0,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
+    address: str | None = None,
+    progress: Progress | bool = False,
+) -> list[RunRecord]:
+    """Do the runs that are not done, failed ones up to ``retries`` times again; in their order.
+
+    ``local``: ``jobs`` processes here. ``ray``: one task a run, with so many ``cpus`` and ``gpus``,
+    on the cluster at ``address`` or a local one of ``jobs`` workers. Runs that failed go on from
+    their checkpoints. Raises `ConfigError` for another engine, `MissingExtraError` without Ray.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"engine = {engine!r}: unknown", f"choose one of {', '.join(ENGINES)}")
+    with progress_bar(progress, "sweep", "%") as show:
+        if engine == "local":
+            return _again(specs, retries, show, lambda some, heard: local(some, jobs, heard))
+        resources = Resources(cpus=cpus, gpus=gpus, jobs=jobs, address=address)
+        with on_ray(resources) as run:
+            return _again(specs, retries, show, run)
+
+
+def _again(
+    specs: Sequence[RunSpec], retries: int, progress: Progress, engine: Engine
+) -> list[RunRecord]:
+    records = engine(specs, progress)
+    for _ in range(retries):
+        failed = [at for at, record in enumerate(records) if record.status == "failed"]
+        if not failed:
+            break
+        repeated = engine([specs[at] for at in failed], no_progress)
+        for at, record in zip(failed, repeated, strict=True):
+            records[at] = record
+    return records

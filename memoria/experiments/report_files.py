@@ -8,17 +8,15 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from memoria.errors import InputError, MemoriaError, MissingExtraError
-from memoria.experiments.reporting.dots import draw_dots
-from memoria.experiments.reporting.report import Report
-from memoria.experiments.reporting.tables import Heading, Paragraph, Part, Picture, parts
+from memoria.experiments.panels import Panels, colour, plain
+from memoria.experiments.report import ExperimentReport, Report
 from memoria.io.atomic_write import check_free, written_aside
-
-__all__ = ["FORMATS", "write_report"]
 
 FORMATS: Final = (".md", ".html", ".json")
 # What means something in Markdown, or could begin a tag; some of it only in front.
@@ -157,3 +155,153 @@ def _element(part: Part) -> str:
         for row in part.rows
     )
     return f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A title; ``level`` 1 is that of the whole."""
+
+    level: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A few sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table: cells of text under headings."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file with a picture, and what it shows."""
+
+    path: Path
+    text: str
+
+
+_MOST_VALUES: Final = 5
+_LONGEST: Final = 60
+
+Part = Heading | Paragraph | Rows | Picture
+
+
+def parts(report: Report, pictures: dict[str, list[Path]]) -> Iterator[Part]:
+    """The report from top to bottom, with the ``pictures`` of each experiment."""
+    yield Heading(1, f"Runs in {report.path.resolve().name}")
+    for one in report.experiments:
+        yield from _experiment(one, pictures.get(one.name, []))
+    if report.unreadable:
+        yield Heading(2, "Not readable")
+        rows = [(str(one.path), one.message) for one in report.unreadable]
+        yield Rows(("folder", "why"), rows)
+
+
+def _experiment(one: ExperimentReport, pictures: Sequence[Path]) -> Iterator[Part]:
+    yield Heading(2, one.name)
+    if one.summary:
+        yield Paragraph(one.summary)
+    yield Paragraph(
+        f"{len(one.done)} of {len(one.records)} runs are done; mean ± standard deviation over "
+        "seeds, [95 % bootstrap interval of the mean]."
+    )
+    if differing := one.differing():
+        told = "; ".join(f"{key}: {_values(values)}" for key, values in differing.items())
+        yield Paragraph(f"Not all runs have the same settings, so mind what is compared. {told}.")
+    titles = [metric.title for metric in one.metrics]
+    yield Rows(("variant", "runs", *titles), [_variant(row, one) for row in one.variants])
+    if one.comparisons:
+        yield Heading(3, f"{one.against} minus each, seed by seed")
+        columns = ("variant", "metric", "pairs", "difference", "95 % interval", "higher in", "p")
+        yield Rows(columns, [_comparison(row, one) for row in one.comparisons])
+        yield Paragraph(one.limits() or "One pair has neither interval nor p.")
+    for finding in one.findings:
+        yield Paragraph(finding)
+    for path in pictures:
+        yield Picture(path, f"{one.name}: {path.stem}")
+    if one.unfinished:
+        yield Heading(3, "Not finished, and counted nowhere")
+        rows = [(run.variant, str(run.seed), run.status, run.error or "") for run in one.unfinished]
+        yield Rows(("variant", "seed", "status", "why"), rows)
+
+
+def _variant(row: dict[str, Any], one: ExperimentReport) -> list[str]:
+    cells = [_spread(row["metrics"][metric.name]) for metric in one.metrics]
+    return [row["variant"], str(row["runs"]), *cells]
+
+
+def _comparison(row: dict[str, Any], one: ExperimentReport) -> list[str]:
+    titles = {metric.name: metric.title for metric in one.metrics}
+    return [
+        row["variant"],
+        titles[row["metric"]],
+        str(row["pairs"]),
+        f"{row['difference']:+.4g}",
+        _between(row["interval"]),
+        f"{row['higher']} of {row['pairs']}",
+        "-" if row["p"] is None else f"{row['p']:.3g}",
+    ]
+
+
+def _values(values: Sequence[Any]) -> str:
+    shown = [_short(json.dumps(value)) for value in values[:_MOST_VALUES]]
+    return ", ".join(shown) + (", ..." if len(values) > _MOST_VALUES else "")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _spread(told: dict[str, Any]) -> str:
+    if told["mean"] is None:
+        return "-"
+    sd = "" if told["sd"] is None else f" ± {told['sd']:.3g}"
+    interval = "" if told["interval"] is None else f" [{_between(told['interval'])}]"
+    return f"{told['mean']:.4g}{sd}{interval}"
+
+
+def _between(interval: Sequence[float] | None) -> str:
+    return "-" if interval is None else f"{interval[0]:.4g} to {interval[1]:.4g}"
+
+
+_MOST_METRICS: Final = 9
+_MOST_VARIANTS: Final = 30
+
+
+def draw_dots(report: ExperimentReport, path: Path) -> bool:
+    """Draw the numbers of finished runs; False if there are none.
+
+    The bar is the mean. More than 30 variants or 9 metrics are left to the table. Raises
+    `MissingExtraError` without matplotlib.
+    """
+    metrics = [
+        one
+        for one in report.metrics
+        if any(row["metrics"][one.name]["mean"] is not None for row in report.variants)
+    ][:_MOST_METRICS]
+    rows = [row for row in report.variants if row["runs"]][:_MOST_VARIANTS]
+    if not metrics or not rows:
+        return False
+    panels = Panels(len(metrics), rows=len(rows))
+    for panel, metric in enumerate(metrics):
+        axes = panels[panel]
+        for number, row in enumerate(rows):
+            told = row["metrics"][metric.name]
+            values = list(told["values"].values())
+            axes.plot(values, [number] * len(values), "o", color=colour(number), alpha=0.6, ms=4)
+            if told["mean"] is not None:
+                axes.plot([told["mean"]], [number], "|", color=colour(number), ms=16, mew=2)
+        names = [plain(row["variant"]) for row in rows] if panels.starts_a_row(panel) else []
+        axes.set_yticks(range(len(rows)), names or [""] * len(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        panels.finish(panel, metric.title, "")
+    panels.write(path)
+    return True

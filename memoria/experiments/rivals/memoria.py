@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from memoria.config import MemoriaConfig
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
-from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
-from memoria.experiments.rivals.past import all_real
-from memoria.experiments.segment_model import MemorySize
-from memoria.experiments.trunk import Attention, Block, Trunk
+from memoria.experiments.rivals.config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.segment_model import MemorySize
+from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 from memoria.experiments.variants import make_memoria
 
 __all__ = [

@@ -10,15 +10,31 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    RobertaConfig,
+    RobertaForMaskedLM,
+    RobertaForSequenceClassification,
+    RobertaModel,
+)
+from transformers.models.bert.modeling_bert import BertLayer
+from transformers.models.roberta.modeling_roberta import RobertaLayer
 from transformers.pytorch_utils import apply_chunking_to_forward
 
 from memoria.errors import ConfigError
-from memoria.models.hosting import MemoryHost, bound_arguments, padding_mask
-from memoria.models.readers import PostNormReader
+from memoria.models.attention import PostNormReader
+from memoria.models.hosting import (
+    FromPlain,
+    MemoryHead,
+    MemoryHost,
+    MemorySettings,
+    bound_arguments,
+    padding_mask,
+)
 from memoria.models.segment import Segment
-from memoria.models.settings import MemorySettings
-
-__all__ = ["EncoderHost", "EncoderSettings", "MemoryLayer"]
 
 
 @dataclass(kw_only=True)
@@ -108,3 +124,73 @@ class EncoderHost(MemoryHost):
         output = plain.forward(*args, segment=segment, **kwargs)
         self.memory.end(segment, None, None, False)
         return output
+
+
+class MemoriaBertConfig(FromPlain, EncoderSettings, BertConfig):
+    """`BertConfig` and `EncoderSettings`."""
+
+    model_type = "memoria-bert"
+    plain_type = "bert"
+
+
+class MemoriaBertLayer(MemoryLayer, BertLayer):
+    """`BertLayer` that may read the memory."""
+
+
+class MemoriaBertModel(EncoderHost, BertModel):
+    """`BertModel` with ``memory``."""
+
+    config: MemoriaBertConfig
+    config_class = MemoriaBertConfig
+    layer_class = MemoriaBertLayer
+
+
+class MemoriaBertForMaskedLM(MemoryHead, BertForMaskedLM):
+    """`BertForMaskedLM` with ``memory``."""
+
+    config: MemoriaBertConfig
+    config_class = MemoriaBertConfig
+    host = MemoriaBertModel
+
+
+class MemoriaBertForSequenceClassification(MemoryHead, BertForSequenceClassification):
+    """`BertForSequenceClassification` with ``memory``."""
+
+    config: MemoriaBertConfig
+    config_class = MemoriaBertConfig
+    host = MemoriaBertModel
+
+
+class MemoriaRobertaConfig(FromPlain, EncoderSettings, RobertaConfig):
+    """`RobertaConfig` and `EncoderSettings`."""
+
+    model_type = "memoria-roberta"
+    plain_type = "roberta"
+
+
+class MemoriaRobertaLayer(MemoryLayer, RobertaLayer):
+    """`RobertaLayer` that may read the memory."""
+
+
+class MemoriaRobertaModel(EncoderHost, RobertaModel):
+    """`RobertaModel` with ``memory``."""
+
+    config: MemoriaRobertaConfig
+    config_class = MemoriaRobertaConfig
+    layer_class = MemoriaRobertaLayer
+
+
+class MemoriaRobertaForMaskedLM(MemoryHead, RobertaForMaskedLM):
+    """`RobertaForMaskedLM` with ``memory``."""
+
+    config: MemoriaRobertaConfig
+    config_class = MemoriaRobertaConfig
+    host = MemoriaRobertaModel
+
+
+class MemoriaRobertaForSequenceClassification(MemoryHead, RobertaForSequenceClassification):
+    """`RobertaForSequenceClassification` with ``memory``."""
+
+    config: MemoriaRobertaConfig
+    config_class = MemoriaRobertaConfig
+    host = MemoriaRobertaModel

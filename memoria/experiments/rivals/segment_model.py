@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from memoria.errors import InputError, ShapeError
-from memoria.experiments.rival_config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.config import NoSettings, RivalConfig, checked
 
 __all__ = [
     "MemorySize",

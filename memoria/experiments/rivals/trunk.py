@@ -7,17 +7,16 @@ is the output layer too. A rival overrides `layer` and `remember`.
 from __future__ import annotations
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.segment_model import (
+from memoria.experiments.rivals.config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.segment_model import (
     MemorySize,
-    RivalConfig,
     SegmentModel,
     SegmentOutput,
 )
-
-__all__ = ["Attention", "Block", "Trunk", "causal_mask", "rotated"]
 
 
 class Attention(nn.Module):
@@ -204,3 +203,62 @@ def rotated(heads: Tensor, positions: Tensor) -> Tensor:
     cos, sin = angle.cos().to(heads.dtype), angle.sin().to(heads.dtype)
     first, second = heads[..., :half], heads[..., half:]
     return torch.cat((first * cos - second * sin, first * sin + second * cos), -1)
+
+
+Past = tuple[Tensor, Tensor]  # states [B, N, D], and bool [B, N]: False where there is nothing
+
+
+def all_real(states: Tensor, real: Tensor | None) -> Tensor:
+    """``real``, or true everywhere."""
+    return states.new_ones(states.shape[:2], dtype=torch.bool) if real is None else real
+
+
+def newest(past: Past | None, states: Tensor, real: Tensor, count: int) -> tuple[Past, Past]:
+    """The last ``count`` of past and ``states`` that are real; and what they displace.
+
+    Real ones stand on the right, in order. What is displaced may be empty: [B, 0, D].
+    """
+    if past is not None:
+        states, real = torch.cat((past[0], states), 1), torch.cat((past[1], real), 1)
+    if not bool(real.all()):
+        order = real.to(torch.uint8).argsort(dim=1, stable=True)
+        states = states.gather(1, order.unsqueeze(2).expand_as(states))
+        real = real.gather(1, order)
+    first = max(0, states.shape[1] - count)
+    states = states.detach()
+    return (states[:, first:], real[:, first:]), (states[:, :first], real[:, :first])
+
+
+class NoMemory(Trunk):
+    """The shared decoder by itself; the measure of all others' parameters."""
+
+
+class UnrolledSettings(NoSettings):
+    """What all of these have."""
+
+    unroll: int = Field(4, ge=1, description="Segments through which gradients flow.")
+
+
+class Unrolled(Trunk):
+    """What is carried keeps its gradients, and loses them after ``unroll`` segments."""
+
+    settings_class: type[UnrolledSettings] = UnrolledSettings
+
+    def __init__(self, config: RivalConfig) -> None:
+        super().__init__(config)
+        self.unroll = checked(self.settings_class, config).unroll
+        self._age = 0  # segments since gradients were cut
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
+        if self._age >= self.unroll:
+            self.detach()
+        self._age += 1
+        return self.read(tokens, self.checked_tokens(tokens, attention_mask))
+
+    def reset(self) -> None:
+        super().reset()
+        self._age = 0
+
+    def detach(self) -> None:
+        super().detach()
+        self._age = 0

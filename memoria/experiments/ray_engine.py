@@ -18,26 +18,34 @@ from pathlib import Path
 from typing import Any, Final
 
 from memoria.chunkstore.root import LOCK_NAME
-from memoria.errors import ConfigError, MemoriaError, MissingExtraError
-from memoria.experiments.engines import failed_record
+from memoria.errors import ConfigError, MissingExtraError
+from memoria.experiments.engines import (
+    RunSpec,
+    execute,
+    failed_record,
+    failure,
+    package_path,
+)
 from memoria.experiments.records import CHECKPOINT, RunRecord
-from memoria.experiments.running import RunSpec, execute
 from memoria.io.progress import Progress
-
-__all__ = ["Resources", "on_ray", "packed", "unpacked"]
 
 _STORE_BYTES: Final = 100 << 20  # of objects in a local cluster: folders of runs, no more
 _MARK: Final = ".sweep-"
 
 Files = dict[str, bytes]
-_Told = tuple[str | None, Files]
+_Outcome = tuple[str | None, Files]
 
 
 @dataclass(frozen=True)
 class Resources:
-    """Of each run ``cpus`` and ``gpus``; ``jobs`` workers where no ``address`` is named.
+    """What runs take of a cluster, and which cluster it is.
 
-    ``shared``: None looks whether the node sees the runs' folder, False sends it.
+    Attributes:
+        cpus: CPU cores of a run.
+        gpus: GPUs of a run; 0.5 shares one between two.
+        jobs: workers of a local cluster, where no ``address`` is named.
+        address: of the cluster, HOST:PORT.
+        shared: None looks whether a node sees the runs' folder; False sends the folder.
     """
 
     cpus: float = 1.0
@@ -97,8 +105,6 @@ def unpacked(files: Files, folder: Path) -> None:
 def _connect(ray: Any, resources: Resources) -> None:
     address = resources.address or os.environ.get("RAY_ADDRESS") or None
     if address is None:
-        root = str(Path(__file__).resolve().parents[3])
-        path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         ray.init(
             address="local",
             num_cpus=max(1, resources.jobs),
@@ -106,7 +112,7 @@ def _connect(ray: Any, resources: Resources) -> None:
             object_store_memory=_STORE_BYTES,
             log_to_driver=False,
             _node_ip_address="127.0.0.1",
-            runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
+            runtime_env={"env_vars": {"PYTHONPATH": package_path(), "OMP_NUM_THREADS": "1"}},
         )
         return
     try:
@@ -138,7 +144,7 @@ def _do(
     waiting: dict[Any, int] = {}
     with _marks(specs) as marks:
         for number, spec in enumerate(specs):
-            if not _is_done(spec):
+            if not spec.is_done:
                 files = packed(spec.path) if resources.shared is False else None
                 started = task.remote(spec.document(), str(marks[spec.path]), files)
                 waiting[started] = number
@@ -148,11 +154,11 @@ def _do(
                 ended, _ = ray.wait(list(waiting), num_returns=1)
                 number = waiting.pop(ended[0])
                 spec = specs[number]
-                told = _heard(ray, ended[0])
-                if told is None:  # that node does not see the folder: send it
+                outcome = _result(ray, ended[0])
+                if outcome is None:  # that node does not see the folder: send it
                     waiting[task.remote(spec.document(), "", packed(spec.path))] = number
                     continue
-                error, files = told
+                error, files = outcome
                 unpacked(files, spec.path)
                 if error is not None:
                     errors[number] = error
@@ -168,15 +174,15 @@ def _do(
     ]
 
 
-def _heard(ray: Any, reference: Any) -> _Told | None:
+def _result(ray: Any, reference: Any) -> _Outcome | None:
     try:
-        told: _Told | None = ray.get(reference)
+        outcome: _Outcome | None = ray.get(reference)
     except ray.exceptions.RayError as lost:
         return f"the task was lost: {type(lost).__name__}", {}
-    return told
+    return outcome
 
 
-def _task(document: dict[str, Any], mark: str, files: Files | None) -> _Told | None:
+def _task(document: dict[str, Any], mark: str, files: Files | None) -> _Outcome | None:
     """Do one run on a node: (what went wrong, files to bring back).
 
     Without ``files`` it works in the run's folder; None where it does not see ``mark`` there.
@@ -194,19 +200,8 @@ def _tried(spec: RunSpec) -> str | None:
     try:
         execute(spec)
     except Exception as error:
-        message = error.message if isinstance(error, MemoriaError) else str(error)
-        return message or type(error).__name__
+        return failure(error)["message"]
     return None
-
-
-def _is_done(spec: RunSpec) -> bool:
-    """Whether there is nothing left to do; that a folder holds another run the task will find."""
-    try:
-        record = RunRecord.read(spec.path)
-    except MemoriaError:
-        return False
-    asked, held = spec.config.model_dump(mode="json"), dict(record.config)
-    return record.status == "done" and {**asked, "device": None} == {**held, "device": None}
 
 
 @contextmanager

@@ -8,19 +8,18 @@ ends bit for bit as an unbroken one on the same machine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from memoria.errors import StateError
-from memoria.experiments.folder import Run
-from memoria.experiments.parallel import Alone, processes
+from memoria.core.checks import as_device
+from memoria.errors import MissingExtraError, StateError
+from memoria.experiments.run import Run, is_launched
 from memoria.experiments.seeding import generator_states, seeded, set_generator_states
 from memoria.experiments.training_config import TrainingConfig
-
-__all__ = ["Task", "train"]
 
 _FIRST_CHECKPOINT: Final = 10
 _RANK_SEEDS: Final = 7919  # apart from each other, so that ranks drop out different units
@@ -161,3 +160,89 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.task.carry(held[self.crew.rank]["carried"])
         set_generator_states(held[self.crew.rank]["generators"], self.crew.device)
+
+
+class Alone:
+    """A single process."""
+
+    rank = 0
+    count = 1
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Make the gradients the mean over all processes; none counts as zero."""
+
+    def total(self, numbers: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return numbers
+
+    def gathered(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        """The state of every process, by rank."""
+        return [state]
+
+
+class Together(Alone):
+    """One of several processes, through accelerate."""
+
+    def __init__(self, device: str) -> None:
+        try:
+            from accelerate import Accelerator
+        except ImportError:
+            raise MissingExtraError("training in several processes", "train") from None
+        self._accelerator = Accelerator(cpu=device == "cpu")
+        super().__init__(self._accelerator.device)
+        self.rank = self._accelerator.process_index
+        self.count = self._accelerator.num_processes
+
+    def average(self, parameters: Sequence[nn.Parameter]) -> None:
+        if self.count == 1:
+            return
+        parts = [torch.zeros_like(one) if one.grad is None else one.grad for one in parameters]
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        mean = self._accelerator.reduce(flat, reduction="mean")
+        sizes = [one.numel() for one in parameters]
+        for parameter, part in zip(parameters, mean.split(sizes), strict=True):
+            parameter.grad = part.view_as(parameter)
+
+    def total(self, numbers: Tensor) -> Tensor:
+        added: Tensor = self._accelerator.reduce(numbers, reduction="sum")
+        return added
+
+    def gathered(self, state: dict[str, Any]) -> list[dict[str, Any]]:
+        from accelerate.utils import gather_object
+
+        states: list[dict[str, Any]] = gather_object([state])
+        return states
+
+
+def processes(device: str) -> Alone:
+    """Those that this process works with, on ``device`` ("auto": a GPU if there is one).
+
+    Raises `ConfigError` for a device that is not there.
+    """
+    if is_launched():
+        return Together(device)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    known = as_device(device)
+    assert known is not None
+    return Alone(known)
+
+
+_STREAM: Final = 3  # apart from those that make data
+
+
+def batch_order(seed: int, step: int, batch: int, count: int) -> list[int]:
+    """Which of ``count`` examples the batch of ``step`` holds; every epoch is shuffled anew."""
+    chosen: list[int] = []
+    orders: dict[int, list[int]] = {}
+    for place in range(step * batch, (step + 1) * batch):
+        epoch, at = divmod(place, count)
+        if epoch not in orders:
+            orders[epoch] = (
+                np.random.default_rng([seed, _STREAM, epoch]).permutation(count).tolist()
+            )
+        chosen.append(orders[epoch][at])
+    return chosen
