@@ -8,7 +8,7 @@ import numpy as np
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Table
-from memoria.analysis.scope import Bins, BoolArray, after_compaction, in_lane, note
+from memoria.analysis.scope import Bins, BoolArray, after_compaction, in_lane, note, ranks
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
 
@@ -77,6 +77,37 @@ def counts_by_step(chronicle: Chronicle, mine: BoolArray) -> Table:
         "shortterm": np.cumsum(born - gone) - longterm,
         "longterm": longterm,
     }
+
+
+def counts_as_reminded(counts: Table, steps: IntArray) -> Table:
+    """How many engrams ``steps`` [R] find in each memory as they remind, from `counts_by_step`.
+
+    ``working`` ones are those that the step creates; ``forgotten`` are those gone before it.
+    """
+    before = {name: np.append(0, counts[name])[steps - 1] for name in ("shortterm", "longterm")}
+    gone = np.append(0, np.cumsum(counts["forgotten"]))[steps - 1]
+    return {"working": counts["born"][steps - 1], **before, "forgotten": gone}
+
+
+def firings_by_run(
+    chronicle: Chronicle, positions: IntArray, first: int, ends: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Which of N engrams fired in which run of steps, each once a run.
+
+    Args:
+        chronicle: the life.
+        positions: of the engrams, ascending, [N].
+        first: the first step of the first run.
+        ends: the last step of each run, [R].
+
+    Returns:
+        Runs and ranks among ``positions``, int64 [K] each, ordered by run and then by rank.
+    """
+    rank, steps = ranks(chronicle, positions)[chronicle.fired_places], chronicle.fired_steps
+    seen = (rank >= 0) & (steps >= first) & (steps <= ends.max(initial=0))
+    width = max(1, len(positions))
+    keys = np.unique(np.searchsorted(ends, steps[seen]) * width + rank[seen])
+    return keys // width, keys % width
 
 
 def sizes(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:

@@ -74,6 +74,14 @@ def highest(positions: IntArray, worth: IntArray, limit: int) -> IntArray:
     return np.sort(positions[np.argsort(-worth[positions], kind="stable")[:limit]])
 
 
+def rank_in_groups(worth: IntArray, group: IntArray) -> IntArray:
+    """The rank of each engram [N] within its group by ``worth``, from 0, of equals the older."""
+    order = np.lexsort((-worth, group))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - np.searchsorted(group[order], group[order])
+    return rank
+
+
 def sampled(
     positions: IntArray, cost: FloatArray | IntArray, budget: float, sample: int | None, seed: int
 ) -> IntArray:

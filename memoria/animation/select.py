@@ -1,7 +1,4 @@
-"""Which engrams and which steps an animation shows, and what they did: the log, cut to a bound.
-
-Torch-free.
-"""
+"""Which engrams and which steps an animation shows, and what they do in them. Torch-free."""
 
 from __future__ import annotations
 
@@ -11,46 +8,49 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.analysis import Chronicle
+from memoria.analysis.over_steps import counts_as_reminded, counts_by_step, firings_by_run
+from memoria.analysis.scope import BoolArray, in_lane, rank_in_groups
 from memoria.errors import InputError
-from memoria.io.progress import Progress, no_progress
-from memoria.store.replay.walk import Frame, Walk
-from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
-
-__all__ = ["GONE", "MOST_ENGRAMS", "MOST_STEPS", "Cast", "cast", "shown_steps"]
 
 MOST_ENGRAMS: Final = 400
 MOST_STEPS: Final = 120
-GONE: Final = 4  # the kind, beside the numbers of `EngramType`, of what goes at the step's end
 _TEXT: Final = 200  # characters of a text
 _OLD: Final = 4  # of those that lived before, at least, for one of every step's new ones
 
 
-@dataclass(frozen=True)
-class Cast:
+@dataclass(frozen=True, eq=False)
+class Selection:
     """N engrams in T steps of a life.
 
-    ``kinds`` [T, N]: 0 where it does not live, its `EngramType` as the step found it; ``gone``
-    [T, N]: forgotten at the end of the step. ``lifespan`` [T, N]: what the step left it with.
-    ``fired`` [T, N]. ``together`` [N, N]: in how many of the
-    shown steps both fired. ``counts`` [T, 3]: all in working, short-term and long-term memory.
-    ``totals`` [T, 2]: made and forgotten so far. ``made`` and ``again``: a text of what was made
-    and of what was reminded in each step.
+    Attributes:
+        steps: the steps shown, int64 [T].
+        ids: the engrams shown, int64 [N].
+        types: `EngramType` as the step finds the engram, 0 where it does not live, uint8 [T, N].
+        forgotten: whether the engram is forgotten at the end of the step, bool [T, N].
+        lifespan: steps left to the engram after the step, float64 [T, N].
+        initial_lifespan: what engrams begin with.
+        fired: whether it fired since the step shown before, bool [T, N].
+        cofires: in how many of the steps shown both fired, int64 [N, N], 0 on the diagonal.
+        counts: all engrams in working, short-term and long-term memory, int64 [T, 3].
+        totals: engrams created and forgotten until the end of the step, int64 [T, 2].
+        created: a text of what the step creates, [T].
+        reminded: a text of what it reminds of, [T].
     """
 
     steps: IntArray
     ids: IntArray
-    kinds: npt.NDArray[np.uint8]
-    gone: npt.NDArray[np.bool_]
+    types: npt.NDArray[np.uint8]
+    forgotten: BoolArray
     lifespan: npt.NDArray[np.float64]
-    fired: npt.NDArray[np.bool_]
-    together: npt.NDArray[np.int32]
+    initial_lifespan: float
+    fired: BoolArray
+    cofires: IntArray
     counts: IntArray
     totals: IntArray
-    texts: list[str]
-    made: list[str]
-    again: list[str]
-    begins_with: float
+    created: list[str]
+    reminded: list[str]
 
 
 def shown_steps(first: int, last: int, most: int = MOST_STEPS) -> IntArray:
@@ -61,83 +61,70 @@ def shown_steps(first: int, last: int, most: int = MOST_STEPS) -> IntArray:
     return np.unique(np.linspace(first, last, count).round().astype(np.int64))
 
 
-def cast(
-    before: Walk, walk: Walk, steps: IntArray, most: int, progress: Progress = no_progress
-) -> Cast:
-    """What ``most`` engrams do in ``steps`` of ``walk``; ``before`` is another walk of the same.
+def select(
+    chronicle: Chronicle, steps: IntArray, lane: int | None, most: int, initial_lifespan: float
+) -> Selection:
+    """Take what ``most`` engrams of a lane, or of all, do in ``steps``.
 
-    Every step's new ones have their share: first those of each that fired most often.
+    Every step's new engrams have their share: first those that fire most often.
+
+    Raises:
+        InputError: ``most`` is not from 1 to `MOST_ENGRAMS`.
     """
     if not 1 <= most <= MOST_ENGRAMS:
         raise InputError(f"most engrams = {most}: must be from 1 to {MOST_ENGRAMS}")
-    total = 2 * len(steps)
-    ids = _chosen(before, steps, most, progress)
-    shape = len(steps), len(ids)
-    kinds, gone = np.zeros(shape, np.uint8), np.zeros(shape, np.bool_)
-    lifespan, fired = np.zeros(shape), np.zeros(shape, np.bool_)
-    counts, totals = np.zeros((len(steps), 3), np.int64), np.zeros((len(steps), 2), np.int64)
-    made, again = [], []
-    for row, step in enumerate(steps.tolist()):
-        frame = walk.go(step)
-        here, at = _places(frame, ids)
-        kinds[row, here], gone[row, here] = frame.types[at], frame.forgotten[at]
-        lifespan[row, here], fired[row, here] = frame.lifespan[at], frame.fired[at]
-        counts[row] = [frame.count(kind) for kind in list(EngramType)[1:]]
-        totals[row] = frame.created, frame.gone
-        made.append(_text(walk, frame.ids[frame.types == EngramType.WORKING][:1]))
-        again.append(_text(walk, frame.reminded[-1:]))
-        progress(len(steps) + row + 1, total)
-    firings = fired.astype(np.int32)
-    together = firings.T @ firings
-    np.fill_diagonal(together, 0)
-    texts = [(text or "")[:_TEXT] for text in walk.texts(ids)]
-    return Cast(
+    mine = in_lane(chronicle, lane)
+    chosen = _choose(chronicle, mine, steps, most)
+    types = chronicle.types(chosen, steps[:, None])
+    fired = np.zeros(types.shape, np.bool_)
+    fired[firings_by_run(chronicle, chosen, int(steps[0]), steps)] = True
+    fired &= types > 0
+    frames = fired.astype(np.float32)
+    cofires = (frames.T @ frames).astype(np.int64)
+    np.fill_diagonal(cofires, 0)
+    counts = counts_by_step(chronicle, mine)
+    found = counts_as_reminded(counts, steps)
+    created = np.cumsum(chronicle.added // (1 if lane is None else chronicle.lanes))[steps - 1]
+    alive = (counts["shortterm"] + counts["longterm"])[steps - 1]
+    texts = [_texts(chronicle, mine, step) for step in steps.tolist()]
+    return Selection(
         steps=steps,
-        ids=ids,
-        kinds=kinds,
-        gone=gone,
-        lifespan=lifespan,
+        ids=chronicle.ids[chosen],
+        types=types,
+        forgotten=chronicle.gone[chosen] == steps[:, None],
+        lifespan=np.where(types > 0, chronicle.lifespan(chosen, steps[:, None]), 0.0),
+        initial_lifespan=initial_lifespan,
         fired=fired,
-        together=together,
-        counts=counts,
-        totals=totals,
-        texts=texts,
-        made=made,
-        again=again,
-        begins_with=walk.config.initial_lifespan,
+        cofires=cofires,
+        counts=np.column_stack([found[name] for name in ("working", "shortterm", "longterm")]),
+        totals=np.column_stack((created, created - alive)),
+        created=[text for text, _ in texts],
+        reminded=[text for _, text in texts],
     )
 
 
-def _chosen(walk: Walk, steps: IntArray, most: int, progress: Progress) -> IntArray:
-    """The ids shown, ascending: of those that fire, in turn the most frequent of every step.
+def _choose(chronicle: Chronicle, mine: BoolArray, steps: IntArray, most: int) -> IntArray:
+    """Positions, ascending: of those that fire, in turn the most frequent of every step.
 
     Those that lived before the first step take turns as if half as many steps had made them.
     """
-    fired, rows, before = [], [], 0
-    for row, step in enumerate(steps.tolist()):
-        frame = walk.go(step)
-        if row == 0:
-            before = frame.created - frame.count(EngramType.WORKING)
-        fired.append(frame.ids[frame.fired])
-        rows.append(np.full(len(fired[-1]), row))
-        progress(row + 1, 2 * len(steps))
-    ids, first, fires = np.unique(np.concatenate(fired), return_index=True, return_counts=True)
-    old = ids < before * walk.ids_apart
-    cohort = np.where(old, -1, np.concatenate(rows)[first])  # the step in which each fired first
-    order = np.lexsort((ids, -fires, cohort))
-    ids, cohort, fires = ids[order], cohort[order], fires[order]
-    rank = np.arange(len(ids)) - np.searchsorted(cohort, cohort)
+    run, position = firings_by_run(chronicle, np.flatnonzero(mine), int(steps[0]), steps)
+    position = np.flatnonzero(mine)[position]
+    alive = chronicle.types(position, steps[run]) > 0
+    run, position = run[alive], position[alive]
+    candidates, first, fires = np.unique(position, return_index=True, return_counts=True)
+    cohort = np.where(chronicle.born[candidates] < steps[0], -1, run[first])
+    rank = rank_in_groups(fires, cohort)
     rank[cohort < 0] //= max(_OLD, len(steps) // 2)
-    best = np.lexsort((ids, -fires, rank))[:most]
-    return np.sort(ids[best])
+    return np.sort(candidates[np.lexsort((-fires, rank))[:most]])
 
 
-def _places(frame: Frame, ids: IntArray) -> tuple[npt.NDArray[np.bool_], IntArray]:
-    """(which of ``ids`` the frame has, where)."""
-    at = np.searchsorted(frame.ids, ids)
-    here = np.append(frame.ids, -1)[at] == ids
-    return here, at[here]
-
-
-def _text(walk: Walk, ids: IntArray) -> str:
-    return next(((text or "")[:_TEXT] for text in walk.texts(ids)), "")
+def _texts(chronicle: Chronicle, mine: BoolArray, step: int) -> tuple[str, str]:
+    """A text of what the step creates, and one of what it reminds of; "" where there is none."""
+    fired = chronicle.fired(step)
+    fired = fired[mine[fired]]
+    new = chronicle.born[fired] == step
+    some = (fired[new][:1], fired[~new][-1:])
+    texts = [chronicle.texts(chronicle.ids[one]) for one in some]
+    created, reminded = (next(((text or "")[:_TEXT] for text in found), "") for found in texts)
+    return created, reminded

@@ -79,7 +79,7 @@ def _replay(
         typer.Option(
             "--render",
             metavar="FILE",
-            help="Draw it as an animation: .gif, .mp4 or .html (extra `viz`).",
+            help="Draw it as an animation: .gif or .mp4 (extra `viz`).",
             rich_help_panel=_LOOK,
         ),
     ] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import time
@@ -13,15 +12,15 @@ from typing import Any
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from chromium import installed, started
 from cli_tools import DIARY, Cli, command_line, environment
 from PIL import Image
 
 from memoria import MemoriaConfig
+from memoria.analysis import open_chronicle
 from memoria.animation import render
-from memoria.animation.interpolate import moment
-from memoria.animation.layout import BOXES, HEIGHT, WIDTH, stage
-from memoria.animation.select import MOST_STEPS, Cast, cast, shown_steps
+from memoria.animation.interpolate import interpolate
+from memoria.animation.layout import BOXES, HEIGHT, WIDTH, lay_out
+from memoria.animation.select import MOST_STEPS, Selection, select, shown_steps
 from memoria.errors import ConfigError, InputError, MissingExtraError, StoreExistsError
 from memoria.query.inspection import Inspection
 from memoria.store import MemoryStore
@@ -53,42 +52,44 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def casted(path: Path, most: int = 200, **limits: Any) -> Cast:
-    with walk(path, **limits) as before, walk(path, **limits) as course:
-        return cast(before, course, shown_steps(course.first, course.last), most)
+def selected(path: Path, most: int = 200, first: int = 1, lane: int | None = None) -> Selection:
+    with open_chronicle(path) as chronicle:
+        return select(chronicle, shown_steps(first, chronicle.steps), lane, most, 5)
 
 
-def test_everyone_is_cast_where_there_is_room(store: Path) -> None:
-    shown = casted(store)
+def test_every_engram_is_selected_where_there_is_room(store: Path) -> None:
+    shown = selected(store)
     assert shown.steps.tolist() == list(range(1, 27))
     assert shown.ids.tolist() == list(range(104))
     with walk(store) as course:
         for row in range(26):
             frame = course.go(row + 1)
-            here = np.flatnonzero(shown.kinds[row])
+            here = np.flatnonzero(shown.types[row])
             assert shown.ids[here].tolist() == frame.ids.tolist()
-            assert shown.kinds[row, here].tolist() == frame.types.tolist()
+            assert shown.types[row, here].tolist() == frame.types.tolist()
             assert shown.lifespan[row, here].tolist() == frame.lifespan.tolist()
             assert shown.fired[row, here].tolist() == frame.fired.tolist()
-            assert shown.gone[row, here].tolist() == frame.forgotten.tolist()
+            assert shown.forgotten[row, here].tolist() == frame.forgotten.tolist()
             assert shown.totals[row].tolist() == [frame.created, frame.gone]
+            counts = [frame.count(kind) for kind in list(EngramType)[1:]]
+            assert shown.counts[row].tolist() == counts
     with Inspection.open(store) as view:
         for a, b in ((0, 1), (4, 6), (50, 3)):
             both = set(view.firings.steps[view.firings.ids == a].tolist())
             both &= set(view.firings.steps[view.firings.ids == b].tolist())
-            assert shown.together[a, b] == shown.together[b, a] == len(both)
+            assert shown.cofires[a, b] == shown.cofires[b, a] == len(both)
 
 
 def test_of_too_many_each_step_keeps_those_that_fire_most(store: Path) -> None:
-    shown, whole = casted(store, 26), casted(store)
+    shown, whole = selected(store, 26), selected(store)
     assert len(shown.ids) == 26
     fires = dict(zip(whole.ids.tolist(), whole.fired.sum(axis=0).tolist(), strict=True))
     for step in range(26):
         (one,) = [id_ for id_ in shown.ids.tolist() if id_ // 4 == step]
         assert fires[one] == max(fires[id_] for id_ in range(4 * step, 4 * step + 4))
-    later = casted(store, 20, first=13)
+    later = selected(store, 20, first=13)
     assert min(later.ids) < 4 * 12 <= max(later.ids)
-    lane = casted(store, lane=1)
+    lane = selected(store, lane=1)
     assert set((lane.ids % 2).tolist()) == {1}
     assert lane.totals[-1, 0] == 52
 
@@ -103,48 +104,48 @@ def test_many_steps_are_sampled() -> None:
         shown_steps(1, 0)
 
 
-def test_everyone_stands_in_the_box_of_its_memory(store: Path) -> None:
+def test_every_engram_stands_in_the_box_of_its_memory(store: Path) -> None:
     for first in (1, 9):
-        shown = casted(store, first=first)
-        staging = stage(shown)
-        kinds = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)
-        for kind, box in zip(kinds, BOXES, strict=True):
-            x, y = staging.places[shown.kinds == kind].T
+        shown = selected(store, first=first)
+        layout = lay_out(shown)
+        types = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)
+        for kind, box in zip(types, BOXES, strict=True):
+            x, y = layout.xy[shown.types == kind].T
             assert len(x)
             assert box.left <= x.min() <= x.max() <= box.right
             assert box.bottom <= y.min() <= y.max() <= box.top
-        queue = shown.kinds == EngramType.SHORTTERM
+        queue = shown.types == EngramType.SHORTTERM
         stays = queue[1:] & queue[:-1]
-        moved = staging.places[1:, :, 0] - staging.places[:-1, :, 0]
+        moved = layout.xy[1:, :, 0] - layout.xy[:-1, :, 0]
         assert (moved[stays] > 0).all()  # the queue moves on
-        long = shown.kinds == EngramType.LONGTERM
+        long = shown.types == EngramType.LONGTERM
         stays = long[1:] & long[:-1]
-        assert (np.diff(staging.places, axis=0)[stays] == 0).all()
-        assert (stage(shown).places == staging.places).all()
+        assert (np.diff(layout.xy, axis=0)[stays] == 0).all()
+        assert (lay_out(shown).xy == layout.xy).all()
 
 
-def test_moments_go_over_into_each_other(store: Path) -> None:
-    shown = casted(store)
-    staging = stage(shown)
+def test_frames_go_over_into_each_other(store: Path) -> None:
+    shown = selected(store)
+    layout = lay_out(shown)
     before = None
     for row in range(26):
         for part in np.linspace(0.0, 1.0, 21).tolist():
-            now = moment(shown, staging, row, part)
+            now = interpolate(shown, layout, row, part)
             assert ((now.strength > 0) & (now.strength <= 1)).all()
             assert ((now.colour >= 0) & (now.colour <= 1)).all()
             assert (now.xy >= 0).all()
             assert (now.xy <= [WIDTH, HEIGHT]).all()
-            places = dict(zip(now.who.tolist(), now.xy.tolist(), strict=True))
+            xy = dict(zip(now.engrams.tolist(), now.xy.tolist(), strict=True))
             if before is not None:
-                for who in places.keys() & before.keys():
-                    assert abs(places[who][0] - before[who][0]) < WIDTH / 5
-            before = places
-        alive = np.flatnonzero((shown.kinds[row] > 0) & ~shown.gone[row])
-        assert places.keys() == set(alive.tolist())  # the forgotten have faded
-    quiet, firing = (moment(shown, staging, 20, part) for part in (0.1, 0.69))
+                for engram in xy.keys() & before.keys():
+                    assert abs(xy[engram][0] - before[engram][0]) < WIDTH / 5
+            before = xy
+        alive = np.flatnonzero((shown.types[row] > 0) & ~shown.forgotten[row])
+        assert xy.keys() == set(alive.tolist())  # the forgotten have faded
+    quiet, firing = (interpolate(shown, layout, 20, part) for part in (0.1, 0.69))
     assert (len(quiet.rays), quiet.glow.max()) == (0, 0)
     assert firing.glow.max() > 0.9
-    assert set(firing.who[firing.glow > 0].tolist()) == set(
+    assert set(firing.engrams[firing.glow > 0].tolist()) == set(
         np.flatnonzero(shown.fired[20]).tolist()
     )
 
@@ -195,57 +196,11 @@ def test_a_video(store: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_a_page(store: Path, tmp_path: Path) -> None:
-    made = render(store, tmp_path / "a.html", first=2, last=9, most_engrams=25)
-    render(store, tmp_path / "b.html", first=2, last=9, most_engrams=25)
-    page = (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert page.replace("<title>a<", "<title>b<").replace('"a: ', '"b: ') == (
-        tmp_path / "b.html"
-    ).read_text(encoding="utf-8")
-    assert made["bytes"] < 6_000_000
-    assert page.startswith("<!doctype html>")
-    own = page[page.rindex("Plotly.newPlot(") :]
-    assert "alert(1)</script>" not in page
-    assert "<b onclick" not in own
-    assert "\x1b" not in page
-    assert not re.search(r'<(script|link|img)[^>]*(src|href)="', page)
-    assert own.count('"name":"') == 8
-    assert '"label":"9"' in own
-    assert "play" in own
-
-
-@pytest.mark.skipif(not installed(), reason="no chromium and chromedriver")
-def test_a_page_in_a_browser(store: Path, tmp_path: Path) -> None:
-    render(store, tmp_path / "a.html", first=2, last=9, speed=20)
-    browser = started(tmp_path / "profile")
-    try:
-        browser.get((tmp_path / "a.html").as_uri())
-        step = "return document.querySelector('.slider-label').textContent"
-        dots = "return document.querySelectorAll('.scatterlayer .point').length"
-        assert browser.execute_script(step) == "step 2"
-        assert browser.execute_script(dots) >= 8  # plotly leaves out some that are not seen
-        browser.find_element("css selector", ".updatemenu-button").click()  # play
-        end = time.monotonic() + 60
-        while browser.execute_script(step) != "step 9":
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert browser.get_log("browser") == []
-        logged = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
-        asked = {
-            one["params"]["request"]["url"]
-            for one in logged
-            if one["method"] == "Network.requestWillBeSent"
-        }
-        outside = {url for url in asked if url.startswith(("http", "ws", "ftp"))}
-        assert outside == set()
-    finally:
-        browser.quit()
-
-
 def test_what_cannot_be_drawn(store: Path, tmp_path: Path) -> None:
     (tmp_path / "there.gif").write_bytes(b"kept")
     cases: list[tuple[str, dict[str, Any], type[Exception]]] = [
         ("a.png", {}, InputError),
+        ("a.html", {}, InputError),
         ("a", {}, InputError),
         ("there.gif", {}, StoreExistsError),
         ("a.gif", {"speed": 0.0}, ConfigError),
@@ -267,7 +222,7 @@ def test_what_cannot_be_drawn(store: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "form"),
-    [("networkx", "gif"), ("matplotlib", "gif"), ("imageio_ffmpeg", "mp4"), ("plotly", "html")],
+    [("networkx", "gif"), ("matplotlib", "gif"), ("imageio_ffmpeg", "mp4")],
 )
 def test_a_missing_package_is_named(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, form: str

@@ -1,4 +1,4 @@
-"""Moments as pictures, by matplotlib's Agg: the frames of .gif and .mp4 (extra ``viz``)."""
+"""Frames as pictures, by matplotlib's Agg (extra ``viz``)."""
 
 from __future__ import annotations
 
@@ -11,35 +11,33 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS
-from memoria.animation.interpolate import Moment, rgb
+from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS, rgb
+from memoria.animation.interpolate import Frame
 from memoria.animation.layout import BOXES, HEIGHT, WIDTH
-from memoria.animation.select import Cast
+from memoria.animation.select import Selection
 from memoria.errors import MissingExtraError
-
-__all__ = ["Painter", "painting", "swatches"]
 
 _DPI: Final = 100
 _FAINT: Final = "#8A93A3"
 _PANEL: Final = "#171D28"
 _LINK: Final = "#6F86B8"
-_TEXT: Final = 62  # characters of a text below the stage
+_TEXT: Final = 62  # characters of a text below the boxes
 _POINTS: Final = 72 / _DPI
 _SHADES: Final = (1.0, 0.75, 0.5)
 _SWATCH: Final = 24  # lines of each
 
 
 class Painter:
-    """Draws moments, each the same pixels whenever it is drawn: uint8 [height, width, 3]."""
+    """Draws frames, each the same pixels whenever it is drawn."""
 
-    def __init__(self, cast: Cast, width: int) -> None:
+    def __init__(self, selection: Selection, width: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.collections import LineCollection
         from matplotlib.figure import Figure
         from matplotlib.patches import FancyBboxPatch
 
-        self._cast = cast
-        self._unit = width / WIDTH  # pixels of a unit of the stage
+        self._selection = selection
+        self._unit = width / WIDTH  # pixels of a unit of length
         height = round(self._unit * HEIGHT / 2) * 2
         self.size = width, height
         figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor=GROUND["dark"])
@@ -65,9 +63,9 @@ class Painter:
             self._text(axes, box.right - 0.1, 8.35, "", _FAINT, 0.30, right=True) for box in BOXES
         ]
         self._numbers[0].set_visible(False)  # there is no room beside its name
+        self._text(axes, 0.45, 1.02, "new", MEMORY_COLOURS["working"], 0.29, True)
+        self._text(axes, 0.45, 0.50, "reminded", FIRED, 0.29, True)
         self._lines = [
-            self._text(axes, 0.45, 1.02, "new", MEMORY_COLOURS["working"], 0.29, True),
-            self._text(axes, 0.45, 0.50, "reminded", FIRED, 0.29, True),
             self._text(axes, 2.35, 1.02, "", INK["dark"], 0.29),
             self._text(axes, 2.35, 0.50, "", INK["dark"], 0.29),
             self._text(axes, 15.55, 1.02, "", INK["dark"], 0.29, True, right=True),
@@ -86,24 +84,24 @@ class Painter:
         for artist in self._moving:
             artist.set_animated(True)
 
-    def picture(self, moment: Moment) -> npt.NDArray[np.uint8]:
-        """One frame."""
-        self._links.set_segments(list(moment.links))
-        self._links.set_color(_with(rgb(_LINK), 0.55 * moment.link_strength))
-        self._rays.set_segments(list(moment.rays))
-        self._rays.set_color(_with(rgb(FIRED), 0.5 * moment.ray_strength))
-        pixels = (2 * moment.radius * self._unit * _POINTS) ** 2
-        self._glow.set_offsets(moment.xy)
+    def picture(self, frame: Frame) -> npt.NDArray[np.uint8]:
+        """The frame's pixels, uint8 [height, width, 3]."""
+        self._links.set_segments(list(frame.links))
+        self._links.set_color(_with(_LINK, 0.55 * frame.link_strength))
+        self._rays.set_segments(list(frame.rays))
+        self._rays.set_color(_with(FIRED, 0.5 * frame.ray_strength))
+        pixels = (2 * frame.radius * self._unit * _POINTS) ** 2
+        self._glow.set_offsets(frame.xy)
         self._glow.set_sizes(pixels * 4.5)
-        glow: Any = np.column_stack((moment.colour, 0.26 * moment.glow * moment.strength))
-        dots: Any = np.column_stack((moment.colour, moment.strength))
+        glow: Any = np.column_stack((frame.colour, 0.26 * frame.glow * frame.strength))
+        dots: Any = np.column_stack((frame.colour, frame.strength))
         self._glow.set_facecolor(glow)
-        self._dots.set_offsets(moment.xy)
+        self._dots.set_offsets(frame.xy)
         self._dots.set_sizes(pixels)
         self._dots.set_facecolor(dots)
-        if moment.row != self._row:  # texts take far longer than all else: once a step
-            self._row = moment.row
-            self._told(moment.row)
+        if frame.row != self._row:  # texts take far longer than all else: once a step
+            self._row = frame.row
+            self._write(frame.row)
             self._canvas.draw()
             self._ground = self._canvas.copy_from_bbox(self._canvas.figure.bbox)
         self._canvas.restore_region(self._ground)
@@ -111,22 +109,19 @@ class Painter:
             self._axes.draw_artist(artist)
         return np.asarray(self._canvas.buffer_rgba())[..., :3].copy()
 
-    def _told(self, row: int) -> None:
-        cast = self._cast
-        for text, count in zip(self._numbers, cast.counts[row].tolist(), strict=True):
-            text.set_text(f"{count:,}")
-        made, gone = cast.totals[row].tolist()
-        for text, told in zip(
-            self._lines[2:],
-            (
-                _short(cast.made[row]),
-                _short(cast.again[row]),
-                f"step {int(cast.steps[row]):,}",
-                f"{gone:,} of {made:,} forgotten",
-            ),
-            strict=True,
-        ):
-            text.set_text(told)
+    def _write(self, row: int) -> None:
+        """Set the texts that differ from step to step."""
+        shown = self._selection
+        created, forgotten = shown.totals[row].tolist()
+        words = (
+            *(f"{count:,}" for count in shown.counts[row].tolist()),
+            _short(shown.created[row]),
+            _short(shown.reminded[row]),
+            f"step {int(shown.steps[row]):,}",
+            f"{forgotten:,} of {created:,} forgotten",
+        )
+        for text, word in zip((*self._numbers, *self._lines), words, strict=True):
+            text.set_text(word)
 
     def _text(
         self,
@@ -155,8 +150,7 @@ class Painter:
 
 def swatches(width: int) -> npt.NDArray[np.uint8]:
     """The colours of dots, strong and faint, as a picture: what a palette must not leave out."""
-    fired, panel = rgb(FIRED), rgb(_PANEL)
-    plain = [rgb(colour) for colour in MEMORY_COLOURS.values()]
+    fired, panel, *plain = map(np.array, map(rgb, (FIRED, _PANEL, *MEMORY_COLOURS.values())))
     colours = [*plain, fired, *(0.2 * one + 0.8 * fired for one in plain[1:3])]
     shades = [part * one + (1 - part) * panel for one in colours for part in _SHADES]
     rows = np.repeat(np.round(255 * np.array(shades)).astype(np.uint8), _SWATCH, axis=0)
@@ -164,7 +158,7 @@ def swatches(width: int) -> npt.NDArray[np.uint8]:
 
 
 @contextmanager
-def painting(cast: Cast, width: int) -> Iterator[Painter]:
+def painting(selection: Selection, width: int) -> Iterator[Painter]:
     """A `Painter`, whatever the user's own settings of matplotlib. Raises `MissingExtraError`."""
     try:
         import matplotlib.style
@@ -172,11 +166,13 @@ def painting(cast: Cast, width: int) -> Iterator[Painter]:
         raise MissingExtraError("drawing animations", "viz") from None
     with matplotlib.style.context("default"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # shown as a box
-        yield Painter(cast, width)
+        yield Painter(selection, width)
 
 
-def _with(colour: npt.NDArray[np.float64], strengths: npt.NDArray[np.float64]) -> Any:
-    return np.column_stack((np.tile(colour, (len(strengths), 1)), np.clip(strengths, 0.0, 1.0)))
+def _with(colour: str, strengths: npt.NDArray[np.float64]) -> Any:
+    """The colour in each of the strengths, as [K, 4]."""
+    strengths = np.clip(strengths, 0.0, 1.0)
+    return np.column_stack((np.tile(rgb(colour), (len(strengths), 1)), strengths))
 
 
 def _short(text: str) -> str:
