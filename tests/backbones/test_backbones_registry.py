@@ -134,7 +134,7 @@ def test_unknown_names_and_options() -> None:
 def test_missing_packages(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("transformers", "sentence_transformers"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'memoria\[hf\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'memoria-engrams\[hf\]'"):
         load_backbone(name)
 
 

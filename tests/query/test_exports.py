@@ -288,7 +288,7 @@ def test_what_cannot_be(view: Inspection, store: Path, tmp_path: Path) -> None:
 
 def test_without_pyarrow(view: Inspection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'memoria\[parquet\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'memoria-engrams\[parquet\]'"):
         export_memory(view, tmp_path / "m", "parquet")
     assert os.listdir(tmp_path) == []
 

@@ -442,5 +442,5 @@ def test_a_killed_push_goes_on(tmp_path: Path, url: str) -> None:
 
 def test_without_the_extra_the_pip_line_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "obstore", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'memoria\[s3\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install 'memoria-engrams\[s3\]'"):
         Bucket("s3://memories/notes")
