@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, MissingExtraError
-from memoria.io.atomic_write import check_free, written_aside
+from memoria.io.atomic_write import atomic_write
 from memoria.io.data_frame import data_frame
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def write_table(
         known = ", ".join(f".{one}" for one in TABLES)
         raise InputError(f"{path}: the extension names no table", f"known are {known}")
     analysis.frame(frame)
-    with written_aside(place, lambda: check_free(place, force)) as aside:
+    with atomic_write(place, force) as aside:
         if form == "parquet":
             analysis.write_parquet(aside, frame)
         elif form == "json":

@@ -17,7 +17,7 @@ from memoria.animation.layout import lay_out
 from memoria.animation.painter import painting, swatches
 from memoria.animation.select import select, shown_steps
 from memoria.errors import ConfigError, InputError
-from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.io.atomic_write import atomic_write, check_target
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.reading import open_files
 from memoria.store.replay.steps import steps_there
@@ -76,9 +76,8 @@ def render(
     for name, value, most in (("speed", speed, 60.0), ("fps", fps, 60.0)):
         if value is not None and not 0.1 <= value <= most:
             raise ConfigError(f"{name} = {value:g}: must be from 0.1 to {most:g}")
-    check_free(place, force)
     with closing(open_files(path, at)) as files:
-        check_outside(place, files.path)
+        check_target(place, force, outside=files.path)
         begin, end = steps_there(files, first, last)
         steps = shown_steps(begin, end)
         rate = fps or FPS[form]
@@ -93,7 +92,7 @@ def render(
         selection = select(chronicle, steps, lane, most_engrams, initial)
     layout = lay_out(selection)
     with (
-        written_aside(place, lambda: check_free(place, force)) as aside,
+        atomic_write(place, force) as aside,
         painting(selection, _WIDTH[form]) as painter,
         progress_bar(progress, "drawing", "frames") as show,
     ):

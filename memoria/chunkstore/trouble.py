@@ -6,21 +6,18 @@ import errno
 import os
 from pathlib import Path
 
-from memoria.errors import StorageError, StoreExistsError
+from memoria.errors import StorageError
+from memoria.io.atomic_write import check_target
 
 __all__ = ["check_vacant", "storage_error"]
 
 
 def check_vacant(place: Path) -> None:
-    """Raise unless a store can be created at ``place``."""
+    """Raise unless a store can be created at ``place``: nothing is there, or an empty folder."""
     try:
-        if not place.parent.is_dir():
-            raise StorageError(f"{place.parent}: no such directory", "create it first")
-        if not os.path.lexists(place):
-            return
         if place.is_symlink() or not place.is_dir() or any(place.iterdir()):
-            raise StoreExistsError(f"{place}: exists already", "choose another name")
-        if place.samefile(os.curdir):
+            check_target(place, None)
+        elif place.samefile(os.curdir):
             raise StorageError(f"{place}: is the current directory", "run it from elsewhere")
     except OSError as error:
         if isinstance(error, StorageError):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from memoria.errors import InputError, MemoriaError, MissingExtraError
 from memoria.experiments.panels import Panels, colour, plain
 from memoria.experiments.report import ExperimentReport, Report
-from memoria.io.atomic_write import check_free, written_aside
+from memoria.io.atomic_write import atomic_write, check_target
 
 FORMATS: Final = (".md", ".html", ".json")
 # What means something in Markdown, or could begin a tag; some of it only in front.
@@ -58,7 +58,7 @@ def write_report(report: Report, path: Path, force: bool = False) -> list[str]:
     if ending not in FORMATS:
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: unknown kind of report", f"name a file that ends with {known}")
-    check_free(path, force)
+    check_target(path, force)
     if ending == ".json":
         _write(path, json.dumps(report.document(), indent=1, allow_nan=False) + "\n", force)
         return []
@@ -99,13 +99,13 @@ def _drawn(report: Report, folder: Path) -> tuple[dict[str, list[Path]], list[st
 
 def _beside(path: Path, name: str, picture: Path, force: bool) -> Path:
     target = path.with_name(f"{path.stem}-{_NOT_A_NAME.sub('_', name)}-{picture.name}")
-    with written_aside(target, lambda: check_free(target, force)) as aside:
+    with atomic_write(target, force) as aside:
         shutil.copyfile(picture, aside)
     return target
 
 
 def _write(path: Path, text: str, force: bool) -> None:
-    with written_aside(path, lambda: check_free(path, force)) as aside:
+    with atomic_write(path, force) as aside:
         aside.write_text(text, encoding="utf-8")
 
 

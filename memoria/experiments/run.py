@@ -29,7 +29,7 @@ from memoria.experiments.records import (
     difference,
     read_document,
 )
-from memoria.io.atomic_write import written_aside
+from memoria.io.atomic_write import atomic_write
 from memoria.io.progress import Progress, no_progress
 
 _FORMAT: Final = 1
@@ -110,7 +110,7 @@ class Run:
         os.fsync(rows.fileno())
         kept = {_STATE: dict(state), _ROWS_BYTES: rows.tell(), _SECONDS: self.seconds}
         target = self.path / CHECKPOINT
-        with written_aside(target, lambda: None) as aside:
+        with atomic_write(target, overwrite=True) as aside:
             torch.save(kept, aside)
 
     def restored(self, device: Any = "cpu") -> dict[str, Any] | None:
@@ -225,7 +225,7 @@ def is_launched() -> bool:
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON object in place of the file, durably."""
-    with written_aside(path, lambda: None) as aside:
+    with atomic_write(path, overwrite=True) as aside:
         aside.write_text(as_json(document), encoding="utf-8")
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.errors import InputError, StorageError, StoreExistsError
+from memoria.errors import InputError
 from memoria.exports.content import Content
 from memoria.exports.gexf import write_gexf
 from memoria.exports.graphml import write_graphml
 from memoria.exports.jsonl import write_jsonl
 from memoria.exports.npz import write_npz
 from memoria.exports.parquet import PARQUET_FILES, write_parquet
-from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.io.atomic_write import atomic_write
 from memoria.io.progress import Progress, progress_bar
 from memoria.query.inspection import Inspection
 from memoria.store.schema import EDGES_PER_ENGRAM
@@ -33,6 +33,10 @@ class Format:
     write: Callable[[Content, Path], None]
     vectors: bool = True
     files: frozenset[str] = frozenset()
+
+    def made(self, folder: Path) -> bool:
+        """Whether ``folder`` can be an export of this format."""
+        return bool(self.files) and set(os.listdir(folder)) <= self.files
 
 
 FORMATS: Final = {
@@ -71,10 +75,9 @@ def export_memory(
         able = ", ".join(name for name, one in FORMATS.items() if one.vectors)
         raise InputError(f"format = {form!r}: holds no vectors", f"these do: {able}")
     place = Path(os.path.abspath(out))
-    check_outside(place, view.path)
     with (
         progress_bar(progress, "exporting", "rows") as show,
-        written_aside(place, lambda: _check(place, force, chosen)) as aside,
+        atomic_write(place, force, replaces=chosen.made, outside=view.path) as aside,
     ):
         content = Content(view, vectors, forgotten, edges, show)
         chosen.write(content, aside)
@@ -86,16 +89,6 @@ def export_memory(
         "edges": content.edges_taken,
         "bytes": _size(place),
     }
-
-
-def _check(place: Path, force: bool, chosen: Format) -> None:
-    """Raise unless ``place`` is free, or may be replaced."""
-    check_free(place, force, folders=bool(chosen.files))
-    try:
-        if place.is_dir() and not set(os.listdir(place)) <= chosen.files:
-            raise StoreExistsError(f"{place}: is a folder of something else", "choose another name")
-    except OSError as error:
-        raise StorageError(f"{place}: {error.strerror or error}") from None
 
 
 def _size(place: Path) -> int:

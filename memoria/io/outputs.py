@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.errors import InputError, StorageError, StoreExistsError
-from memoria.io.atomic_write import written_aside
+from memoria.errors import InputError
+from memoria.io.atomic_write import atomic_write, check_target
 from memoria.io.row_writers import MARK, FileRows, RowWriter, ZarrRows, zarr_group
 
 __all__ = ["RowWriter", "check_output", "open_rows", "save_arrays"]
@@ -55,21 +55,7 @@ def check_output(
         raise InputError(
             f"{path}: unknown kind of output {path.suffix!r}", f"known are {' '.join(kinds)}"
         )
-    try:
-        if not path.parent.is_dir():
-            raise StorageError(f"{path}: there is no folder {path.parent}", "create it first")
-        if not os.path.lexists(path):
-            return path
-        if not overwrite:
-            raise StoreExistsError(f"{path}: exists already", "name another, or overwrite it")
-        if path.is_dir() and not _is_ours(path):
-            raise StoreExistsError(
-                f"{path}: is a folder that was not written as an output", "name another file"
-            )
-    except OSError as error:
-        if isinstance(error, StorageError):
-            raise
-        raise StorageError(f"{path}: {error.strerror or error}") from None
+    check_target(path, overwrite, replaces=_is_ours)
     return path
 
 
@@ -131,7 +117,7 @@ def open_rows(
 def _aside(path: str | os.PathLike[str], overwrite: bool) -> Iterator[tuple[Path, str]]:
     """A path to write to and the kind of output; renamed to ``path`` if all goes well."""
     target = Path(path)
-    with written_aside(target, lambda: check_output(target, overwrite)) as aside:
+    with atomic_write(target, overwrite, replaces=_is_ours) as aside:
         yield aside, target.suffix.lower()
 
 

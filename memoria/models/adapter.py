@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from memoria.core.abstractor import Abstractor
 from memoria.errors import ConfigError, InputError
-from memoria.io.atomic_write import written_aside
+from memoria.io.atomic_write import atomic_write
 from memoria.models.attention import PreNormReader
 from memoria.models.hosting import (
     MemorySettings,
@@ -130,7 +130,7 @@ class MemoryAdapter(nn.Module):
         from safetensors.torch import save_file
 
         weights = {name: weight.contiguous() for name, weight in self.state_dict().items()}
-        with written_aside(Path(path), lambda: None) as aside:
+        with atomic_write(path, overwrite=True) as aside:
             save_file(weights, aside, metadata={_ABOUT: json.dumps(self._about)})
 
     @classmethod

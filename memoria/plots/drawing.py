@@ -14,7 +14,7 @@ import numpy.typing as npt
 from memoria.analysis.palette import LINES, MEMORY_COLOURS
 from memoria.analysis.result import Analysis, Table
 from memoria.errors import InputError
-from memoria.io.atomic_write import check_free, written_aside
+from memoria.io.atomic_write import atomic_write
 from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
 from memoria.plots.matplotlib_plots import save_still
 from memoria.plots.plotly_plots import plotly_figure, save_page
@@ -46,7 +46,7 @@ def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = Fals
         known = ", ".join(f".{one}" for one in PICTURES)
         raise InputError(f"{path}: the extension names no picture", f"known are {known}")
     scene = scene_of(analysis)
-    with written_aside(place, lambda: check_free(place, force)) as aside:
+    with atomic_write(place, force) as aside:
         if form == "html":
             save_page(scene, aside)
         else:

@@ -12,7 +12,7 @@ import numpy as np
 from memoria.analysis import KINDS, Chronicle
 from memoria.analysis.scope import check_lane, in_lane
 from memoria.errors import InputError
-from memoria.io.atomic_write import check_free, check_outside, written_aside
+from memoria.io.atomic_write import atomic_write
 from memoria.io.progress import Progress, no_progress, progress_bar
 from memoria.query.inspection import Inspection
 from memoria.report import summary
@@ -50,17 +50,19 @@ def write_report(
         raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
     place = Path(os.path.abspath(out))
     files = open_files(store, at)
-    with Inspection(files, at) as view, progress_bar(progress, "report", "parts") as show:
-        check_outside(place, view.path)
-        with written_aside(place, lambda: check_free(place, force)) as aside:
-            script = library()
-            chronicle = Chronicle.of_store(files)
-            check_lane(chronicle, lane)
-            about = view.summary()
-            show(1, _PARTS)
-            text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
-            aside.write_text(text, encoding="utf-8", newline="\n")
-            show(_PARTS, _PARTS)
+    with (
+        Inspection(files, at) as view,
+        progress_bar(progress, "report", "parts") as show,
+        atomic_write(place, force, outside=view.path) as aside,
+    ):
+        script = library()
+        chronicle = Chronicle.of_store(files)
+        check_lane(chronicle, lane)
+        about = view.summary()
+        show(1, _PARTS)
+        text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
+        aside.write_text(text, encoding="utf-8", newline="\n")
+        show(_PARTS, _PARTS)
     return {
         "path": str(place),
         "bytes": place.stat().st_size,

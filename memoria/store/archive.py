@@ -15,8 +15,8 @@ from typing import Any, BinaryIO, Final
 
 from memoria.chunkstore.packing import Encoder, store_files
 from memoria.chunkstore.root import ROOT_NAME
-from memoria.errors import StorageError, StoreExistsError, StoreNotFoundError
-from memoria.io.atomic_write import written_aside
+from memoria.errors import StoreNotFoundError
+from memoria.io.atomic_write import atomic_write
 from memoria.store.copying import Contents, contents, copy_memory, needed_engrams
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
@@ -41,7 +41,7 @@ def write_archive(
     place = Path(os.path.abspath(out))
     alive = needed_engrams(files, ())
     held = contents(files) if history else contents(files, alive, snapshots={})
-    with written_aside(place, lambda: _check(place, force)) as aside:
+    with atomic_write(place, force) as aside:
         with open(aside, "xb") as handle:
             _write_zip(handle, held)
         with open(aside, "rb") as written:
@@ -99,13 +99,6 @@ def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]
         }
     finally:
         files.close()
-
-
-def _check(place: Path, force: bool) -> None:
-    if not place.parent.is_dir():
-        raise StorageError(f"{place}: there is no folder {place.parent}", "create it first")
-    if os.path.lexists(place) and (not force or place.is_dir()):
-        raise StoreExistsError(f"{place}: exists already", "choose another name, or --force")
 
 
 def _write_zip(handle: BinaryIO, held: Contents) -> None:

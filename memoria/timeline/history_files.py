@@ -7,13 +7,13 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import DamageError, StorageError
+from memoria.io.atomic_write import atomic_write
 
 __all__ = ["check_log", "read_parts", "write_parts"]
 
@@ -30,15 +30,8 @@ _UNSOUND: Final = (  # what zipfile and numpy raise for bytes that `write_parts`
 
 def write_parts(path: str | os.PathLike[str], parts: Parts) -> None:
     """Write arrays; there is no pickle in it. Raises `StorageError`."""
-    aside = Path(f"{os.fspath(path)}.part")  # what is at the path stays until all is written
-    try:
-        with aside.open("wb") as file:
-            np.savez_compressed(file, **parts)  # type: ignore[arg-type]
-        aside.replace(path)
-    except OSError as error:
-        if aside.is_file():
-            aside.unlink()
-        raise StorageError(f"{path}: cannot write: {error.strerror or error}") from None
+    with atomic_write(path, overwrite=True) as aside, aside.open("wb") as file:
+        np.savez_compressed(file, **parts)  # type: ignore[arg-type]
 
 
 def read_parts(path: str | os.PathLike[str], make: Callable[[Parts], _Made]) -> _Made:

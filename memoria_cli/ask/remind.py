@@ -71,7 +71,7 @@ def _remind(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Let --out replace a file that exists.")
+        bool, typer.Option("--overwrite", "--force", help="Let --out replace a file that exists.")
     ] = False,
     batch_size: BatchSize = None,
     device: Device = None,

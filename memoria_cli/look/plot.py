@@ -154,9 +154,9 @@ def _plot(
     path, at = at_moment(store)
     with open_chronicle(path, at) as chronicle:
         if out is not None:
-            from memoria.io.atomic_write import check_outside
+            from memoria.io.atomic_write import check_target
 
-            check_outside(Path(os.path.abspath(out)), Path(path))
+            check_target(os.path.abspath(out), force, outside=path)
         found = analyse(chronicle, kind, **options)
         name, step, first_step = chronicle.name, chronicle.steps, chronicle.first_step
     found.frame(frame)

@@ -59,7 +59,7 @@ def _encode(
         ),
     ] = "sentence",
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace OUT if it exists.")
+        bool, typer.Option("--overwrite", "--force", help="Replace OUT if it exists.")
     ] = False,
     dimension: Annotated[
         int | None,
