@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from memoria.analysis.expiries import Expiries
 from memoria.errors import InputError
 from memoria.io.data_frame import data_frame
-from memoria.store.events import Entries
-from memoria.store.firings import Firings, endings
+from memoria.store.firings import endings, read_firings
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view
 from memoria.store.reading import open_files
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.firing_log import FiringLog
+from memoria.timeline.fold import Expiries
+from memoria.timeline.log import Firings, IntArray
 
 if TYPE_CHECKING:
     import pandas
@@ -77,7 +77,7 @@ class Chronicle:
         lanes = files.config.lanes
         table = StepTable.read(files)
         life, done = fold(files, files.config, table), len(table)
-        firings = Firings.read(files, table, life)
+        firings = read_firings(files, table, life)
         ended = endings(firings, files.created, done)
         known = ended.fires > 0  # every engram that is there has fired at least in its first step
         ids, gone = ended.ids[known], ended.gone[known]
@@ -87,12 +87,10 @@ class Chronicle:
         longterm[(gone > 0) & (longterm >= gone)] = 0
 
         def settings() -> Expiries:
-            done_to = firings.events
-            done_to = done_to.take(np.isin(done_to.ids, ids))
-            who = _places(ids, done_to.ids)
-            named = replace(done_to, ids=who)
-            places = _places(ids, firings.ids)
-            return Expiries.of(Entries(places, firings.steps, firings.expiry), done, named)
+            events = firings.events
+            events = events.take(np.isin(events.ids, ids))
+            named = replace(events, ids=_places(ids, events.ids))
+            return Expiries.of(replace(firings, ids=_places(ids, firings.ids), events=named), done)
 
         lost = len(ids) < files.created
         return cls(
@@ -375,7 +373,7 @@ def _fired(
     return keys % span, keys // span
 
 
-def _settings(parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int) -> Entries:
+def _settings(parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int) -> Firings:
     """Every expiry that a history tells of; those of an engram are in order."""
     columns = []
     for lane, part in enumerate(parts):
@@ -383,4 +381,4 @@ def _settings(parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int) -> En
         steps = np.repeat(np.arange(1, len(ends) + 1), np.diff(ends, prepend=0))
         columns.append((part["set_ids"].astype(np.int64) * lanes + lane, steps, part["expiry"]))
     ids, steps, expiry = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return Entries(ids, steps, expiry.astype(np.float64))
+    return Firings(ids, steps, expiry.astype(np.float64))

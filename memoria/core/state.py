@@ -14,6 +14,7 @@ from torch import Tensor
 
 from memoria.core.ranks import LivingRanks, whole_blocks
 from memoria.core.vectors import Vectors
+from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
 
 NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
@@ -21,7 +22,6 @@ NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 _SPARE: Final = (1.5, 1.25)  # capacity over the living when packing up to, and above, `_MANY`
 _MANY: Final = 2**16
 _HORIZON: Final = 64  # steps between two scans of all lifespans
-_LONGEST: Final = 2.0**52  # lifespan of a pinned engram: its expiry counts steps exactly
 
 
 def positions_of(mask: Tensor) -> Tensor:
@@ -213,7 +213,7 @@ class EngramState:
         padded = positions < 0
         gain = delta.to(self.expiry).masked_fill(padded, 0.0)
         if self._any_pinned():
-            gain = torch.where(self.at(self.pinned, positions, 0), gain.clamp_min(0.0), gain)
+            gain = rules.effective_gain(gain, self.at(self.pinned, positions, 0))
         self.expiry.scatter_add_(1, positions.clamp_min(0), gain)
         self._soon.append(positions)
 
@@ -231,12 +231,12 @@ class EngramState:
     def hold(self, step: int) -> None:
         """At the end of ``step``: pinned engrams expire one step later, at a whole number."""
         if self._any_pinned():
-            self.expiry[self.pinned_cells] = _whole(self.expiry[self.pinned_cells], step) + 1
+            self.expiry[self.pinned_cells] = rules.hold(self.expiry[self.pinned_cells], step)
 
     def pin(self, positions: Tensor, step: int) -> None:
         """Pin the engrams at ``positions`` [B, N]; their lifespan is rounded up to whole steps."""
         lane, position = self.cells(positions)
-        self.expiry[lane, position] = _whole(self.expiry[lane, position], step)
+        self.expiry[lane, position] = rules.pin(self.expiry[lane, position], step)
         self.pinned[lane, position] = True
         self.pinned_cells = self._find_pinned()
 
@@ -257,11 +257,12 @@ class EngramState:
         """Forget every engram with ``expiry <= step``."""
         if step > self._horizon:
             self._horizon = step + _HORIZON
-            due = (self.types != NULL) & (self.expiry <= self._horizon)
+            due = (self.types != NULL) & ~rules.is_alive(self.expiry, self._horizon)
             self._soon = [positions_of(due)]
         soon = torch.cat(self._soon, dim=1)
-        lives = self.at(self.types, soon, NULL) != NULL
-        lane, column = (lives & (self.at(self.expiry, soon, 0) <= step)).nonzero(as_tuple=True)
+        there = self.at(self.types, soon, NULL) != NULL
+        gone = there & ~rules.is_alive(self.at(self.expiry, soon, 0), step)
+        lane, column = gone.nonzero(as_tuple=True)
         self._forget(lane, soon[lane, column])
 
     def cells(self, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -315,8 +316,3 @@ class EngramState:
         packed = self._array(values.dtype, fill)
         packed[:, : kept.shape[1]] = self.at(values, kept, int(fill))
         return packed
-
-
-def _whole(expiry: Tensor, step: int) -> Tensor:
-    """A pinned engram's ``expiry`` rounded up at ``step``, so that adding 1 to it is exact."""
-    return expiry.ceil().clamp_max(step + _LONGEST)

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.store.engram_life import plain_numbers
-from memoria.store.firings import Firings, endings
+from memoria.store.firings import endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import Firings, IntArray
 
 __all__ = ["FIELDS", "TYPE_NAMES", "EngramTable"]
 

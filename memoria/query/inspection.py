@@ -23,7 +23,7 @@ from memoria.query.listing import Listing, Order, Wanted, select
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
 from memoria.store.engram_life import iso_time, story, told_history
-from memoria.store.firings import Firings, connected_pairs, endings, fired_pairs
+from memoria.store.firings import connected_pairs, endings, fired_pairs, read_firings
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
@@ -31,7 +31,7 @@ from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import FiringLog, IntArray
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import EventKind, Firings
 
 __all__ = ["COUNTED_PAIRS", "Inspection"]
 
@@ -330,7 +330,7 @@ class Inspection:
     @cached_property
     def firings(self) -> Firings:
         """Every firing in the log, of the running step too."""
-        return Firings.read(self._files, self._steps, self.life)
+        return read_firings(self._files, self._steps, self.life)
 
     @cached_property
     def logs(self) -> list[FiringLog]:

@@ -5,18 +5,18 @@ Steps are numbered from 1, as in `memoria.store.firings`. Torch-free.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from memoria.errors import InputError
-from memoria.store.events import pinned_gains
-from memoria.store.firings import Endings, Firings, endings
+from memoria.store.firings import Endings, endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind, Events
+from memoria.timeline.fold import Expiries
+from memoria.timeline.log import EventKind, Events, Firings, IntArray
 
 __all__ = ["MOST_CONNECTIONS", "iso_time", "plain_numbers", "story", "told_history"]
 
@@ -92,7 +92,8 @@ def story(
     gone = int(its.gone[was[0]]) if len(was) else None
     mine = firings.ids == engram
     events = firings.events.take(firings.events.ids == engram)
-    fired, expiry = firings.steps[mine], firings.expiry[mine]
+    its_firings = firings.take(mine)
+    fired = its_firings.steps
     end = done if gone is None else gone
     by_hand = EventKind.FORGET in events.kinds  # so it lived through the end of that step
     kind, index, left, pinned = "forgotten", None, its.expiry[was] - end, False
@@ -120,7 +121,7 @@ def story(
         **_moves(table, life, engram, created, None if gone is None else gone + by_hand),
         "forgotten": None if gone is None else _moment(table, gone),
         "events": _told_events(events),
-        "firings": _told_firings(fired, expiry, created, events),
+        "firings": _told_firings(its_firings, created, events, done),
         **_neighbours(engram, firings, life, shelf, ended, gone is None),
     }
 
@@ -164,11 +165,13 @@ def _told_events(events: Events) -> list[dict[str, Any]]:
 
 
 def _told_firings(
-    fired: IntArray, expiry: FloatArray, created: int, events: Events
+    firings: Firings, created: int, events: Events, done: int
 ) -> list[dict[str, Any]]:
     """Each firing with the steps it gained, the first one those it was created with."""
-    gains = plain_numbers(pinned_gains(fired, expiry, created, events))
-    left = plain_numbers(expiry - fired)
+    at, fired = np.zeros_like(firings.ids), firings.steps
+    log = replace(firings, ids=at, events=replace(events, ids=np.zeros_like(events.ids)))
+    gains = plain_numbers(Expiries.of(log, done + 1).gains(at, fired, at + created))
+    left = plain_numbers(firings.expiry - fired)
     return [
         {"step": step, "gain": gain, "lifespan": rest}
         for step, gain, rest in zip(fired.tolist(), gains, left, strict=True)

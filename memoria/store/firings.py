@@ -6,55 +6,44 @@ what it left behind. Torch-free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from memoria.errors import DamageError
-from memoria.store.events import Entries, PinnedLives, read_events
+from memoria.store.events import read_events
 from memoria.store.life import FloatArray, Life, StepTable, ranks
 from memoria.store.memory_files import MemoryFiles
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import PINS, EventKind, Events
+from memoria.timeline.fold import Lifespans, fold
+from memoria.timeline.log import ENDINGS, TURNS, Firings
 
-__all__ = ["Endings", "Firings", "connected_pairs", "endings", "fired_pairs"]
 
+def read_firings(files: MemoryFiles, table: StepTable, life: Life) -> Firings:
+    """The log of ``files``, the running step too.
 
-@dataclass(frozen=True)
-class Firings:
-    """Every firing of every engram ever, oldest first; all arrays [N].
-
-    ``steps`` counts from 1; the running step is the last. ``expiry`` is what the step made it,
-    NaN in the running step. ``events`` are what was done between steps.
+    Raises:
+        DamageError: it names engrams that never were.
     """
-
-    ids: IntArray
-    steps: IntArray
-    expiry: FloatArray
-    events: Events
-
-    @classmethod
-    def read(cls, files: MemoryFiles, table: StepTable, life: Life) -> Firings:
-        """The log of ``files``. Raises `DamageError` where it names what never was."""
-        ids, expiry = files.read("log/ids"), files.read("log/expiry")
-        sizes = np.diff(table.log_ends(), prepend=0)
-        rows = files.created
-        if (
-            (sizes < 0).any()
-            or not sizes.sum() == len(ids) == len(expiry)
-            or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < rows)
-        ):
-            raise DamageError(f"{files.name}: the firing log disagrees with the step table")
-        steps = np.repeat(np.arange(1, len(table) + 1), sizes)
-        if life.pending.phase == "reminded":
-            reminded = [i for lane in life.pending.reminded for i in lane]
-            working = life.ids[life.types == EngramType.WORKING]
-            now = np.concatenate((working, np.array(reminded, np.int64)))
-            ids = np.concatenate((ids, now))
-            steps = np.concatenate((steps, np.full(len(now), len(table) + 1)))
-            expiry = np.concatenate((expiry, np.full(len(now), np.nan)))
-        return cls(ids, steps, expiry, read_events(files, len(table)))
+    ids, expiry = files.read("log/ids"), files.read("log/expiry")
+    sizes = np.diff(table.log_ends(), prepend=0)
+    rows = files.created
+    if (
+        (sizes < 0).any()
+        or not sizes.sum() == len(ids) == len(expiry)
+        or (len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < rows)
+    ):
+        raise DamageError(f"{files.name}: the firing log disagrees with the step table")
+    steps = np.repeat(np.arange(1, len(table) + 1), sizes)
+    if life.pending.phase == "reminded":
+        reminded = [i for lane in life.pending.reminded for i in lane]
+        working = life.ids[life.types == EngramType.WORKING]
+        now = np.concatenate((working, np.array(reminded, np.int64)))
+        ids = np.concatenate((ids, now))
+        steps = np.concatenate((steps, np.full(len(now), len(table) + 1)))
+        expiry = np.concatenate((expiry, np.full(len(now), np.nan)))
+    return Firings(ids, steps, expiry, read_events(files, len(table)))
 
 
 @dataclass(frozen=True)
@@ -84,30 +73,19 @@ def endings(firings: Firings, rows: int, done: int) -> Endings:
     """What became of the ``rows`` engrams ever created, by ``done`` steps.
 
     An engram is forgotten at the first step not before its last firing that its expiry, as that
-    firing left it, has come to: ``max(last, ceil(expiry))``. What was forgotten by hand after step
-    s was forgotten at step s.
+    firing left it, has come to. What was forgotten by hand after step s was forgotten at step s.
     """
-    finished = firings.steps <= done
-    entries = Entries(firings.ids[finished], firings.steps[finished], firings.expiry[finished])
-    ids = _told_of(firings, rows)
-    last = np.full(len(ids), -1, np.int64)
-    last[_places(ids, entries.ids)] = np.arange(len(entries.ids))  # of repeats the last one stays
-    logged = last >= 0
-    since, expiry = np.zeros(len(ids), np.int64), np.zeros(len(ids))
-    since[logged], expiry[logged] = entries.steps[last[logged]], entries.expiry[last[logged]]
-    who = np.unique(firings.events.of_kind(*PINS).ids)
-    lives = PinnedLives(who, np.full(len(who), -1.0), np.zeros(len(who), np.bool_), -1, entries)
-    lives.live(firings.events, done)
-    at = _places(ids, who)
-    since[at], expiry[at] = lives.since, lives.expiry
-    by_hand = firings.events.of_kind(EventKind.FORGET)
-    at = _places(ids, by_hand.ids)
-    since[at] = expiry[at] = by_hand.steps
-    due = np.ceil(np.nan_to_num(expiry, nan=0.0)).clip(0, done + 1)
-    gone = np.where(logged, np.maximum(since, due.astype(np.int64)), 0)
-    gone[gone > done] = 0
-    fires = np.bincount(_places(ids, firings.ids), minlength=len(ids))
-    return Endings(ids, gone, expiry, fires)
+    ids, events = _told_of(firings, rows), firings.events.of_kind(*TURNS, *ENDINGS)
+    at = _places(ids, firings.ids)
+    log = Firings(
+        at,
+        firings.steps,
+        firings.expiry,
+        replace(events, ids=_places(ids, events.ids)),
+    )
+    state = fold(Lifespans.nothing(len(ids)), log.take(firings.steps <= done), done, names=ids)
+    fires = np.bincount(at, minlength=len(ids))
+    return Endings(ids, state.gone(), state.expiry, fires)
 
 
 def _told_of(firings: Firings, rows: int) -> IntArray:

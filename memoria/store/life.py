@@ -6,7 +6,7 @@ Torch-free: `inspect` reads a memory through this alone. ``ids`` here are the st
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,15 @@ import numpy.typing as npt
 from memoria.config import MemoriaConfig
 from memoria.errors import DamageError
 from memoria.store.attributes import Pending, StateHead
-from memoria.store.events import Entries, PinnedLives, read_events
+from memoria.store.events import read_events
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import FiringLog, IntArray
-from memoria.timeline.log import PINS, EventKind
+from memoria.timeline.fold import Lifespans
+from memoria.timeline.fold import fold as fold_log
+from memoria.timeline.log import ENDINGS, TURNS, Events, Firings
+from memoria.timeline.rules import is_alive, memory_of, pinned_after
 
 __all__ = ["Life", "StepTable", "fold", "lane_logs", "ranks"]
 
@@ -171,25 +174,32 @@ def fold(
     expiry = np.concatenate((expiry, np.full(len(since), -1.0)))
     fires = np.concatenate((fires, np.zeros(len(since), np.int64)))
     logged, then = files.read("log/ids", base_log), files.read("log/expiry", base_log)
-    at = _places(ids, old, first_new, logged)
-    written = expiry.copy() if files.events else expiry
-    expiry[at] = then  # of repeats the last one stays
-    fires += np.bincount(at, minlength=len(ids))
+    sizes = np.diff(steps.log_ends()[base.step :], prepend=base_log)
+    if (sizes < 0).any() or sizes.sum() != len(logged) or len(then) != len(logged):
+        raise DamageError(f"{files.name}: the step table disagrees with the arrays it counts")
+    firings = Firings(
+        _places(ids, old, first_new, logged),
+        np.repeat(np.arange(base.step + 1, len(steps) + 1), sizes),
+        then,
+        _events_since(files, base, ids, len(steps)),
+    )
     pinned = np.zeros(len(ids), np.bool_)
-    if files.events:
-        entries = Entries(logged, steps.steps_of(base_log, log_end), then)
-        _happened(files, base, ids, written, entries, len(steps), expiry, pinned)
+    if base.events:
+        held = pinned_after(read_events(files, base.step, 0, base.events))
+        pinned[_of_living(ids, held)] = True
+    first = -1 if base.generation is None else base.step
+    since = np.full(len(ids), first)
+    state = fold_log(Lifespans(first, expiry, pinned, fires, since), firings, len(steps), names=ids)
+    expiry, fires, pinned = state.expiry, state.fires, state.pinned
     expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
         fires[_places(ids, old, first_new, fired)] += 1
 
-    alive = (expiry > len(steps)) | (ids >= done_rows)  # T + a tiny lifespan may round to T
+    alive = is_alive(expiry, len(steps)) | (ids >= done_rows)  # T + a tiny lifespan may round to T
     ids = ids[alive]
     first_short = steps.first_short(lanes)
-    types = np.where(
-        ids // lanes >= first_short[ids % lanes], EngramType.SHORTTERM, EngramType.LONGTERM
-    ).astype(np.uint8)
+    types = memory_of(ids // lanes, first_short[ids % lanes])
     types[ids >= done_rows] = EngramType.WORKING
     return Life(
         step=len(steps),
@@ -229,36 +239,18 @@ def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLo
     return logs
 
 
-def _happened(
-    files: MemoryFiles,
-    base: StateHead,
-    ids: IntArray,
-    written: FloatArray,
-    entries: Entries,
-    done: int,
-    expiry: FloatArray,
-    pinned: npt.NDArray[np.bool_],
-) -> None:
-    """Bring the events into ``expiry`` and ``pinned`` of ``ids``, all [N].
+def _events_since(files: MemoryFiles, base: StateHead, ids: IntArray, done: int) -> Events:
+    """The events after the written state, with positions in ``ids`` for engrams."""
+    events = read_events(files, done, base.events, since=base.step).of_kind(*TURNS, *ENDINGS)
+    return replace(events, ids=_of_living(ids, events.ids))
 
-    ``expiry`` is what the log alone says, ``written`` what the state says that it goes on from.
-    """
-    held = read_events(files, base.step, 0, base.events).pinned()
-    events = read_events(files, done, base.events, since=base.step)
-    who = np.union1d(held, np.unique(events.of_kind(*PINS).ids))
-    who = who[files.engram_rows(who) >= 0]  # of the others compaction left nothing
-    gone = events.of_kind(EventKind.FORGET)
-    gone = gone.take(~np.isin(gone.ids, who) & (files.engram_rows(gone.ids) >= 0))
-    at, gone_at = np.searchsorted(ids, who), np.searchsorted(ids, gone.ids)
-    ends = np.append(ids, -1)
-    there = (ends[at] == who).all() and (ends[gone_at] == gone.ids).all()
-    if not there or not (expiry[gone_at] > gone.steps).all():
-        raise DamageError(f"{files.name}: an event names an engram that was not alive")
-    expiry[gone_at] = gone.steps
-    first = -1 if base.generation is None else base.step
-    lives = PinnedLives(who, written[at], np.isin(who, held), first, entries)
-    lives.live(events, done)
-    expiry[at], pinned[at] = lives.expiry, lives.pinned
+
+def _of_living(ids: IntArray, wanted: IntArray) -> IntArray:
+    at = np.searchsorted(ids, wanted)
+    wrong = wanted[np.append(ids, -1)[at] != wanted]
+    if len(wrong):
+        raise DamageError(f"an event names engram {wrong[0]}, which was not alive")
+    return at
 
 
 def ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:

@@ -6,7 +6,7 @@ from this record by the rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
@@ -30,8 +30,8 @@ class EventKind(IntEnum):
     CONFIRM = 7  # was confirmed as the answer to a cue
 
 
-ENDINGS: Final = (EventKind.FORGET, EventKind.DISPLACE)  # the engram is forgotten by them
-PINS: Final = (EventKind.PIN, EventKind.UNPIN)
+ENDINGS: Final = (EventKind.FORGET, EventKind.DISPLACE)  # an engram is forgotten by them
+TURNS: Final = (EventKind.PIN, EventKind.UNPIN, EventKind.RECALL)  # it expires otherwise
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,23 @@ class Events:
         """Events of some kinds."""
         return self.take(np.isin(self.kinds, kinds))
 
-    def pinned(self) -> IntArray:
-        """Ids of engrams that are pinned after all of these events, ascending."""
-        changes = self.of_kind(*PINS, *ENDINGS)
-        ids, last = np.unique(changes.ids[::-1], return_index=True)  # the first of the reversed
-        held: IntArray = ids[changes.kinds[::-1][last] == EventKind.PIN]
-        return held
+
+@dataclass(frozen=True)
+class Firings:
+    """Who fired in which step, oldest first, and the events between the steps. N firings.
+
+    Attributes:
+        ids: engram of each firing, int64 [N].
+        steps: step of each firing, int64 [N], counted from 1; the running step is the last.
+        expiry: expiry that the step left the engram with, float64 [N]; NaN in the running step.
+        events: what was done between the steps.
+    """
+
+    ids: IntArray
+    steps: IntArray
+    expiry: FloatArray
+    events: Events = field(default_factory=Events.empty)
+
+    def take(self, chosen: BoolArray | slice) -> Firings:
+        """Some of the firings, by a mask [N] or a slice, and all events."""
+        return Firings(self.ids[chosen], self.steps[chosen], self.expiry[chosen], self.events)

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from report_stores import HOSTILE, block, column, remember
 
 from memoria.analysis import KINDS, Chronicle, open_chronicle
-from memoria.analysis.expiries import Expiries
 from memoria.errors import InputError
 from memoria.query.inspection import Inspection
 from memoria.report import frames as film
@@ -31,8 +30,9 @@ from memoria.report.pictures import library
 from memoria.report.selection import choose
 from memoria.report.wiring import Wiring
 from memoria.report.writing import compose
-from memoria.store.events import Entries
 from memoria.timeline.engram_type import EngramType
+from memoria.timeline.fold import Expiries
+from memoria.timeline.log import Firings
 
 MEGABYTE = 10**6
 
@@ -317,7 +317,7 @@ def dense(steps: int, engrams: int) -> Chronicle:
     fired, fired_steps = keys % engrams, keys // engrams
     late = fired_steps >= born[fired]
     fired, fired_steps = fired[late], fired_steps[late]
-    entries = Entries(
+    entries = Firings(
         fired, fired_steps, fired_steps + np.random.default_rng(1).random(len(fired)) * 90 + steps
     )
     return Chronicle(

@@ -32,6 +32,7 @@ from memoria.store.replay.report import Difference, Replay
 from memoria.store.replay.steps import LoggedStep, logged_steps, steps_there
 from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
+from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
 from memoria.timeline.log import EventKind
@@ -183,8 +184,8 @@ def _after(core: MemoryCore, positions: Tensor, gains: Tensor) -> Tensor:
     state = core.state
     now = state.expiry.gather(1, positions.clamp_min(0))
     pinned = state.pinned.gather(1, positions.clamp_min(0))
-    held = (now + gains.clamp_min(0.0)).ceil() + 1.0
-    return torch.where(pinned, held, now + gains).masked_fill(positions < 0, 0.0)
+    after = now + rules.effective_gain(gains, pinned)
+    return torch.where(pinned, rules.hold(after, core.step), after).masked_fill(positions < 0, 0.0)
 
 
 def _gains(core: MemoryCore, positions: Tensor, wanted: Tensor) -> Tensor:
@@ -192,7 +193,7 @@ def _gains(core: MemoryCore, positions: Tensor, wanted: Tensor) -> Tensor:
     state = core.state
     now = state.expiry.gather(1, positions.clamp_min(0))
     pinned = state.pinned.gather(1, positions.clamp_min(0))
-    gains = wanted - pinned.double() - now
+    gains: Tensor = wanted - rules.carry(now, pinned.double())
     for _ in range(4):  # the difference of far apart numbers is rounded itself
         short = _after(core, positions, gains) - wanted
         up, down = torch.nextafter(gains, gains + 1), torch.nextafter(gains, gains - 1)

@@ -17,17 +17,19 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import DamageError, InputError
-from memoria.store.events import LONGEST
+from memoria.store.events import read_events
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.reading import open_files
 from memoria.store.replay.steps import steps_there
-from memoria.store.schema import EventColumn, StepColumn
+from memoria.store.schema import StepColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import ENDINGS, TURNS, Events
+from memoria.timeline.rules import is_alive
+from memoria.timeline.walk import LivingWalk
 
 __all__ = ["Frame", "Walk", "walk"]
 
@@ -83,16 +85,18 @@ class Walk:
         self._files, self._lane, self._lanes = files, lane, lanes
         self._shelf = TextShelf(files)
         mine = np.ones(len(life.ids), np.bool_) if lane is None else life.of_lane(lane)
-        self._ids, self._expiry = life.ids[mine], life.expiry[mine]
-        self._pinned = life.pinned[mine]
-        self._fired = np.zeros(len(self._ids), np.bool_)
-        self._short = life.first_short
-        self._found = self._short  # where short-term memory began before the step
-        self._rows = life.next_id * lanes
-        self._new = self._rows  # the first engram that the step made
+        self._living = LivingWalk(
+            self.step,
+            life.ids[mine],
+            life.expiry[mine],
+            life.pinned[mine],
+            life.first_short,
+            life.next_id * lanes,
+        )
         self._log = before.log_end
         self._reminded: IntArray = np.empty(0, np.int64)
-        self._events = before.events
+        self._seen = before.events
+        self._events = Events.empty()  # read and still to happen
         self._block = _Block.empty(self.step)
 
     @property
@@ -120,7 +124,7 @@ class Walk:
         """
         if not self.step <= step <= self.last:
             raise InputError(f"step = {step}: not from {max(self.step, self.first)} to {self.last}")
-        self._fired[:] = False
+        self._living.forget_firings()
         while self.step < step:
             self._advance()
             if enough is not None and enough():
@@ -132,80 +136,54 @@ class Walk:
         return self._shelf.texts(ids)
 
     def _advance(self) -> None:
-        self._drop(self._expiry <= self.step)
-        self._happened()
-        if self.step == self._block.last:
-            self._block = _Block.read(self._files, self.step, self.last, self._log)
-        rows, log_end, short, ids, expiry = self._block.of(self.step + 1)
-        new: IntArray = np.arange(self._rows, rows)
-        if self._lane is not None:
-            new = new[new % self._lanes == self._lane]
-            mine = ids % self._lanes == self._lane
-            ids, expiry = ids[mine], expiry[mine]
-        self._new, self._rows, self._log = self._rows, rows, log_end
-        self._found, self._short = self._short, short
+        try:
+            self._happen()
+            if self.step == self._block.last:
+                self._block = _Block.read(self._files, self.step, self.last, self._log)
+            rows, log_end, short, ids, expiry = self._block.of(self.step + 1)
+            new: IntArray = np.arange(self._living.created, rows)
+            if self._lane is not None:
+                new = new[new % self._lanes == self._lane]
+                mine = ids % self._lanes == self._lane
+                ids, expiry = ids[mine], expiry[mine]
+            self._living.advance(new, rows, short, ids, expiry)
+        except DamageError as error:
+            raise DamageError(f"{self._files.name}: {error.message}") from None
+        self._log = log_end
         self.step += 1
-        self._ids = np.concatenate((self._ids, new))
-        self._expiry = np.concatenate((self._expiry, np.zeros(len(new))))
-        self._pinned = np.concatenate((self._pinned, np.zeros(len(new), np.bool_)))
-        self._fired = np.concatenate((self._fired, np.zeros(len(new), np.bool_)))
-        if self._pinned.any():
-            self._expiry[self._pinned] += 1
-        at = self._places(ids)
-        self._expiry[at] = expiry
-        self._fired[at] = True
-        self._reminded = ids[ids < self._new]
+        self._reminded = ids[ids < self._living.new]
 
-    def _happened(self) -> None:
+    def _happen(self) -> None:
         """What was done by hand between the last step and the next."""
-        while self._events < self._files.events:
-            event = self._files.read("events", self._events, self._events + 1)[0]
-            if event[EventColumn.STEP] > self.step:
-                return
-            self._events += 1
-            id_, kind = int(event[EventColumn.ENGRAM]), event[EventColumn.KIND]
-            if self._lane is not None and id_ % self._lanes != self._lane:
-                continue
-            at = self._places(np.array([id_]))
-            if kind == EventKind.FORGET:
-                gone = np.zeros(len(self._ids), np.bool_)
-                gone[at] = True
-                self._drop(gone)
-                continue
-            self._pinned[at] = kind == EventKind.PIN
-            if kind == EventKind.PIN:
-                self._expiry[at] = np.minimum(np.ceil(self._expiry[at]), self.step + LONGEST)
-
-    def _drop(self, gone: BoolArray) -> None:
-        if gone.any():
-            kept = ~gone
-            self._ids, self._expiry = self._ids[kept], self._expiry[kept]
-            self._pinned, self._fired = self._pinned[kept], self._fired[kept]
-
-    def _places(self, ids: IntArray) -> IntArray:
-        at = np.searchsorted(self._ids, ids)
-        if len(ids) and not (np.append(self._ids, -1)[at] == ids).all():
-            raise DamageError(f"{self._files.name}: the log names an engram that was not alive")
-        return at
+        if self._seen < self._files.events:
+            fresh = read_events(self._files, self.last, self._seen, since=self.step)
+            self._seen = self._files.events
+            self._events = fresh.of_kind(*TURNS, *ENDINGS)
+        count = int(np.searchsorted(self._events.steps, self.step, side="right"))
+        due = self._events.take(slice(0, count))
+        self._events = self._events.take(slice(count, None))
+        if self._lane is not None:
+            due = due.take(due.ids % self._lanes == self._lane)
+        if len(np.unique(due.ids)) == len(due):
+            self._living.happen(due)
+            return
+        for number in range(len(due)):
+            self._living.happen(due.take(slice(number, number + 1)))
 
     def _frame(self) -> Frame:
-        ids = self._ids
-        local, lane = ids // self._lanes, ids % self._lanes
-        long, short = np.uint8(EngramType.LONGTERM), np.uint8(EngramType.SHORTTERM)
-        types = np.where(local >= self._found[lane], short, long)
-        types[ids >= self._new] = EngramType.WORKING
-        forgotten = self._expiry <= self.step
-        created = self._rows if self._lane is None else self._rows // self._lanes
+        living = self._living
+        forgotten = np.asarray(~is_alive(living.expiry, self.step))
+        created = living.created if self._lane is None else living.created // self._lanes
         return Frame(
             step=self.step,
-            ids=ids,
-            types=types,
-            lifespan=self._expiry - self.step,
-            fired=self._fired.copy(),
+            ids=living.ids.copy(),
+            types=living.types(self._lanes),
+            lifespan=living.expiry - self.step,
+            fired=living.fired.copy(),
             forgotten=forgotten,
             reminded=self._reminded,
             created=created,
-            gone=created - len(ids) + int(np.count_nonzero(forgotten)),
+            gone=created - len(forgotten) + int(np.count_nonzero(forgotten)),
         )
 
 

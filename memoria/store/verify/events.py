@@ -2,89 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import numpy as np
-import numpy.typing as npt
 
-from memoria.store.life import FloatArray
 from memoria.store.schema import EventColumn
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
+from memoria.timeline import rules
 from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind
-
-__all__ = ["EventList", "Fates"]
-
-_LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most
+from memoria.timeline.log import EventKind, Events
+from memoria.timeline.walk import LifespanTracker
 
 
-class Fates:
-    """Expiry and fire count of every engram, by its row in ``vectors``, as far as was folded.
+class FoldedLog(LifespanTracker):
+    """Every engram by its row in ``vectors``, as far as the log was folded in.
 
     ``known`` is False once something could not be read: then expiries may be wrong.
     """
 
-    def __init__(self, rows: int) -> None:
-        self.expiry: FloatArray = np.full(rows, -np.inf)
-        self.fires: IntArray = np.zeros(rows, np.int64)
-        self.known = True
-        self._pinned: npt.NDArray[np.bool_] = np.zeros(rows, np.bool_)
-        self._anchors: dict[int, int] = {}  # of the pinned: the step of which expiry is
-
-    def fire(self, rows: IntArray, expiry: FloatArray, step: IntArray) -> None:
-        """Fold firings in, oldest first; rows below 0 are nobody's."""
-        there = rows >= 0
-        rows, expiry, step = rows[there], expiry[there], step[there]
-        self.expiry[rows] = expiry  # of repeats the last one stays
-        if 16 * len(rows) < len(self.fires):
-            np.add.at(self.fires, rows, 1)
-        else:
-            self.fires += np.bincount(rows, minlength=len(self.fires))
-        if self._anchors:
-            for row, at in zip(rows.tolist(), step.tolist(), strict=True):
-                if row in self._anchors:
-                    self._anchors[row] = at
-
-    def is_pinned(self, rows: IntArray) -> npt.NDArray[np.bool_]:
-        """Which of the rows are pinned now."""
-        return self._pinned[rows]
-
-    def anchored(self, rows: IntArray) -> IntArray:
-        """After which step each expiry was what it is; 0 for all that are not pinned."""
-        if not self._anchors:
-            return np.zeros(len(rows), np.int64)
-        return np.array([self._anchors.get(row, 0) for row in rows.tolist()], np.int64)
-
-    def after(self, step: int) -> FloatArray:
-        """Every expiry after ``step``, to which all has been folded in."""
-        if not self._anchors:
-            return self.expiry
-        rows = np.array(list(self._anchors), np.int64)
-        out = self.expiry.copy()
-        out[rows] += step - np.array(list(self._anchors.values()), np.int64)
-        return out
-
-    def is_alive(self, row: int, step: int) -> bool:
-        """Whether the engram lives after ``step``."""
-        return bool(self._pinned[row]) or bool(self.expiry[row] > step)
-
-    def forget(self, row: int, step: int) -> None:
-        """Its expiry becomes ``step``."""
-        self.unpin(row, step)
-        self.expiry[row] = step
-
-    def pin(self, row: int, step: int) -> None:
-        """From now on it loses no lifespan."""
-        self.expiry[row] = min(np.ceil(self.expiry[row]), step + _LONGEST)
-        self._pinned[row] = True
-        self._anchors[row] = step
-
-    def unpin(self, row: int, step: int) -> None:
-        """From now on it ages again."""
-        if self._pinned[row]:
-            self.expiry[row] += step - self._anchors.pop(row)
-            self._pinned[row] = False
+    known = True
 
 
 class EventList:
@@ -110,42 +45,72 @@ class EventList:
         chosen: IntArray = some[some[:, EventColumn.STEP] == step]
         return chosen
 
-    def fold(self, fates: Fates, step: int, last: int | None = None) -> None:
+    def fold(self, folded: FoldedLog, step: int, last: int | None = None) -> None:
         """Check and fold in what happened after ``step``, of the first ``last`` events."""
         end = len(self.table) if last is None else min(last, len(self.table))
+        begin = self._at
         while self._at < end and self.table[self._at, EventColumn.STEP] <= step:
-            if self.table[self._at, EventColumn.STEP] == step:
-                self._one(fates, self._at)
             self._at += 1
+        numbers = begin + np.flatnonzero(self.table[begin : self._at, EventColumn.STEP] == step)
+        rows = self._rows(numbers)
+        happened = self._events(numbers)
+        if self._all_sound(folded, happened, rows):
+            folded.happen(rows, happened)
+            return
+        for number, row in zip(numbers.tolist(), rows.tolist(), strict=True):
+            self._one(folded, number, row)
 
-    def _one(self, fates: Fates, number: int) -> None:
+    def _one(self, folded: FoldedLog, number: int, row: int) -> None:
         step, kind, engram, _ = self.table[number].tolist()
         steps = self._steps
-        era = steps.files.attributes.era
         if not 0 <= engram < steps.created_after(step):
             self._say(number, f"engram {engram}: there are {steps.created_after(step)}")
             return
-        row = int(steps.files.engram_rows(np.array([engram]))[0])
         if row < 0:  # compaction left it behind, so it was forgotten before
-            if number >= era.events:
+            if number >= steps.files.attributes.era.events:
                 self._say(number, f"engram {engram} was not kept by compaction")
             return
-        pinned = bool(fates.is_pinned(np.array([row]))[0])
-        if fates.known and not fates.is_alive(row, step):
+        pinned = bool(folded.pinned[row])
+        if folded.known and not folded.is_alive(row, step):
             self._say(number, f"engram {engram} was forgotten already")
-        elif kind == EventKind.FORGET:
-            fates.forget(row, step)
-        elif kind == EventKind.PIN:
-            if pinned:
-                self._say(number, f"engram {engram} is pinned already")
-            else:
-                fates.pin(row, step)
-        elif kind == EventKind.UNPIN:
-            if not pinned:
-                self._say(number, f"engram {engram} is not pinned")
-            fates.unpin(row, step)
-        else:
+        elif not EventKind.FORGET <= kind <= EventKind.UNPIN:
             self._say(number, f"kind {kind} is none of {EventKind.FORGET:d} to {EventKind.UNPIN:d}")
+        elif kind == EventKind.PIN and pinned:
+            self._say(number, f"engram {engram} is pinned already")
+        else:
+            if kind == EventKind.UNPIN and not pinned:
+                self._say(number, f"engram {engram} is not pinned")
+            folded.happen(np.array([row]), self._events(np.array([number])))
+
+    def _all_sound(self, folded: FoldedLog, events: Events, rows: IntArray) -> bool:
+        """Whether none of ``events``, each of another engram, breaks a rule."""
+        if len(np.unique(rows)) < len(rows) or (rows < 0).any():
+            return False
+        kinds, pinned = events.kinds, folded.pinned[rows]
+        alive = pinned | rules.is_alive(folded.expiry[rows], events.steps)
+        is_known = (kinds >= EventKind.FORGET) & (kinds <= EventKind.UNPIN)
+        twice = ((kinds == EventKind.PIN) & pinned) | ((kinds == EventKind.UNPIN) & ~pinned)
+        return folded.known and bool((alive & is_known & ~twice).all())
+
+    def _rows(self, numbers: IntArray) -> IntArray:
+        """The row in ``vectors`` of the engram of each event; -1 where there is none."""
+        table = self.table[numbers]
+        engrams = table[:, EventColumn.ENGRAM]
+        there = np.append(0, self._steps.created)[table[:, EventColumn.STEP].clip(0)]
+        inside = (engrams >= 0) & (engrams < there)
+        rows = np.full(len(numbers), -1)
+        rows[inside] = self._steps.files.engram_rows(engrams[inside])
+        return rows
+
+    def _events(self, numbers: IntArray) -> Events:
+        table = self.table[numbers]
+        return Events(
+            steps=table[:, EventColumn.STEP],
+            kinds=table[:, EventColumn.KIND],
+            ids=table[:, EventColumn.ENGRAM],
+            times=table[:, EventColumn.TIME],
+            values=np.zeros(len(table)),
+        )
 
     def _check_steps(self) -> None:
         """Events are in the order of steps."""

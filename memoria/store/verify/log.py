@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.store.life import FloatArray
-from memoria.store.verify.events import EventList, Fates
+from memoria.store.verify.events import EventList, FoldedLog
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
+from memoria.timeline import rules
+from memoria.timeline.engram_type import EngramType
 from memoria.timeline.firing_log import IntArray
 
 __all__ = ["LogCheck"]
@@ -49,8 +51,8 @@ class LogCheck:
         self._ids = steps.array("log/ids")
         self._expiry = steps.array("log/expiry")
 
-    def run(self, fates: Fates, stops: set[int]) -> Iterator[int]:
-        """Fold the steps into ``fates``; yields each step number in ``stops`` (and the last).
+    def run(self, folded: FoldedLog, stops: set[int]) -> Iterator[int]:
+        """Fold the steps into ``folded``; yields each step number in ``stops`` (and the last).
 
         What happened between that step and the next is for the caller to fold in.
         """
@@ -62,10 +64,11 @@ class LogCheck:
             last = self._end(first, stops)
             block = self._read(first, last)
             if block is None:
-                fates.known = False
+                folded.known = False
             else:
-                self._check(block, fates)
-                fates.fire(block.rows, block.expiry, block.step)
+                self._check(block, folded)
+                there = block.rows >= 0
+                folded.fire(block.rows[there], block.expiry[there], block.step[there])
             if last - 1 in stops or last > steps.done:
                 yield last - 1
             first = last
@@ -100,7 +103,8 @@ class LogCheck:
         inside = (ids >= 0) & (ids < created)
         safe = np.where(inside, ids, 0)
         lane, local = safe % steps.lanes, safe // steps.lanes
-        short = local >= steps.first_short(first - 1, last - 1)[step - first, lane]
+        first_short = steps.first_short(first - 1, last - 1)[step - first, lane]
+        short = rules.memory_of(local, first_short) == EngramType.SHORTTERM
         before = np.append(0, steps.created)[step - 1]
         rows = np.full(len(ids), -1)
         rows[inside] = steps.files.engram_rows(ids[inside])
@@ -116,11 +120,11 @@ class LogCheck:
             rows,
         )
 
-    def _check(self, block: _Block, fates: Fates) -> None:
+    def _check(self, block: _Block, folded: FoldedLog) -> None:
         self._check_new(block)
         self._check_there(block)
         self._check_order(block)
-        self._check_expiry(block, fates)
+        self._check_expiry(block, folded)
 
     def _check_new(self, block: _Block) -> None:
         """A step's entries begin with all the engrams that it created, ascending."""
@@ -173,7 +177,7 @@ class LogCheck:
             text = f"engram {block.ids[at]} stands out of order behind {block.ids[at - 1]}"
             self._name(block, at, text)
 
-    def _check_expiry(self, block: _Block, fates: Fates) -> None:
+    def _check_expiry(self, block: _Block, folded: FoldedLog) -> None:
         """No engram twice in a step; a new one has its lifespan; nobody comes back."""
         for at in np.flatnonzero(np.isnan(block.expiry)).tolist():
             self._name(block, at, f"engram {block.ids[at]} has no expiry", self._expiry)
@@ -187,19 +191,19 @@ class LogCheck:
         rows, step = block.rows[order], block.step[order]
         again = np.append(False, rows[1:] == rows[:-1])  # it fired earlier in this block
         behind = np.append(order[:1], order[:-1])
-        last_expiry = np.where(again, block.expiry[behind], fates.expiry[rows])
-        last_step = np.where(again, block.step[behind], fates.anchored(rows))
+        last_expiry = np.where(again, block.expiry[behind], folded.expiry[rows])
+        last_step = np.where(again, block.step[behind], folded.since[rows])
         twice = again & (last_step == step)
         for at in order[twice].tolist():
             self._name(block, at, f"engram {block.ids[at]} fired twice in the step")
-        if not fates.known:
+        if not folded.known:
             return
-        pinned = fates.is_pinned(rows)
+        pinned = folded.pinned[rows]
         old = ~block.new[order] & ~twice
-        dead = old & ~pinned & ~(last_expiry > step - 1)
+        dead = old & ~pinned & ~rules.is_alive(last_expiry, step - 1)
         for at in order[dead].tolist():
             self._name(block, at, f"engram {block.ids[at]} fired after it was forgotten")
-        least = last_expiry + (step - last_step)
+        least = rules.carry(last_expiry, step - last_step)
         expiry = block.expiry[order]
         low = old & pinned & ~((expiry >= least) & (np.floor(expiry) == expiry))
         for at in order[low].tolist():

@@ -6,7 +6,7 @@ import numpy as np
 
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.store.verify.damaged import LooseFiles
-from memoria.store.verify.events import Fates
+from memoria.store.verify.events import FoldedLog
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 
@@ -50,7 +50,7 @@ def check_counts(steps: Steps, findings: Findings) -> None:
         say("pending", f"phase is '{phase}' and {begun} engrams are of a step begun")
 
 
-def check_pending(steps: Steps, fates: Fates, findings: Findings) -> None:
+def check_pending(steps: Steps, folded: FoldedLog, findings: Findings) -> None:
     """What the step begun reminded of was alive, in the order in which it must stand."""
     pending, done = steps.files.attributes.pending, steps.done
     if pending.phase != "reminded" or done < steps.loose.committed_rows(steps.name):
@@ -64,7 +64,7 @@ def check_pending(steps: Steps, fates: Fates, findings: Findings) -> None:
                 row = int(steps.files.engram_rows(np.array([engram]))[0])
             if row < 0:
                 text = f"engram {engram} is reminded, there are {created} before the step"
-            elif fates.known and not fates.is_alive(row, done):
+            elif folded.known and not folded.is_alive(row, done):
                 text = f"engram {engram} is reminded after it was forgotten"
             elif number not in (0, found) and engram >= ids[number - 1]:
                 text = f"engram {engram} stands out of order behind {ids[number - 1]}"

@@ -11,10 +11,10 @@ from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import DamageError
 from memoria.store.life import FloatArray
 from memoria.store.schema import STATE_GROUP
-from memoria.store.verify.events import EventList, Fates
+from memoria.store.verify.events import EventList, FoldedLog
 from memoria.store.verify.findings import MOST_ALIKE, Findings
 from memoria.store.verify.steps import Steps
-from memoria.timeline.engram_type import EngramType
+from memoria.timeline import rules
 from memoria.timeline.firing_log import IntArray
 
 __all__ = ["check_head", "check_state"]
@@ -52,18 +52,17 @@ def check_head(steps: Steps, events: EventList, findings: Findings) -> bool:
     return not wrong
 
 
-def check_state(steps: Steps, fates: Fates, findings: Findings) -> tuple[IntArray, IntArray]:
+def check_state(steps: Steps, folded: FoldedLog, findings: Findings) -> tuple[IntArray, IntArray]:
     """Compare every array with the fold; (ids, fires) of the living, as the log says."""
     state = steps.files.attributes.state
     step, lanes = state.step, steps.lanes
     last = int(steps.vector_stop[step - 1]) if step else 0
-    expiry = fates.after(step)[:last]
-    rows = np.flatnonzero(expiry > step)
-    ids, expiry, fires = steps.engrams(rows), expiry[rows], fates.fires[rows]
+    expiry = folded.after(step)[:last]
+    rows = np.flatnonzero(rules.is_alive(expiry, step))
+    ids, expiry, fires = steps.engrams(rows), expiry[rows], folded.fires[rows]
     short = steps.first_short(step, step + 1)[0]
-    types = np.where(ids // lanes >= short[ids % lanes], EngramType.SHORTTERM, EngramType.LONGTERM)
     expected: dict[str, npt.NDArray[Any]] = {
-        "types": types.astype(np.uint8),
+        "types": rules.memory_of(ids // lanes, short[ids % lanes]),
         "lifespan": _rounded(expiry - step),
         "expiry": expiry,
         "born": np.searchsorted(steps.created[:step], ids, side="right"),

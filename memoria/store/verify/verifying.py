@@ -23,7 +23,7 @@ from memoria.store.verify.content import read_all
 from memoria.store.verify.damaged import Damage, LooseFiles
 from memoria.store.verify.digests import check_digests
 from memoria.store.verify.edges import check_edges
-from memoria.store.verify.events import EventList, Fates
+from memoria.store.verify.events import EventList, FoldedLog
 from memoria.store.verify.findings import Findings, Report
 from memoria.store.verify.log import LogCheck
 from memoria.store.verify.pending import check_counts, check_lengths, check_pending
@@ -166,18 +166,18 @@ def _check_era(files: MemoryFiles, findings: Findings) -> None:
 
 def _check_log(steps: Steps, events: EventList, rows: int, findings: Findings) -> None:
     """Fold the log from nothing, and compare the written state and the step begun with it."""
-    fates = Fates(rows)
-    fates.known = events.known
+    folded = FoldedLog(rows)
+    folded.known = events.known
     state = steps.files.attributes.state
     with_state = check_head(steps, events, findings)
     stops = events.steps() | ({state.step} if with_state else set()) | {steps.done}
-    for step in LogCheck(steps, events, findings).run(fates, stops):
-        if with_state and step == state.step and fates.known:
-            events.fold(fates, step, state.events)
-            ids, fires = check_state(steps, fates, findings)
+    for step in LogCheck(steps, events, findings).run(folded, stops):
+        if with_state and step == state.step and folded.known:
+            events.fold(folded, step, state.events)
+            ids, fires = check_state(steps, folded, findings)
             check_edges(steps, ids, fires, findings)
-        events.fold(fates, step)
-    check_pending(steps, fates, findings)
+        events.fold(folded, step)
+    check_pending(steps, folded, findings)
 
 
 def _tell(damage: Damage, steps: Steps | None, findings: Findings) -> None:
