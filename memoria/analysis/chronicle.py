@@ -23,8 +23,8 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view
 from memoria.store.reading import open_files
 from memoria.store.texts import TextShelf
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog
 from memoria.timeline.fold import Expiries
 from memoria.timeline.log import Firings, IntArray
 

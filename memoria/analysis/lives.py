@@ -18,7 +18,7 @@ from memoria.analysis.scope import (
     ranks,
     step_window,
 )
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 _MOST_POINTS: Final = 100_000  # firings shown at most, unless engrams are named
 _EVERY_STEP: Final = 2000  # steps of a life up to which each has a row

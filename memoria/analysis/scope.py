@@ -15,7 +15,7 @@ import numpy.typing as npt
 from memoria.analysis.chronicle import Chronicle
 from memoria.errors import InputError
 from memoria.store.life import FloatArray
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 # Names of the memories by `EngramType`.
 MEMORY_NAMES: Final = np.array(["forgotten", "working", "shortterm", "longterm"])

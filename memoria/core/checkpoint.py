@@ -15,7 +15,7 @@ from memoria.core.connections.sparse import SparseConnections
 from memoria.core.memory_core import MemoryCore
 from memoria.core.state import NULL
 from memoria.errors import InputError
-from memoria.timeline.firing_log import FiringLog
+from memoria.timeline.cofiring import FiringLog
 
 __all__ = ["core_state", "fill_core"]
 

@@ -20,8 +20,8 @@ from memoria.core.recall import LongTermSearch, graph_search
 from memoria.core.state import NULL, EngramState
 from memoria.core.vectors import TensorVectors
 from memoria.errors import ConfigError, InputError, StateError
-from memoria.timeline.firing_log import IntArray
 from memoria.timeline.history import HistoryManager
+from memoria.timeline.log import IntArray
 
 __all__ = ["Memoria"]
 

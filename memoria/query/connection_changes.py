@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 
 from memoria.io.progress import Progress, no_progress
-from memoria.timeline.firing_log import FiringLog, IntArray
-from memoria.timeline.log import Firings
+from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.log import Firings, IntArray
 
 __all__ = ["ChangedPairs", "Tails", "cofire_counts"]
 

@@ -29,9 +29,9 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
 from memoria.store.texts import TextShelf
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog, IntArray
-from memoria.timeline.log import EventKind, Firings
+from memoria.timeline.log import EventKind, Firings, IntArray
 
 __all__ = ["COUNTED_PAIRS", "Inspection"]
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from memoria.errors import InputError
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.store.texts import TextShelf
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Kind", "Listing", "Order", "Span", "Wanted", "moment", "select"]
 

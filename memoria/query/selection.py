@@ -16,7 +16,7 @@ from memoria.query.inspection import Inspection
 from memoria.query.listing import Span, Wanted, moment
 from memoria.store.events import checked_ids
 from memoria.store.reading import open_files
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Chosen", "Search", "choose"]
 

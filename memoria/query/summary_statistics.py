@@ -13,9 +13,9 @@ import numpy.typing as npt
 from memoria.query.engram_table import TYPE_NAMES
 from memoria.query.inspection import Inspection
 from memoria.store.firings import endings
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog, IntArray
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import EventKind, IntArray
 
 __all__ = ["hubs", "pyramid", "survival"]
 

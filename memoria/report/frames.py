@@ -10,7 +10,7 @@ import numpy as np
 from memoria.analysis import Chronicle
 from memoria.analysis.scope import Bins
 from memoria.report.packing import packed
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Film"]
 

@@ -12,7 +12,7 @@ from memoria.report.layout import spread
 from memoria.report.packing import excerpt, for_script, packed
 from memoria.report.selection import choose
 from memoria.report.wiring import Wiring
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["FEW_ENGRAMS", "MOST_ENGRAMS", "graph_of"]
 

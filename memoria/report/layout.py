@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from memoria.errors import MissingExtraError
 from memoria.report.wiring import Wiring
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["spread"]
 

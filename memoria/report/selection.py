@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from memoria.analysis import Chronicle
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["choose"]
 

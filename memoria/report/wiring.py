@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.analysis import Chronicle
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Wiring"]
 

@@ -24,7 +24,7 @@ from memoria.store.past import finished_view, past_view
 from memoria.store.schema import StepColumn, array_specs, era_prefix
 from memoria.store.state import state_arrays
 from memoria.store.texts import TextShelf
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 _LOG = ("log/ids", "log/expiry")
 _TEXTS = ("texts/bytes", "texts/index")

@@ -13,8 +13,7 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
 from memoria.store.events import checked_ids
 from memoria.store.memory_files import MemoryFiles
-from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import EventKind, IntArray
 
 __all__ = ["happen"]
 

@@ -15,9 +15,8 @@ from memoria.store.events import read_events
 from memoria.store.life import FloatArray, Life, StepTable, ranks
 from memoria.store.memory_files import MemoryFiles
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
 from memoria.timeline.fold import Lifespans, fold
-from memoria.timeline.log import ENDINGS, TURNS, Firings
+from memoria.timeline.log import ENDINGS, TURNS, Firings, IntArray
 
 
 def read_firings(files: MemoryFiles, table: StepTable, life: Life) -> Firings:

@@ -17,11 +17,11 @@ from memoria.store.attributes import Pending, StateHead
 from memoria.store.events import read_events
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog, IntArray
 from memoria.timeline.fold import Lifespans
 from memoria.timeline.fold import fold as fold_log
-from memoria.timeline.log import ENDINGS, TURNS, Events, Firings
+from memoria.timeline.log import ENDINGS, TURNS, Events, Firings, IntArray
 from memoria.timeline.rules import is_alive, memory_of, pinned_after
 
 __all__ = ["Life", "StepTable", "fold", "lane_logs", "ranks"]

@@ -16,7 +16,8 @@ from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.texts import TextShelf, texts_content
-from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.log import IntArray
 
 __all__ = [
     "digest_words",

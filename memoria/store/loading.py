@@ -18,8 +18,8 @@ from memoria.store.attributes import Pending
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.vectors import FileVectors
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog
 
 __all__ = ["MOST_CELLS", "life_of_core", "load_core", "load_tensors"]
 

@@ -25,7 +25,7 @@ from memoria.config import MemoriaConfig
 from memoria.errors import DamageError, InputError
 from memoria.store.attributes import StoreAttributes
 from memoria.store.schema import STATE_GROUP, era_prefix
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 
 @dataclass(frozen=True)

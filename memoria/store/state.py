@@ -13,7 +13,7 @@ from memoria.store.attributes import Pending, StateHead
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, state_specs
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["state_arrays", "strongest_edges", "written_state"]
 

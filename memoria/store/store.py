@@ -46,8 +46,7 @@ from memoria.store.snapshots import named, new_snapshot
 from memoria.store.state import written_state
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import EventKind, IntArray
 
 __all__ = ["MemoryStore"]
 

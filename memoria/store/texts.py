@@ -14,7 +14,7 @@ import numpy as np
 
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Place", "TextShelf", "encoded_texts", "texts_content"]
 

@@ -20,9 +20,10 @@ import torch
 from memoria.core.engrams import Engrams
 from memoria.errors import InputError
 from memoria.io.data_frame import data_frame
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import FiringLog, IntArray
 from memoria.timeline.history_files import check_log, read_parts, write_parts
+from memoria.timeline.log import IntArray
 from memoria.timeline.step_log import StepLog
 from memoria.timeline.summary import EngramHistory, EngramInfo, EngramsInfo, Firing
 from memoria.timeline.summary_codec import decoded, encoded

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from memoria.timeline.firing_log import IntArray, with_room
+from memoria.timeline.cofiring import with_room
+from memoria.timeline.log import IntArray
 
 __all__ = ["StepLog"]
 

@@ -14,7 +14,7 @@ from memoria_cli.terminal.screen import Screen, painter
 
 if TYPE_CHECKING:
     from memoria.store.replay.walk import Frame, Walk
-    from memoria.timeline.firing_log import IntArray
+    from memoria.timeline.log import IntArray
 
 __all__ = ["FRAMES_A_SECOND", "LiveView", "Watched", "replayed"]
 

@@ -55,8 +55,8 @@ def test_a_long_life_equals_the_oracle(name: str, layout: Layout) -> None:
 def test_batches_inside_change_nothing(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sizes that bound memory and pick a way of counting, made tiny so that all ways run."""
     monkeypatch.setattr("memoria.core.connections.dense._ROWS_AT_ONCE", 1)
-    monkeypatch.setattr("memoria.timeline.firing_log._TABLE", 0)
-    monkeypatch.setattr("memoria.timeline.firing_log._TAIL", 9)
+    monkeypatch.setattr("memoria.timeline.cofiring._TABLE", 0)
+    monkeypatch.setattr("memoria.timeline.cofiring._TAIL", 9)
     setting = LONG | {"lanes": 3, "initial_lifespan": 9}
     rng = random.Random(12)
     subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)

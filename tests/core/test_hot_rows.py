@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoria.core.connections.hot_rows import HotRows
-from memoria.timeline.firing_log import FiringLog, IntArray
-from memoria.timeline.frequent import Regulars
+from memoria.timeline.cofiring import FiringLog, FrequentEngrams
+from memoria.timeline.log import IntArray
 
 Rows = list[tuple[int, list[int]]]
 
@@ -56,7 +56,7 @@ class Life:
         asked = np.unique((self.living * self.random.random(rows) ** 3).astype(np.int64))
         shut = self.random.random(self.capacity) < self.random.choice([0.0, 0.3, 0.9])
         shut[asked] = True
-        regulars = Regulars(self.plain.entries, self.plain.starts, most)
+        regulars = FrequentEngrams(self.plain.entries, self.plain.starts, most)
         which, partner, left = regulars.tied(asked, shut)
         expected = [one for one in strongest(self.plain, asked, shut, False) if not left[one[0]]]
         assert sorted_rows(which, partner) == expected
@@ -126,7 +126,7 @@ def test_questions_that_regulars_answer_equal_recounting(
     seed: int, steps: int, packed: bool
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("memoria.timeline.firing_log._REGULARS_FROM", 0)
+        patch.setattr("memoria.timeline.cofiring._FREQUENT_FROM", 0)
         life = Life(seed)
         for _ in range(steps):
             life.step(5, 40)
@@ -142,15 +142,15 @@ def test_questions_that_regulars_answer_equal_recounting(
 def test_regulars_decide_what_recounting_says(
     most: int, compared: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memoria.timeline.frequent._COMPARED", compared)
-    monkeypatch.setattr("memoria.timeline.frequent._FIRINGS_AT_ONCE", 64)
+    monkeypatch.setattr("memoria.timeline.cofiring._COMPARED", compared)
+    monkeypatch.setattr("memoria.timeline.cofiring._FIRINGS_AT_ONCE", 64)
     life = Life(most)
     for _ in range(200):
         life.step(4, 40)
     decided = sum(life.ask_regulars(60, most) for _ in range(6))
     assert (decided > 0) == (most > 1)  # one alone has nobody to be compared with
     assert (
-        Regulars(np.empty(0, np.int32), np.zeros(1, np.int64))
+        FrequentEngrams(np.empty(0, np.int32), np.zeros(1, np.int64))
         .tied(np.arange(3), np.zeros(3, np.bool_))[2]
         .all()
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from memoria.core.connections.dense import LaneCounts
     from memoria.core.ties import TieRule
-    from memoria.timeline.firing_log import FiringLog
+    from memoria.timeline.cofiring import FiringLog
 
 __all__ = ["Connections"]
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from memoria.core.ties import TieRule
-from memoria.timeline.firing_log import FiringLog, IntArray, strongest_first
+from memoria.timeline.cofiring import FiringLog, strongest_first
+from memoria.timeline.log import IntArray
 
 __all__ = ["DenseConnections"]
 

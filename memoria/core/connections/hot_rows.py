@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.core.connections.hot_kernels import follow_kernel, pack_kernel, tied_kernel
-from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.log import IntArray
 
 __all__ = ["HotRows"]
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from memoria.core.ties import TieRule
-from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.log import IntArray
 
 if TYPE_CHECKING:
     from memoria.core.connections.hot_rows import HotRows

@@ -34,8 +34,7 @@ from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import EventKind, IntArray
 
 __all__ = ["apply_events", "recompute"]
 

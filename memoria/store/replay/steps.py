@@ -14,7 +14,7 @@ from memoria.store.life import FloatArray, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.texts import Place, TextShelf
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["LoggedStep", "logged_steps", "steps_there"]
 

@@ -26,8 +26,7 @@ from memoria.store.replay.steps import steps_there
 from memoria.store.schema import StepColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import ENDINGS, TURNS, Events
+from memoria.timeline.log import ENDINGS, TURNS, Events, IntArray
 from memoria.timeline.rules import is_alive
 from memoria.timeline.walk import LivingWalk
 

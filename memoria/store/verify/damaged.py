@@ -16,7 +16,7 @@ from memoria.chunkstore.locks import ReaderLease
 from memoria.chunkstore.root import Root
 from memoria.chunkstore.sources.local import Source
 from memoria.errors import DamageError
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Damage", "LooseFiles"]
 

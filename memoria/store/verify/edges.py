@@ -11,7 +11,8 @@ from memoria.errors import DamageError
 from memoria.store.schema import EDGES_PER_ENGRAM, STATE_GROUP
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
-from memoria.timeline.firing_log import FiringLog, IntArray
+from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.log import IntArray
 
 __all__ = ["check_edges"]
 

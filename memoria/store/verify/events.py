@@ -8,8 +8,7 @@ from memoria.store.schema import EventColumn
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
-from memoria.timeline.firing_log import IntArray
-from memoria.timeline.log import EventKind, Events
+from memoria.timeline.log import EventKind, Events, IntArray
 from memoria.timeline.walk import LifespanTracker
 
 

@@ -15,7 +15,7 @@ from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["LogCheck"]
 

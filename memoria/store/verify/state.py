@@ -15,7 +15,7 @@ from memoria.store.verify.events import EventList, FoldedLog
 from memoria.store.verify.findings import MOST_ALIKE, Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["check_head", "check_state"]
 

@@ -12,7 +12,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import StepColumn, era_prefix
 from memoria.store.verify.damaged import LooseFiles
 from memoria.store.verify.findings import Findings
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["Steps"]
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from memoria.errors import DamageError
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
-from memoria.timeline.firing_log import IntArray
+from memoria.timeline.log import IntArray
 
 __all__ = ["check_texts"]
 

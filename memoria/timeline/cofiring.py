@@ -12,18 +12,20 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from memoria.timeline.frequent import IntArray, Regulars
-
-__all__ = ["FiringLog", "IntArray", "strongest_first", "with_room"]
+from memoria.timeline.log import IntArray
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 _TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
 _PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
 _TAIL: Final = 4096  # entries that are always gone through, never sorted
-_REGULARS_FROM: Final = 2**20  # pairs in one question that make it worth looking for regulars
+_FREQUENT_FROM: Final = 2**20  # pairs in one question that make it worth building `FrequentEngrams`
 _WORDS_PER_PAIR: Final = 48  # compared in the time that a pair takes to count
 _SCANS: Final = 32  # going through all entries so many times costs as much as sorting them
+_MOST: Final = 2048  # engrams taken as frequent
+_WORDS: Final = 2**19  # of bits, 64 each, that they may fill
+_COMPARED: Final = 256  # of them with one row at once
+_FIRINGS_AT_ONCE: Final = 2**14  # bounds the memory of what is built on the way
 
 
 class FiringLog:
@@ -48,7 +50,7 @@ class FiringLog:
         self._scanned = 0  # entries gone through unsorted since they were sorted last
         self._by_engram: IntArray = np.empty(0, np.int64)  # firings, grouped by who took part
         self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
-        self._regulars: Regulars | None = None
+        self._frequent: FrequentEngrams | None = None
 
     def __len__(self) -> int:
         return self._used
@@ -78,7 +80,7 @@ class FiringLog:
         self._used = end
         self._firings += 1
         self._starts[self._firings] = end
-        self._regulars = None
+        self._frequent = None
 
     def pack(self, kept: IntArray) -> bool:
         """Rename positions ``kept`` to 0..K-1, drop the others and firings left with nobody.
@@ -102,7 +104,7 @@ class FiringLog:
         """Release what questions have sorted; the next ones sort again if they must."""
         self._indexed = self._scanned = 0
         self._by_engram, self._groups = np.empty(0, np.int64), np.zeros(1, np.int64)
-        self._regulars = None
+        self._frequent = None
 
     def pairs(self, positions: IntArray) -> tuple[IntArray, IntArray]:
         """Everyone who fired with each of ``positions``, once per common firing.
@@ -121,11 +123,11 @@ class FiringLog:
         """
         which, firing = self._firings_of(positions)
         row, found = np.empty(0, np.int64), np.empty(0, np.int64)
-        regulars = self._regulars_for(firing)
-        if regulars is not None:
-            before = regulars.words
-            row, found, left = regulars.tied(positions, shut)
-            self.work += (regulars.words - before) // _WORDS_PER_PAIR
+        frequent = self._frequent_for(firing)
+        if frequent is not None:
+            before = frequent.words
+            row, found, left = frequent.tied(positions, shut)
+            self.work += (frequent.words - before) // _WORDS_PER_PAIR
             keep = left[which]
             which, firing = which[keep], firing[keep]
         which, partner = self._most_frequent(which, firing, len(positions), shut)
@@ -168,14 +170,14 @@ class FiringLog:
         self.work += len(partner)
         return np.repeat(which, sizes), partner.astype(np.int64)
 
-    def _regulars_for(self, firing: IntArray) -> Regulars | None:
-        """The regulars, if they are known or pay for a question about so many firings."""
-        if self._regulars is None:
+    def _frequent_for(self, firing: IntArray) -> FrequentEngrams | None:
+        """The frequent engrams, if they are known or pay for a question about so many firings."""
+        if self._frequent is None:
             pairs = int((self._starts[firing + 1] - self._starts[firing]).sum())
-            if pairs > max(self._used, _REGULARS_FROM):
-                self._regulars = Regulars(self.entries, self.starts)
+            if pairs > max(self._used, _FREQUENT_FROM):
+                self._frequent = FrequentEngrams(self.entries, self.starts)
                 self.work += self._used // 2
-        return self._regulars
+        return self._frequent
 
     def rows(self, positions: IntArray, capacity: int) -> npt.NDArray[np.int32]:
         """Rows of the co-fire matrix, [P, capacity]."""
@@ -277,3 +279,86 @@ def with_room(array: npt.NDArray[_Number], size: int) -> npt.NDArray[_Number]:
     grown = np.empty(max(size + size // 4, 1024), array.dtype)
     grown[: len(array)] = array
     return grown
+
+
+class FrequentEngrams:
+    """Co-fire counts among the engrams that fire most, from who took part in which firing as bits.
+
+    Some hundred engrams can hold most of a large log. Counting one of their rows goes through all
+    who ever fired with it; here two of them are compared by the bits that they share. Nobody
+    else's count exceeds how often it fired, so a row whose best is above that is decided.
+
+    Args:
+        entries: positions that fired, [N].
+        starts: where each firing begins in ``entries``, and where the last one ends, [F + 1].
+        most: engrams taken as frequent.
+    """
+
+    def __init__(self, entries: npt.NDArray[np.int32], starts: IntArray, most: int = _MOST) -> None:
+        self.fires = np.bincount(entries)  # of every engram
+        spread = np.bincount(self.fires)  # how many fired so often
+        most = min(most, _WORDS // (len(starts) // 64 + 1))
+        self._least = len(spread) - int(np.searchsorted(np.cumsum(spread[::-1]), most, "right"))
+        members = np.flatnonzero(self.fires >= max(1, self._least))
+        members = members[np.argsort(-self.fires[members], kind="stable")]
+        self._rank = np.full(len(self.fires), -1, np.int32)
+        self._rank[members] = np.arange(len(members))
+        self._members = members  # from those who fired most
+        firings = len(starts) - 1
+        parts = [np.empty((len(members), 0), np.uint64)]
+        for first in range(0, firings, _FIRINGS_AT_ONCE):
+            ends = starts[first : first + _FIRINGS_AT_ONCE + 1]
+            rank = self._rank[entries[ends[0] : ends[-1]]]
+            firing = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+            theirs = np.flatnonzero(rank >= 0)
+            table = np.zeros((len(members), -(-(len(ends) - 1) // 64) * 64), np.bool_)
+            table[rank[theirs], firing[theirs]] = True
+            parts.append(np.packbits(table, axis=1).view(np.uint64))
+        self._bits = np.concatenate(parts, axis=1)
+        self.words = 0  # compared so far
+
+    def tied(
+        self, positions: IntArray, shut: npt.NDArray[np.bool_]
+    ) -> tuple[IntArray, IntArray, npt.NDArray[np.bool_]]:
+        """(which of ``positions``, open partner) of the rows decided here, and who is left.
+
+        Both ascend. Partners are all that share the row's greatest count; left is bool [P].
+        """
+        rank = np.full(len(positions), -1)
+        fired = positions < len(self._rank)
+        rank[fired] = self._rank[positions[fired]]
+        able = np.flatnonzero(~shut[self._members])
+        bits, fires = self._bits[able], self.fires[self._members[able]]
+        which, chosen = [], []
+        left = rank < 0
+        for row in np.flatnonzero(~left):
+            found = self._strongest(self._bits[rank[row]], bits, fires)
+            left[row] = len(found) == 0
+            which.append(np.full(len(found), row))
+            chosen.append(np.sort(self._members[able[found]]))
+        nobody = np.empty(0, np.int64)
+        return (
+            np.concatenate((nobody, *which)),
+            np.concatenate((nobody, *chosen)),
+            left,
+        )
+
+    def _strongest(
+        self, mine: npt.NDArray[np.uint64], bits: npt.NDArray[np.uint64], fires: IntArray
+    ) -> IntArray:
+        """Which rows of ``bits`` [N, words] share the most with ``mine``; ``fires`` [N] descend.
+
+        None, where somebody beside them may have fired with it as often.
+        """
+        counts: list[IntArray] = []
+        best = 0
+        for first in range(0, len(bits), _COMPARED):
+            if best > fires[first]:
+                break
+            shared = np.bitwise_count(bits[first : first + _COMPARED] & mine)
+            self.words += shared.size
+            counts.append(shared.sum(axis=1, dtype=np.int64))
+            best = max(best, int(counts[-1].max()))
+        if best < max(1, self._least):
+            return np.empty(0, np.int64)
+        return np.flatnonzero(np.concatenate(counts) == best)
