@@ -6,7 +6,7 @@ Importing this makes them known to the Auto classes: ``AutoModel.from_pretrained
 from __future__ import annotations
 
 from memoria.errors import MissingExtraError
-from memoria.models.hosting import untested_release
+from memoria.models.versions import untested_release
 
 try:
     import transformers

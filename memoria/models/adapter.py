@@ -22,10 +22,9 @@ from memoria.models.hosting import (
     bound_arguments,
     cached_tokens,
     check_one_past,
-    new_memoria,
+    new_segment_memory,
     padding_mask,
 )
-from memoria.models.memory import SegmentMemory
 from memoria.models.segment import Segment
 
 _SOURCES: Final = ("previous", "same")
@@ -40,23 +39,29 @@ def with_memory(
 
 
 class MemoryAdapter(nn.Module):
-    """Each chosen layer's output x becomes ``x + A(norm x, working) + A(norm' .., reminded)``.
+    """Memory for the layers of any transformers model, put on from outside.
 
-    The model itself is not changed: hooks do it, until `remove`. The last projection of every A
-    is zero at first, and so the model gives what it gave. `parameters` and `save` are of the
-    adapter's own weights; calling the adapter calls the model.
+    The output x [B, N, D] of each chosen layer becomes y, then z:
+
+        y = x + A(norm_w x, working),   z = y + A(norm_r y, reminded)
+
+    with one attention A a layer. The model itself is not changed: hooks do it, until `remove`. The
+    last projection of every A starts at zero, so at first the model answers as without an adapter.
+    `parameters` and `save` are of the adapter's own weights; calling the adapter calls the model.
 
     Args:
         model: a transformers model, with a head or without.
         layers: numbers of its layers, or dotted paths of modules that give hidden states [B, N, D]
             (or a tuple that starts with them); None for all its layers.
         source: what engrams are made of. ``"previous"``: the last hidden states of the segment
-            before; it keeps a causal model causal. ``"same"``: what the first of ``layers`` gives;
-            for models that see their whole input.
-        hidden_size, heads: D, and heads of A; None asks the model's configuration.
+            before, which keeps a causal model causal. ``"same"``: the output of the first of
+            ``layers``, for models that see their whole input.
+        hidden_size: D; None asks the model's configuration.
+        heads: heads of A; None asks the model's configuration.
         settings: those of `MemorySettings`.
 
-    Raises: `ConfigError`.
+    Raises:
+        ConfigError: a setting out of its bounds, or layers that cannot be found.
     """
 
     def __init__(
@@ -90,8 +95,7 @@ class MemoryAdapter(nn.Module):
         wide = self.settings.memory_hidden or 4 * size
         self.abstractor = Abstractor(self.settings.num_memories, size, wide)
         self.readers = nn.ModuleDict({key: PreNormReader(size, heads, zero=True) for key in chosen})
-        alpha, period = float(self.settings.lifespan_alpha), self.settings.reset_period
-        self.memory = SegmentMemory(new_memoria(self.settings), self.abstractor, alpha, period)
+        self.memory = new_segment_memory(self.settings, self.abstractor)
         self.to(next(base.parameters()).device)
         self._segment: Segment | None = None
         self._mask: Tensor | None = None
@@ -114,7 +118,7 @@ class MemoryAdapter(nn.Module):
         return self.model(*args, **kwargs)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's ``generate``, as one segment of the memory: it steps with the prompt."""
+        """The model's ``generate`` as one segment of the memory, which steps with the prompt."""
         check_one_past(kwargs, getattr(self.model, "generation_config", None))
         with self.memory.one_segment():
             return self.model.generate(*args, **kwargs)
@@ -135,7 +139,12 @@ class MemoryAdapter(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, model: nn.Module) -> MemoryAdapter:
-        """Put what `save` wrote on ``model``. Raises `InputError` for another file or model."""
+        """Put an adapter that `save` wrote on ``model``.
+
+        Raises:
+            InputError: the file is no adapter, or its weights do not fit.
+            ConfigError: the model has no such layers.
+        """
         about, weights = _read(Path(path))
         layers = about.pop("layers")
         adapter = cls(model, layers, **about)
@@ -167,6 +176,8 @@ class MemoryAdapter(nn.Module):
             memory.remember_seen(segment)
 
     def _hook(self, key: str, first: bool) -> Any:
+        """The forward hook of the layer ``key``, ``first`` of all or not."""
+
         def read(layer: nn.Module, args: Any, output: Any) -> Any:
             segment = self._segment
             if segment is None:
@@ -224,7 +235,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return about, weights
 
 
-_HINT = "name layers by their dotted path, as in model.named_modules()"
+_HINT: Final = "name layers by their dotted path, as in model.named_modules()"
 
 
 def base_of(model: nn.Module) -> nn.Module:

@@ -13,10 +13,18 @@ __all__ = ["MemoryAttention", "PostNormReader", "PreNormReader"]
 
 
 class MemoryAttention(nn.Module):
-    """``softmax(Q K^T / sqrt(D / heads)) V``, queries from the text, keys and values from engrams.
+    """``out(softmax(Q K^T / sqrt(D / heads)) V)``: Q of the text, K and V of engrams.
 
     Unlike in the authors' released code, a null engram gets exactly no weight, a lane without
-    engrams gets exactly nothing, and the weights that are handed out are those before dropout.
+    engrams gets exactly nothing, and the weights returned are those before dropout.
+
+    Args:
+        dimension: D of hidden states and engrams.
+        heads: attention heads; divides D.
+        dropout: share of attention weights dropped in training.
+
+    Raises:
+        ConfigError: ``heads`` does not divide ``dimension``.
     """
 
     def __init__(self, dimension: int, heads: int, dropout: float = 0.0) -> None:
@@ -29,16 +37,22 @@ class MemoryAttention(nn.Module):
         self.out = nn.Linear(dimension, dimension)
 
     def forward(self, states: Tensor, working: Tensor) -> Tensor:
-        """What ``states`` [B, N, D] read of the working memory [B, W, D]."""
+        """Attend from ``states`` [B, N, D] to the working memory [B, W, D]: [B, N, D]."""
         query, key, value = self._parts(states, working)
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
         return self._merged(mixed)
 
     def weighted(self, states: Tensor, reminded: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """What ``states`` read of ``reminded`` [B, R, D] where ``valid`` [B, R], and the weights.
+        """Attend to reminded engrams, and tell how much each of them got.
 
-        The weights [B, N, R] are the mean over heads, without gradient.
+        Args:
+            states: queries [B, N, D].
+            reminded: engrams [B, R, D].
+            valid: bool [B, R], false at null engrams.
+
+        Returns:
+            The output [B, N, D], and the weights [B, N, R], the mean over heads, without gradient.
         """
         query, key, value = self._parts(states, reminded)
         scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
@@ -63,9 +77,15 @@ class MemoryAttention(nn.Module):
 
 
 class PreNormReader(nn.Module):
-    """``x + A(norm_w(x), working)``, then ``x + A(norm_r(x), reminded)``: one attention A for both.
+    """``y = x + A(norm_w x, working)``, ``z = y + A(norm_r y, reminded)``, with one attention A.
 
-    ``zero`` makes the last projection start at zero, so that a reader changes nothing at first.
+    Args:
+        dimension: D.
+        heads: heads of A.
+        dropout: share of attention weights dropped in training.
+        residual_dropout: share of what is added dropped in training.
+        eps: of the layer norms.
+        zero: start A's last projection at zero, so that a new reader changes nothing.
     """
 
     def __init__(
@@ -87,7 +107,7 @@ class PreNormReader(nn.Module):
             nn.init.zeros_(self.attention.out.bias)
 
     def forward(self, states: Tensor, segment: Segment) -> Tensor:
-        """States [B, N, D] with what they read of the memory added."""
+        """Add what ``states`` [B, N, D] read of the segment's memory: [B, N, D]."""
         if segment.working is not None:
             added = self.attention(self.working_norm(states), segment.working)
             states = states + self.dropout(added)
@@ -100,9 +120,9 @@ class PreNormReader(nn.Module):
 
 
 class PostNormReader(nn.Module):
-    """``norm(x + A(x, working))``, then ``norm(x + A(x, reminded))``: one block for both.
+    """``y = norm(x + A(x, working))``, ``z = norm(y + A(y, reminded))``, with one A and one norm.
 
-    States of a lane that is reminded of nothing skip the second as they are.
+    A lane that is reminded of nothing keeps y. Arguments as of `PreNormReader`.
     """
 
     def __init__(
@@ -114,7 +134,7 @@ class PostNormReader(nn.Module):
         self.norm = nn.LayerNorm(dimension, eps=eps)
 
     def forward(self, states: Tensor, segment: Segment) -> Tensor:
-        """States [B, N, D] after both."""
+        """Let ``states`` [B, N, D] read the segment's memory: [B, N, D]."""
         if segment.working is not None:
             states = self.norm(states + self.dropout(self.attention(states, segment.working)))
         if segment.reminds:

@@ -1,4 +1,4 @@
-"""What BERT and RoBERTa with memory share.
+"""BERT and RoBERTa with memory.
 
 The hidden states behind one layer become engrams; the layers above read them and what they bring
 back, each in a whole post-norm attention block between self-attention and feed-forward.
@@ -31,15 +31,18 @@ from memoria.models.hosting import (
     MemoryHead,
     MemoryHost,
     MemorySettings,
-    bound_arguments,
-    padding_mask,
+    layer_arguments,
 )
 from memoria.models.segment import Segment
 
 
 @dataclass(kw_only=True)
 class EncoderSettings(MemorySettings):
-    """The authors' values for BERT. ``memory_layer`` is the index of the layer remembered."""
+    """`MemorySettings` with the authors' values for BERT.
+
+    Attributes:
+        memory_layer: index of the layer whose output is remembered; those above read the memory.
+    """
 
     memory_layer: int = 9
     num_memories: int = 64
@@ -50,11 +53,15 @@ class EncoderSettings(MemorySettings):
 
 
 class MemoryLayer:
-    """Mixin of layers: self-attention, working memory, what it reminds of, feed-forward."""
+    """Mixin of layers: self-attention, working memory, what it reminds of, feed-forward.
+
+    A layer without a reader, or with nothing to read, is the plain one.
+    """
 
     reader: PostNormReader | None
 
     def grow(self, config: Any, reads: bool) -> None:
+        """Add the weights that read the memory, if the layer ``reads`` it."""
         self.reader = None
         if reads:
             self.reader = PostNormReader(
@@ -72,9 +79,7 @@ class MemoryLayer:
         plain: Any = super()
         if self.reader is None or segment is None or segment.empty:
             return plain.forward(hidden_states, *args, **kwargs)
-        given = bound_arguments(plain.forward, (hidden_states, *args), kwargs)
-        for name in ("hidden_states", "encoder_hidden_states", "encoder_attention_mask"):
-            given.pop(name, None)
+        given = layer_arguments(plain.forward, (hidden_states, *args), kwargs)
         states = own.attention(hidden_states, **given)[0]
         states = self.reader(states, segment)
         size, axis = own.chunk_size_feed_forward, own.seq_len_dim
@@ -84,6 +89,7 @@ class MemoryLayer:
 class EncoderHost(MemoryHost):
     """Mixin of base models. A forward pass is a segment, and reads what it itself remembers."""
 
+    remembers_previous = False
     layer_class: type[Any]
     encoder: Any
 
@@ -110,20 +116,6 @@ class EncoderHost(MemoryHost):
         segment = kwargs.get("segment")
         if segment is not None:
             self.memory.remember_now(segment, output, segment.queries)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        plain: Any = super()
-        given = bound_arguments(plain.forward, args, kwargs)
-        text = given.get("input_ids")
-        text = given.get("inputs_embeds") if text is None else text
-        if text is None:  # the plain model says what is wrong
-            return plain.forward(*args, **kwargs)
-        mask = padding_mask(given.get("attention_mask"), text.shape[1])
-        training: bool = self.training  # type: ignore[attr-defined]
-        segment = self.memory.begin(text.shape[0], mask, False, training)
-        output = plain.forward(*args, segment=segment, **kwargs)
-        self.memory.end(segment, None, None, False)
-        return output
 
 
 class MemoriaBertConfig(FromPlain, EncoderSettings, BertConfig):

@@ -19,19 +19,10 @@ from memoria.models.hosting import (
     MemoryHead,
     MemoryHost,
     MemorySettings,
-    bound_arguments,
-    cached_tokens,
     check_one_past,
-    padding_mask,
+    layer_arguments,
 )
 from memoria.models.segment import Segment
-
-__all__ = [
-    "MemoriaGPT2Config",
-    "MemoriaGPT2ForSequenceClassification",
-    "MemoriaGPT2LMHeadModel",
-    "MemoriaGPT2Model",
-]
 
 
 class MemoriaGPT2Config(FromPlain, MemorySettings, GPT2Config):
@@ -42,11 +33,15 @@ class MemoriaGPT2Config(FromPlain, MemorySettings, GPT2Config):
 
 
 class MemoriaGPT2Block(GPT2Block):
-    """Self-attention, then working memory, then what it reminds of, then the MLP."""
+    """``x + SA(n1 x)``, then working memory, then what it reminds of, then ``x + MLP(n2 x)``.
+
+    Without a segment, or with an empty one, it is the plain `GPT2Block`.
+    """
 
     reader: PreNormReader
 
     def grow(self, config: MemoriaGPT2Config) -> None:
+        """Add the weights that read the memory."""
         self.reader = PreNormReader(
             config.hidden_size,
             config.num_attention_heads,
@@ -60,44 +55,28 @@ class MemoriaGPT2Block(GPT2Block):
     ) -> Any:
         if segment is None or segment.empty:
             return super().forward(hidden_states, *args, **kwargs)
-        given = bound_arguments(GPT2Block.forward, (self, hidden_states, *args), kwargs)
-        for name in ("self", "hidden_states", "encoder_hidden_states", "encoder_attention_mask"):
-            given.pop(name, None)
+        given = layer_arguments(super().forward, (hidden_states, *args), kwargs)
         attended = self.attn(self.ln_1(hidden_states), **given)
         states = self.reader(hidden_states + attended[0], segment)
         return states + self.mlp(self.ln_2(states))
 
 
 class MemoriaGPT2Model(MemoryHost, GPT2Model):
-    """`GPT2Model` with ``memory``.
+    """`GPT2Model` with ``memory`` (paper, section on language modelling).
 
-    A forward pass is a segment: the last hidden states of the segment before become engrams, bring
-    back others, and every block reads both. A pass that goes on with a cache of keys and values
-    belongs to the segment that the cache began with.
+    A forward pass is a segment: the last hidden states [B, N, D] of the segment before become
+    engrams, these bring back others, and every block reads both. A pass that goes on with a cache
+    of keys and values belongs to the segment that the cache began with.
     """
 
     config: MemoriaGPT2Config
     config_class = MemoriaGPT2Config
+    remembers_previous = True
 
     def grow_layers(self) -> None:
         for block in self.h:
             block.__class__ = MemoriaGPT2Block
             block.grow(self.config)
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        given = bound_arguments(GPT2Model.forward, (self, *args), kwargs)
-        text = given.get("input_ids")
-        text = given.get("inputs_embeds") if text is None else text
-        if text is None:  # the plain model says what is wrong
-            return super().forward(*args, **kwargs)
-        mask = padding_mask(given.get("attention_mask"), text.shape[1])
-        continued = cached_tokens(given) > 0
-        memory = self.memory
-        segment = memory.begin(text.shape[0], mask, continued, self.training)
-        memory.remember_seen(segment)
-        output = super().forward(*args, segment=segment, **kwargs)
-        memory.end(segment, output[0], mask, continued)
-        return output
 
 
 class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):
@@ -111,8 +90,11 @@ class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):
         """As in transformers; the whole call is one segment of the memory.
 
         The memory steps once, when the prompt is read; every new token reads what that brought
-        back. The next segment then remembers the prompt and what was generated. Several beams or
-        sequences for each prompt would be several pasts of one lane and raise `ConfigError`.
+        back. The next segment then remembers the prompt and what was generated.
+
+        Raises:
+            ConfigError: several beams or sequences for each prompt: they would be several pasts
+                of one lane.
         """
         check_one_past(kwargs, self.generation_config)
         with self.memory.one_segment():

@@ -23,10 +23,11 @@ _PREFIX = "memoria."
 
 
 class SegmentMemory:
-    """A `Memoria` with the rows of a batch as its lanes, and what it was last given to read.
+    """The memory of a model that reads segment after segment: a `Memoria`, one lane a batch row.
 
-    Nothing in it holds a gradient from one segment to the next. ``memoria`` may be replaced by
-    another one, with other settings or by anything with its methods; that starts from nothing.
+    It also holds the hidden states of the segment read last, which become the next engrams. No
+    gradient passes from one segment to the next. Assigning ``memoria`` (another `Memoria`, or
+    anything with its methods) starts from an empty memory.
 
     Args:
         memoria: the memory itself.
@@ -116,7 +117,7 @@ class SegmentMemory:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Within, the model is as if it had no memory, and the memory stays as it is."""
+        """Within the block the model works without memory, and the memory stays as it is."""
         before, self._paused = self._paused, True
         try:
             yield
@@ -125,7 +126,7 @@ class SegmentMemory:
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Within, the memory is another, empty one, as for validation; then it is as it was."""
+        """Within the block the memory is another, empty one, as for validation."""
         kept = dict(self.__dict__)
         self._memoria = copy(self._memoria)
         self.reset()
@@ -136,7 +137,7 @@ class SegmentMemory:
 
     @contextmanager
     def one_segment(self) -> Iterator[None]:
-        """Within, all forward passes belong to one segment: only the first steps the memory."""
+        """Within the block all forward passes are one segment: only the first steps the memory."""
         before, self._generating, self._current = self._generating, True, None
         try:
             yield
@@ -146,10 +147,20 @@ class SegmentMemory:
     def begin(
         self, lanes: int, mask: Tensor | None, continued: bool, training: bool
     ) -> Segment | None:
-        """A forward pass over ``lanes`` rows begins; None while paused.
+        """Begin a forward pass.
 
-        ``mask`` bool [B, N] is false at padding. ``continued``: these tokens go on in the segment
-        that was begun before, as with a cache of keys and values.
+        Args:
+            lanes: rows of the batch.
+            mask: bool [B, N], false at padding; None where nothing is padding.
+            continued: these tokens go on in the segment that was begun before, as with a cache of
+                keys and values.
+            training: whether the model is in training mode, in which ``reset_period`` counts.
+
+        Returns:
+            What the layers may read; None while paused.
+
+        Raises:
+            ShapeError: the memory has another number of lanes.
         """
         if self._paused:
             return None
@@ -167,23 +178,27 @@ class SegmentMemory:
         return self._current
 
     def remember_seen(self, segment: Segment | None) -> None:
-        """Remember what the abstractor makes of the segment before, if there was one."""
+        """Turn the hidden states of the segment before, if any, into engrams and remind."""
         if segment is None or segment.read or not segment.empty or self._seen is None:
             return
         mask = self._seen_mask
         self._remember(segment, self._engrams_of(self._seen, mask), self._texts.seen)
 
     def remember_now(self, segment: Segment, hidden: Tensor, mask: Tensor | None) -> None:
-        """Remember what the abstractor makes of ``hidden`` [B, N, D], states of this segment."""
+        """Turn hidden states [B, N, D] of this segment into engrams and remind."""
         self._remember(segment, self._engrams_of(hidden, mask), self._texts.now)
 
     def end(
         self, segment: Segment | None, hidden: Tensor | None, mask: Tensor | None, continued: bool
     ) -> None:
-        """The forward pass is over: gains, and the end of the memory's step.
+        """End a forward pass: give the reminded their lifespan and end the memory's step.
 
-        ``hidden`` [B, N, D], where given, becomes the engrams of the next segment, behind that of
-        the passes before if it is ``continued``.
+        Args:
+            segment: what `begin` returned.
+            hidden: last hidden states [B, N, D] of which the next segment's engrams are made,
+                behind those of earlier passes if ``continued``; None to keep none.
+            mask: bool [B, N], false at padding.
+            continued: as in `begin`.
         """
         if segment is None:
             return
@@ -247,7 +262,7 @@ class SegmentMemory:
             )
 
     def state(self) -> dict[str, Tensor]:
-        """All that the segments to come depend on, as tensors, for a checkpoint."""
+        """Everything that coming segments depend on, as tensors, for a checkpoint."""
         self._end_pending()
         state = {_PREFIX + name: value for name, value in self._memoria.state().items()}
         state["trained"] = torch.tensor(self._trained)
@@ -262,7 +277,11 @@ class SegmentMemory:
         return state
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave. Raises `InputError`; the memory is then unchanged."""
+        """Go on from a `state`.
+
+        Raises:
+            InputError: it is no such state; the memory is then unchanged.
+        """
         lacking = {"trained", "lanes"} - state.keys()
         if lacking:
             message = f"the state of a model's memory lacks {', '.join(sorted(lacking))}"
@@ -284,9 +303,12 @@ class SegmentMemory:
     def to_store(self, path: str | PathLike[str]) -> None:
         """Write the memory as a new store, for every verb of the command line.
 
-        Texts that were given with segments stand beside their engrams. The segment read last is
-        no engram yet and is not in it. Raises `StateError` before the first step,
-        `StoreExistsError` for what is there already.
+        Texts that were given with segments stand beside their engrams. The segment read last is no
+        engram yet and is not in it.
+
+        Raises:
+            StateError: before the first step.
+            StoreExistsError: ``path`` exists already.
         """
         self._end_pending()
         core = self._memoria.core
@@ -295,10 +317,15 @@ class SegmentMemory:
         save_memory(self._memoria, path, texts if texts and any(texts) else None, rule=rule)
 
     def from_store(self, path: str | PathLike[str], at: int | str | None = None) -> None:
-        """Go on from a store, or from its snapshot or step ``at``, with the store's settings.
+        """Go on from a store, with the store's settings.
 
-        The batch must have the store's lanes. Raises what opening a store raises, and `InputError`
-        for vectors of another size than the model's; the memory is then unchanged.
+        Args:
+            path: the store; the batch must have its lanes.
+            at: snapshot or step to go on from; None is the newest.
+
+        Raises:
+            InputError: its vectors have another size than the model's; the memory is then
+                unchanged, as after any error of opening a store.
         """
         loaded = load_memory(path, at, self._device, track_id=True)
         size, wanted = loaded.config.hidden_dim, self._abstractor.query_embeddings.shape[2]
@@ -320,10 +347,15 @@ _SPARE = 256  # entries kept before the forgotten are looked for
 
 
 class SegmentTexts:
-    """``coming`` [B] are of the segment read next, ``now`` of that being read, ``seen`` before.
+    """The texts of segments, kept beside the engrams that were made of them.
 
-    For every step with texts it has the ids [first, first + count) of its engrams, and a text a
-    lane; engrams have the same ids in all lanes, and as many in each.
+    Every step with texts has an entry: the ids [first, first + count) of its engrams, the same in
+    all lanes, and one text a lane.
+
+    Attributes:
+        coming: texts [B] of the segment read next.
+        now: of the segment being read.
+        seen: of the segment before.
     """
 
     def __init__(self) -> None:
@@ -331,44 +363,44 @@ class SegmentTexts:
         self.now: tuple[str, ...] | None = None
         self.seen: tuple[str, ...] | None = None
         self._entries: list[tuple[int, int, tuple[str, ...]]] = []
-        self._most = _SPARE
+        self._limit = _SPARE
 
     def add(self, core: MemoryCore, count: int, texts: tuple[str, ...]) -> None:
-        """The newest ``count`` engrams of each lane were made of ``texts`` [B]."""
+        """Record that the newest ``count`` engrams of each lane were made of ``texts`` [B]."""
         self._entries.append((core.state.next_id - count, count, texts))
-        if len(self._entries) > self._most:
+        if len(self._entries) > self._limit:
             self.forget(core)
 
     def forget(self, core: MemoryCore) -> None:
-        """Keep what some living engram was made of."""
+        """Drop entries of which no engram lives."""
         living = {number for lane in _living(core) for number in lane}
         self._entries = [
             entry
             for entry in self._entries
             if any(number in living for number in range(entry[0], entry[0] + entry[1]))
         ]
-        self._most = 2 * len(self._entries) + _SPARE
+        self._limit = 2 * len(self._entries) + _SPARE
 
     def of_engrams(self, core: MemoryCore) -> list[dict[int, str]]:
-        """Lane by lane, the texts of living engrams by id."""
+        """The texts of living engrams by id, a dictionary for each lane."""
         found: list[dict[int, str]] = []
         for lane, living in enumerate(_living(core)):
-            mine = {
+            in_lane = {
                 number: texts[lane]
                 for first, count, texts in self._entries
                 for number in range(first, first + count)
             }
-            found.append({number: mine[number] for number in living if number in mine})
+            found.append({number: in_lane[number] for number in living if number in in_lane})
         return found
 
     def state(self) -> Tensor:
-        """As bytes in a tensor, uint8 [N]."""
+        """The entries as bytes in a tensor, uint8 [N]."""
         text = json.dumps([self._entries, self.seen])
         return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
     @classmethod
     def from_state(cls, state: Tensor) -> SegmentTexts:
-        """What `state` was of."""
+        """Read back what `state` wrote."""
         made = cls()
         entries, seen = json.loads(bytes(state.cpu().tolist()))
         made.seen = None if seen is None else tuple(seen)
@@ -377,7 +409,7 @@ class SegmentTexts:
 
 
 def checked_texts(texts: Sequence[str], lanes: int | None = None) -> tuple[str, ...]:
-    """One string for each lane. Raises `InputError`."""
+    """The texts as a tuple. Raises `InputError` unless they are one string for each lane."""
     if isinstance(texts, str) or not all(isinstance(one, str) for one in texts):
         raise InputError(f"texts = {texts!r}: must be one string for each row of the batch")
     if lanes is not None and len(texts) != lanes:
@@ -387,4 +419,7 @@ def checked_texts(texts: Sequence[str], lanes: int | None = None) -> tuple[str, 
 
 def _living(core: MemoryCore) -> list[list[int]]:
     ids, types = core.state.ids.cpu(), core.state.types.cpu()
-    return [mine[kinds != EngramType.NULL].tolist() for mine, kinds in zip(ids, types, strict=True)]
+    return [
+        in_lane[kinds != EngramType.NULL].tolist()
+        for in_lane, kinds in zip(ids, types, strict=True)
+    ]

@@ -9,11 +9,18 @@ __all__ = ["Segment", "lifespan_gains"]
 
 
 def lifespan_gains(received: Tensor, valid: Tensor, alpha: float) -> Tensor:
-    """``w_i / sum_k w_k * |reminded| * alpha`` (paper, lifespan), [B, R] float64.
+    """``w_i / sum_k w_k * |reminded| * alpha``: steps that each reminded engram lives longer.
 
-    ``received`` [B, R] is the attention w that each reminded engram got, averaged over layers,
-    heads and query positions; ``valid`` [B, R] is false at padding, which is not counted. A lane
-    that read nothing gains nothing.
+    A lane that read nothing gains nothing. (Paper, section on lifespan.)
+
+    Args:
+        received: attention w [B, R] that each reminded engram got, the mean over layers, heads and
+            query positions.
+        valid: bool [B, R], false at padding, which counts as no engram.
+        alpha: scale.
+
+    Returns:
+        Gains in steps, float64 [B, R].
     """
     weight = received.double().masked_fill(~valid, 0.0)
     total = weight.sum(1, keepdim=True)
@@ -22,10 +29,15 @@ def lifespan_gains(received: Tensor, valid: Tensor, alpha: float) -> Tensor:
 
 
 class Segment:
-    """``working`` [B, W, D] with gradient, ``reminded`` [B, R, D] without, None before there is.
+    """What one segment may read of the memory, and how much it read of what.
 
-    ``indices`` [B, R] are those of `Memoria.remind`; ``queries`` bool [B, N], false at padding,
-    says whose reading counts; None is all.
+    Attributes:
+        queries: bool [B, N], whose reading counts (false at padding); None is all.
+        working: working memory [B, W, D] with gradient; None before there is any.
+        reminded: reminded engrams [B, R, D] without gradient, zeros at nulls.
+        indices: of the reminded [B, R], as `Memoria.remind` returns them; -1 at nulls.
+        gains: steps [B, R] that the reminded gained; None before the segment's end.
+        read: the forward pass is over, and what is read again does not count.
     """
 
     def __init__(self, queries: Tensor | None = None) -> None:
@@ -33,8 +45,8 @@ class Segment:
         self.working: Tensor | None = None
         self._reminded: Tensor | None = None
         self.indices: Tensor | None = None
-        self.gains: Tensor | None = None  # steps [B, R] that the reminded gained
-        self.read = False  # the forward pass is over: what is read again does not count
+        self.gains: Tensor | None = None
+        self.read = False
         self._received: Tensor | None = None
         self._layers = 0
 
@@ -61,12 +73,12 @@ class Segment:
         return self.indices >= 0
 
     def remember(self, working: Tensor, reminded: Tensor, indices: Tensor) -> None:
-        """What the layers from here on may read."""
+        """Let the layers that follow read these engrams."""
         self.working, self.indices = working, indices
         self._reminded = reminded.to(working)
 
     def receive(self, weights: Tensor) -> None:
-        """A layer read with ``weights`` [B, N, R]. Layers run again for gradients do not count."""
+        """Count a layer's attention ``weights`` [B, N, R], unless it ran again for gradients."""
         if self.read:
             return
         counted = weights.float()
@@ -85,7 +97,7 @@ class Segment:
         return None if self._received is None else self._received / self._layers
 
     def again(self) -> Segment:
-        """The same to read for tokens to come, without gradient."""
+        """A segment with the same memory for tokens that follow, without gradient."""
         other = Segment()
         other.read = True
         if self.working is not None and self.indices is not None:

@@ -13,7 +13,7 @@ from model_tools import GPT2, SHAPE, SMALL, drawn, texts
 
 from memoria.errors import MemoriaError
 from memoria.models import MemoriaGPT2Config, MemoriaGPT2LMHeadModel, with_memory
-from memoria.models.hosting import untested_release
+from memoria.models.versions import untested_release
 
 HEADS = {"num_hidden_layers": 2, "hidden_size": 32, "num_attention_heads": 4}
 GROUPED = {**HEADS, "num_key_value_heads": 2, "intermediate_size": 64, "head_dim": 8}
