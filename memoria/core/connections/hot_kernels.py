@@ -1,4 +1,15 @@
-"""The compiled loops of `HotRows`. Arrays are laid out as that class describes them."""
+"""The compiled loops of `HotRows`, and the arrays they work on.
+
+A *row* is an engram's row of the co-fire matrix; hot rows have a *list* of their strongest
+partners, in a *slot*. C positions, N slots, K partners a list, all arrays int32:
+
+    rows [4, C]      of each position: its last entry in the log (-1: none), its firings, the slot
+                     of its list (-1: none), and a scratch count, 0 between calls
+    lists [N, 2, K]  partners by descending count, and their co-fire counts with the owner
+    heads [N, 4]     of each list: its owner, its length, a bound that no partner left out exceeds,
+                     and the firings in the log when it last answered
+    cursor [2]       slots in use, and the slot last considered for reuse
+"""
 
 from __future__ import annotations
 
@@ -7,49 +18,51 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["follow_kernel", "pack_kernel", "tied_kernel"]
+LAST, FIRES, SLOT, SCRATCH = 0, 1, 2, 3  # of rows
+PARTNER, COUNT = 0, 1  # of lists
+OWNER, LENGTH, BOUND, USED = 0, 1, 2, 3  # of heads
 
 
 @njit(cache=True)
 def follow_kernel(
-    known: int, entries: Any, starts: Any, previous: Any, row: Any, lists: Any, head: Any
+    known: int, entries: Any, starts: Any, previous: Any, rows: Any, lists: Any, heads: Any
 ) -> None:
-    """Take in the log's firings from number ``known`` on."""
+    """Count the log's firings from number ``known`` on."""
     for firing in range(known, len(starts) - 1):
         first, last = starts[firing], starts[firing + 1]
         listed = False
         for at in range(first, last):
             position = entries[at]
-            previous[at] = row[0, position]
-            row[0, position] = at
-            row[1, position] += 1
-            listed |= row[2, position] >= 0
+            previous[at] = rows[LAST, position]
+            rows[LAST, position] = at
+            rows[FIRES, position] += 1
+            listed |= rows[SLOT, position] >= 0
         if listed:
-            _count_up(entries[first:last], row, lists, head)
+            _count_up(entries[first:last], rows, lists, heads)
 
 
 @njit(cache=True)
-def _count_up(fired: Any, row: Any, lists: Any, head: Any) -> None:
-    """Bring the lists of those who just fired together up to date."""
-    by_fires = np.sort(row[1][fired])
-    row[3][fired] = 1
+def _count_up(fired: Any, rows: Any, lists: Any, heads: Any) -> None:
+    """Update the lists of the positions ``fired``, which fired together."""
+    by_fires = np.sort(rows[FIRES][fired])
+    rows[SCRATCH][fired] = 1
     for position in fired:
-        place = row[2, position]
-        if place < 0:
+        slot = rows[SLOT, position]
+        if slot < 0:
             continue
-        bound = head[place, 2]
+        bound = heads[slot, BOUND]
         able = len(fired) - np.searchsorted(by_fires, bound, side="right")
-        if row[1, position] > bound:
+        if rows[FIRES, position] > bound:
             able -= 1
-        for k in range(head[place, 1]):  # in order of counts, and so that it stays: see _renew
-            partner = lists[place, 0, k]
-            if row[3, partner] == 1:
-                _raise(lists[place], k)
-                if row[1, partner] > bound:
+        for k in range(heads[slot, LENGTH]):  # in order of counts, and so that it stays: see _renew
+            partner = lists[slot, PARTNER, k]
+            if rows[SCRATCH, partner] == 1:
+                _raise(lists[slot], k)
+                if rows[FIRES, partner] > bound:
                     able -= 1
-        if able > 0:  # somebody unlisted may now have passed the bound
-            head[place, 2] = bound + 1
-    row[3][fired] = 0
+        if able > 0:  # a partner left out may now have passed the bound
+            heads[slot, BOUND] = bound + 1
+    rows[SCRATCH][fired] = 0
 
 
 @njit(cache=True)
@@ -61,10 +74,10 @@ def tied_kernel(
     entries: Any,
     starts: Any,
     previous: Any,
-    row: Any,
+    rows: Any,
     lists: Any,
-    head: Any,
-    places: Any,
+    heads: Any,
+    cursor: Any,
 ) -> Any:
     """See `HotRows.tied`."""
     which = np.empty(1024, np.int64)
@@ -74,41 +87,41 @@ def tied_kernel(
     touched = np.empty(4096, np.int32)
     for r in range(len(positions)):
         position = positions[r]
-        place = row[2, position]
+        slot = rows[SLOT, position]
         best = 0
         decided = False
-        if place >= 0:
-            head[place, 3] = now
-            length = head[place, 1]
+        if slot >= 0:
+            heads[slot, USED] = now
+            length = heads[slot, LENGTH]
             first = 0
-            while first < length and shut[lists[place, 0, first]]:
+            while first < length and shut[lists[slot, PARTNER, first]]:
                 first += 1
             if first < length:
-                best = lists[place, 1, first]
-            decided = best > head[place, 2] or head[place, 2] == 0
-            while decided and first < length and lists[place, 1, first] == best:
+                best = lists[slot, COUNT, first]
+            decided = best > heads[slot, BOUND] or heads[slot, BOUND] == 0
+            while decided and first < length and lists[slot, COUNT, first] == best:
                 first += 1
             length = first
         if not decided:
-            length, touched = _count(position, entries, starts, previous, row, touched)
+            length, touched = _count(position, entries, starts, previous, rows, touched)
             best = 0
             for t in range(length):
                 partner = touched[t]
-                if row[3, partner] > best and not shut[partner]:
-                    best = row[3, partner]
-            if row[1, position] >= hot:
-                if place < 0:
-                    place = _take_list(position, now, places, row, head)
-                if place >= 0:
-                    _renew(place, touched[:length], row, lists, head)
-                    head[place, 3] = now
+                if rows[SCRATCH, partner] > best and not shut[partner]:
+                    best = rows[SCRATCH, partner]
+            if rows[FIRES, position] >= hot:
+                if slot < 0:
+                    slot = _take_list(position, now, rows, heads, cursor)
+                if slot >= 0:
+                    _renew(slot, touched[:length], rows, lists, heads)
+                    heads[slot, USED] = now
         if found + length > len(which):
             size = 2 * (found + length)
             which = _grown(which, found, size)
             partners = _grown(partners, found, size)
         for t in range(length):
-            partner = lists[place, 0, t] if decided else touched[t]
-            count = lists[place, 1, t] if decided else row[3, partner]
+            partner = lists[slot, PARTNER, t] if decided else touched[t]
+            count = lists[slot, COUNT, t] if decided else rows[SCRATCH, partner]
             if best == 0 or count != best or shut[partner]:
                 continue
             if oldest and found > 0 and which[found - 1] == r:
@@ -119,42 +132,42 @@ def tied_kernel(
             found += 1
         if not decided:
             for t in range(length):
-                row[3, touched[t]] = 0
+                rows[SCRATCH, touched[t]] = 0
     return which[:found], partners[:found]
 
 
 @njit(cache=True)
-def pack_kernel(rename: Any, row: Any, lists: Any, head: Any, places: Any) -> None:
-    """Give owners and partners their new positions, and drop those that have none (-1).
+def pack_kernel(rename: Any, rows: Any, lists: Any, heads: Any, cursor: Any) -> None:
+    """Move owners and partners to positions ``rename`` [C], and drop those with -1.
 
-    Counts of the others stand, and so do the bounds: what was unlisted stays so, or is gone.
+    The other counts and the bounds stay true: a partner left out stays so, or is gone.
     """
     kept = 0
-    for place in range(places[0]):
-        owner = rename[head[place, 0]]
+    for slot in range(cursor[0]):
+        owner = rename[heads[slot, OWNER]]
         if owner < 0:
             continue
         length = 0
-        for k in range(head[place, 1]):
-            partner = rename[lists[place, 0, k]]
+        for k in range(heads[slot, LENGTH]):
+            partner = rename[lists[slot, PARTNER, k]]
             if partner >= 0:
-                lists[kept, 0, length] = partner
-                lists[kept, 1, length] = lists[place, 1, k]
+                lists[kept, PARTNER, length] = partner
+                lists[kept, COUNT, length] = lists[slot, COUNT, k]
                 length += 1
-        head[kept, 0] = owner
-        head[kept, 1] = length
-        head[kept, 2] = head[place, 2]
-        head[kept, 3] = head[place, 3]
-        row[2, owner] = kept
+        heads[kept, OWNER] = owner
+        heads[kept, LENGTH] = length
+        heads[kept, BOUND] = heads[slot, BOUND]
+        heads[kept, USED] = heads[slot, USED]
+        rows[SLOT, owner] = kept
         kept += 1
-    places[0] = kept
+    cursor[0] = kept
 
 
 @njit(cache=True)
-def _count(position: Any, entries: Any, starts: Any, previous: Any, row: Any, touched: Any) -> Any:
-    """Co-fire counts of one row into the scratch counts; the partners touched."""
+def _count(position: Any, entries: Any, starts: Any, previous: Any, rows: Any, touched: Any) -> Any:
+    """Count one row into ``rows[SCRATCH]``; returns (number of partners, ``touched``)."""
     length = 0
-    at = row[0, position]
+    at = rows[LAST, position]
     firing = len(starts) - 1
     while at >= 0:
         firing = _firing_of(at, firing, starts)
@@ -164,17 +177,17 @@ def _count(position: Any, entries: Any, starts: Any, previous: Any, row: Any, to
         for e in range(first, last):
             partner = entries[e]
             if partner != position:
-                if row[3, partner] == 0:
+                if rows[SCRATCH, partner] == 0:
                     touched[length] = partner
                     length += 1
-                row[3, partner] += 1
+                rows[SCRATCH, partner] += 1
         at = previous[at]
     return length, touched
 
 
 @njit(cache=True)
 def _firing_of(at: Any, later: Any, starts: Any) -> Any:
-    """The firing that entry ``at`` is in, ``later`` or one before it, of hot rows one near it."""
+    """The firing of entry ``at``: ``later`` or one before it, close to it in hot rows."""
     stride = 1
     low, high = later, later + 1
     while starts[low] > at:
@@ -191,15 +204,15 @@ def _firing_of(at: Any, later: Any, starts: Any) -> Any:
 
 
 @njit(cache=True)
-def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any) -> None:
+def _renew(slot: Any, touched: Any, rows: Any, lists: Any, heads: Any) -> None:
     """List the strongest of the partners just counted; the bound is the best left out."""
     room = lists.shape[2]
     most = 0
     for partner in touched:
-        most = max(most, row[3, partner])
+        most = max(most, rows[SCRATCH, partner])
     spread = np.zeros(most + 2, np.int64)
     for partner in touched:
-        spread[row[3, partner]] += 1
+        spread[rows[SCRATCH, partner]] += 1
     least, taken = most + 1, 0  # list every count above `least - 1`, as far as there is room
     while least > 1 and taken + spread[least - 1] <= room:
         least -= 1
@@ -208,58 +221,58 @@ def _renew(place: Any, touched: Any, row: Any, lists: Any, head: Any) -> None:
     spare = room - taken
     left_out = 0
     for partner in touched:
-        count = row[3, partner]
+        count = rows[SCRATCH, partner]
         if count < least:
             if count < least - 1 or spare == 0:
                 left_out = max(left_out, count)
                 continue
             spare -= 1
-        lists[place, 0, length] = partner
-        lists[place, 1, length] = count
+        lists[slot, PARTNER, length] = partner
+        lists[slot, COUNT, length] = count
         length += 1
-    order = np.argsort(-lists[place, 1, :length])
-    lists[place, 0, :length] = lists[place, 0, :length][order]
-    lists[place, 1, :length] = lists[place, 1, :length][order]
-    head[place, 1] = length
-    head[place, 2] = left_out
+    order = np.argsort(-lists[slot, COUNT, :length])
+    lists[slot, PARTNER, :length] = lists[slot, PARTNER, :length][order]
+    lists[slot, COUNT, :length] = lists[slot, COUNT, :length][order]
+    heads[slot, LENGTH] = length
+    heads[slot, BOUND] = left_out
 
 
 @njit(cache=True)
 def _raise(pairs: Any, k: Any) -> None:
-    """Add one to count k of a list in descending order: it trades places with its run's first."""
-    count = pairs[1, k]
+    """Add 1 to count k of a list in descending order: it swaps with the first of equal counts."""
+    count = pairs[COUNT, k]
     low, high = 0, k  # the run of equal counts begins in low..high
     while low < high:
         middle = (low + high) // 2
-        if pairs[1, middle] > count:
+        if pairs[COUNT, middle] > count:
             low = middle + 1
         else:
             high = middle
-    partner = pairs[0, k]
-    pairs[0, k] = pairs[0, low]
-    pairs[0, low] = partner
-    pairs[1, low] = count + 1
+    partner = pairs[PARTNER, k]
+    pairs[PARTNER, k] = pairs[PARTNER, low]
+    pairs[PARTNER, low] = partner
+    pairs[COUNT, low] = count + 1
 
 
 @njit(cache=True)
-def _take_list(position: Any, now: Any, places: Any, row: Any, head: Any) -> Any:
-    """A free list, or one that was not used since the last firing; -1 when there is none."""
-    if places[0] < len(head):
-        place = places[0]
-        places[0] += 1
+def _take_list(position: Any, now: Any, rows: Any, heads: Any, cursor: Any) -> Any:
+    """A free slot for ``position``, or one unused since the last firing; -1 without any."""
+    if cursor[0] < len(heads):
+        slot = cursor[0]
+        cursor[0] += 1
     else:
-        place = -1
-        for _ in range(len(head)):
-            places[1] = (places[1] + 1) % len(head)
-            if head[places[1], 3] != now:
-                place = places[1]
+        slot = -1
+        for _ in range(len(heads)):
+            cursor[1] = (cursor[1] + 1) % len(heads)
+            if heads[cursor[1], USED] != now:
+                slot = cursor[1]
                 break
-        if place < 0:
-            return place
-        row[2, head[place, 0]] = -1
-    head[place, 0] = position
-    row[2, position] = place
-    return place
+        if slot < 0:
+            return slot
+        rows[SLOT, heads[slot, OWNER]] = -1
+    heads[slot, OWNER] = position
+    rows[SLOT, position] = slot
+    return slot
 
 
 @njit(cache=True)

@@ -14,11 +14,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.core.connections.hot_kernels import follow_kernel, pack_kernel, tied_kernel
+from memoria.core.connections.hot_kernels import (
+    LAST,
+    SLOT,
+    follow_kernel,
+    pack_kernel,
+    tied_kernel,
+)
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
-
-__all__ = ["HotRows"]
 
 Int32Array = npt.NDArray[np.int32]
 
@@ -29,7 +33,15 @@ _FIRST_LISTS: Final = 256
 
 
 class HotRows:
-    """The index of ``log``, whose positions are below ``capacity``. It follows as the log grows."""
+    """Index of a firing log that answers `tied`. It follows as the log grows.
+
+    Args:
+        log: the firings; positions are below ``capacity``.
+        capacity: C.
+        hot: firings from which a row has a list.
+        listed: partners in a list.
+        most_lists: lists kept at most.
+    """
 
     def __init__(
         self,
@@ -40,33 +52,34 @@ class HotRows:
         most_lists: int = _MOST_LISTS,
     ) -> None:
         self._log, self._hot, self._most_lists = log, hot, most_lists
-        self._places = np.zeros(2, np.int64)  # lists used, clock hand
-        self._list = np.zeros((min(_FIRST_LISTS, most_lists), 2, listed), np.int32)
-        self._head = np.zeros((len(self._list), 4), np.int32)  # owner, length, bound, last use
-        self._known = 0  # firings taken in
+        slots = min(_FIRST_LISTS, most_lists)
+        self._lists = np.zeros((slots, 2, listed), np.int32)
+        self._heads = np.zeros((slots, 4), np.int32)
+        self._cursor = np.zeros(2, np.int32)
+        self._known = 0  # firings counted
         self._previous: Int32Array = np.empty(0, np.int32)  # entry of the same engram, -1: none
-        self._row = _no_rows(capacity)
+        self._rows = _empty_rows(capacity)
 
     def pack(self, kept: IntArray, capacity: int) -> None:
         """Positions ``kept`` become 0..K-1, here and in the log; room for ``capacity``."""
         self._follow()  # the lists' counts stand, so they must be up to date
         if self._log.pack(kept):
-            rename = np.full(self._row.shape[1], -1, np.int32)
+            rename = np.full(self._rows.shape[1], -1, np.int32)
             rename[kept] = np.arange(len(kept))
-            self._known, self._row = 0, _no_rows(capacity)
+            self._known, self._rows = 0, _empty_rows(capacity)
             self._follow()
-            pack_kernel(rename, self._row, self._list, self._head, self._places)
+            pack_kernel(rename, self._rows, self._lists, self._heads, self._cursor)
         else:
-            row = _no_rows(capacity)
-            row[:, : self._row.shape[1]] = self._row[:, :capacity]
-            self._row = row
+            rows = _empty_rows(capacity)
+            rows[:, : self._rows.shape[1]] = self._rows[:, :capacity]
+            self._rows = rows
 
     def tied(
         self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
     ) -> tuple[IntArray, IntArray]:
         """As `FiringLog.tied`."""
         self._follow()
-        self._reserve_lists(int(self._places[0]) + len(positions))
+        self._reserve_lists(int(self._cursor[0]) + len(positions))
         which, partner = tied_kernel(
             positions,
             shut,
@@ -75,15 +88,15 @@ class HotRows:
             self._log.entries,
             self._log.starts,
             self._previous,
-            self._row,
-            self._list,
-            self._head,
-            self._places,
+            self._rows,
+            self._lists,
+            self._heads,
+            self._cursor,
         )
         return which, partner
 
     def _follow(self) -> None:
-        """Take in what the log has gained."""
+        """Count what the log has gained."""
         entries, starts = self._log.entries, self._log.starts
         if self._log.room != len(self._previous):
             previous = np.empty(self._log.room, np.int32)
@@ -91,23 +104,25 @@ class HotRows:
             previous[:known] = self._previous[:known]
             self._previous = previous
         follow_kernel(
-            self._known, entries, starts, self._previous, self._row, self._list, self._head
+            self._known, entries, starts, self._previous, self._rows, self._lists, self._heads
         )
         self._known = len(starts) - 1
 
     def _reserve_lists(self, count: int) -> None:
-        size = min(self._most_lists, max(2 * len(self._head), count))
-        if count <= len(self._head) or size <= len(self._head):
-            return
-        head, lists = self._head, self._list
-        self._head = np.zeros((size, head.shape[1]), np.int32)
-        self._list = np.zeros((size, *lists.shape[1:]), np.int32)
-        self._head[: len(head)] = head
-        self._list[: len(lists)] = lists
+        slots = len(self._heads)
+        size = min(self._most_lists, max(2 * slots, count))
+        if count > slots and size > slots:
+            self._lists = _grown(self._lists, size)
+            self._heads = _grown(self._heads, size)
 
 
-def _no_rows(capacity: int) -> Int32Array:
-    """Per position: last entry, firings, list, scratch count (0 between calls)."""
-    row = np.zeros((4, capacity), np.int32)
-    row[0], row[2] = -1, -1
-    return row
+def _grown(array: Int32Array, size: int) -> Int32Array:
+    grown = np.zeros((size, *array.shape[1:]), np.int32)
+    grown[: len(array)] = array
+    return grown
+
+
+def _empty_rows(capacity: int) -> Int32Array:
+    rows = np.zeros((4, capacity), np.int32)
+    rows[LAST], rows[SLOT] = -1, -1
+    return rows
