@@ -12,13 +12,13 @@ import numpy as np
 
 from memoria.io.progress import Progress, progress_bar
 from memoria.query.connection_changes import Tails, cofire_counts
+from memoria.query.engram_record import plain_numbers
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.query.inspection import Inspection
-from memoria.store.engram_life import plain_numbers
 
-__all__ = ["COMPARED_PAIRS", "Kinship", "Relation", "compared", "kinship"]
+__all__ = ["COMPARED_PAIRS", "Relation", "RelationKind", "compare", "relate"]
 
-Kinship = Literal["same", "continues", "precedes", "diverged", "unrelated"]
+RelationKind = Literal["same", "continues", "precedes", "diverged", "unrelated"]
 
 COMPARED_PAIRS: Final = 1e8  # above so many pairs since the common step, counting takes too long
 _BLOCK: Final = 4096  # vectors compared at a time
@@ -34,12 +34,12 @@ class Relation:
     where it is all that differs.
     """
 
-    kind: Kinship
+    kind: RelationKind
     common_step: int
     shared: int
 
 
-def kinship(a: Inspection, b: Inspection) -> Relation:
+def relate(a: Inspection, b: Inspection) -> Relation:
     """The `Relation` of ``b`` to ``a``, from the digests chained in their logs."""
     common = _common_steps(a, b)
     if a.config != b.config or (common == 0 and a.step and b.step):
@@ -52,11 +52,11 @@ def kinship(a: Inspection, b: Inspection) -> Relation:
     b_ends = b.step == common and len(others) == both and agree
     if a_ends and b_ends:
         return _by_what_is_begun(a, b, common, shared)
-    kind: Kinship = "continues" if a_ends else "precedes" if b_ends else "diverged"
+    kind: RelationKind = "continues" if a_ends else "precedes" if b_ends else "diverged"
     return Relation(kind, common, shared)
 
 
-def compared(
+def compare(
     a: Inspection,
     b: Inspection,
     limit: int = 20,
@@ -74,7 +74,7 @@ def compared(
     than ``most_pairs`` pairs. ``progress`` counts the engrams whose connections
     are counted; True shows a bar.
     """
-    relation = kinship(a, b)
+    relation = relate(a, b)
     old, new = a.table(), b.table()
     known_old, known_new = old.ids < relation.shared, new.ids < relation.shared
     in_new, in_old = np.isin(old.ids, new.ids), np.isin(new.ids, old.ids)

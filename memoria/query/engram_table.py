@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.store.engram_life import plain_numbers
+from memoria.query.engram_record import plain_numbers
 from memoria.store.firings import endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.texts import TextShelf

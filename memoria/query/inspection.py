@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from memoria.chunkstore.root import FORMAT
 from memoria.errors import InputError
+from memoria.query.engram_record import engram_record, iso_time, step_records
 from memoria.query.engram_table import EngramTable
-from memoria.query.listing import Listing, Order, Wanted, select
+from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
-from memoria.store.engram_life import iso_time, story, told_history
 from memoria.store.firings import connected_pairs, endings, fired_pairs, read_firings
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
@@ -41,7 +41,7 @@ _LISTED: Final = (
     *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
     "text",
 )
-_LIVING: Final = Wanted()
+_LIVING: Final = EngramFilter()
 
 
 class Inspection:
@@ -208,7 +208,7 @@ class Inspection:
 
     def listing(
         self,
-        wanted: Wanted = _LIVING,
+        wanted: EngramFilter = _LIVING,
         order: Order = "id",
         reverse: bool = False,
         limit: int | None = None,
@@ -217,7 +217,7 @@ class Inspection:
         if wanted.lane is not None:
             self._checked(wanted.lane)
         table = self.table(forgotten=wanted.kind in ("forgotten", "all"))
-        return select(table, self._shelf, self.life.step, wanted, order, reverse, limit)
+        return list_engrams(table, self._shelf, self.life.step, wanted, order, reverse, limit)
 
     def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
         """The strongest connections: by weight, then count, then from the oldest source, target.
@@ -265,7 +265,7 @@ class Inspection:
         """
         if lane is not None:
             self._checked(lane)
-        told = told_history(self.firings, self._steps, self.life, self.created, lane, self.untold)
+        told = step_records(self.firings, self._steps, self.life, self.created, lane, self.untold)
         return told if limit is None else told[max(0, len(told) - limit) :]
 
     def forgotten_list(
@@ -317,7 +317,9 @@ class Inspection:
         ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
         a forgotten one, with any that ever fired with it.
         """
-        return story(engram, self.firings, self._steps, self.life, self._shelf, self.created)
+        return engram_record(
+            engram, self.firings, self._steps, self.life, self._shelf, self.created
+        )
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""

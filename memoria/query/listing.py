@@ -23,7 +23,7 @@ from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.log import IntArray
 
-__all__ = ["Kind", "Listing", "Order", "Span", "Wanted", "moment", "select"]
+__all__ = ["EngramFilter", "Kind", "Listing", "NumberRange", "Order", "list_engrams", "parse_time"]
 
 Kind = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
 Order = Literal["id", "age", "lifespan", "fires"]
@@ -37,14 +37,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Span:
+class NumberRange:
     """The numbers from ``low`` to ``high``, both included."""
 
     low: float = -math.inf
     high: float = math.inf
 
     @classmethod
-    def parse(cls, name: str, text: str) -> Span:
+    def parse(cls, name: str, text: str) -> NumberRange:
         """``3..10``, ``3..``, ``..10``, or one number. Raises `InputError` naming the filter."""
         low, dots, high = text.partition("..")
         try:
@@ -65,7 +65,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EngramFilter:
     """What an engram must be to be listed; what is None does not matter.
 
     ``ids`` are prefixes of the decimal id (``"12"``) or ranges (``"10..20"``), any of which will
@@ -76,9 +76,9 @@ class Wanted:
     kind: Kind = "living"
     lane: int | None = None
     ids: tuple[str, ...] = ()
-    age: Span | None = None
-    lifespan: Span | None = None
-    fired: Span | None = None
+    age: NumberRange | None = None
+    lifespan: NumberRange | None = None
+    fired: NumberRange | None = None
     since: int | None = None
     until: int | None = None
     text: str | None = None
@@ -144,11 +144,11 @@ class Listing:
             yield from self.table.take(slice(first, first + _BLOCK)).documents(self.shelf)
 
 
-def select(
+def list_engrams(
     table: EngramTable,
     shelf: TextShelf,
     step: int,
-    wanted: Wanted,
+    wanted: EngramFilter,
     order: Order = "id",
     reverse: bool = False,
     limit: int | None = None,
@@ -163,7 +163,7 @@ def select(
     return Listing(found.take(ranked[:limit]), len(found), step, shelf)
 
 
-def moment(name: str, text: str, now: float | None = None, end: bool = False) -> int:
+def parse_time(name: str, text: str, now: float | None = None, end: bool = False) -> int:
     """Milliseconds since 1970 of a date and time (UTC unless it says), or of ``30d`` ago.
 
     Units are s, m, h, d and w. A date alone is its first moment, with ``end`` its last. ``now`` is

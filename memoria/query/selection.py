@@ -13,12 +13,12 @@ import numpy.typing as npt
 from memoria.errors import InputError, StateError
 from memoria.query.engram_table import EngramTable
 from memoria.query.inspection import Inspection
-from memoria.query.listing import Span, Wanted, moment
+from memoria.query.listing import EngramFilter, NumberRange, parse_time
 from memoria.store.events import checked_ids
 from memoria.store.reading import open_files
 from memoria.timeline.log import IntArray
 
-__all__ = ["Chosen", "Search", "choose"]
+__all__ = ["Selected", "Selection", "select_engrams"]
 
 _BLOCK_BYTES: Final = 2**25  # of vectors in memory at a time
 
@@ -26,10 +26,10 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Search:
+class Selection:
     """Living engrams that are not pinned; what is None does not matter.
 
-    ``older_than`` is a number of steps, or a time as `memoria.query.listing.moment` takes it,
+    ``older_than`` is a number of steps, or a time as `memoria.query.listing.parse_time` takes it,
     such as ``"30d"``. With ``cue`` [W, D] they are ranked by correlation with it, and only those
     with ``least`` or more are meant; without, by age. ``limit`` takes the first so many.
     """
@@ -41,19 +41,19 @@ class Search:
     kind: Literal["shortterm", "longterm"] | None = None
     limit: int | None = None
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> EngramFilter:
         """Its filters. Raises `InputError` for a time that is none."""
         age = until = None
         if self.older_than is not None and re.fullmatch("[0-9]{1,15}", self.older_than):
-            age = Span(low=int(self.older_than) + 1)
+            age = NumberRange(low=int(self.older_than) + 1)
         elif self.older_than is not None:
-            until = moment("older-than", self.older_than) - 1
+            until = parse_time("older-than", self.older_than) - 1
         kind = "living" if self.kind is None else self.kind
-        return Wanted(kind, self.lane, age=age, until=until, pinned=False)
+        return EngramFilter(kind, self.lane, age=age, until=until, pinned=False)
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selected:
     """Engrams of the memory with this ``digest``, after ``step`` steps.
 
     Each has the keys of `memoria list`, and with a cue its ``correlation``.
@@ -69,7 +69,7 @@ class Chosen:
         return [one["id"] for one in self.engrams]
 
 
-def choose(path: str | os.PathLike[str], which: list[int] | Search) -> Chosen:
+def select_engrams(path: str | os.PathLike[str], which: list[int] | Selection) -> Selected:
     """The engrams of the store at ``path`` that are named, or that a search finds.
 
     Raises `StateError` while a step is under way, and `InputError` for ids that are unknown,
@@ -79,8 +79,8 @@ def choose(path: str | os.PathLike[str], which: list[int] | Search) -> Chosen:
     with Inspection(files) as view:
         if view.phase != "idle":
             raise StateError(f"a step is under way ({view.phase})", "remind and adjust it first")
-        engrams = _found(view, which) if isinstance(which, Search) else _named(view, which)
-        return Chosen(view.step, view.digest, engrams)
+        engrams = _found(view, which) if isinstance(which, Selection) else _named(view, which)
+        return Selected(view.step, view.digest, engrams)
 
 
 def _named(view: Inspection, ids: list[int]) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ def _named(view: Inspection, ids: list[int]) -> list[dict[str, Any]]:
     return view.documents(table.take(places))
 
 
-def _found(view: Inspection, search: Search) -> list[dict[str, Any]]:
+def _found(view: Inspection, search: Selection) -> list[dict[str, Any]]:
     found = view.listing(search.wanted(), "age", reverse=True).table
     if search.cue is None:
         return view.documents(found.take(slice(search.limit)))

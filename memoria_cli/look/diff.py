@@ -45,7 +45,7 @@ def _diff(
 
     Says whether B goes on from A. Changes nothing.
     """
-    from memoria.query.diff import COMPARED_PAIRS, compared
+    from memoria.query.diff import COMPARED_PAIRS, compare
     from memoria.query.inspection import Inspection
 
     most = math.inf if connections else COMPARED_PAIRS
@@ -54,7 +54,7 @@ def _diff(
         Inspection.open(*at_moment(b)) as other,
         output.progress("comparing connections of", "engrams") as show,
     ):
-        document = compared(one, other, limit, most, show)
+        document = compare(one, other, limit, most, show)
     output.result(document, [] if json else _told(document), json)
 
 

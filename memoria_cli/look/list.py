@@ -124,20 +124,20 @@ def _list(
     """
     from memoria.query.engram_table import FIELDS
     from memoria.query.inspection import Inspection
-    from memoria.query.listing import Span, Wanted, moment
+    from memoria.query.listing import EngramFilter, NumberRange, parse_time
 
     if json and style is not None:
         raise UsageError(f"--json and --format {style} exclude each other", "choose one")
     spans = {
-        name: None if span is None else Span.parse(name, span)
+        name: None if span is None else NumberRange.parse(name, span)
         for name, span in (("age", age), ("lifespan", lifespan), ("fired", fired))
     }
-    wanted = Wanted(
+    wanted = EngramFilter(
         kind=kind.value,
         lane=lane,
         ids=tuple(id_ or ()),
-        since=None if since is None else moment("since", since),
-        until=None if until is None else moment("until", until, end=True),
+        since=None if since is None else parse_time("since", since),
+        until=None if until is None else parse_time("until", until, end=True),
         text=text,
         source=source,
         pinned=pinned,

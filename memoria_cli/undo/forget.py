@@ -92,7 +92,7 @@ def _forget(
     Says which they are and asks. Only between steps. What is pinned goes only when it is named by
     id. Vectors and texts stay on the disk, and in the past, until `memoria compact`.
     """
-    from memoria.query.selection import Search, choose
+    from memoria.query.selection import Selection, select_engrams
 
     given = [query is not None or older_than is not None, bool(ids)]
     if not any(given) or all(given):
@@ -108,8 +108,8 @@ def _forget(
     if query is not None and limit is None and least is None and older_than is None:
         limit = 1
     cue = None if query is None else _encoded(store, query)
-    search = Search(older_than, cue, least, lane, None if kind is None else kind.value, limit)
-    chosen = choose(store, ids or search)
+    search = Selection(older_than, cue, least, lane, None if kind is None else kind.value, limit)
+    chosen = select_engrams(store, ids or search)
     count = counted(chosen.ids)
     if chosen.ids and not dry_run:
         sure(_plan(chosen.engrams), f"Forget {count}?", yes)

@@ -12,7 +12,7 @@ import pytest
 from cli_tools import DIARY, Cli, environment, fingerprint
 
 from memoria import MemoriaConfig
-from memoria.query.diff import compared
+from memoria.query.diff import compare
 from memoria.query.inspection import Inspection
 from memoria.store import MemoryStore
 
@@ -31,7 +31,7 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 def test_the_document_is_the_one_of_the_library(cli: Cli) -> None:
     document = cli.ok("diff", "notes@3", "notes", "--json", "--limit", 5).json
     with Inspection.open("notes", at=3) as a, Inspection.open("notes") as b:
-        assert document == compared(a, b, limit=5)
+        assert document == compare(a, b, limit=5)
     assert document["relation"] == "continues"
     assert document["counts"]["forgotten"] == 6
     assert len(document["born"]) == 5

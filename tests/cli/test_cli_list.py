@@ -18,7 +18,7 @@ from cli_tools import DIARY, Cli, command_line, environment, fingerprint
 from memoria import MemoriaConfig
 from memoria.query.engram_table import FIELDS
 from memoria.query.inspection import Inspection
-from memoria.query.listing import Wanted
+from memoria.query.listing import EngramFilter
 from memoria.store import MemoryStore
 
 BAD = '\x1b[2J\x1b]0;owned\x07 \u202eleft\u202c [bold]x[/bold]\r\nsecond, "line"\x7f'
@@ -45,7 +45,7 @@ def bad(cli: Cli) -> str:
 
 def test_all_three_forms_and_the_document_agree(cli: Cli) -> None:
     with Inspection.open("notes") as view:
-        expected = list(view.listing(Wanted("all")).documents())
+        expected = list(view.listing(EngramFilter("all")).documents())
     document = cli.ok("list", "notes", "--type", "all", "--json").json
     assert document == {"step": 14, "count": len(expected), "engrams": expected}
     lines = cli.ok("list", "notes", "--type", "all", "--format", "jsonl").out.splitlines()

@@ -14,7 +14,7 @@ from test_cli_snapshot import on_terminal
 from memoria.backbones import load_backbone
 from memoria.config import MemoriaConfig
 from memoria.query.inspection import Inspection
-from memoria.query.selection import Search, choose
+from memoria.query.selection import Selection, select_engrams
 from memoria.store import MemoryStore
 from memoria.store.verify import verify
 
@@ -109,7 +109,7 @@ def test_forgetting_by_text(cli: Cli) -> None:
 
 def test_all_living_engrams_are_ranked_in_blocks(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     cue = np.random.default_rng(0).normal(size=(2, 64)).astype(np.float32)
-    whole = choose("s", Search(cue=cue))
+    whole = select_engrams("s", Selection(cue=cue))
     with Inspection.open("s") as view:
         vectors = view.vectors(np.arange(12)).astype(np.float64)
     distances = ((cue[None].astype(np.float64) - vectors[:, None]) ** 2).sum(2)
@@ -119,7 +119,7 @@ def test_all_living_engrams_are_ranked_in_blocks(cli: Cli, monkeypatch: pytest.M
     )
     assert whole.ids == sorted(range(12), key=lambda i: (-expected[i - i % 2], i))
     monkeypatch.setattr("memoria.query.selection._BLOCK_BYTES", 5 * 4 * 64)
-    assert choose("s", Search(cue=cue)).ids == whole.ids
+    assert select_engrams("s", Selection(cue=cue)).ids == whole.ids
 
 
 def test_forgetting_by_age(cli: Cli) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from memoria import MemoriaConfig
 from memoria.exports import export_memory
-from memoria.query.diff import compared, kinship
+from memoria.query.diff import compare, relate
 from memoria.query.inspection import Inspection
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact
@@ -57,7 +57,7 @@ def cofires(view: Inspection) -> dict[tuple[int, int], int]:
 
 def check(a: Inspection, b: Inspection, relation: str, common: int, shared: int) -> None:
     """The whole document against a recount."""
-    told = compared(a, b, limit=10**6)
+    told = compare(a, b, limit=10**6)
     assert (told["relation"], told["common_step"]) == (relation, common)
     assert told["config"] == {}
     old = {one["id"]: one for one in a.engram_list()}
@@ -110,7 +110,7 @@ def check(a: Inspection, b: Inspection, relation: str, common: int, shared: int)
             count = table.get(pair, 0)
             assert one["cofire_count"][side] == count
             assert one["weight"][side] == count / max(1, table.get((i, i), 0))
-    few = compared(a, b, limit=3)
+    few = compare(a, b, limit=3)
     for name in (
         "born",
         "forgotten",
@@ -203,9 +203,9 @@ def test_what_was_done_by_hand(tmp_path: Path) -> None:
         with Inspection.open(a) as left, Inspection.open(b) as right:
             check(left, right, kind, 5, 30)
     with Inspection.open(idle) as left, Inspection.open(gone) as right:
-        assert [told["id"] for told in compared(left, right)["forgotten"]] == [two]
+        assert [told["id"] for told in compare(left, right)["forgotten"]] == [two]
     with Inspection.open(idle) as left, Inspection.open(pinned) as right:
-        told = compared(left, right)
+        told = compare(left, right)
         assert [(x["id"], x["a"], x["b"]) for x in told["pinned"]] == [(one, False, True)]
 
 
@@ -218,16 +218,16 @@ def test_other_settings_and_other_data(tmp_path: Path) -> None:
     with lanes as store:
         store.step(np.ones((1, 2, 4), np.float32))
     with Inspection.open(a) as one, Inspection.open(other) as two:
-        told = compared(one, two)
+        told = compare(one, two)
         assert (told["relation"], told["common_step"]) == ("unrelated", 0)
         assert told["config"] == {"stm_capacity": {"a": 4, "b": 5}, "seed": {"a": 0, "b": 3}}
         # the same vectors, as a replay under other settings has them: the engrams compare
-        assert kinship(one, two).shared == 24
+        assert relate(one, two).shared == 24
         assert (told["born"], told["only_in_a"]) == ([], [])
         assert told["connections"] is not None
     for strange in (stranger, tmp_path / "d"):
         with Inspection.open(a) as one, Inspection.open(strange) as two:
-            told = compared(one, two)
+            told = compare(one, two)
             assert (told["relation"], told["counts"]["in_both"]) == ("unrelated", 0)
             assert told["connections"] is None
             assert told["counts"]["born"] == told["b"]["engrams"]
@@ -237,16 +237,16 @@ def test_only_part_of_the_vectors_is_the_same(tmp_path: Path) -> None:
     a = made(tmp_path / "a", (1, 1), (1, 2))
     b = made(tmp_path / "b", (1, 1), (1, 3), config=CONFIG.model_copy(update={"seed": 1}))
     with Inspection.open(a) as one, Inspection.open(b) as two:
-        assert kinship(one, two).shared == 6
+        assert relate(one, two).shared == 6
 
 
 def test_too_many_pairs_are_not_counted_unasked(tmp_path: Path) -> None:
     path = made(tmp_path / "s", (5, 1))
     heard: list[int] = []
     with Inspection.open(path) as now, Inspection.open(path, at=2) as then:
-        few = compared(then, now, most_pairs=3)
+        few = compare(then, now, most_pairs=3)
         assert (few["connections"], few["counts"]["connections"]) == (None, None)
-        assert compared(then, now, progress=lambda engrams, _: heard.append(engrams))["connections"]
+        assert compare(then, now, progress=lambda engrams, _: heard.append(engrams))["connections"]
         assert heard[-1] == len(now.table())
         assert heard == sorted(heard)
 
@@ -254,9 +254,9 @@ def test_too_many_pairs_are_not_counted_unasked(tmp_path: Path) -> None:
 def test_small_batches_find_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = made(tmp_path / "s", (9, 1))
     with Inspection.open(path) as now, Inspection.open(path, at=2) as then:
-        whole = compared(then, now, limit=7)
+        whole = compare(then, now, limit=7)
         monkeypatch.setattr("memoria.query.connection_changes._PAIRS_AT_ONCE", 1)
-        assert compared(then, now, limit=7) == whole
+        assert compare(then, now, limit=7) == whole
 
 
 @pytest.mark.parametrize("lane", [None, 0, 1])
@@ -268,8 +268,8 @@ def test_what_compaction_took_is_not_made_up(tmp_path: Path, lane: int | None) -
         with MemoryStore.open(path, "r+") as store:
             live(store, 4, 2)
     with Inspection.open(whole) as one, Inspection.open(tmp_path / "small") as other:
-        assert kinship(one, other).kind == "same"
-        counts = compared(one, other)["counts"]
+        assert relate(one, other).kind == "same"
+        counts = compare(one, other)["counts"]
         assert {name for name, count in counts.items() if count} == {"in_both"}
         for a, b in zip(one.history(lane=lane), other.history(lane=lane), strict=True):
             told = {name: value for name, value in b.items() if value is not None}

@@ -21,7 +21,7 @@ from memoria import MemoriaConfig
 from memoria.errors import InputError, MissingExtraError, StorageError, StoreExistsError
 from memoria.exports import FORMATS, export_memory
 from memoria.query.inspection import Inspection
-from memoria.query.listing import Wanted
+from memoria.query.listing import EngramFilter
 from memoria.store import MemoryStore
 
 HOSTILE = "\x00\x1b[2J <&>\"' ]]> \r\n\t line\ufffe two \x7f\x85\u202e é 漢 \U0001f600"
@@ -55,7 +55,7 @@ def view(store: Path) -> Iterator[Inspection]:
 
 
 def everyone(view: Inspection, kind: Any = "all") -> list[dict[str, Any]]:
-    return list(view.listing(Wanted(kind)).documents())
+    return list(view.listing(EngramFilter(kind)).documents())
 
 
 def edges_of(view: Inspection) -> dict[tuple[int, int], tuple[int, float]]:

@@ -17,7 +17,7 @@ from memoria import MemoriaConfig
 from memoria.errors import InputError
 from memoria.query.engram_table import FIELDS
 from memoria.query.inspection import Inspection
-from memoria.query.listing import Span, Wanted, moment
+from memoria.query.listing import EngramFilter, NumberRange, parse_time
 from memoria.store import MemoryStore
 
 WORDS = ("Straße", "KELVIN", "apple", "Cat", "moon", "rain", "")
@@ -78,32 +78,32 @@ def stories(view: Inspection) -> list[dict[str, Any]]:
     return told
 
 
-def listed(view: Inspection, wanted: Wanted, **more: Any) -> list[dict[str, Any]]:
+def listed(view: Inspection, wanted: EngramFilter, **more: Any) -> list[dict[str, Any]]:
     return list(view.listing(wanted, **more).documents())
 
 
 def test_every_column_is_what_the_stories_say(
     view: Inspection, stories: list[dict[str, Any]]
 ) -> None:
-    everyone = listed(view, Wanted("all"))
+    everyone = listed(view, EngramFilter("all"))
     assert everyone == stories
     assert [tuple(one) for one in everyone] == [FIELDS] * len(stories)
     assert [one["id"] for one in everyone if one["pinned"]] == [75, 76]
     assert {one["type"] for one in everyone} == {"working", "shortterm", "longterm", "forgotten"}
     living = [one for one in stories if one["forgotten_step"] is None]
-    assert listed(view, Wanted()) == living
+    assert listed(view, EngramFilter()) == living
     assert [one["id"] for one in living] == [one["id"] for one in view.engram_list()]
 
 
 Test = Callable[[dict[str, Any]], bool]
 
 
-def within(span: Span, key: str) -> Test:
+def within(span: NumberRange, key: str) -> Test:
     return lambda one: span.low <= one[key] <= span.high
 
 
 @st.composite
-def filters(draw: st.DrawFn) -> tuple[Wanted, list[Test]]:
+def filters(draw: st.DrawFn) -> tuple[EngramFilter, list[Test]]:
     """A filter, and what it stands for, one test a part."""
     kind = draw(st.sampled_from(["living", "working", "shortterm", "longterm", "forgotten", "all"]))
     tests: list[Test] = [
@@ -117,7 +117,7 @@ def filters(draw: st.DrawFn) -> tuple[Wanted, list[Test]]:
     for name, key in (("age", "age"), ("lifespan", "lifespan"), ("fired", "fire_count")):
         ends = draw(st.none() | st.tuples(st.integers(-1, 12), st.integers(0, 12)))
         if ends is not None:
-            chosen[name] = Span(ends[0], ends[0] + ends[1])
+            chosen[name] = NumberRange(ends[0], ends[0] + ends[1])
             tests.append(within(chosen[name], key))
     pinned = draw(st.none() | st.booleans())
     if pinned is not None:
@@ -142,7 +142,7 @@ def filters(draw: st.DrawFn) -> tuple[Wanted, list[Test]]:
     if glob is not None:
         chosen["source"] = glob
         tests.append(lambda one: one["source"] is not None and fnmatchcase(one["source"], glob))
-    return Wanted(**chosen), tests
+    return EngramFilter(**chosen), tests
 
 
 @given(
@@ -154,7 +154,7 @@ def filters(draw: st.DrawFn) -> tuple[Wanted, list[Test]]:
 def test_filters_and_orders(
     view: Inspection,
     stories: list[dict[str, Any]],
-    given_: tuple[Wanted, list[Test]],
+    given_: tuple[EngramFilter, list[Test]],
     order: Any,
     reverse: bool,
     limit: int | None,
@@ -171,12 +171,12 @@ def test_filters_and_orders(
 
 def test_times_of_creation(view: Inspection, stories: list[dict[str, Any]]) -> None:
     times = sorted({one["created_time"] for one in stories if one["created_time"] is not None})
-    middle = moment("since", times[10].removesuffix("Z") + "+00:00")
-    later = listed(view, Wanted("all", since=middle))
+    middle = parse_time("since", times[10].removesuffix("Z") + "+00:00")
+    later = listed(view, EngramFilter("all", since=middle))
     assert later == [
         one for one in stories if one["created_time"] is None or one["created_time"] >= times[10]
     ]
-    earlier = listed(view, Wanted("all", until=middle))
+    earlier = listed(view, EngramFilter("all", until=middle))
     assert earlier == [
         one
         for one in stories
@@ -186,41 +186,41 @@ def test_times_of_creation(view: Inspection, stories: list[dict[str, Any]]) -> N
 
 def test_moments() -> None:
     day = 86_400_000
-    assert moment("since", "1970-01-02") == day
-    assert moment("until", "1970-01-02", end=True) == 2 * day - 1
-    assert moment("until", "1970-01-02T00:00", end=True) == day
-    assert moment("since", "1970-01-01T01:00+01:00") == 0
-    assert moment("since", "1969-12-31T23:59:59.999") == -1
-    assert moment("since", "3d", now=4 * 86_400) == day
-    assert moment("since", "90m", now=7200) == 1_800_000
+    assert parse_time("since", "1970-01-02") == day
+    assert parse_time("until", "1970-01-02", end=True) == 2 * day - 1
+    assert parse_time("until", "1970-01-02T00:00", end=True) == day
+    assert parse_time("since", "1970-01-01T01:00+01:00") == 0
+    assert parse_time("since", "1969-12-31T23:59:59.999") == -1
+    assert parse_time("since", "3d", now=4 * 86_400) == day
+    assert parse_time("since", "90m", now=7200) == 1_800_000
     for wrong in ("", "soon", "3y", "-3d", "2025-02-30", "99999-01-01", "1e3d", "٣d"):
         with pytest.raises(InputError, match="since"):
-            moment("since", wrong)
+            parse_time("since", wrong)
 
 
 def test_spans() -> None:
-    assert Span.parse("age", "3..10") == Span(3, 10)
-    assert Span.parse("age", "3..") == Span(3)
-    assert Span.parse("age", "..-0.5") == Span(high=-0.5)
-    assert Span.parse("age", "7") == Span(7, 7)
+    assert NumberRange.parse("age", "3..10") == NumberRange(3, 10)
+    assert NumberRange.parse("age", "3..") == NumberRange(3)
+    assert NumberRange.parse("age", "..-0.5") == NumberRange(high=-0.5)
+    assert NumberRange.parse("age", "7") == NumberRange(7, 7)
     for wrong in ("", "..", "x", "3..x", "10..3", "nan", "..inf", "1..2..3"):
         with pytest.raises(InputError, match="age"):
-            Span.parse("age", wrong)
+            NumberRange.parse("age", wrong)
 
 
 @pytest.mark.parametrize("id_", ["", "..", "-1", "x", "5..2", "1.5", "1" * 20, "٣", "1..x"])
 def test_ids_that_are_none(id_: str) -> None:
     with pytest.raises(InputError, match="id = "):
-        Wanted(ids=(id_,))
+        EngramFilter(ids=(id_,))
 
 
 def test_great_ids_and_lanes(view: Inspection) -> None:
-    assert listed(view, Wanted("all", ids=("9" * 19, "9223372036854775807..", "00"))) == []
-    assert [one["id"] for one in listed(view, Wanted("all", ids=("0",)))] == [0]
+    assert listed(view, EngramFilter("all", ids=("9" * 19, "9223372036854775807..", "00"))) == []
+    assert [one["id"] for one in listed(view, EngramFilter("all", ids=("0",)))] == [0]
     with pytest.raises(InputError, match="lane = 2"):
-        view.listing(Wanted(lane=2))
+        view.listing(EngramFilter(lane=2))
     with pytest.raises(InputError, match="type"):
-        Wanted("dreams")  # type: ignore[arg-type]
+        EngramFilter("dreams")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="sort"):
         view.listing(order="colour")  # type: ignore[arg-type]
 
@@ -229,7 +229,7 @@ def test_an_empty_store(tmp_path: Path) -> None:
     MemoryStore.create(tmp_path / "s", MemoriaConfig(hidden_dim=4)).close()
     with Inspection.open(tmp_path / "s") as view:
         for kind in ("living", "all", "forgotten"):
-            found = view.listing(Wanted(kind, text="a", source="*", ids=("1",), since=0))
+            found = view.listing(EngramFilter(kind, text="a", source="*", ids=("1",), since=0))
             assert (found.count, list(found.documents())) == (0, [])
 
 
@@ -239,4 +239,4 @@ def test_texts_far_apart_and_long_ones(tmp_path: Path) -> None:
         store.step(np.eye(6, dtype=np.float32), texts=texts)
     with Inspection.open(tmp_path / "s") as view:
         assert view.texts([5, 0, 2, 4, 3, 1, 0]) == [texts[i] for i in (5, 0, 2, 4, 3, 1, 0)]
-        assert [one["id"] for one in listed(view, Wanted(text="XXX"))] == [1]
+        assert [one["id"] for one in listed(view, EngramFilter(text="XXX"))] == [1]

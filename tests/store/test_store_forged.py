@@ -14,7 +14,7 @@ from past_lives import documents, portrait
 
 from memoria.errors import DamageError, InputError, MemoriaError
 from memoria.query.inspection import Inspection
-from memoria.query.listing import Wanted
+from memoria.query.listing import EngramFilter
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact, go_back
 from memoria.store.copying import copy_memory
@@ -218,7 +218,7 @@ def test_memory_is_taken_for_what_is_there_not_for_what_was_created(tmp_path: Pa
 
 
 def everyone(view: Inspection) -> list[Any]:
-    return [view.forgotten_list(), list(view.listing(Wanted("all")).documents())]
+    return [view.forgotten_list(), list(view.listing(EngramFilter("all")).documents())]
 
 
 def told(view: Inspection, engram: int, more: int = 0, first: int = 0) -> Any:

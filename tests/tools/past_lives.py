@@ -16,7 +16,7 @@ import torch
 from memoria.config import MemoriaConfig
 from memoria.errors import InputError, StateError
 from memoria.query.inspection import Inspection
-from memoria.query.listing import Wanted
+from memoria.query.listing import EngramFilter
 from memoria.store import MemoryStore
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
@@ -230,7 +230,7 @@ def documents(path: Path, at: int | str | None = None) -> Portrait:
             "forgotten": view.forgotten_list(),
             "texts": view.texts(list(range(min(view.created, 4096)))),
             "stories": [_story(view, engram) for engram in some],
-            "listed": list(view.listing(Wanted("all")).documents()),
+            "listed": list(view.listing(EngramFilter("all")).documents()),
         }
 
 

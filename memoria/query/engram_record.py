@@ -18,7 +18,7 @@ from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries
 from memoria.timeline.log import EventKind, Events, Firings, IntArray
 
-__all__ = ["MOST_CONNECTIONS", "iso_time", "plain_numbers", "story", "told_history"]
+__all__ = ["MOST_CONNECTIONS", "engram_record", "iso_time", "plain_numbers", "step_records"]
 
 MOST_CONNECTIONS: Final = 10  # of one engram's story, each way
 _DONE: Final = {
@@ -28,7 +28,7 @@ _DONE: Final = {
 }
 
 
-def told_history(
+def step_records(
     firings: Firings, table: StepTable, life: Life, rows: int, lane: int | None, era_step: int = 0
 ) -> list[dict[str, Any]]:
     """One record a finished step, oldest first; of one lane, or of all together.
@@ -77,7 +77,7 @@ def _known(values: IntArray, untold: int) -> list[int | None]:
     return [None if place < untold else value for place, value in enumerate(values.tolist())]
 
 
-def story(
+def engram_record(
     engram: int, firings: Firings, table: StepTable, life: Life, shelf: TextShelf, rows: int
 ) -> dict[str, Any]:
     """The life of one engram. Raises `InputError` for an id that was never given."""
