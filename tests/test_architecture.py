@@ -44,7 +44,6 @@ FLOORS = {room: floor for floor, line in enumerate(HOUSE.split("\n")) for room i
 
 # Arrows against the order, each with its reason.
 EXCEPTIONS = {
-    ("memoria.timeline.history", "memoria.core.engrams"): "summaries are computed in tensors",
     ("memoria_cli.study.demo", "memoria_cli.app"): "the tour runs other verbs as a user would",
 }
 

@@ -11,7 +11,7 @@ from memoria.core.checks import as_delta, as_indices
 from memoria.core.state import positions_of
 from memoria.errors import ShapeError, StateError
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.summary import EngramConnection, EngramInfo, EngramsInfo
+from memoria.timeline.summary import EngramsInfo, summarize
 
 __all__ = ["Engrams"]
 
@@ -280,50 +280,16 @@ def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
 
 
 def _summary(lane: Engrams) -> EngramsInfo:
-    """The record of one lane; work follows the connections there are, not M^2."""
+    """The record of one lane; the cost follows the connections there are, not M^2."""
     assert lane.engram_ids is not None
     counts = lane.induce_counts[0].clone().fill_diagonal_(0).clamp_min_(0)
     source, target = counts.nonzero(as_tuple=True)
-    cofired = counts[source, target]
-    weight = cofired.double() / lane.fire_count[0, source].clamp_min(1)
-    ids = lane.engram_ids[0]
-    edges = {
-        (i, j): EngramConnection(i, j, w, c)
-        for i, j, w, c in zip(
-            ids[source].tolist(),
-            ids[target].tolist(),
-            weight.tolist(),
-            cofired.tolist(),
-            strict=True,
-        )
-    }
-    outgoing: dict[int, list[EngramConnection]] = {}
-    incoming: dict[int, list[EngramConnection]] = {}
-    for edge in edges.values():
-        outgoing.setdefault(edge.source_id, []).append(edge)
-        incoming.setdefault(edge.target_id, []).append(edge)
-    ages = [None] * len(ids) if lane.age is None else lane.age[0].tolist()
-    kinds = lane.engrams_types[0].tolist()
-    engrams: dict[int, EngramInfo] = {}
-    memories: dict[int, list[int]] = {kind: [] for kind in EngramType}
-    rows = zip(
-        ids.tolist(),
-        kinds,
-        lane.lifespan[0].tolist(),
-        ages,
-        lane.fire_count[0].tolist(),
-        strict=True,
-    )
-    for id_, kind, lifespan, age, fires in rows:
-        if kind == EngramType.NULL:
-            continue
-        memories[kind].append(id_)
-        out, into = tuple(outgoing.get(id_, ())), tuple(incoming.get(id_, ()))
-        engrams[id_] = EngramInfo(id_, EngramType(kind).name, lifespan, age, fires, out, into)
-    return EngramsInfo(
-        engrams,
-        edges,
-        tuple(memories[EngramType.WORKING]),
-        tuple(memories[EngramType.SHORTTERM]),
-        tuple(memories[EngramType.LONGTERM]),
+    edges = (source, target, counts[source, target])
+    return summarize(
+        ids=lane.engram_ids[0].cpu().numpy(),
+        types=lane.engrams_types[0].cpu().numpy(),
+        lifespans=lane.lifespan[0].cpu().numpy(),
+        ages=None if lane.age is None else lane.age[0].cpu().numpy(),
+        fires=lane.fire_count[0].cpu().numpy(),
+        edges=tuple(one.cpu().numpy() for one in edges),  # type: ignore[arg-type]
     )

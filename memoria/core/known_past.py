@@ -40,7 +40,7 @@ def known_histories(core: MemoryCore, log: LifeLog) -> list[HistoryManager]:
         first = np.concatenate((np.zeros(lacking, np.int64), tables.first_short[:, lane]))
         first[-1] = short[lane]
         histories.append(
-            HistoryManager.of_arrays(
+            HistoryManager.from_arrays(
                 {
                     "fired": fired,
                     "fired_ends": ends,

@@ -52,6 +52,19 @@ class FiringLog:
         self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
         self._frequent: FrequentEngrams | None = None
 
+    @classmethod
+    def of(cls, positions: IntArray | npt.NDArray[np.int32], firings: IntArray) -> FiringLog:
+        """The log of ``positions`` [N], below 0 where they do not count, that fired together.
+
+        Args:
+            positions: who fired, by firing; nobody twice in one.
+            firings: number of the firing that each took part in, ascending, [N].
+        """
+        here = positions >= 0
+        if not here.all():
+            positions, firings = positions[here], firings[here]
+        return cls(positions, np.flatnonzero(np.diff(firings, prepend=-1)))
+
     def __len__(self) -> int:
         return self._used
 
@@ -184,6 +197,18 @@ class FiringLog:
         which, partner = self.pairs(positions)
         cells = np.bincount(which * capacity + partner, minlength=len(positions) * capacity)
         return cells.reshape(len(positions), capacity).astype(np.int32)
+
+    def connections(self, engrams: int) -> tuple[IntArray, tuple[IntArray, IntArray, IntArray]]:
+        """Fire counts [M] of positions 0 to ``engrams`` - 1, and all of their connections.
+
+        Those are (source, target, co-fire count), by source, then by target.
+        """
+        which, partner = self.pairs(np.arange(engrams))
+        cells, counts = np.unique(which * engrams + partner, return_counts=True)
+        source, target = cells // max(1, engrams), cells % max(1, engrams)
+        fires = np.bincount(self.entries, minlength=engrams)
+        other = source != target
+        return fires, (source[other], target[other], counts[other])
 
     def edges(self, engrams: int, most: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
         """The ``most`` strongest connections of positions 0 to ``engrams`` - 1, in batches.

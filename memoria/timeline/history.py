@@ -8,30 +8,42 @@ time t is the t-th step, counted from 0.
 from __future__ import annotations
 
 import os
+import struct
+import zipfile
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import eq
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from memoria.core.engrams import Engrams
-from memoria.errors import InputError
+from memoria.errors import DamageError, InputError, StorageError
+from memoria.io.atomic_write import atomic_write
 from memoria.io.data_frame import data_frame
-from memoria.timeline.cofiring import FiringLog
-from memoria.timeline.engram_type import EngramType
-from memoria.timeline.history_files import check_log, read_parts, write_parts
-from memoria.timeline.log import IntArray
-from memoria.timeline.step_log import StepLog
-from memoria.timeline.summary import EngramHistory, EngramInfo, EngramsInfo, Firing
-from memoria.timeline.summary_codec import decoded, encoded
+from memoria.timeline.cofiring import FiringLog, with_room
+from memoria.timeline.fold import Expiries, Lifespans, fold
+from memoria.timeline.log import Firings, FloatArray, IntArray
+from memoria.timeline.rules import is_alive, memory_of
+from memoria.timeline.summary import (
+    EngramHistory,
+    EngramInfo,
+    EngramsInfo,
+    Firing,
+    decode,
+    encode,
+    summarize,
+)
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["HistoryManager"]
+_LOG: Final = ("fired", "fired_ends", "firing_ends", "set_ids", "set_ends", "expiry", "bounds")
+_UNSOUND: Final = (  # what zipfile and numpy raise for bytes that `HistoryManager.save` never wrote
+    *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError),
+    *(MemoryError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 class LazySummaries(Sequence[EngramsInfo]):
@@ -66,7 +78,7 @@ class HistoryManager:
     """``len(history)`` steps; ``history[t]`` is the memory as step t left it (`EngramsInfo`)."""
 
     def __init__(self) -> None:
-        self._log = StepLog()
+        self._log = _StepLog()
         self._told: dict[int, EngramsInfo] = {}
 
     def record(
@@ -84,7 +96,7 @@ class HistoryManager:
         """
         self._log.record(firings, ids, expiry, first_short, next_id)
 
-    def add_summary(self, summary: EngramsInfo | Engrams) -> None:
+    def add_summary(self, summary: EngramsInfo | Any) -> None:
         """Append a step that is told by a summary, or by the engrams of one lane.
 
         Engrams seen first are made in it, whose fire count has grown fired, who is missing was
@@ -133,20 +145,15 @@ class HistoryManager:
         if at in self._told:
             return self._told[at]
         ids, expiry, born = self._log.living(at)
-        counts = FiringLog(*self._log.log(at, ids)).rows(np.arange(len(ids)), len(ids))
-        first = self._log.first_short(at)
-        kinds = np.where(ids >= first, EngramType.SHORTTERM, EngramType.LONGTERM)
-        engrams = Engrams(
-            data=torch.zeros(1, len(ids), 0),
-            induce_counts=torch.from_numpy(counts)[None],
-            engrams_types=torch.from_numpy(kinds)[None],
-            lifespan=torch.from_numpy(expiry - (at + 1))[None],
-            age=torch.from_numpy(at + 1 - born)[None],
-            engram_ids=torch.from_numpy(ids)[None],
-            track_age=True,
-            track_engram_id=True,
+        fires, edges = self._log.cofires(at, ids).connections(len(ids))
+        return summarize(
+            ids=ids,
+            types=memory_of(ids, self._log.first_short(at)),
+            lifespans=(expiry - (at + 1)).astype(np.float32),
+            ages=at + 1 - born,
+            fires=fires,
+            edges=edges,
         )
-        return engrams.status_summary()[0]
 
     def __iter__(self) -> Iterator[EngramsInfo]:
         return iter(self.summaries)
@@ -305,21 +312,31 @@ class HistoryManager:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to ``path`` as an .npz file; there is no pickle in it."""
-        told = encoded(self._told) if self._told else {}
-        write_parts(path, self.arrays() | told)
+        parts = self.arrays() | (encode(self._told) if self._told else {})
+        with atomic_write(path, overwrite=True) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **parts)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HistoryManager:
         """Read what `save` wrote. Raises `StorageError` or `DamageError`."""
-        return read_parts(path, cls.of_arrays)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                if archive.testzip() is not None:  # checksums, before anything is believed
+                    raise ValueError("checksum")
+            with np.load(path, allow_pickle=False) as file:
+                return cls.from_arrays({name: file[name] for name in file.files})
+        except OSError as error:
+            raise StorageError(f"{path}: cannot read: {error.strerror or error}") from None
+        except _UNSOUND:
+            raise DamageError(f"{path}: not a history, or damaged") from None
 
     @classmethod
-    def of_arrays(cls, parts: Mapping[str, npt.NDArray[Any]]) -> HistoryManager:
+    def from_arrays(cls, parts: Mapping[str, npt.NDArray[Any]]) -> HistoryManager:
         """The history with these `arrays`. Raises ValueError where they do not fit together."""
         made = cls()
-        made._log = StepLog(check_log(parts))
+        made._log = _StepLog(_check_log(parts))
         if "told_times" in parts:
-            made._told = decoded(parts, len(made))
+            made._told = decode(parts, len(made))
         return made
 
     def _lives(self) -> list[tuple[int, int, int]]:
@@ -331,8 +348,8 @@ class HistoryManager:
         return (Firing(*one) for one in zip(*columns, strict=True))
 
 
-def _as_summary(summary: object) -> EngramsInfo:
-    if isinstance(summary, Engrams):
+def _as_summary(summary: Any) -> EngramsInfo:
+    if hasattr(summary, "status_summary"):
         lanes = summary.status_summary()
         if len(lanes) != 1:
             message = f"engrams of {len(lanes)} lanes: a history is of one"
@@ -342,3 +359,170 @@ def _as_summary(summary: object) -> EngramsInfo:
         kind = type(summary).__name__
         raise InputError(f"a summary is {kind}", "give what Engrams.status_summary() returns")
     return summary
+
+
+class _StepLog:
+    """T steps, time t from 0. Ids below ``bounds[t, 0]`` are long-term memory after it, and
+    ``bounds[t, 1]`` is the next id.
+    """
+
+    def __init__(self, parts: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
+        """``parts`` as of `arrays`."""
+        none, given = np.empty(0, np.int64), parts or {}
+        self._fired = _Growing(given.get("fired", none).astype(np.int32))
+        self._fired_ends = _Growing(given.get("fired_ends", none))
+        self._firing_ends = _Growing(given.get("firing_ends", none))
+        self._set_ids = _Growing(given.get("set_ids", none).astype(np.int32))
+        self._set_ends = _Growing(given.get("set_ends", none))
+        self._expiry = _Growing(given.get("expiry", np.empty(0)))
+        bounds = given.get("bounds", np.empty((0, 2), np.int64))
+        self._known: tuple[int, tuple[IntArray, IntArray, IntArray]] | None = None
+        self._short, self._made = _Growing(bounds[:, 0].copy()), _Growing(bounds[:, 1].copy())
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def record(
+        self, firings: Sequence[IntArray], ids: IntArray, expiry: FloatArray, short: int, made: int
+    ) -> None:
+        """Append a step."""
+        for one in firings:
+            self._fired.append(one)
+            self._fired_ends.append([len(self._fired)])
+        self._firing_ends.append([len(self._fired_ends)])
+        self._set_ids.append(ids)
+        self._expiry.append(expiry)
+        self._set_ends.append([len(self._set_ids)])
+        self._short.append([short])
+        self._made.append([made])
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """All of it, for files: int64 but for ``expiry``."""
+        return {
+            "fired": self._fired.values.astype(np.int64),
+            "fired_ends": self._fired_ends.values.copy(),
+            "firing_ends": self._firing_ends.values.copy(),
+            "set_ids": self._set_ids.values.astype(np.int64),
+            "set_ends": self._set_ends.values.copy(),
+            "expiry": self._expiry.values.copy(),
+            "bounds": np.column_stack((self._short.values, self._made.values)),
+        }
+
+    def first_short(self, time: int) -> int:
+        """Engrams before this one are long-term memory after the step."""
+        return int(self._short.values[time])
+
+    def made(self) -> IntArray:
+        """Engrams ever made, after each step."""
+        return self._made.values
+
+    def lives(self) -> tuple[IntArray, IntArray, IntArray]:
+        """(id, time made, time forgotten or T) of all that outlived the step they were made in."""
+        steps = len(self)
+        if steps == 0:
+            return (np.empty(0, np.int64),) * 3
+        if self._known is None or self._known[0] != steps:
+            born = np.repeat(np.arange(steps), np.diff(self._made.values, prepend=0))
+            state = fold(Lifespans.nothing(len(born)), self._settings(), steps)
+            gone = state.gone()
+            end = np.where(gone > 0, gone - 1, np.where(state.fires > 0, steps, 0))
+            ids = np.flatnonzero(end > born)
+            self._known = steps, (ids, born[ids], end[ids])
+        return self._known[1]
+
+    def living(self, time: int) -> tuple[IntArray, FloatArray, IntArray]:
+        """(id, expiry, time made) of who lives after a step."""
+        made = self._made.values[: time + 1]
+        settings = self._settings().take(slice(0, int(self._set_ends.values[time])))
+        expiry = fold(Lifespans.nothing(int(made[-1])), settings, time + 1).expiry
+        ids = np.flatnonzero(is_alive(expiry, time + 1))
+        return ids, expiry[ids], np.searchsorted(made, ids, side="right")
+
+    def cofires(self, time: int, living: IntArray) -> FiringLog:
+        """All firings up to a step, in ranks of the ``living``."""
+        firings = int(self._firing_ends.values[time])
+        ends = self._fired_ends.values[:firings]
+        rank = np.full(int(self._made.values[time]) + 1, -1)
+        rank[living] = np.arange(len(living))
+        entries = self._fired.values[: int(ends[-1]) if firings else 0]
+        firing = np.repeat(np.arange(firings), np.diff(ends, prepend=0))
+        return FiringLog.of(rank[entries], firing)
+
+    def firings(self, engram: int | None = None) -> tuple[IntArray, IntArray, FloatArray]:
+        """(time, id, gain) of every firing after the one an engram is made with, by time and id.
+
+        Once a step. With ``engram`` of this one alone.
+        """
+        ids, born, end = self.lives()
+        fired, times = self._fired.values.astype(np.int64), self._fired_times()
+        settings = self._settings()
+        if engram is not None:
+            mine = fired == engram
+            fired, times = fired[mine], times[mine]
+            settings = settings.take(settings.ids == engram)
+        at = np.minimum(np.searchsorted(ids, fired), max(0, len(ids) - 1))
+        is_later = np.zeros(len(fired), np.bool_)
+        if len(ids):
+            is_later = (ids[at] == fired) & (born[at] < times) & (end[at] > times)
+        span = int(fired.max(initial=0)) + 1
+        times, who = np.divmod(np.unique(times[is_later] * span + fired[is_later]), span)
+        expiries = Expiries.of(settings, len(self))
+        return times, who, expiries.gains(who, times + 1, np.ones_like(who))
+
+    def _settings(self) -> Firings:
+        """Every expiry that was set, as if by a firing; steps from 1."""
+        times = np.repeat(np.arange(len(self)), np.diff(self._set_ends.values, prepend=0))
+        return Firings(self._set_ids.values.astype(np.int64), times + 1, self._expiry.values)
+
+    def _fired_times(self) -> IntArray:
+        ends = np.append(0, self._fired_ends.values)[self._firing_ends.values]
+        return np.repeat(np.arange(len(self)), np.diff(ends, prepend=0))
+
+
+class _Growing:
+    """Rows of one type, one behind the other."""
+
+    def __init__(self, values: npt.NDArray[Any]) -> None:
+        self._held, self._used = values, len(values)
+
+    def __len__(self) -> int:
+        return self._used
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """What is there; a view."""
+        return self._held[: self._used]
+
+    def append(self, values: npt.ArrayLike) -> None:
+        taken = np.asarray(values)
+        end = self._used + len(taken)
+        self._held = with_room(self._held, end)
+        self._held[self._used : end] = taken
+        self._used = end
+
+
+def _check_log(given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a `_StepLog` among ``given``; ValueError unless they fit together."""
+    parts = {name: given[name] for name in _LOG}
+    fired, fired_ends, firing_ends, ids, ends, expiry, bounds = parts.values()
+    if any(part.dtype != (float if name == "expiry" else int) for name, part in parts.items()):
+        raise ValueError("type")
+    if any(part.ndim != 1 for name, part in parts.items() if name != "bounds"):
+        raise ValueError("dimensions")
+    short, made = bounds.reshape(-1, 2).T
+    if bounds.shape != (len(made), 2) or not len(made) == len(ends) == len(firing_ends):
+        raise ValueError("number of steps")
+    lengths = ((fired_ends, fired), (firing_ends, fired_ends), (ends, ids))
+    for reach, over in lengths:
+        if (np.diff(reach, prepend=0) < 0).any() or len(over) != (reach[-1] if len(reach) else 0):
+            raise ValueError("ends")
+    if (np.diff(made, prepend=0) < 0).any() or (short < 0).any() or len(expiry) != len(ids):
+        raise ValueError("bounds")
+    if np.isnan(expiry).any():
+        raise ValueError("expiry")
+    fired_reach = np.append(0, fired_ends)[firing_ends]
+    for who, reach in ((fired, fired_reach), (ids, ends)):
+        most = np.repeat(made, np.diff(reach, prepend=0))
+        if ((who < 0) | (who >= most)).any():
+            raise ValueError("ids")
+    return parts

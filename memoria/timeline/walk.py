@@ -6,17 +6,14 @@ costs what is alive and what a step changes, however long the past is.
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import DamageError
 from memoria.timeline import rules
+from memoria.timeline.cofiring import with_room
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import BoolArray, Events, FloatArray, IntArray
-
-_Number = TypeVar("_Number", bound=np.generic)
 
 
 class LifespanTracker:
@@ -129,9 +126,9 @@ class LivingWalk:
         self.new, self.created = self.created, created
         self.found_short, self.first_short = self.first_short, first_short
         end = self._count + len(made)
-        self._ids = _with_room(self._ids, end)
-        self._expiry, self._pinned = _with_room(self._expiry, end), _with_room(self._pinned, end)
-        self._fired = _with_room(self._fired, end)
+        self._ids = with_room(self._ids, end)
+        self._expiry, self._pinned = with_room(self._expiry, end), with_room(self._pinned, end)
+        self._fired = with_room(self._fired, end)
         some = slice(self._count, end)
         self._ids[some], self._expiry[some] = made, 0.0
         self._pinned[some] = self._fired[some] = False
@@ -174,11 +171,3 @@ class LivingWalk:
         if len(ids) and (int(at.max()) == self._count or (self._ids[at] != ids).any()):
             raise DamageError("the log names an engram that was not alive")
         return at
-
-
-def _with_room(array: npt.NDArray[_Number], size: int) -> npt.NDArray[_Number]:
-    if size <= len(array):
-        return array
-    grown = np.empty(max(2 * size, 64), array.dtype)
-    grown[: len(array)] = array
-    return grown
