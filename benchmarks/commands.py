@@ -23,6 +23,7 @@ from common import (
     say,
     scratch,
     start,
+    timing,
 )
 
 NAME = "commands"
@@ -71,8 +72,6 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
 
 def _verbs(place: str, repeats: int) -> dict[str, Any]:
     """inspect, then as many steps as repeats: add, remind, adjust, each a process."""
-    from memoria.benchmark import timing
-
     inspect = _timed(partial(_memoria, "inspect", place), repeats)
     json = _timed(partial(_memoria, "inspect", place, "--json"), repeats)
     taken: dict[str, list[float]] = {"add": [], "remind": [], "adjust": []}
@@ -98,8 +97,6 @@ def _process(*words: str) -> None:
 
 def _timed(run: Callable[[], None], repeats: int) -> dict[str, Any]:
     """One run to fill the caches, then ``repeats`` of them."""
-    from memoria.benchmark import timing
-
     run()
     return timing([_seconds(run) for _ in range(repeats)])
 

@@ -14,6 +14,7 @@ import venv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ SETTING: dict[str, Any] = {
     "depth": 10,
 }
 TableOf = tuple[str, Sequence[str], Sequence[Sequence[object]]]  # title, columns, rows
+_PACKAGES = ("torch", "numpy", "numba", "zarr", "google-crc32c", "transformers")
+_FSYNC_BYTES = 65_536
 _GRACE = 120.0  # seconds that a process may take beyond its own limit
 
 
@@ -68,8 +71,6 @@ def numbers(text: str) -> list[int]:
 
 def start(arguments: argparse.Namespace) -> dict[str, Any]:
     """The head of a result: machine, load and settings before anything was measured."""
-    from memoria.benchmark import machine
-
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     private = ("out", "upstream_python", "directory", "kept", "model")  # paths of this machine
     settings = {key: value for key, value in vars(arguments).items() if key not in private}
@@ -251,8 +252,51 @@ def show(cell: object) -> str:
     return f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
+def machine() -> dict[str, Any]:
+    """Processor, memory, system and versions; no names of hosts, users or folders."""
+    found: dict[str, str | None] = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return {
+        "cpu": _cpu(),
+        "cores": _cores(),
+        "memory_bytes": _memory_bytes(),
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "packages": found,
+        "load_average": [round(one, 2) for one in os.getloadavg()],
+    }
+
+
+def timing(seconds: Sequence[float]) -> dict[str, float | int]:
+    """Count, median, 99th percentile and greatest of ``seconds``."""
+    return {
+        "samples": len(seconds),
+        "median_seconds": float(np.median(seconds)),
+        "p99_seconds": float(np.percentile(seconds, 99)),
+        "max_seconds": float(max(seconds)),
+    }
+
+
+def fsync_seconds(folder: Path, count: int = 30) -> list[float]:
+    """Seconds of one fsync after 64 KiB were written to a new file in ``folder``."""
+    place, payload, taken = folder / "fsync", bytes(_FSYNC_BYTES), []
+    for _ in range(count):
+        with open(place, "wb", buffering=0) as file:
+            file.write(payload)
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - started)
+        place.unlink()
+    return taken
+
+
 def milliseconds(timing: Mapping[str, Any] | None, key: str = "median_seconds") -> float | None:
-    """A time of `memoria.benchmark.timing` in ms; None stays None."""
+    """A time of `timing` in ms; None stays None."""
     return None if timing is None else 1e3 * float(timing[key])
 
 
@@ -271,3 +315,20 @@ def _cores() -> int:
     if platform.system() == "Linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        return None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common import TableOf, finish, model_folder, parser, ratio, say, sentences, start
+from common import TableOf, finish, model_folder, parser, ratio, say, sentences, start, timing
 
 NAME = "encode"
 
@@ -100,8 +100,6 @@ def _timed(
     name: str, texts: Sequence[str], run: Callable[[], object], repeats: int
 ) -> dict[str, Any]:
     """Every run takes all the texts; one more before, not counted."""
-    from memoria.benchmark import timing
-
     say(name)
     run()
     taken = []

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from common import TableOf, finish, milliseconds, parser, ratio, say, start
+from common import TableOf, finish, milliseconds, parser, ratio, say, start, timing
 
 NAME = "models"
 _VOCABULARY = 2048
@@ -101,8 +101,6 @@ def _case(
     name: str, make: Callable[[], tuple[Any, Any]], arguments: argparse.Namespace
 ) -> dict[str, Any]:
     import torch
-
-    from memoria.benchmark import timing
 
     say(name)
     model, memory = make()

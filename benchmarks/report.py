@@ -16,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, TableOf, finish, milliseconds, parser, say, scratch, sentences, start
+from common import (
+    ROOT,
+    TableOf,
+    finish,
+    milliseconds,
+    parser,
+    say,
+    scratch,
+    sentences,
+    start,
+    timing,
+)
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 
@@ -93,7 +104,6 @@ def _memory(path: Path, steps: int) -> Path:
 
 
 def _measured(store: Path, folder: Path, most: int, opens: int) -> dict[str, Any]:
-    from memoria.benchmark import timing
     from memoria.report import write_report
 
     times = []
@@ -112,8 +122,6 @@ def _measured(store: Path, folder: Path, most: int, opens: int) -> dict[str, Any
 
 def _opened(page: Path, opens: int) -> dict[str, Any]:
     from chromium import installed, started
-
-    from memoria.benchmark import timing
 
     if not installed():
         return {"missing": "no chromium and chromedriver"}

@@ -28,6 +28,7 @@ from common import (
     scratch,
     start,
     text_vectors,
+    timing,
     upstream_python,
 )
 
@@ -189,8 +190,6 @@ class _Bench:
 
 def _told(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the harness with its seconds summarised."""
-    from memoria.benchmark import timing
-
     told = {key: value for key, value in row.items() if key != "seconds"}
     held = row.get("index_bytes")
     if held:

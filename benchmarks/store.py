@@ -15,7 +15,19 @@ from typing import Any
 
 import numpy as np
 from building import add_build_options, built, config, unit_rows
-from common import SETTING, TableOf, finish, numbers, parser, ratio, say, scratch, start
+from common import (
+    SETTING,
+    TableOf,
+    finish,
+    fsync_seconds,
+    numbers,
+    parser,
+    ratio,
+    say,
+    scratch,
+    start,
+    timing,
+)
 
 NAME = "store"
 _BLOCK = 2**22  # bytes of one raw write
@@ -78,8 +90,6 @@ def _fitting(folder: Path, engrams: int) -> int:
 def _measured(
     place: Path, folder: Path, engrams: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
-    from memoria.benchmark import timing
-
     opening, loading = _opening(place, arguments.repeats)
     first, commits, steps, syncs = _commits(place, folder, arguments.commits)
     commit, sync = timing(commits), timing(syncs)
@@ -120,7 +130,6 @@ def _commits(
 
     The first steps after opening load the memory and build its index; one commit takes them all.
     """
-    from memoria.benchmark import fsync_seconds
     from memoria.store import MemoryStore
 
     random = np.random.default_rng(2)
@@ -163,7 +172,6 @@ def _gathers(place: Path, repeats: int) -> list[float]:
 
 def _bulk_load(folder: Path, arguments: argparse.Namespace, dimension: int) -> dict[str, Any]:
     """Vectors into the store's array and made durable, and as many bytes into a plain file."""
-    from memoria.benchmark import timing
     from memoria.chunkstore.files import StoreFiles
     from memoria.store.schema import array_specs
 

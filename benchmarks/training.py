@@ -22,6 +22,7 @@ from common import (
     ratio,
     say,
     start,
+    timing,
     upstream_python,
 )
 
@@ -98,8 +99,6 @@ def _device(device: str, arguments: argparse.Namespace, python: str | None) -> d
 def _case(
     device: str, mode: str, implementation: str, arguments: argparse.Namespace, python: str | None
 ) -> dict[str, Any]:
-    from memoria.benchmark import timing
-
     job = {
         **SETTING,
         "mode": mode,

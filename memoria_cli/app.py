@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria_cli.ask import adjust, remind
-from memoria_cli.check import bench, compact, verify
+from memoria_cli.check import compact, verify
 from memoria_cli.keep import add, init, step
 from memoria_cli.look import diff, inspect, list, plot, replay, report
 from memoria_cli.move import encode, export, import_, pull, push
@@ -43,7 +43,6 @@ VERBS: Final = (
     pull,
     encode,
     experiment,
-    bench,
     demo,
 )
 

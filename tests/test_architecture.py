@@ -29,7 +29,6 @@ HOUSE = """
     memoria.plots memoria.animation memoria.exports
     memoria.report
     memoria.experiments
-    memoria.benchmark
     memoria
     memoria_cli.terminal
     memoria_cli.options memoria_cli.backbone_options

@@ -10,10 +10,8 @@ from typing import Any, Final
 
 from memoria.errors import InputError
 from memoria.exports.content import Content
-from memoria.exports.gexf import write_gexf
 from memoria.exports.graphml import write_graphml
 from memoria.exports.jsonl import write_jsonl
-from memoria.exports.npz import write_npz
 from memoria.exports.parquet import PARQUET_FILES, write_parquet
 from memoria.io.atomic_write import atomic_write
 from memoria.io.progress import Progress, progress_bar
@@ -43,8 +41,6 @@ FORMATS: Final = {
     "parquet": Format(write_parquet, files=PARQUET_FILES),
     "jsonl": Format(write_jsonl),
     "graphml": Format(write_graphml, vectors=False),
-    "gexf": Format(write_gexf, vectors=False),
-    "npz": Format(write_npz),
 }
 
 

@@ -5,37 +5,60 @@ Written as it comes, so that a graph of any size needs little memory.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import escape
 
 from memoria.exports.content import Content
-from memoria.exports.xml_text import ATTRIBUTES, element, values
-
-__all__ = ["write_graphml"]
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n' + (
     '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
 )
+_NODE: Final = {  # fields of an engram and their types
+    "lane": "long",
+    "index": "long",
+    "type": "string",
+    "lifespan": "double",
+    "age": "long",
+    "fire_count": "long",
+    "pinned": "boolean",
+    "created_step": "long",
+    "created_time": "string",
+    "forgotten_step": "long",
+    "text": "string",
+    "source": "string",
+    "offset": "long",
+}
+_EDGE: Final = {"weight": "double", "cofire_count": "long"}
+# XML 1.0 has no way to write these, not even as references.
+_FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFERENCES: Final = {"\r": "&#13;"}  # a parser would make a line feed of it
 
 
 def write_graphml(content: Content, out: Path) -> None:
-    """Nodes have the engrams' ids and the fields of `memoria list`; edges weight, cofire_count."""
+    """Nodes have the engrams' ids and the fields of `memoria list`; edges weight, cofire_count.
+
+    What XML cannot hold becomes U+FFFD.
+    """
     with open(out, "w", encoding="utf-8", newline="\n") as file:
         file.write(_HEAD)
-        for name, kind in ATTRIBUTES.items():
-            file.write(f'<key id="{name}" for="node" attr.name="{name}" attr.type="{kind}"/>\n')
-        for name, kind in (("weight", "double"), ("cofire_count", "long")):
-            file.write(f'<key id="{name}" for="edge" attr.name="{name}" attr.type="{kind}"/>\n')
+        for part, fields in (("node", _NODE), ("edge", _EDGE)):
+            for name, kind in fields.items():
+                file.write(
+                    f'<key id="{name}" for="{part}" attr.name="{name}" attr.type="{kind}"/>\n'
+                )
         file.write('<graph edgedefault="directed">\n')
         for block in content.engrams():
             for document in content.view.documents(block):
                 data = "".join(
-                    f'<data key="{name}">{element(value)}</data>'
-                    for name, value in values(document)
+                    f'<data key="{name}">{_text(document[name])}</data>'
+                    for name in _NODE
+                    if document.get(name) is not None
                 )
                 file.write(f'<node id="{document["id"]}">{data}</node>\n')
         for edges in content.edges():
-            columns = (edges[name].tolist() for name in _EDGE)
+            columns = (edges[name].tolist() for name in ("source", "target", *_EDGE))
             file.writelines(
                 f'<edge source="{source}" target="{target}"><data key="weight">{weight!r}</data>'
                 f'<data key="cofire_count">{count}</data></edge>\n'
@@ -44,4 +67,6 @@ def write_graphml(content: Content, out: Path) -> None:
         file.write("</graph>\n</graphml>\n")
 
 
-_EDGE: Final = ("source", "target", "weight", "cofire_count")
+def _text(value: str | float | bool) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return escape(_FORBIDDEN.sub("\ufffd", text), _REFERENCES)

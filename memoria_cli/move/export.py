@@ -19,7 +19,7 @@ EXAMPLES: Final = (
     "memoria export notes notes.jsonl",
     "memoria export notes notes-tables --format parquet --forgotten --vectors",
     "memoria export notes notes.graphml --edges 8",
-    "memoria export notes@2 second.npz --vectors --json",
+    "memoria export notes@2 second.jsonl --vectors --json",
 )
 
 
@@ -29,8 +29,6 @@ class _Format(StrEnum):
     PARQUET = "parquet"
     JSONL = "jsonl"
     GRAPHML = "graphml"
-    GEXF = "gexf"
-    NPZ = "npz"
 
 
 def _export(
@@ -44,8 +42,7 @@ def _export(
         typer.Option(
             "--format",
             help="zip (the memory itself, to `import` elsewhere), zarr (a plain copy of it), "
-            "parquet (a folder of tables), jsonl (an engram a line), graphml or gexf (a "
-            "graph), npz (arrays).",
+            "parquet (a folder of tables), jsonl (an engram a line), graphml (a graph).",
             show_default="by OUT's extension",
         ),
     ] = None,
@@ -70,7 +67,7 @@ def _export(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
     json: Json = False,
 ) -> None:
-    """Write a memory as one file to ship, as tables, lines, a graph or arrays.
+    """Write a memory as one file to ship, as tables, lines or a graph.
 
     STORE@NAME and STORE@STEP are written as they were. A zip is the same bytes for the same
     state, and reading verbs open it where it lies.

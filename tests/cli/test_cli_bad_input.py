@@ -91,7 +91,7 @@ READING: dict[str, list[str]] = {
     "inspect": [],
     "list": ["--type", "all"],
     "diff": ["idle@1"],
-    "export": ["../export.npz", "--force"],
+    "export": ["../export.jsonl", "--force"],
 }  # verbs that only read
 INPUT = {
     "add": ["good.npy"],

@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -130,22 +129,16 @@ def test_jsonl(view: Inspection, tmp_path: Path, forgotten: bool) -> None:
         assert weights == sorted(weights, reverse=True)
 
 
-@pytest.mark.parametrize("form", ["graphml", "gexf"])
-def test_graphs(view: Inspection, tmp_path: Path, form: str) -> None:
-    out = tmp_path / f"m.{form}"
-    export_memory(view, out, form, forgotten=True)
-    read = {"graphml": networkx.read_graphml, "gexf": networkx.read_gexf}[form]
-    graph = read(out)
+def test_graphml(view: Inspection, tmp_path: Path) -> None:
+    out = tmp_path / "m.graphml"
+    export_memory(view, out, "graphml", forgotten=True)
+    graph = networkx.read_graphml(out)
     assert graph.is_directed()
     assert not graph.is_multigraph()
     nodes = dict(graph.nodes(data=True))
     assert len(nodes) == view.created
     for one in everyone(view):
         node = nodes[str(one.pop("id"))]
-        label = node.pop("label", "")
-        if form == "gexf":
-            assert label
-            assert one["text"] is None or label in " ".join(XML.split()) or label in one["text"]
         expected = {name: value for name, value in one.items() if value is not None}
         for name in ("text", "source"):
             if expected.get(name) == HOSTILE:
@@ -157,48 +150,6 @@ def test_graphs(view: Inspection, tmp_path: Path, form: str) -> None:
     }
     assert found == edges_of(view)
     ElementTree.parse(out)
-
-
-def test_npz(view: Inspection, tmp_path: Path) -> None:
-    export_memory(view, tmp_path / "m.npz", "npz", forgotten=True, vectors=True)
-    expected = everyone(view)
-    with np.load(tmp_path / "m.npz", allow_pickle=False) as held:
-        arrays = dict(held)
-
-    def texts(name: str) -> list[str | None]:
-        ends = [0, *arrays[f"{name}_ends"].tolist()]
-        raw = arrays[f"{name}_bytes"].tobytes()
-        return [raw[a:b].decode() or None for a, b in pairwise(ends)]
-
-    said, sources = texts("text"), [*texts("source"), None]
-    types = arrays["type_names"][arrays["type"]].tolist()
-    for place, one in enumerate(expected):
-        for name in ("id", "lane", "lifespan", "age", "fire_count", "pinned", "created_step"):
-            assert arrays[name][place] == one[name]
-        assert types[place] == one["type"]
-        assert said[place] == one["text"]
-        assert sources[arrays["source"][place]] == one["source"]
-        for name, none in (("index", -1), ("offset", -1), ("forgotten_step", 0)):
-            assert arrays[name][place] == (none if one[name] is None else one[name])
-        time = arrays["created_time"][place]
-        assert (time < 0) == (one["created_time"] is None)
-        if one["created_time"] is not None:
-            assert f"{time.astype('M8[ms]')}Z" == one["created_time"]
-    assert np.array_equal(arrays["vectors"], vectors_of(view, expected))
-    found = {
-        (a, b): (n, w)
-        for a, b, n, w in zip(
-            *(arrays[f"edge_{x}"].tolist() for x in ("source", "target", "cofire_count", "weight")),
-            strict=True,
-        )
-    }
-    assert found == edges_of(view)
-    assert np.array_equal(arrays["firing_id"], view.firings.ids)
-    assert np.array_equal(arrays["firing_step"], view.firings.steps)
-    left = view.firings.expiry - view.firings.steps
-    assert np.array_equal(arrays["firing_lifespan"], left, equal_nan=True)
-    assert arrays["step_living"].tolist() == [one["living"] for one in view.history()]
-    assert json.loads(arrays["about"].tobytes())["digest"] == view.digest
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -273,9 +224,11 @@ def test_what_cannot_be(view: Inspection, store: Path, tmp_path: Path) -> None:
     before = fingerprint(store)
     with pytest.raises(InputError, match="known are parquet"):
         export_memory(view, tmp_path / "m", "xlsx")
-    for form in ("graphml", "gexf"):
-        with pytest.raises(InputError, match="holds no vectors"):
-            export_memory(view, tmp_path / "m", form, vectors=True)
+    for form in ("gexf", "npz"):  # written once, no more
+        with pytest.raises(InputError, match="known are parquet"):
+            export_memory(view, tmp_path / "m", form)
+    with pytest.raises(InputError, match="holds no vectors"):
+        export_memory(view, tmp_path / "m", "graphml", vectors=True)
     link = tmp_path / "link"
     link.symlink_to(store)
     for out in (store / "m", store, link / "log" / "m"):
@@ -314,18 +267,18 @@ def test_the_verb_takes_the_format_from_the_name(cli: Cli, store: Path, form: st
 
 
 def test_errors_of_the_verb_are_one_line(cli: Cli, store: Path, tmp_path: Path) -> None:
-    (tmp_path / "there.npz").write_text("mine")
+    (tmp_path / "there.jsonl").write_text("mine")
     before = fingerprint(tmp_path)
     cases: list[tuple[tuple[object, ...], int, str]] = [
-        (("nowhere", "m.npz"), 10, "no store"),
+        (("nowhere", "m.jsonl"), 10, "no store"),
         ((store, "m"), 2, "names no format"),
         ((store, "m", "--format", "xlsx"), 2, "--format"),
-        ((store, "there.npz"), 1, "exists already"),
-        ((store, "no/m.npz"), 1, "there is no folder"),
-        ((store, store / "m.npz"), 2, "in the store itself"),
-        ((store, "m.gexf", "--vectors"), 2, "holds no vectors"),
-        ((f"{store}@99", "m.npz"), 2, "step = 99"),
-        ((store, "m.npz", "--edges", -1), 2, "--edges"),
+        ((store, "there.jsonl"), 1, "exists already"),
+        ((store, "no/m.jsonl"), 1, "there is no folder"),
+        ((store, store / "m.jsonl"), 2, "in the store itself"),
+        ((store, "m.graphml", "--vectors"), 2, "holds no vectors"),
+        ((f"{store}@99", "m.jsonl"), 2, "step = 99"),
+        ((store, "m.jsonl", "--edges", -1), 2, "--edges"),
         ((store,), 2, "OUT"),
     ]
     for arguments, code, part in cases:

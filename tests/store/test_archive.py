@@ -167,7 +167,7 @@ def test_the_shell_ships_a_memory(cli: Cli, lived: Path, tmp_path: Path) -> None
         assert ran.code == 10
         assert ran.err.count("\n") <= 2
     assert cli("export", "s", "x.zip", "--vectors").code == 2
-    assert cli("export", "s", "x.npz", "--no-history").code == 2
+    assert cli("export", "s", "x.jsonl", "--no-history").code == 2
     assert cli("export", "s", "plain", "--format", "zarr", "--force").code == 2
 
 

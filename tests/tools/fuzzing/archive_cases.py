@@ -31,7 +31,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("plot", "A", "lifespans", "--json"),
     ("remind", "A", "--peek"),
     ("verify", "A", "--repair", "-o", "N"),
-    ("export", "A", "N.npz"),
+    ("export", "A", "N.jsonl"),
     ("export", "A", "N.memoria.zip"),
     ("step", "A", "C"),
     ("compact", "A", "--yes"),
@@ -71,7 +71,7 @@ def _take(judge: Judge, folder: Path, made: Zip, lines: tuple[tuple[str, ...], .
     made.write(archive)
     np.save(folder / "cue.npy", rows(2, 2, 8))
     words = {"A": str(archive), "A@1": f"{archive}@1", "N": str(new), "C": str(folder / "cue.npy")}
-    words |= {f"N{end}": f"{new}{end}" for end in (".npz", ".memoria.zip")}
+    words |= {f"N{end}": f"{new}{end}" for end in (".jsonl", ".memoria.zip")}
     before = _stamps(folder)
     for line in lines:
         code = judge.command(*[words.get(word, word) for word in line])
