@@ -10,8 +10,7 @@ import numpy as np
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Table
 from memoria.analysis.scope import after_compaction, in_lane, note, ranks, sampled
-from memoria.store.life import FloatArray
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import FloatArray, IntArray
 
 _ALL_FIRINGS: Final = 2_000_000  # up to so many every engram is taken
 _CELLS: Final = 20_000_000  # engrams times lags; bounds the memory

@@ -22,9 +22,8 @@ from memoria.analysis.scope import (
     sampled,
 )
 from memoria.errors import InputError
-from memoria.store.life import FloatArray
 from memoria.timeline.cofiring import FiringLog
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import FloatArray, IntArray
 
 _CELLS_AT_ONCE: Final = 2**22  # of the incidence of firings; bounds the memory
 _ALL_PAIRS: Final = 2e7  # pairs that fired together, repeats too: so many are counted exactly

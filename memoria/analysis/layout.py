@@ -11,8 +11,7 @@ import numpy as np
 
 from memoria.analysis.connections import Edges
 from memoria.errors import MissingExtraError
-from memoria.store.life import FloatArray
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import FloatArray, IntArray
 
 _SEED: Final = 0
 _CELL_ROUNDS: Final = 60

@@ -8,9 +8,9 @@ import numpy as np
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Table
-from memoria.analysis.scope import Bins, BoolArray, after_compaction, in_lane, note, ranks
+from memoria.analysis.scope import Bins, after_compaction, in_lane, note, ranks
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import BoolArray, IntArray
 
 _QUANTILES: Final = {"p10": 0.1, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9}
 _GROUPS: Final = {

@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.errors import InputError
-from memoria.store.life import FloatArray
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import BoolArray, FloatArray, IntArray
 
 # Names of the memories by `EngramType`.
 MEMORY_NAMES: Final = np.array(["forgotten", "working", "shortterm", "longterm"])
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 def check_lane(chronicle: Chronicle, lane: int | None) -> None:

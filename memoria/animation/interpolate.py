@@ -12,8 +12,7 @@ from memoria.analysis.palette import FIRED, GROUND, MEMORY_COLOURS, rgb
 from memoria.animation.layout import Layout
 from memoria.animation.select import Selection
 from memoria.timeline.engram_type import EngramType
-
-FloatArray = npt.NDArray[np.float64]
+from memoria.timeline.log import FloatArray
 
 _MOVED: Final = 0.45  # of a step the engrams move,
 _TURNS: Final = 0.6  # of which the last part changes their colour,

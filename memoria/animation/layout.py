@@ -17,9 +17,7 @@ from memoria.analysis.connections import strongest
 from memoria.analysis.layout import layout_on_disc
 from memoria.animation.select import Selection
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.log import IntArray
-
-FloatArray = npt.NDArray[np.float64]
+from memoria.timeline.log import FloatArray, IntArray
 
 WIDTH: Final = 16.0
 HEIGHT: Final = 9.0

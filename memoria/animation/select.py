@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from memoria.analysis import Chronicle
 from memoria.analysis.over_steps import counts_as_reminded, counts_by_step, firings_by_run
-from memoria.analysis.scope import BoolArray, in_lane, rank_in_groups
+from memoria.analysis.scope import in_lane, rank_in_groups
 from memoria.errors import InputError
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import BoolArray, IntArray
 
 MOST_ENGRAMS: Final = 400
 MOST_STEPS: Final = 120

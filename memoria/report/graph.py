@@ -1,41 +1,43 @@
-"""The graph of a report as columns: who is shown, where, what became of them, what they fired."""
+"""The graph of a report as columns: which engrams it shows, where, and what they do over time."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from memoria.analysis import Chronicle
-from memoria.report.frames import Film
-from memoria.report.layout import spread
-from memoria.report.packing import excerpt, for_script, packed
-from memoria.report.selection import choose
-from memoria.report.wiring import Wiring
-from memoria.timeline.log import IntArray
-
-__all__ = ["FEW_ENGRAMS", "MOST_ENGRAMS", "graph_of"]
+from memoria.analysis.connections import strongest_edges
+from memoria.analysis.layout import layout_in_cells
+from memoria.analysis.over_steps import counts_as_reminded, counts_by_step, firings_by_run
+from memoria.analysis.result import Table
+from memoria.analysis.scope import Bins, highest, rank_in_groups
+from memoria.report.page import excerpt, json_for_script, packed
+from memoria.timeline.log import BoolArray, IntArray
 
 FEW_ENGRAMS: Final = 480  # networkx lays out up to 499 in a second or two
 MOST_ENGRAMS: Final = 2_000
 _EACH: Final = 4  # connections of an engram
-_ACROSS: Final = 65_535  # where things stand, in whole numbers
+_ACROSS: Final = 65_535  # coordinates are whole numbers up to this
 _CHARACTERS: Final = (400, 200, 100)  # of a text: so many that all texts fit into
 _TEXTS: Final = 1_500_000  # bytes of the page
 _TEXTS_AT_ONCE: Final = 16  # each may be long
+_MOST_POSITIONS: Final = 20_000
+_MOST_FIRINGS: Final = 500_000  # in the file 2 bytes each and a third
 
 
-def graph_of(chronicle: Chronicle, mine: IntArray, most: int) -> dict[str, Any]:
-    """All that the page knows of the engrams at the places ``mine``.
+def graph_of(chronicle: Chronicle, mine: BoolArray, most: int) -> dict[str, Any]:
+    """Everything that the page knows of the engrams in ``mine`` [E].
 
     ``total`` of them, of which at most ``most`` are ``shown`` with their ``connections``: columns
-    by engram, texts cut short, edges, and the `Film` of the life.
+    by engram, texts cut short, edges, and the columns of the `Slider`.
     """
-    shown = choose(chronicle, mine, most)
-    wiring = Wiring.of(chronicle, shown, _EACH)
-    where = np.rint(_ACROSS * spread(chronicle.lane[shown], wiring)).astype(np.int64)
+    shown = choose(chronicle, np.flatnonzero(mine), most)
+    edges = strongest_edges(chronicle, shown, _EACH)
+    xy = np.rint(_ACROSS * layout_in_cells(chronicle.lane[shown], edges)).astype(np.int64)
     gone = chronicle.gone[shown]
-    columns = {
+    engrams = {
         "id": chronicle.ids[shown],
         "lane": chronicle.lane[shown],
         "born": chronicle.born[shown],
@@ -43,27 +45,84 @@ def graph_of(chronicle: Chronicle, mine: IntArray, most: int) -> dict[str, Any]:
         "gone": gone,
         "fires": chronicle.fires[shown],
         "lifespan": chronicle.lifespan(shown, np.where(gone > 0, gone, chronicle.steps)),
-        "x": where[:, 0],
-        "y": where[:, 1],
+        "x": xy[:, 0],
+        "y": xy[:, 1],
     }
     texts = _texts(chronicle, chronicle.ids[shown])
-    edges = {
-        "source": wiring.source,
-        "target": wiring.target,
-        "together": wiring.together,
-        "weight": wiring.weight,
-    }
+    slider = Slider.fit(chronicle, mine, shown)
     return {
-        "total": len(mine),
+        "total": int(np.count_nonzero(mine)),
         "shown": len(shown),
-        "connections": len(wiring),
+        "connections": len(edges),
         "lanes": chronicle.lanes,
-        "engrams": {name: packed(values) for name, values in columns.items()},
+        "engrams": _packed(engrams),
         "texts": [text for text, _ in texts],
         "lengths": packed(np.array([length for _, length in texts], np.int64)),
-        "edges": {name: packed(values) for name, values in edges.items()},
-        **Film.of(chronicle, mine, shown).document(),
+        "edges": _packed({n: getattr(edges, n) for n in ("source", "target", "weight")}),
+        "steps": slider.bins.last,
+        "width": slider.bins.width,
+        "positions": len(slider.bins),
+        "counts": _packed(slider.counts),
+        "fired": _packed({"ranks": slider.fired, "ends": slider.ends}),
     }
+
+
+def choose(chronicle: Chronicle, positions: IntArray, most: int) -> IntArray:
+    """At most ``most`` of the engrams at ``positions`` (ascending), ascending.
+
+    A quarter are those made last, which the short-term memory of now is of; a quarter those of the
+    others that fired most often. The rest is spread over the life: what is left, in order of
+    creation, is cut into runs of equal length, and of each the one that fired most often is taken.
+    Of equals the older one.
+    """
+    if len(positions) <= most:
+        return positions
+    quarter = most // 4
+    older, last = np.split(positions, [len(positions) - quarter])
+    often = highest(older, chronicle.fires, quarter)
+    rest = np.setdiff1d(older, often, assume_unique=True)
+    run = np.arange(len(rest)) * (most - 2 * quarter) // len(rest)
+    best = rest[rank_in_groups(chronicle.fires[rest], run) == 0]
+    return np.sort(np.concatenate((last, often, best)))
+
+
+@dataclass(frozen=True, eq=False)
+class Slider:
+    """A life as the P positions of a slider; position p is the end of run p of ``bins``.
+
+    Attributes:
+        bins: runs of steps, mostly of one step each.
+        counts: engrams of all in each memory in that step as it reminds, ``forgotten`` before it
+            and ``fired`` in the run, int64 [P] each.
+        fired: ranks of the engrams shown that fired, run after run, int64 [F].
+        ends: where the firings of each run end in ``fired``, int64 [P].
+    """
+
+    bins: Bins
+    counts: Table
+    fired: IntArray
+    ends: IntArray
+
+    @classmethod
+    def fit(cls, chronicle: Chronicle, mine: BoolArray, shown: IntArray) -> Slider:
+        """Take the life of the engrams in ``mine`` [E], of which those at ``shown`` are seen.
+
+        Where they fire too often for a file, runs are as long as brings them below that.
+        """
+        positions = _MOST_POSITIONS
+        while True:
+            bins = Bins.fit(1, chronicle.steps, positions)
+            run, fired = firings_by_run(chronicle, shown, 1, bins.ends)
+            if len(fired) <= _MOST_FIRINGS or len(bins) <= 1:
+                break
+            positions = max(1, min(len(bins) - 1, len(bins) * _MOST_FIRINGS // len(fired)))
+        by_step = counts_by_step(chronicle, mine)
+        counts = counts_as_reminded(by_step, bins.ends) | {"fired": bins.sum(by_step["fired"])}
+        return cls(bins, counts, fired, np.searchsorted(run, np.arange(len(bins)), side="right"))
+
+
+def _packed(columns: Table) -> dict[str, dict[str, str]]:
+    return {name: packed(values) for name, values in columns.items()}
 
 
 def _texts(chronicle: Chronicle, ids: IntArray) -> list[tuple[str, int]]:
@@ -75,6 +134,6 @@ def _texts(chronicle: Chronicle, ids: IntArray) -> list[tuple[str, int]]:
     ]
     for most in _CHARACTERS:
         cut = [(text[:most], length) for text, length in texts]
-        if len(for_script([text for text, _ in cut]).encode()) <= _TEXTS:
+        if len(json_for_script([text for text, _ in cut]).encode()) <= _TEXTS:
             break
     return cut

@@ -36,7 +36,7 @@ class Memory {
     this.lengths = column(data.lengths);
     this.counts = columns(data.counts);
     this.edges = columns(data.edges);
-    this.who = column(data.fired.who);
+    this.firedRanks = column(data.fired.ranks);
     this.ends = column(data.fired.ends);
     this.state = new Uint8Array(this.shown);
     this.outgoing = Array.from({ length: this.shown }, () => []);
@@ -77,7 +77,7 @@ class Memory {
 
   /** Who of those shown fired at a position. */
   firedAt(position) {
-    return this.who.subarray(position > 1 ? this.ends[position - 2] : 0, this.ends[position - 1]);
+    return this.firedRanks.subarray(position > 1 ? this.ends[position - 2] : 0, this.ends[position - 1]);
   }
 
   /** The positions at which engram i fired. */

@@ -1,38 +1,44 @@
 """The page: a template and what fills it in. Whatever comes from a memory is escaped here.
 
 The files beside this module are the page's parts; nothing in them is changed but ``{{names}}``.
+Numbers go as columns in base64, texts as JSON that cannot end its element.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
-from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS
-from memoria.report.packing import for_script
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["data_block", "page", "table", "words"]
+from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS
 
 _SCRIPTS: Final = ("memory.js", "drawing.js", "controls.js", "plots.js", "theme.js")
-_PLACE: Final = re.compile(r"\{\{(\w+)\}\}")
-# Controls, and what turns the direction of writing: they have no place in a line of the page.
+_NAME: Final = re.compile(r"\{\{(\w+)\}\}")
+_WHOLE: Final = (("u1", 2**8), ("u2", 2**16), ("u4", 2**32))
+# In JSON these three are only in texts, where their escapes mean the same.
+_MARKUP: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+_ESCAPES: Final = str.maketrans(_MARKUP)
+# Controls, and what turns the direction of writing: they are kept out of a line of the page.
 _UNSEEN: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def page(parts: Mapping[str, str], data: Iterable[str], library: str) -> str:
-    """The whole document.
+    """The whole document. Nothing is fetched, and only its scripts run: the page itself says so.
 
-    ``parts``: title, name, lead, summary, shown, plots and footer, as HTML. ``data``: elements of
-    `data_block`. ``library``: the plotting library's own script, which the page runs when it
-    draws the first plot. Only these scripts run, known by their sha256, and nothing is fetched:
-    the page itself forbids it.
+    Args:
+        parts: title, name, lead, summary, shown, plots and footer, as HTML.
+        data: elements of `data_block`.
+        library: the plotting library's script, which the page runs when it draws the first plot.
     """
     scripts = [_part(name) for name in _SCRIPTS]
     return _filled(
@@ -50,7 +56,9 @@ def page(parts: Mapping[str, str], data: Iterable[str], library: str) -> str:
 
 def data_block(name: str, document: object) -> str:
     """``document`` for the page's scripts, as the element ``name``."""
-    return f'<script type="application/json" id="{escape(name)}">{for_script(document)}</script>'
+    return (
+        f'<script type="application/json" id="{escape(name)}">{json_for_script(document)}</script>'
+    )
 
 
 def words(text: object) -> str:
@@ -74,9 +82,36 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
     )
 
 
+def packed(values: npt.NDArray[Any]) -> dict[str, str]:
+    """A column as ``{"type", "base64"}``, little-endian: the smallest of u1 u2 u4 that holds it.
+
+    Real numbers are f4, whole ones that are negative or beyond 2^32 are f8.
+    """
+    kind = "f4"
+    if values.dtype.kind in "iub":
+        low, high = int(values.min(initial=0)), int(values.max(initial=0))
+        kind = next((name for name, end in _WHOLE if low >= 0 and high < end), "f8")
+    raw = np.ascontiguousarray(values, f"<{kind}").tobytes()
+    return {"type": kind, "base64": base64.b64encode(raw).decode("ascii")}
+
+
+def excerpt(text: str | None, most: int) -> tuple[str, int]:
+    """(its first ``most`` characters, how many it has); lone surrogates become U+FFFD."""
+    if text is None:
+        return "", 0
+    first = text[:most].encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return first[:most], len(text)
+
+
+def json_for_script(document: object) -> str:
+    """JSON for a ``<script>`` of data: no ``<`` in it, so that nothing can end the element."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_ESCAPES).encode("utf-8", "replace").decode("utf-8")
+
+
 def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """``template`` with its places filled in, once: what fills in is not looked at again."""
-    return _PLACE.sub(lambda match: parts[match[1]], template)
+    """``template`` with its names filled in, once: what fills in is not looked at again."""
+    return _NAME.sub(lambda match: parts[match[1]], template)
 
 
 def _part(name: str) -> str:
@@ -94,7 +129,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 
 def _palette() -> str:
-    colours: dict[str, Any] = {**MEMORY_COLOURS, "fired": FIRED}
-    colours |= {f"ground-{name}": colour for name, colour in GROUND.items()}
-    colours |= {f"ink-{name}": colour for name, colour in INK.items()}
+    colours = {**MEMORY_COLOURS, "fired": FIRED}
+    for kind, on in (("ground", GROUND), ("ink", INK)):
+        colours |= {f"{kind}-{name}": colour for name, colour in on.items()}
     return ":root { " + " ".join(f"--{name}: {value};" for name, value in colours.items()) + " }"

@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from memoria.report.page import table, words
 
-__all__ = ["footer", "heading", "lead", "overview", "shown"]
-
 _LANES: Final = 50  # in the table
 _KINDS: Final = ("working", "shortterm", "longterm", "forgotten")
 _HEADS: Final = ("lane", "working", "short-term", "long-term", "forgotten")

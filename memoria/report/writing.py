@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
 from memoria.analysis import KINDS, Chronicle
-from memoria.analysis.scope import check_lane, in_lane
+from memoria.analysis.scope import in_lane
 from memoria.errors import InputError
 from memoria.io.atomic_write import atomic_write
 from memoria.io.progress import Progress, no_progress, progress_bar
@@ -18,10 +16,8 @@ from memoria.query.inspection import Inspection
 from memoria.report import summary
 from memoria.report.graph import FEW_ENGRAMS, MOST_ENGRAMS, graph_of
 from memoria.report.page import data_block, page
-from memoria.report.pictures import library, pictures
+from memoria.report.plots import library, plots
 from memoria.store.reading import open_files
-
-__all__ = ["compose", "write_report"]
 
 _PARTS: Final = len(KINDS) + 3
 
@@ -36,15 +32,26 @@ def write_report(
     force: bool = False,
     progress: Progress | bool = False,
 ) -> dict[str, Any]:
-    """Write the report of ``store`` (of ``at``, a step or a snapshot) to the file ``out``.
+    """Write a page about a store that opens without a network; the same state, the same bytes.
 
-    It opens without a network, and is the same bytes for the same state under the same name. The
-    graph shows at most ``most_engrams`` engrams, 1 to 2,000; with ``lane`` all is of that lane.
-    ``progress`` counts the parts; True shows a bar. ``out`` is there as a whole or not at all;
-    with ``force`` it replaces a file. Returns ``path``, ``bytes``, ``step``, ``engrams`` (ever
-    made, as far as they are known), ``shown`` and ``connections`` (in the graph) and ``plots``
-    (their kinds). Raises `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`,
-    and what opening raises.
+    Args:
+        store: the store, an archive or an address of one.
+        out: the file, which is there as a whole or not at all.
+        at: a snapshot or a step to open the store at.
+        lane: tell of this lane only.
+        most_engrams: engrams in the graph at most, 1 to 2,000.
+        force: replace what is there.
+        progress: called with (parts done, parts in all); True shows a bar.
+
+    Returns:
+        ``path``, ``bytes``, ``step``, ``engrams`` (ever made, as far as they are known), ``shown``
+        and ``connections`` (in the graph) and ``plots`` (their kinds).
+
+    Raises:
+        InputError: the lane is unknown, or ``most_engrams`` out of bounds.
+        StoreExistsError, StorageError: the file is there, or cannot be written.
+        MissingExtraError: the extra ``viz`` is not installed.
+        MemoriaError: what opening the store raises.
     """
     if not 1 <= most_engrams <= MOST_ENGRAMS:
         raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
@@ -57,7 +64,6 @@ def write_report(
     ):
         script = library()
         chronicle = Chronicle.of_store(files)
-        check_lane(chronicle, lane)
         about = view.summary()
         show(1, _PARTS)
         text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
@@ -82,15 +88,21 @@ def compose(
     script: str,
     progress: Progress = no_progress,
 ) -> tuple[str, dict[str, Any], list[str]]:
-    """The page, its graph as `graph_of` has it, and the kinds of its plots.
+    """Compose the page, below 10 MB however long the life is.
 
-    ``about``: `Inspection.summary`. ``script``: plotly's. Below 10 MB, however long the life is.
+    Args:
+        about: what `Inspection.summary` says of the store.
+        chronicle, lane, most_engrams: what to show.
+        script: plotly's.
+        progress: called with (parts done, parts in all).
+
+    Returns:
+        The page, its graph as `graph_of` has it, and the kinds of its plots.
     """
-    mine = np.flatnonzero(in_lane(chronicle, lane))
-    graph = graph_of(chronicle, mine, most_engrams)
+    graph = graph_of(chronicle, in_lane(chronicle, lane), most_engrams)
     progress(2, _PARTS)
     drawn = []
-    for one in pictures(chronicle, lane):
+    for one in plots(chronicle, lane):
         drawn.append(one)
         progress(2 + len(drawn), _PARTS)
     name = summary.heading(about, lane)

@@ -18,17 +18,15 @@ from hypothesis import strategies as st
 from report_stores import HOSTILE, block, column, remember
 
 from memoria.analysis import KINDS, Chronicle, open_chronicle
+from memoria.analysis.connections import Edges, strongest_edges
+from memoria.analysis.layout import layout_in_cells
 from memoria.errors import InputError
 from memoria.query.inspection import Inspection
-from memoria.report import frames as film
 from memoria.report import graph as graph_module
 from memoria.report import write_report, writing
-from memoria.report.frames import Film
-from memoria.report.layout import spread
-from memoria.report.packing import excerpt, for_script, packed
-from memoria.report.pictures import library
-from memoria.report.selection import choose
-from memoria.report.wiring import Wiring
+from memoria.report.graph import Slider, choose
+from memoria.report.page import excerpt, json_for_script, packed
+from memoria.report.plots import library
 from memoria.report.writing import compose
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries
@@ -168,7 +166,7 @@ def test_a_step_under_way_is_left_out(cli: Cli, tmp_path: Path) -> None:
 def test_what_the_graph_says_is_what_the_chronicle_says(life: Path, tmp_path: Path) -> None:
     graph = block(written(life, tmp_path / "page.html"), "data-graph")
     ends = [0, *column(graph["fired"]["ends"])]
-    who = column(graph["fired"]["who"])
+    who = column(graph["fired"]["ranks"])
     engrams = {name: column(values) for name, values in graph["engrams"].items()}
     counts = {name: column(values) for name, values in graph["counts"].items()}
     with open_chronicle(life) as chronicle:
@@ -208,14 +206,14 @@ def test_the_strongest_connections(life: Path) -> None:
             fired = chronicle.fired(step)
             together[np.ix_(fired, fired)] += 1
         np.fill_diagonal(together, 0)
-        wiring = Wiring.of(chronicle, everyone, 3)
+        edges = strongest_edges(chronicle, everyone, 3)
         for place in everyone.tolist():
-            mine = wiring.source == place
+            mine = edges.source == place
             expected = np.sort(together[place])[::-1][:3]
-            assert wiring.together[mine].tolist() == expected[expected > 0].tolist()
-            assert (together[place, wiring.target[mine]] == wiring.together[mine]).all()
-        weight = wiring.together / chronicle.fires[wiring.source]
-        assert (wiring.weight == weight).all()
+            assert edges.cofires[mine].tolist() == expected[expected > 0].tolist()
+            assert (together[place, edges.target[mine]] == edges.cofires[mine]).all()
+        weight = edges.cofires / chronicle.fires[edges.source]
+        assert (edges.weight == weight).all()
 
 
 @given(st.integers(1, 90))
@@ -236,9 +234,9 @@ def test_whom_a_graph_shows(most: int) -> None:
 
 def test_places_are_the_same_each_time(life: Path) -> None:
     with open_chronicle(life) as chronicle:
-        wiring = Wiring.of(chronicle, np.arange(80), 4)
-        places = spread(chronicle.lane, wiring)
-        assert (spread(chronicle.lane, wiring) == places).all()
+        edges = strongest_edges(chronicle, np.arange(80), 4)
+        places = layout_in_cells(chronicle.lane, edges)
+        assert (layout_in_cells(chronicle.lane, edges) == places).all()
     assert places.min() == 0
     assert places.max() == 1
     assert len(np.unique(places, axis=0)) == 80
@@ -249,9 +247,9 @@ def test_lanes_and_pieces_have_places_of_their_own() -> None:
     lanes = np.repeat([0, 2, 5, 6, 9], 11)
     first = np.concatenate([11 * lane + np.array([0, 1, 2, 3, 5, 6, 7, 8]) for lane in range(5)])
     ones = np.ones(len(first), np.int64)
-    wiring = Wiring(first, first + 1, ones, ones.astype(float))
-    places = spread(lanes, wiring)
-    assert (spread(lanes, wiring) == places).all()
+    edges = Edges(first, first + 1, ones, ones.astype(float))
+    places = layout_in_cells(lanes, edges)
+    assert (layout_in_cells(lanes, edges) == places).all()
     cells = (places * (3, 2)).astype(int)
     for cell, lane in enumerate((0, 2, 5, 6, 9)):
         assert np.unique(cells[lanes == lane], axis=0).tolist() == [[cell % 3, cell // 3]]
@@ -259,10 +257,10 @@ def test_lanes_and_pieces_have_places_of_their_own() -> None:
         assert np.ptp(mine, axis=0).min() > 0.5
         together = np.linalg.norm(mine[0] - mine[1])
         assert together < np.linalg.norm(mine[0] - mine[9])
-    assert spread(np.zeros(1, np.int64), Wiring(*(ones[:0],) * 3, np.empty(0))).tolist() == [
-        [0.5, 0.5]
-    ]
-    assert spread(lanes[:0], Wiring(*(ones[:0],) * 3, np.empty(0))).shape == (0, 2)
+    assert layout_in_cells(
+        np.zeros(1, np.int64), Edges(*(ones[:0],) * 3, np.empty(0))
+    ).tolist() == [[0.5, 0.5]]
+    assert layout_in_cells(lanes[:0], Edges(*(ones[:0],) * 3, np.empty(0))).shape == (0, 2)
 
 
 def test_without_the_extra(cli: Cli, life: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,19 +277,19 @@ def test_long_lives_take_bounded_room(
     monkeypatch: pytest.MonkeyPatch, life: Path, tmp_path: Path
 ) -> None:
     with open_chronicle(life) as chronicle:
-        everyone = np.arange(len(chronicle))
-        whole = Film.of(chronicle, everyone, everyone)
-        monkeypatch.setattr(film, "_MOST_FIRINGS", 150)
-        less = Film.of(chronicle, everyone, everyone)
+        everyone, every = np.arange(len(chronicle)), np.ones(len(chronicle), np.bool_)
+        whole = Slider.fit(chronicle, every, everyone)
+        monkeypatch.setattr(graph_module, "_MOST_FIRINGS", 150)
+        less = Slider.fit(chronicle, every, everyone)
         assert less.bins.width > 1
-        assert len(less.who) <= 150 < len(whole.who)
+        assert len(less.fired) <= 150 < len(whole.fired)
         last = less.bins.ends - 1
         assert (less.counts["longterm"] == whole.counts["longterm"][last]).all()
         assert less.counts["fired"].sum() == whole.counts["fired"].sum()
-        first = set(whole.who[: whole.ends[less.bins.width - 1]].tolist())
-        assert set(less.who[: less.ends[0]].tolist()) == first
-        monkeypatch.setattr(film, "_MOST_FIRINGS", 0)
-        assert len(Film.of(chronicle, everyone, everyone).bins) == 1
+        first = set(whole.fired[: whole.ends[less.bins.width - 1]].tolist())
+        assert set(less.fired[: less.ends[0]].tolist()) == first
+        monkeypatch.setattr(graph_module, "_MOST_FIRINGS", 0)
+        assert len(Slider.fit(chronicle, every, everyone).bins) == 1
     text = written(life, tmp_path / "page.html")
     assert "The slider moves 40 steps at a time" in text
 
@@ -338,7 +336,9 @@ def dense(steps: int, engrams: int) -> Chronicle:
 
 def test_no_life_makes_a_page_of_ten_megabytes(monkeypatch: pytest.MonkeyPatch, life: Path) -> None:
     monkeypatch.setattr(
-        graph_module, "spread", lambda lanes, _: np.random.default_rng(0).random((len(lanes), 2))
+        graph_module,
+        "layout_in_cells",
+        lambda lanes, _: np.random.default_rng(0).random((len(lanes), 2)),
     )
     with Inspection.open(life) as view:
         about = view.summary()
@@ -422,13 +422,13 @@ def test_any_text_becomes_an_excerpt(text: str, most: int) -> None:
     first, length = excerpt(text, most)
     assert len(first) <= most
     assert length == len(text)
-    block = for_script({"text": first, "evil": "</script><!--"})
+    block = json_for_script({"text": first, "evil": "</script><!--"})
     assert "<" not in block
     block.encode("utf-8")
 
 
 def test_the_files_of_the_page_are_packaged() -> None:
-    folder = Path(film.__file__).parent
+    folder = Path(graph_module.__file__).parent
     assert {path.name for path in folder.iterdir() if path.suffix not in ("", ".py")} == {
         *("page.html", "page.css", "memory.js", "drawing.js", "controls.js"),
         *("plots.js", "theme.js"),
