@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -13,19 +11,16 @@ from memoria.config import MemoriaConfig
 from memoria.core.checkpoint import core_state, fill_core
 from memoria.core.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
 from memoria.core.engrams import Engrams
-from memoria.core.known_past import known_histories
-from memoria.core.life_log import FORGET, PIN, UNPIN, LifeLog, fill_log, log_state
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.recall import LongTermSearch, graph_search
-from memoria.core.state import NULL, EngramState
+from memoria.core.recorder import Recorder, fill_log, log_state
+from memoria.core.state import NULL
 from memoria.core.vectors import TensorVectors
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.timeline.history import HistoryManager
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import EventKind
 
 __all__ = ["Memoria"]
-
-_Expiries = tuple[IntArray, IntArray, npt.NDArray[np.float64]]  # lane, id, expiry of each, all [N]
 
 
 class Memoria:
@@ -97,7 +92,7 @@ class Memoria:
         self.lane_ids = as_lane_ids(lane_ids)
         self._wanted_device = as_device(device)
         self._core: MemoryCore | None = None
-        self._log: LifeLog | None = None
+        self._log: Recorder | None = None
         self._view: Engrams | None = None
         self._outside = torch.device("cpu")
         self.reset_memory()
@@ -107,9 +102,11 @@ class Memoria:
         self._core = None
         self._log = None
         self._view = None
-        self.history: list[HistoryManager] | None = None
-        self._fired: list[Tensor] = []  # ids [B, N] of each firing of this step
-        self._set: list[_Expiries] = []  # what pins and events made of expiries since the last step
+
+    @property
+    def history(self) -> list[HistoryManager] | None:
+        """A `HistoryManager` for each lane from the first finished step on; None before."""
+        return None if self._log is None else self._log.histories
 
     @property
     def timestep(self) -> int:
@@ -143,11 +140,11 @@ class Memoria:
         return self._core
 
     @property
-    def log(self) -> LifeLog | None:
+    def log(self) -> Recorder | None:
         """Who of the living fired when: what a store is written from. None with `core`."""
         return self._log
 
-    def resume(self, config: MemoriaConfig, core: MemoryCore, log: LifeLog) -> None:
+    def resume(self, config: MemoriaConfig, core: MemoryCore, log: Recorder) -> None:
         """Go on from elsewhere: ``core`` has ``config``, and ``log`` is its past."""
         self.reset_memory()
         self.config, self._core, self._log = config, core, log
@@ -160,9 +157,8 @@ class Memoria:
         """
         if self._core is None or self._log is None:
             return {}
-        fired = self._log.fired_ids(self._core.state)  # packing moves them
         saved = core_state(self._core)
-        self._log.found_again(self._core.state, fired)
+        self._log.relocate(self._core.state)
         return saved | log_state(self._log, self._core.state)
 
     @torch.no_grad()
@@ -200,8 +196,9 @@ class Memoria:
             core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
         core.add(taken)
         if self._log is None:
-            self._log = LifeLog(core.state.lanes, core.state.device)
-        self._begin_history(core, self._log)
+            self._log = Recorder(core.state.lanes, core.state.device)
+        if self.keep_history:
+            self._log.begin_histories(core.state, core.step)
         self._log.add()
         self._core, self._view, self._outside = core, None, data.device
 
@@ -222,9 +219,7 @@ class Memoria:
         self._view = None
         positions, _ = found.packed()
         fired = torch.cat((working, positions), dim=1)
-        log.fire(fired)
-        if self.keep_history:
-            self._fired.append(core.state.at(core.state.ids, fired, -1))
+        log.fire(core.state, fired)
         memories = core.state.data_at(positions)
         return memories.to(self._outside), core.state.indices(positions).to(self._outside)
 
@@ -238,21 +233,16 @@ class Memoria:
         Raises `ShapeError` or `InputError`; the memory is then unchanged.
         """
         core, log = self._running("adjust_lifespan_and_memories")
-        self._begin_history(core, log)
         state = core.state
+        if self.keep_history:
+            log.begin_histories(state, core.step)
         at = as_indices(indices, state.living_count(), state.device)
         delta = as_delta(lifespan_delta, at, state.device)
         positions, working = state.nth_living(at), core.working_positions()
-        if self.keep_history:
-            self._set.append(
-                _expiries(state, state.pinned_cells, 1.0)
-            )  # what a pin alone makes them
-        log.gain(state, positions)
+        log.gain(state, positions, self.keep_history)
         core.adjust(positions, delta)
-        log.end(state, working.shape[1])
+        log.end(state, working, positions, self.keep_history)
         self._view = None
-        if self.keep_history:
-            self._record(core, torch.cat((working, positions), dim=1))
 
     @torch.no_grad()
     def forget(self, indices: Tensor) -> None:
@@ -263,7 +253,7 @@ class Memoria:
         """
         core, positions = self._between_steps("forget", indices)
         core.forget(positions)
-        self._happened(core, positions, FORGET)
+        self._happened(core, positions, EventKind.FORGET)
 
     @torch.no_grad()
     def pin(self, indices: Tensor) -> None:
@@ -275,7 +265,7 @@ class Memoria:
         core, positions = self._between_steps("pin", indices)
         held = core.state.at(core.state.pinned, positions, 0)
         core.pin(positions)
-        self._happened(core, positions.masked_fill(held, -1), PIN)
+        self._happened(core, positions.masked_fill(held, -1), EventKind.PIN)
 
     @torch.no_grad()
     def unpin(self, indices: Tensor) -> None:
@@ -283,7 +273,7 @@ class Memoria:
         core, positions = self._between_steps("unpin", indices)
         held = core.state.at(core.state.pinned, positions, 0)
         core.unpin(positions)
-        self._happened(core, positions.masked_fill(~held, -1), UNPIN)
+        self._happened(core, positions.masked_fill(~held, -1), EventKind.UNPIN)
 
     def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Tensor]:
         core, _ = self._running(verb)
@@ -293,16 +283,12 @@ class Memoria:
         at = as_indices(indices, core.state.living_count(), core.state.device)
         return core, core.state.nth_living(at)
 
-    def _happened(self, core: MemoryCore, positions: Tensor, kind: int) -> None:
+    def _happened(self, core: MemoryCore, positions: Tensor, kind: EventKind) -> None:
         self._view = None
-        state = core.state
-        cells = state.cells(positions)
         if self._log is not None:
-            self._log.happen(core.step, kind, cells[0], state.ids[cells])
-        if self.keep_history:
-            self._set.append(_expiries(state, cells))
+            self._log.happen(core.step, kind, core.state, positions, self.keep_history)
 
-    def _running(self, verb: str) -> tuple[MemoryCore, LifeLog]:
+    def _running(self, verb: str) -> tuple[MemoryCore, Recorder]:
         if self._core is None or self._log is None:
             raise StateError(f"{verb}: the memory is empty", "call add_working_memory() first")
         return self._core, self._log
@@ -315,29 +301,6 @@ class Memoria:
         vectors = TensorVectors(lanes, dimension, device)
         connections = make_connections(self.config.layout, lanes, device)
         return MemoryCore(self.config, vectors, connections, lane_ids, device, self.search)
-
-    def _begin_history(self, core: MemoryCore, log: LifeLog) -> None:
-        """A memory from elsewhere tells of the past that it knows."""
-        if self.keep_history and self.history is None and core.step:
-            self.history = known_histories(core, log)
-
-    def _record(self, core: MemoryCore, changed: Tensor) -> None:
-        """Append the step that just ended, whose expiry changed at positions ``changed``."""
-        state = core.state
-        if self.history is None:
-            self.history = [HistoryManager() for _ in range(state.lanes)]
-        own, held = state.cells(changed), state.pinned_cells
-        width = max(1, state.capacity)
-        cells = torch.unique(torch.cat((own[0] * width + own[1], held[0] * width + held[1])))
-        now = _expiries(state, (cells // width, cells % width))
-        lanes, ids, expiry = map(np.concatenate, zip(*self._set, now, strict=True))
-        first_short = state.first_shortterm().tolist()
-        fired = [one.cpu().numpy() for one in self._fired]
-        for lane, history in enumerate(self.history):
-            firings = [one[lane][one[lane] >= 0] for one in fired]
-            mine = lanes == lane
-            history.record(firings, ids[mine], expiry[mine], first_short[lane], state.next_id)
-        self._fired, self._set = [], []
 
     def _snapshot(self, core: MemoryCore) -> Engrams:
         state, living = core.state, core.living_positions()
@@ -357,8 +320,3 @@ class Memoria:
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
-
-
-def _expiries(state: EngramState, cells: tuple[Tensor, Tensor], more: float = 0.0) -> _Expiries:
-    lane, expiry = cells[0].cpu().numpy(), state.expiry[cells].cpu().numpy() + more
-    return lane, state.ids[cells].cpu().numpy(), expiry

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from memoria.core.life_log import LifeTables
 from memoria.core.memory_core import MemoryCore
 from memoria.store.attributes import Era
 from memoria.store.digest import chain_start, event_digest, step_digest
@@ -17,7 +16,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.texts import TextShelf, texts_content
 from memoria.timeline.cofiring import FiringLog
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import FiringRecord, IntArray
 
 __all__ = [
     "digest_words",
@@ -43,7 +42,7 @@ def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.floa
 
 def digest_words(
     values: Mapping[str, Any],
-    tables: LifeTables,
+    tables: FiringRecord,
     life: Life,
     vectors: np.ndarray[Any, np.dtype[np.float32]],
     raw: list[bytes],
@@ -83,7 +82,7 @@ def digest_words(
     return words, told
 
 
-def era_of(tables: LifeTables, life: Life, told: bool) -> Era:
+def era_of(tables: FiringRecord, life: Life, told: bool) -> Era:
     """None where everything that ever was is there, and its digests are ``told`` by it."""
     created, entries = life.next_id * life.lanes, int(tables.counts.sum())
     whole = len(life.ids) == created and len(tables.ids) == entries
@@ -101,7 +100,7 @@ def era_of(tables: LifeTables, life: Life, told: bool) -> Era:
     )
 
 
-def rows_of(tables: LifeTables, life: Life, words: IntArray, raw: list[bytes]) -> dict[str, Any]:
+def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes]) -> dict[str, Any]:
     """Every append-only array but the vectors."""
     now = time.time_ns() // 1_000_000
     times = np.append(tables.times, np.full(life.step - len(tables.times), now))
@@ -126,7 +125,7 @@ def rows_of(tables: LifeTables, life: Life, words: IntArray, raw: list[bytes]) -
     }
 
 
-def logs_of(tables: LifeTables, life: Life) -> list[FiringLog]:
+def logs_of(tables: FiringRecord, life: Life) -> list[FiringLog]:
     """As `lane_logs` of a store: in ranks among each lane's living."""
     logs = []
     ends = np.concatenate(([0], tables.ends))
@@ -139,7 +138,7 @@ def logs_of(tables: LifeTables, life: Life) -> list[FiringLog]:
     return logs
 
 
-def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> LifeTables:
+def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> FiringRecord:
     """What the store's log says of the living."""
     ids, expiry = files.read("log/ids"), files.read("log/expiry")
     alive = np.isin(ids, life.ids)
@@ -148,7 +147,7 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> LifeTables:
     start = np.frombuffer(chain_start(files.attributes.config), ">i8").astype(np.int64)[None]
     named = files.rows("sources/ends") > 0  # which the memory forgets, so that digests change
     texts = TextShelf(files).texts(life.ids)
-    return LifeTables(
+    return FiringRecord(
         ids=ids[alive],
         expiry=expiry[alive],
         ends=np.concatenate(([0], np.cumsum(alive)))[steps.log_ends()],

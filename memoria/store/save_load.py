@@ -1,6 +1,6 @@
 """A memory in tensors written as a store, and a store taken into memory.
 
-A live memory keeps no more than the living (`LifeLog`), so what it wrote looks like a store that
+A live memory keeps no more than the living (`Recorder`), so what it wrote looks like a store that
 was compacted after its last step: vectors, log and connections of the living, and every id and
 step counted. One that never forgot anything is written whole, and can be replayed.
 """
@@ -17,9 +17,9 @@ import torch
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
-from memoria.core.life_log import LifeLog
 from memoria.core.memoria import Memoria
 from memoria.core.memory_core import MemoryCore
+from memoria.core.recorder import Recorder
 from memoria.errors import InputError, StateError
 from memoria.store.attributes import Pending, StoreAttributes
 from memoria.store.digest import event_digest
@@ -65,7 +65,7 @@ def save_memory(
     """
     core, log = _between_steps(memory)
     lanes, state = core.state.lanes, core.state
-    tables = log.tables(state)
+    tables = log.record(state)
     if len(tables.made) != core.step:
         raise StateError(
             f"of {core.step} steps the memory knows the last {len(tables.made)} only",
@@ -138,14 +138,14 @@ def load_memory(
             return memory
         life = fold(files, config, steps)
         core = load_tensors(files, config, life, where)
-        log = LifeLog(config.lanes, where, tables_of(files, steps, life))
+        log = Recorder(config.lanes, where, tables_of(files, steps, life))
         memory.resume(config, core, log)
         return memory
     finally:
         files.close()
 
 
-def _between_steps(memory: Memoria) -> tuple[MemoryCore, LifeLog]:
+def _between_steps(memory: Memoria) -> tuple[MemoryCore, Recorder]:
     core, log = memory.core, memory.log
     if core is None or log is None or core.step == 0:
         raise StateError("the memory has done no step yet", "a store begins with the first one")

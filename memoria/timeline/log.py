@@ -95,3 +95,42 @@ class Firings:
     def take(self, chosen: BoolArray | slice) -> Firings:
         """Some of the firings, by a mask [N] or a slice, and all events."""
         return Firings(self.ids[chosen], self.steps[chosen], self.expiry[chosen], self.events)
+
+
+@dataclass(frozen=True)
+class FiringRecord:
+    """Who of the living fired at which step, as flat arrays. E firings, T steps, V events, B lanes.
+
+    Ids are those of a store: the engram ``local`` of lane b is ``local * B + b``. Times are
+    milliseconds since 1970, 0 where nobody looked, since the same steps make the same record.
+
+    Attributes:
+        ids: engram of each firing, int64 [E]; step t (from 1) has ids[ends[t - 2]:ends[t - 1]].
+        expiry: expiry that the step left the engram with, float64 [E].
+        ends: running number of firings after each step, int64 [T].
+        made: engrams ever made a lane after each step, int64 [T].
+        counts: firings of each step, those of forgotten engrams too, int64 [T].
+        first_short: first short-term engram (lane-local) after each step, int64 [T, B].
+        events: finished steps, kind, engram and time of each event, int64 [V, 4].
+        times: when the first steps ended, which came from a store, int64 [up to T].
+        digests: their digests from that of no steps on, int64 [up to 1 + T, 4].
+        texts: texts of engrams by id.
+    """
+
+    ids: IntArray
+    expiry: FloatArray
+    ends: IntArray
+    made: IntArray
+    counts: IntArray
+    first_short: IntArray
+    events: IntArray
+    times: IntArray
+    digests: IntArray
+    texts: dict[int, str] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, lanes: int) -> FiringRecord:
+        """An empty record for ``lanes`` lanes."""
+        none = np.empty(0, np.int64)
+        shorts, events, digests = (np.empty((0, width), np.int64) for width in (lanes, 4, 4))
+        return cls(none, np.empty(0), none, none, none, shorts, events, none, digests)

@@ -15,7 +15,7 @@ from lives import LAYOUTS, any_setting, subjects_of, vectors
 
 from memoria import Memoria
 from memoria.config import Layout, MemoriaConfig
-from memoria.core import life_log
+from memoria.core import recorder
 from memoria.errors import (
     ConfigError,
     InputError,
@@ -370,16 +370,16 @@ def test_the_log_is_brought_in_at_any_time(
     """How often it drops the forgotten changes nothing, and it does drop them."""
     whole = stepped(small(), 30)
     save_memory(whole, tmp_path / "whole")
-    looked, living = [], life_log._living
-    monkeypatch.setattr(life_log, "_living", lambda state: looked.append(1) or living(state))
-    monkeypatch.setattr(life_log, "_ENTRIES", entries)
+    looked, living = [], recorder._living
+    monkeypatch.setattr(recorder, "_living", lambda state: looked.append(1) or living(state))
+    monkeypatch.setattr(recorder, "_ENTRIES", entries)
     often = stepped(small(), 30)
     assert len(looked) > 2
     save_memory(often, tmp_path / "often")
     assert digest(tmp_path / "whole") == digest(tmp_path / "often")
     assert often.log is not None
     assert often.core is not None
-    tables = often.log.tables(often.core.state)
+    tables = often.log.record(often.core.state)
     assert len(tables.ids) < tables.counts.sum() / 2
 
 
