@@ -1,7 +1,6 @@
-"""Which connections changed most between two logs that share their beginning.
+"""Find the connections that changed most between two logs with a common beginning.
 
-Counted from the firings since then alone, in batches, so that the memory it takes is bounded.
-Torch-free.
+Only firings after the common step are counted, in batches, so that memory is bounded. numpy only.
 """
 
 from __future__ import annotations
@@ -12,19 +11,20 @@ from typing import Final
 import numpy as np
 
 from memoria.io.progress import Progress, no_progress
-from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.cofiring import FiringLog, count_distinct
 from memoria.timeline.log import Firings, IntArray
-
-__all__ = ["ChangedPairs", "Tails", "cofire_counts"]
 
 _PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
 
 
 @dataclass(frozen=True)
 class ChangedPairs:
-    """Pairs of engrams, ``low`` < ``high``, by the ``change`` of their co-fire count, [N].
+    """Pairs of engrams whose co-fire count changed, the greatest changes first, then the oldest.
 
-    The greatest changes first, equal ones from the oldest pair; ``count`` of them in all.
+    Attributes:
+        low, high: ids of each pair, ``low < high``, [N].
+        change: co-fire count in B less that in A, [N].
+        count: pairs changed in all, N or more.
     """
 
     low: IntArray
@@ -35,9 +35,14 @@ class ChangedPairs:
 
 @dataclass(frozen=True)
 class Tails:
-    """What two logs hold after the ``common`` step, of engrams ``living`` [A], ascending ids.
+    """The firings of two logs after their last common step.
 
-    Engrams from id ``shared`` on are not the same in both, and count in ``b`` alone.
+    Attributes:
+        a, b: the logs.
+        common: last common step.
+        shared: engrams with smaller ids are the same in both; the others count in ``b`` only.
+        living: ids that count, ascending [A].
+        lanes: B.
     """
 
     a: Firings
@@ -48,7 +53,7 @@ class Tails:
     lanes: int
 
     def pairs(self) -> int:
-        """How many pairs `changed` goes through."""
+        """Number of pairs that `changed` counts."""
         return sum(log.pair_count() for lane in range(self.lanes) for log in self._logs(lane))
 
     def changed(self, most: int, progress: Progress = no_progress) -> ChangedPairs:
@@ -76,11 +81,11 @@ class Tails:
         return ChangedPairs(low, high, change, count)
 
     def _of_lane(self, lane: int) -> IntArray:
-        mine: IntArray = self.living[self.living % self.lanes == lane]
-        return mine
+        in_lane: IntArray = self.living[self.living % self.lanes == lane]
+        return in_lane
 
     def _logs(self, lane: int) -> tuple[FiringLog, FiringLog]:
-        """The firings of the lane in a and in b, in places among its living."""
+        """The firings of the lane in ``a`` and ``b``, by rank among its counted engrams."""
         ids = self._of_lane(lane)
         return _tail(self.a, ids[ids < self.shared], self.common), _tail(self.b, ids, self.common)
 
@@ -88,12 +93,12 @@ class Tails:
 def cofire_counts(
     firings: Firings, low: IntArray, high: IntArray, shared: int | None = None
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """(co-fire count, fire count of ``low``, of ``high``) of pairs; ids from ``shared`` on: 0."""
+    """(co-fire count, fire counts of ``low``, of ``high``) of pairs; 0 for ids from ``shared``."""
     wanted = np.unique(np.concatenate((low, high)))
     if shared is not None:
         wanted = wanted[wanted < shared]
-    mine = np.isin(firings.ids, wanted)
-    ids, steps = firings.ids[mine], firings.steps[mine]
+    counted = np.isin(firings.ids, wanted)
+    ids, steps = firings.ids[counted], firings.steps[counted]
     of = {id_: steps[ids == id_] for id_ in wanted.tolist()}
     never = np.empty(0, np.int64)
     ends = zip(low.tolist(), high.tolist(), strict=True)
@@ -106,24 +111,22 @@ def cofire_counts(
 def _tail(firings: Firings, ids: IntArray, common: int) -> FiringLog:
     later = firings.steps > common
     fired, steps = firings.ids[later], firings.steps[later]
-    place = np.searchsorted(ids, fired)
-    here = np.append(ids, -1)[place] == fired
-    return FiringLog(place[here], np.flatnonzero(np.diff(steps[here], prepend=-1)))
+    rank = np.searchsorted(ids, fired)
+    here = np.append(ids, -1)[rank] == fired
+    return FiringLog(rank[here], np.flatnonzero(np.diff(steps[here], prepend=-1)))
 
 
 def _cells(log: FiringLog, sources: IntArray, width: int) -> tuple[IntArray, IntArray]:
     """(source * width + later partner, how often they fired together), ascending."""
     which, partner = log.pairs(sources)
     later = partner > sources[which]
-    cells = np.sort(sources[which[later]] * width + partner[later])
-    first = np.flatnonzero(np.diff(cells, prepend=-1))
-    return cells[first], np.diff(first, append=len(cells))
+    return count_distinct(sources[which[later]] * width + partner[later], width * width)
 
 
 def _difference(
     a: tuple[IntArray, IntArray], b: tuple[IntArray, IntArray]
 ) -> tuple[IntArray, IntArray]:
-    """The cells whose counts in b and a differ, and b's less a's."""
+    """(cell, count in ``b`` less count in ``a``) where they differ."""
     if len(a[0]) == 0:
         return b
     cells = np.concatenate((a[0], b[0]))
@@ -136,7 +139,7 @@ def _difference(
 
 
 def _largest(sizes: IntArray, most: int) -> IntArray:
-    """Places of the ``most`` largest, of equal ones the first."""
+    """Indices of the ``most`` largest, of equal ones the first."""
     if len(sizes) <= most:
         return np.arange(len(sizes))
     least = np.partition(sizes, len(sizes) - most)[len(sizes) - most]

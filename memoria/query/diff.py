@@ -1,10 +1,11 @@
-"""Two states of memories compared: how they are related, and what became of their engrams.
+"""Compare two states of memories: how they are related, and what became of their engrams.
 
-"A" is what one comes from, "B" what one goes to. Torch-free.
+"A" is the earlier state, "B" the later one. numpy only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,11 +13,9 @@ import numpy as np
 
 from memoria.io.progress import Progress, progress_bar
 from memoria.query.connection_changes import Tails, cofire_counts
-from memoria.query.engram_record import plain_numbers
+from memoria.query.documents import finite_or_none, records
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.query.inspection import Inspection
-
-__all__ = ["COMPARED_PAIRS", "Relation", "RelationKind", "compare", "relate"]
 
 RelationKind = Literal["same", "continues", "precedes", "diverged", "unrelated"]
 
@@ -26,12 +25,13 @@ _BLOCK: Final = 4096  # vectors compared at a time
 
 @dataclass(frozen=True)
 class Relation:
-    """How B is related to A.
+    """How B is related to A. A step begun and not ended counts only where nothing else differs.
 
-    ``same``, B ``continues`` A, B ``precedes`` A (which continues B), they ``diverged`` after
-    ``common_step`` steps, or they are ``unrelated``: other settings, or not one step in common.
-    Engrams with ids below ``shared`` are the same in both. A step begun and not ended counts only
-    where it is all that differs.
+    Attributes:
+        kind: ``same``; B ``continues`` A; B ``precedes`` A, which continues B; they ``diverged``
+            after ``common_step`` steps; or ``unrelated``: other settings, or no step in common.
+        common_step: steps that both began with.
+        shared: engrams with smaller ids are the same in both.
     """
 
     kind: RelationKind
@@ -41,17 +41,17 @@ class Relation:
 
 def relate(a: Inspection, b: Inspection) -> Relation:
     """The `Relation` of ``b`` to ``a``, from the digests chained in their logs."""
-    common = _common_steps(a, b)
+    common = a.common_steps(b)
     if a.config != b.config or (common == 0 and a.step and b.step):
         return Relation("unrelated", 0, _same_vectors(a, b))
     shared = int(a.steps.rows()[common - 1]) if common else 0
-    mine, others = (view.events()[view.events()[:, 0] == common] for view in (a, b))
-    both = min(len(mine), len(others))
-    agree = np.array_equal(mine[:both], others[:both])
-    a_ends = a.step == common and len(mine) == both and agree
-    b_ends = b.step == common and len(others) == both and agree
+    a_events, b_events = (view.events()[view.events()[:, 0] == common] for view in (a, b))
+    both = min(len(a_events), len(b_events))
+    agree = np.array_equal(a_events[:both], b_events[:both])
+    a_ends = a.step == common and len(a_events) == both and agree
+    b_ends = b.step == common and len(b_events) == both and agree
     if a_ends and b_ends:
-        return _by_what_is_begun(a, b, common, shared)
+        return _relate_begun_steps(a, b, common, shared)
     kind: RelationKind = "continues" if a_ends else "precedes" if b_ends else "diverged"
     return Relation(kind, common, shared)
 
@@ -63,16 +63,23 @@ def compare(
     most_pairs: float = COMPARED_PAIRS,
     progress: Progress | bool = False,
 ) -> dict[str, Any]:
-    """What `memoria diff --json` prints, with at most ``limit`` rows in each list.
+    """What `memoria diff --json` prints.
 
-    ``born``: living in B, unknown to A. ``forgotten``: living in A, known to B and not living
-    there. ``returned``: the other way round. ``only_in_a``: living in A, unknown to B. Of those
-    living in both ``moved``: in another memory; ``pinned``: in one and not in the other;
-    ``lifespan``: those whose lifespan changed most beyond ageing. ``connections``: the pairs of
-    B's engrams whose co-fire count changed most, each in the direction whose weight changed more;
-    None, as is its count, where nothing is common, or where the log since the common step has more
-    than ``most_pairs`` pairs. ``progress`` counts the engrams whose connections
-    are counted; True shows a bar.
+    Args:
+        a: the earlier state.
+        b: the later state.
+        limit: most rows in each list.
+        most_pairs: pairs in the logs since the common step above which connections are not
+            counted; they and their count are None then, as where nothing is common.
+        progress: called with the engrams whose connections are counted, and their number.
+
+    Returns:
+        ``counts`` of all and ``limit`` rows of each list. ``born``: living in B, unknown to A.
+        ``forgotten``: living in A, known to B and not living there. ``returned``: the other way
+        round. ``only_in_a``: living in A, unknown to B. Of those living in both, ``moved``: in
+        another memory; ``pinned``: in one and not in the other; ``lifespan``: those whose lifespan
+        changed most beyond ageing; ``connections``: the pairs of B's engrams whose co-fire count
+        changed most, each in the direction whose weight changed more.
     """
     relation = relate(a, b)
     old, new = a.table(), b.table()
@@ -94,45 +101,55 @@ def compare(
     if alike and tails.pairs() <= most_pairs:
         with progress_bar(progress, "comparing", "engrams") as show:
             connections, count = _connections(tails, b, limit, show)
+    counts = {
+        "in_both": len(before),
+        "born": len(born),
+        "forgotten": len(lost),
+        "returned": len(back),
+        "only_in_a": len(unborn),
+        "moved": len(moved),
+        "pinned": len(pinned),
+        "lifespan": len(ranked),
+        "connections": count,
+    }
+    moved, pinned, ranked = moved[:limit], pinned[:limit], ranked[:limit]
     return {
         "a": _side(a),
         "b": _side(b),
         "relation": relation.kind,
         "common_step": relation.common_step,
         "config": _settings(a, b),
-        "counts": {
-            "in_both": len(before),
-            "born": len(born),
-            "forgotten": len(lost),
-            "returned": len(back),
-            "only_in_a": len(unborn),
-            "moved": len(moved),
-            "pinned": len(pinned),
-            "lifespan": len(ranked),
-            "connections": count,
-        },
+        "counts": counts,
         "born": b.documents(born.take(slice(limit))),
         "forgotten": a.documents(lost.take(slice(limit))),
         "returned": b.documents(back.take(slice(limit))),
         "only_in_a": a.documents(unborn.take(slice(limit))),
-        "moved": _moved(before.take(moved[:limit]), after.take(moved[:limit]), b),
-        "pinned": _pinned(before.take(pinned[:limit]), after.take(pinned[:limit]), b),
-        "lifespan": _lifespans(before.take(ranked[:limit]), after.take(ranked[:limit]), a, b),
+        "moved": _changes(
+            after.take(moved),
+            b,
+            {
+                "from": [TYPE_NAMES[kind] for kind in before.types[moved].tolist()],
+                "to": [TYPE_NAMES[kind] for kind in after.types[moved].tolist()],
+            },
+        ),
+        "pinned": _changes(
+            after.take(pinned), b, {"a": before.pinned[pinned], "b": after.pinned[pinned]}
+        ),
+        "lifespan": _changes(
+            after.take(ranked),
+            b,
+            {
+                "a": finite_or_none(before.lifespan[ranked]),
+                "b": finite_or_none(after.lifespan[ranked]),
+                "change": finite_or_none(change[ranked]),
+            },
+        ),
         "connections": connections,
     }
 
 
-def _common_steps(a: Inspection, b: Inspection) -> int:
-    """How many steps both began with: the digest of each is chained to those before."""
-    if a.config.lanes != b.config.lanes:
-        return 0
-    both = min(a.step, b.step)
-    differ = (a.steps.digests()[:both] != b.steps.digests()[:both]).any(1)
-    return int(differ.argmax()) if differ.any() else both
-
-
-def _by_what_is_begun(a: Inspection, b: Inspection, common: int, shared: int) -> Relation:
-    """Where all finished steps and events are the same."""
+def _relate_begun_steps(a: Inspection, b: Inspection, common: int, shared: int) -> Relation:
+    """Relation of states whose finished steps and events are all the same."""
     if a.digest == b.digest:
         return Relation("same", common, a.created)
     if a.phase == "idle":
@@ -141,9 +158,9 @@ def _by_what_is_begun(a: Inspection, b: Inspection, common: int, shared: int) ->
 
 
 def _same_vectors(a: Inspection, b: Inspection) -> int:
-    """Of memories without a common log: up to which id the living of both have equal vectors.
+    """The id up to which engrams living in both have equal vectors; 0 if none lives in both.
 
-    So a replay under other settings compares with its original. 0 if nobody lives in both.
+    For memories without a common log: so a replay under other settings compares with its original.
     """
     if (a.config.lanes, a.config.hidden_dim) != (b.config.lanes, b.config.hidden_dim):
         return 0
@@ -169,57 +186,16 @@ def _side(view: Inspection) -> dict[str, Any]:
 
 
 def _settings(a: Inspection, b: Inspection) -> dict[str, dict[str, Any]]:
-    mine, others = (view.config.model_dump(mode="json") for view in (a, b))
-    return {
-        name: {"a": mine[name], "b": others[name]} for name in mine if mine[name] != others[name]
-    }
+    old, new = (view.config.model_dump(mode="json") for view in (a, b))
+    return {name: {"a": old[name], "b": new[name]} for name in old if old[name] != new[name]}
 
 
-def _moved(before: EngramTable, after: EngramTable, b: Inspection) -> list[dict[str, Any]]:
-    columns = zip(
-        after.ids.tolist(),
-        after.lanes.tolist(),
-        before.types.tolist(),
-        after.types.tolist(),
-        b.texts(after.ids.tolist()),
-        strict=True,
-    )
-    return [
-        {"id": id_, "lane": lane, "from": TYPE_NAMES[x], "to": TYPE_NAMES[y], "text": text}
-        for id_, lane, x, y, text in columns
-    ]
-
-
-def _pinned(before: EngramTable, after: EngramTable, b: Inspection) -> list[dict[str, Any]]:
-    columns = zip(
-        after.ids.tolist(),
-        after.lanes.tolist(),
-        before.pinned.tolist(),
-        after.pinned.tolist(),
-        b.texts(after.ids.tolist()),
-        strict=True,
-    )
-    return [
-        {"id": id_, "lane": lane, "a": x, "b": y, "text": text} for id_, lane, x, y, text in columns
-    ]
-
-
-def _lifespans(
-    before: EngramTable, after: EngramTable, a: Inspection, b: Inspection
+def _changes(
+    after: EngramTable, b: Inspection, changed: Mapping[str, Iterable[Any]]
 ) -> list[dict[str, Any]]:
-    columns = zip(
-        after.ids.tolist(),
-        after.lanes.tolist(),
-        plain_numbers(before.lifespan),
-        plain_numbers(after.lifespan),
-        plain_numbers(after.lifespan - before.lifespan + (b.step - a.step)),
-        b.texts(after.ids.tolist()),
-        strict=True,
-    )
-    return [
-        {"id": id_, "lane": lane, "a": x, "b": y, "change": change, "text": text}
-        for id_, lane, x, y, change, text in columns
-    ]
+    """One record an engram of ``after``, with the columns ``changed`` between its lane and text."""
+    texts = b.texts(after.ids.tolist())
+    return records({"id": after.ids, "lane": after.lanes, **changed, "text": texts})
 
 
 def _connections(
@@ -236,26 +212,17 @@ def _connections(
     ends = (pairs.low, pairs.high)
     forward = changes[0] >= changes[1]
     source, target = (np.where(forward, *both) for both in (ends, ends[::-1]))
-    columns = zip(
-        source.tolist(),
-        target.tolist(),
-        a_count.tolist(),
-        b_count.tolist(),
-        np.where(forward, *a_weights).tolist(),
-        np.where(forward, *b_weights).tolist(),
-        b.texts(source.tolist()),
-        b.texts(target.tolist()),
-        strict=True,
-    )
-    rows = [
+    texts = (b.texts(ids.tolist()) for ids in (source, target))
+    rows = records(
         {
-            "source": i,
-            "target": j,
-            "lane": i % tails.lanes,
-            "cofire_count": {"a": n, "b": m},
-            "weight": {"a": v, "b": w},
-            "texts": [said, other],
+            "source": source,
+            "target": target,
+            "lane": source % tails.lanes,
+            "cofire_count": records({"a": a_count, "b": b_count}),
+            "weight": records(
+                {"a": np.where(forward, *a_weights), "b": np.where(forward, *b_weights)}
+            ),
+            "texts": [[*ends] for ends in zip(*texts, strict=True)],
         }
-        for i, j, n, m, v, w, said, other in columns
-    ]
+    )
     return rows, pairs.count

@@ -1,6 +1,6 @@
 """The engrams of a store as columns: what lists, comparisons and exports are made of.
 
-Steps are numbered from 1, as in `memoria.store.firings`. Torch-free.
+Steps are numbered from 1. numpy only.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.query.engram_record import plain_numbers
+from memoria.query.documents import finite_or_none, iso_times, or_none, records
 from memoria.store.firings import endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import Firings, IntArray
 
-__all__ = ["FIELDS", "TYPE_NAMES", "EngramTable"]
-
-# Names of the types by their number; NULL stands for what is no longer there.
+# Names of `EngramType` by number; NULL, a position without a living engram, is a forgotten one.
 TYPE_NAMES: Final = ("forgotten", "working", "shortterm", "longterm")
 FIELDS: Final = (
     *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
@@ -30,11 +28,20 @@ FIELDS: Final = (
 
 @dataclass(frozen=True)
 class EngramTable:
-    """Engrams, all columns [N].
+    """Engrams as columns, all [N].
 
-    ``index`` is the rank among the lane's living, -1 for the forgotten; ``lifespan`` of those is
-    what was left at their end, 0 or less. ``created_time`` is in milliseconds since 1970, -1
-    where the step has not ended; ``forgotten_step`` is 0 for the living.
+    Attributes:
+        ids: global ids.
+        lanes: lane of each.
+        index: rank among the living engrams of the lane; -1 if forgotten.
+        types: `EngramType`; NULL if forgotten.
+        lifespan: steps left; 0 or less if forgotten.
+        age: steps since its creation, until it was forgotten.
+        fires: steps at which it fired.
+        pinned: whether it loses no lifespan.
+        created_step: step that added it.
+        created_time: when that step ended, milliseconds since 1970; -1 while it runs.
+        forgotten_step: step at whose end it was forgotten; 0 if it lives.
     """
 
     ids: IntArray
@@ -51,7 +58,7 @@ class EngramTable:
 
     @classmethod
     def living(cls, life: Life, steps: StepTable) -> EngramTable:
-        """Everyone alive, ascending by id."""
+        """The living engrams, ascending by id."""
         lanes = life.ids % life.lanes
         return cls(
             ids=life.ids,
@@ -69,7 +76,7 @@ class EngramTable:
 
     @classmethod
     def forgotten(cls, firings: Firings, steps: StepTable, lanes: int, rows: int) -> EngramTable:
-        """Everyone forgotten of the ``rows`` ever created, ascending by id."""
+        """The forgotten engrams among the ``rows`` ever created, ascending by id."""
         ended = endings(firings, rows, len(steps)).forgotten()
         ids, gone = ended.ids, ended.gone
         born = steps.born(ids)
@@ -90,9 +97,9 @@ class EngramTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, places: npt.NDArray[Any] | slice) -> EngramTable:
-        """The rows at ``places`` (numbers, a mask or a slice), in that order."""
-        return EngramTable(**{name: column[places] for name, column in self._columns().items()})
+    def take(self, rows: npt.NDArray[Any] | slice) -> EngramTable:
+        """The given ``rows`` (numbers, a mask or a slice), in that order."""
+        return EngramTable(**{name: column[rows] for name, column in self._columns().items()})
 
     def joined(self, other: EngramTable) -> EngramTable:
         """Both, ascending by id."""
@@ -101,33 +108,32 @@ class EngramTable:
         return EngramTable(**whole).take(np.argsort(whole["ids"], kind="stable"))
 
     def documents(self, shelf: TextShelf) -> list[dict[str, Any]]:
-        """One record of `FIELDS` an engram; None where there is none."""
+        """One record of `FIELDS` an engram; None where there is no value."""
         places = shelf.places(self.ids)
-        columns = zip(
-            self.ids.tolist(),
-            self.lanes.tolist(),
-            _or_none(self.index, -1),
+        columns = (
+            self.ids,
+            self.lanes,
+            or_none(self.index, -1),
             [TYPE_NAMES[kind] for kind in self.types.tolist()],
-            plain_numbers(self.lifespan),
-            self.age.tolist(),
-            self.fires.tolist(),
-            self.pinned.tolist(),
-            self.created_step.tolist(),
-            _iso_times(self.created_time),
-            _or_none(self.forgotten_step, 0),
+            finite_or_none(self.lifespan),
+            self.age,
+            self.fires,
+            self.pinned,
+            self.created_step,
+            iso_times(self.created_time),
+            or_none(self.forgotten_step, 0),
             shelf.texts(self.ids),
             [None if place is None else place[0] for place in places],
             [None if place is None else place[1] for place in places],
-            strict=True,
         )
-        return [dict(zip(FIELDS, row, strict=True)) for row in columns]
+        return records(dict(zip(FIELDS, columns, strict=True)))
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def _ranks(lanes: IntArray) -> IntArray:
-    """How many of the same lane stand before each, [A]."""
+    """Number of entries of the same lane before each, [N]."""
     order = np.argsort(lanes, kind="stable")
     ordered = lanes[order]
     ranks = np.empty(len(lanes), np.int64)
@@ -139,16 +145,3 @@ def _times(steps: StepTable, born: IntArray) -> IntArray:
     """When the steps ``born`` (counted from 0) ended; -1 for the running one."""
     times = np.append(steps.times(), -1)
     return times[np.minimum(born, len(steps))]
-
-
-def _iso_times(times: IntArray) -> list[str | None]:
-    """As `iso_time`, far faster for many; None for -1."""
-    told = np.datetime_as_string(times.astype("M8[ms]"))
-    return [
-        None if time < 0 else f"{text}Z"
-        for time, text in zip(times.tolist(), told.tolist(), strict=True)
-    ]
-
-
-def _or_none(values: IntArray, nothing: int) -> list[int | None]:
-    return [None if value == nothing else value for value in values.tolist()]

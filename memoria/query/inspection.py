@@ -1,7 +1,7 @@
-"""`Inspection`: a store looked at without tensors, as plain documents.
+"""`Inspection`: one committed state of a store, read as plain documents.
 
-What `memoria inspect --json` prints is what these methods return. Steps are numbered from 1, as
-in `memoria.store.firings`. Nothing here changes a store, and nothing loads torch.
+Its methods return what `memoria inspect --json` prints. Steps are numbered from 1. Nothing here
+changes a store, and nothing loads torch.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import numpy.typing as npt
 
 from memoria.chunkstore.root import FORMAT
 from memoria.errors import InputError
-from memoria.query.engram_record import engram_record, iso_time, step_records
+from memoria.query.documents import iso_time, iso_times, records
+from memoria.query.engram_record import engram_record, step_records
 from memoria.query.engram_table import EngramTable
 from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
 from memoria.store.firings import connected_pairs, endings, fired_pairs, read_firings
+from memoria.store.kinship import common_steps
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
@@ -32,8 +34,6 @@ from memoria.store.texts import TextShelf
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, Firings, IntArray
-
-__all__ = ["COUNTED_PAIRS", "Inspection"]
 
 COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long
 _BINS: Final = 12
@@ -47,8 +47,8 @@ _LIVING: Final = EngramFilter()
 class Inspection:
     """One committed state of a store: ``with Inspection.open(path) as view: view.summary()``.
 
-    A writer may go on meanwhile; this stays with the state it opened. Raises
-    `StoreNotFoundError`, `OtherFormatError`, `DamageError`, `StorageError`.
+    A writer may go on meanwhile; this stays with the state it opened. ``lane`` limits a method to
+    one lane, ``limit`` to so many records; None means all.
     """
 
     def __init__(self, files: MemoryFiles, at: int | str | None = None) -> None:
@@ -61,9 +61,17 @@ class Inspection:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], at: int | str | None = None) -> Inspection:
-        """The state of the store at ``path`` that is committed now.
+        """Open a store for reading.
 
-        With ``at`` that of a snapshot, by its name, or of a finished step, by its number.
+        Args:
+            path: the store, a directory, archive or URL.
+            at: the name of a snapshot or the number of a finished step; None: the present.
+
+        Raises:
+            StoreNotFoundError: no store is there.
+            OtherFormatError: it has another format.
+            DamageError: it is damaged.
+            StorageError: it cannot be read.
         """
         files = open_files(path, at)
         try:
@@ -93,8 +101,8 @@ class Inspection:
         return self._files.created
 
     @property
-    def untold(self) -> int:
-        """Steps whose forgotten engrams compaction may have taken: the first so many."""
+    def compacted_steps(self) -> int:
+        """The first steps whose forgotten engrams compaction may have removed."""
         return min(self._files.attributes.era.step, self.step)  # a snapshot may be from before it
 
     @property
@@ -127,6 +135,10 @@ class Inspection:
         """Steps finished."""
         return self.life.step
 
+    def common_steps(self, other: Inspection) -> int:
+        """Steps that both memories began with; 0 if their settings differ."""
+        return common_steps(self._files, other._files)
+
     @property
     def steps(self) -> StepTable:
         """What each finished step left behind."""
@@ -145,16 +157,15 @@ class Inspection:
 
     @cached_property
     def pairs(self) -> float:
-        """Pairs of living engrams in the log, repeats too: what finding connections costs."""
+        """Pairs of living engrams in the log, with repeats: the cost of finding connections."""
         return fired_pairs(self.firings, self.life)
 
     def summary(self) -> dict[str, Any]:
         """Counts, size and digest.
 
-        ``engrams`` are the living, ``forgotten`` the created ones that are not. ``connections``
-        are the directed pairs of living engrams that fired together, None where `pairs` is more
-        than `COUNTED_PAIRS`. ``bytes`` are those of the files; of a view of the past, ``at``, what
-        its rows take of them.
+        ``engrams`` counts the living, ``forgotten`` the other created ones. ``connections`` counts
+        the directed pairs of living engrams that fired together; None if `pairs` exceeds
+        `COUNTED_PAIRS`. ``bytes`` is the size of the files; with ``at``, of the rows up to there.
         """
         life, config = self.life, self.config
         times = self._steps.times().tolist()
@@ -177,7 +188,7 @@ class Inspection:
         }
 
     def histograms(self, lane: int | None = None) -> dict[str, list[dict[str, float]]]:
-        """How many living engrams have which ``lifespan`` and ``age``, in steps.
+        """Histograms of ``lifespan`` and ``age`` of the living engrams, in steps.
 
         Bins of equal width hold ``from`` <= value < ``to``, the last one its end too.
         """
@@ -195,7 +206,7 @@ class Inspection:
         return [{key: one[key] for key in _LISTED} for one in chosen.documents(self._shelf)]
 
     def table(self, forgotten: bool = False) -> EngramTable:
-        """The living engrams as columns, with ``forgotten`` everyone who ever was."""
+        """The living engrams as columns; with ``forgotten``, all engrams that ever were."""
         living = EngramTable.living(self.life, self._steps)
         if not forgotten:
             return living
@@ -208,16 +219,16 @@ class Inspection:
 
     def listing(
         self,
-        wanted: EngramFilter = _LIVING,
+        matching: EngramFilter = _LIVING,
         order: Order = "id",
         reverse: bool = False,
         limit: int | None = None,
     ) -> Listing:
-        """The engrams that are ``wanted``, by ``order``, at most ``limit`` of them."""
-        if wanted.lane is not None:
-            self._checked(wanted.lane)
-        table = self.table(forgotten=wanted.kind in ("forgotten", "all"))
-        return list_engrams(table, self._shelf, self.life.step, wanted, order, reverse, limit)
+        """The engrams that pass a filter, by ``order``, at most ``limit`` of them."""
+        if matching.lane is not None:
+            self._checked(matching.lane)
+        table = self.table(forgotten=matching.kind in ("forgotten", "all"))
+        return list_engrams(table, self._shelf, self.life.step, matching, order, reverse, limit)
 
     def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
         """The strongest connections: by weight, then count, then from the oldest source, target.
@@ -234,23 +245,21 @@ class Inspection:
             return []
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         source, target, count, weight = _strongest(columns, limit)
-        return [
+        return records(
             {
-                "source": a,
-                "target": b,
-                "lane": a % self.config.lanes,
-                "weight": w,
-                "cofire_count": n,
+                "source": source,
+                "target": target,
+                "lane": source % self.config.lanes,
+                "weight": weight,
+                "cofire_count": count,
             }
-            for a, b, n, w in zip(
-                source.tolist(), target.tolist(), count.tolist(), weight.tolist(), strict=True
-            )
-        ]
+        )
 
     def edge_blocks(self, lane: int, most: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        """(source, target, co-fire count, weight) of every engram's ``most`` strongest.
+        """Every engram's ``most`` strongest connections, in batches; there may be many.
 
-        By source, from the strongest; a lane at a time and batch by batch, for there may be many.
+        Yields:
+            (source, target, co-fire count, weight), [N] each, by source, from the strongest.
         """
         mine = self.life.of_lane(lane)
         ids, fires = self.life.ids[mine], self.life.fires[mine]
@@ -265,8 +274,10 @@ class Inspection:
         """
         if lane is not None:
             self._checked(lane)
-        told = step_records(self.firings, self._steps, self.life, self.created, lane, self.untold)
-        return told if limit is None else told[max(0, len(told) - limit) :]
+        steps = step_records(
+            self.firings, self._steps, self.life, self.created, lane, self.compacted_steps
+        )
+        return steps if limit is None else steps[max(0, len(steps) - limit) :]
 
     def forgotten_list(
         self, limit: int | None = None, lane: int | None = None
@@ -286,29 +297,18 @@ class Inspection:
         times = self._steps.times()[gone - 1]
         at = np.argsort(by_hand.ids)
         times[hand] = by_hand.times[at][np.searchsorted(by_hand.ids[at], ids[hand])]
-        columns = zip(
-            ids.tolist(),
-            gone.tolist(),
-            (gone - self._steps.born(ids)).tolist(),
-            ended.fires[order].tolist(),
-            times.tolist(),
-            hand.tolist(),
-            self._shelf.texts(ids),
-            strict=True,
-        )
-        return [
+        return records(
             {
-                "id": id_,
-                "lane": id_ % self.config.lanes,
-                "step": step,
-                "time": iso_time(time),
-                "age": age,
-                "fire_count": count,
+                "id": ids,
+                "lane": ids % self.config.lanes,
+                "step": gone,
+                "time": iso_times(times),
+                "age": gone - self._steps.born(ids),
+                "fire_count": ended.fires[order],
                 "by_hand": hand,
-                "text": text,
+                "text": self._shelf.texts(ids),
             }
-            for id_, step, age, count, time, hand, text in columns
-        ]
+        )
 
     def engram(self, engram: int) -> dict[str, Any]:
         """The life of one engram, forgotten ones too. Raises `InputError` for an unknown id.
@@ -386,7 +386,4 @@ def _histogram(values: npt.NDArray[np.float64]) -> list[dict[str, float]]:
     width = max(1.0, float(np.ceil((high - low) / _BINS)))
     ends = low + width * np.arange(int(np.ceil((high - low) / width)) + 1)
     counts: IntArray = np.histogram(finite, ends)[0]
-    return [
-        {"from": a, "to": b, "count": n}
-        for a, b, n in zip(ends[:-1].tolist(), ends[1:].tolist(), counts.tolist(), strict=True)
-    ]
+    return records({"from": ends[:-1], "to": ends[1:], "count": counts})

@@ -1,7 +1,7 @@
-"""Which engrams are meant: filters on a store's engrams, and the list of what is left.
+"""List a store's engrams: filter, sort, limit.
 
-Numbers are filtered first, all at once; texts are read only of what is left by then, block by
-block, so a million engrams fit into a list. Torch-free.
+Columns of numbers are filtered first, all at once; texts are read only of what is left, block by
+block, so a list of a million engrams fits in memory. numpy only.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from memoria.errors import InputError
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.log import IntArray
-
-__all__ = ["EngramFilter", "Kind", "Listing", "NumberRange", "Order", "list_engrams", "parse_time"]
 
 Kind = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
 Order = Literal["id", "age", "lifespan", "fires"]
@@ -66,11 +64,21 @@ class NumberRange:
 
 @dataclass(frozen=True)
 class EngramFilter:
-    """What an engram must be to be listed; what is None does not matter.
+    """Engram filter; None is unconstrained.
 
-    ``ids`` are prefixes of the decimal id (``"12"``) or ranges (``"10..20"``), any of which will
-    do. ``since`` and ``until`` are milliseconds since 1970 within which the engram was created.
-    ``text`` is part of its text, in capitals or not; ``source`` a pattern with ``*`` and ``?``.
+    Attributes:
+        kind: its memory; ``living`` and ``forgotten`` as they say, ``all`` is both.
+        lane: its lane.
+        ids: prefixes of the decimal id (``"12"``) or ranges (``"10..20"``), one of which fits.
+        age, lifespan: in steps.
+        fired: its fire count.
+        since, until: creation within these milliseconds since 1970, both included.
+        text: part of its text, ignoring case.
+        source: pattern of its source's name, with ``*`` and ``?``.
+        pinned: whether it is pinned.
+
+    Raises:
+        InputError: an unknown kind, or ids that are neither a prefix nor a range.
     """
 
     kind: Kind = "living"
@@ -93,14 +101,14 @@ class EngramFilter:
         for one in self.ids:
             _id_filter(one)
 
-    def among(self, table: EngramTable, shelf: TextShelf) -> IntArray:
-        """The places in ``table`` of the engrams that are wanted, ascending."""
-        places = np.flatnonzero(self._by_numbers(table))
+    def matching_rows(self, table: EngramTable, shelf: TextShelf) -> IntArray:
+        """Rows of ``table`` that pass, ascending."""
+        rows = np.flatnonzero(self._by_numbers(table))
         if self.source is not None:
-            places = places[_from_source(shelf, table.ids[places], self.source)]
+            rows = rows[_from_source(shelf, table.ids[rows], self.source)]
         if self.text is not None:
-            places = places[_with_text(shelf, table.ids[places], self.text)]
-        return places
+            rows = rows[_with_text(shelf, table.ids[rows], self.text)]
+        return rows
 
     def _by_numbers(self, table: EngramTable) -> Mask:
         mask = np.ones(len(table), np.bool_)
@@ -131,7 +139,7 @@ class EngramFilter:
 
 @dataclass(frozen=True)
 class Listing:
-    """The engrams that were wanted, in order; ``count`` of them before ``limit`` cut any off."""
+    """The engrams that passed a filter, in order; ``count`` of them before the limit."""
 
     table: EngramTable
     count: int
@@ -139,7 +147,7 @@ class Listing:
     shelf: TextShelf
 
     def documents(self) -> Iterator[dict[str, Any]]:
-        """One record of `memoria.query.engram_table.FIELDS` an engram, read block by block."""
+        """One record of `FIELDS` an engram, read block by block."""
         for first in range(0, len(self.table), _BLOCK):
             yield from self.table.take(slice(first, first + _BLOCK)).documents(self.shelf)
 
@@ -148,15 +156,19 @@ def list_engrams(
     table: EngramTable,
     shelf: TextShelf,
     step: int,
-    wanted: EngramFilter,
+    matching: EngramFilter,
     order: Order = "id",
     reverse: bool = False,
     limit: int | None = None,
 ) -> Listing:
-    """What is ``wanted`` of ``table``, by ``order``, equal ones the oldest first."""
+    """The engrams of ``table`` that pass a filter, by ``order``, then the oldest first.
+
+    Raises:
+        InputError: an unknown order.
+    """
     if order not in get_args(Order):
         raise InputError(f"sort = {order!r}: unknown", f"one of {', '.join(get_args(Order))}")
-    found = table.take(wanted.among(table, shelf))
+    found = table.take(matching.matching_rows(table, shelf))
     keys = {"id": found.ids, "age": found.age, "lifespan": found.lifespan, "fires": found.fires}
     key = -keys[order] if reverse else keys[order]
     ranked = np.lexsort((found.ids, key))
@@ -164,22 +176,28 @@ def list_engrams(
 
 
 def parse_time(name: str, text: str, now: float | None = None, end: bool = False) -> int:
-    """Milliseconds since 1970 of a date and time (UTC unless it says), or of ``30d`` ago.
+    """Milliseconds since 1970 of a date, a date and time, or a time ago such as ``30d``.
 
-    Units are s, m, h, d and w. A date alone is its first moment, with ``end`` its last. ``now`` is
-    in seconds, the clock's unless given. Raises `InputError` naming the option.
+    Args:
+        name: the option, for the error.
+        text: ISO 8601, UTC unless it has an offset; or a number with s, m, h, d or w.
+        now: seconds since 1970; None reads the clock.
+        end: a date alone means its last millisecond, not its first.
+
+    Raises:
+        InputError: neither a date nor a time ago.
     """
     ago = re.fullmatch(r"([0-9]{1,12})([smhdw])", text)
     if ago:
         seconds = time.time() if now is None else now
         return int(seconds * 1000) - int(ago[1]) * _UNITS[ago[2]] * 1000
     try:
-        told = datetime.fromisoformat(text)
+        date = datetime.fromisoformat(text)
     except ValueError:
         hint = "write it like 2025-01-31, 2025-01-31T12:00 or 30d (s, m, h, d, w)"
         raise InputError(f"{name} = {text!r}: neither a date nor a time ago", hint) from None
-    told = told if told.tzinfo is not None else told.replace(tzinfo=UTC)
-    milliseconds = (told - _EPOCH) // timedelta(milliseconds=1)
+    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+    milliseconds = (date - _EPOCH) // timedelta(milliseconds=1)
     day_alone = re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text) is not None
     return milliseconds + (_UNITS["d"] * 1000 - 1 if end and day_alone else 0)
 
@@ -194,7 +212,7 @@ def _number(text: str, missing: float) -> float:
 
 
 def _id_filter(text: str) -> Callable[[IntArray], Mask]:
-    """Which ids start with these digits, or lie within a range like ``10..20``."""
+    """Filter of ids that start with these digits, or lie within a range like ``10..20``."""
     low, dots, high = text.partition("..")
     given = [part for part in (low, high) if part]
     if not given or not all(re.fullmatch("[0-9]{1,19}", part) for part in given):
@@ -209,7 +227,7 @@ def _id_filter(text: str) -> Callable[[IntArray], Mask]:
 
 
 def _starting(ids: IntArray, prefix: int) -> Mask:
-    """Which ids begin with the decimal digits of ``prefix``; -1 begins none."""
+    """Mask of ids that begin with the decimal digits of ``prefix``; -1 begins none."""
     mask = np.zeros(len(ids), np.bool_)
     power = 1
     while prefix > 0 and prefix * power <= _MOST:

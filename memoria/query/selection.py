@@ -1,4 +1,4 @@
-"""Which engrams are to be forgotten, pinned or unpinned: named by id, or found by what they are."""
+"""Select engrams to forget, pin or unpin: by id, or by age, memory and correlation with a cue."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, StateError
-from memoria.query.engram_table import EngramTable
 from memoria.query.inspection import Inspection
 from memoria.query.listing import EngramFilter, NumberRange, parse_time
 from memoria.store.events import checked_ids
 from memoria.store.reading import open_files
-from memoria.timeline.log import IntArray
-
-__all__ = ["Selected", "Selection", "select_engrams"]
+from memoria.timeline.log import FloatArray, IntArray
 
 _BLOCK_BYTES: Final = 2**25  # of vectors in memory at a time
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Living engrams that are not pinned; what is None does not matter.
+    """Selects living engrams that are not pinned; None is unconstrained.
 
-    ``older_than`` is a number of steps, or a time as `memoria.query.listing.parse_time` takes it,
-    such as ``"30d"``. With ``cue`` [W, D] they are ranked by correlation with it, and only those
-    with ``least`` or more are meant; without, by age. ``limit`` takes the first so many.
+    Attributes:
+        older_than: more steps than this number, or created before a time as `parse_time` takes
+            it, such as ``"30d"``.
+        cue: vectors [W, D]; ranks by correlation with it, otherwise by age.
+        least: lowest correlation with the cue.
+        lane, kind: its lane and memory.
+        limit: takes the first so many.
     """
 
     older_than: str | None = None
@@ -41,8 +40,8 @@ class Selection:
     kind: Literal["shortterm", "longterm"] | None = None
     limit: int | None = None
 
-    def wanted(self) -> EngramFilter:
-        """Its filters. Raises `InputError` for a time that is none."""
+    def filter(self) -> EngramFilter:
+        """The filter without the cue. Raises `InputError` for a malformed time."""
         age = until = None
         if self.older_than is not None and re.fullmatch("[0-9]{1,15}", self.older_than):
             age = NumberRange(low=int(self.older_than) + 1)
@@ -54,7 +53,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Selected:
-    """Engrams of the memory with this ``digest``, after ``step`` steps.
+    """The engrams selected in a memory with this ``digest``, after ``step`` steps.
 
     Each has the keys of `memoria list`, and with a cue its ``correlation``.
     """
@@ -70,10 +69,11 @@ class Selected:
 
 
 def select_engrams(path: str | os.PathLike[str], which: list[int] | Selection) -> Selected:
-    """The engrams of the store at ``path`` that are named, or that a search finds.
+    """The engrams of a store with these ids, or that a `Selection` finds.
 
-    Raises `StateError` while a step is under way, and `InputError` for ids that are unknown,
-    forgotten or repeated.
+    Raises:
+        StateError: a step is under way.
+        InputError: an id is unknown, forgotten or repeated.
     """
     files = open_files(path)
     with Inspection(files) as view:
@@ -86,26 +86,26 @@ def select_engrams(path: str | os.PathLike[str], which: list[int] | Selection) -
 def _named(view: Inspection, ids: list[int]) -> list[dict[str, Any]]:
     table = view.table()
     wanted = checked_ids(ids, view.created)
-    places = np.searchsorted(table.ids, wanted)
-    gone = np.append(table.ids, -1)[places] != wanted
+    rows = np.searchsorted(table.ids, wanted)
+    gone = np.append(table.ids, -1)[rows] != wanted
     if gone.any():
         raise InputError(
             f"engram {wanted[gone][0]}: is forgotten already", "`memoria list` shows the living"
         )
-    return view.documents(table.take(places))
+    return view.documents(table.take(rows))
 
 
-def _found(view: Inspection, search: Selection) -> list[dict[str, Any]]:
-    found = view.listing(search.wanted(), "age", reverse=True).table
-    if search.cue is None:
-        return view.documents(found.take(slice(search.limit)))
-    scores = _log_correlations(view, found.ids, search.cue)
+def _found(view: Inspection, selection: Selection) -> list[dict[str, Any]]:
+    found = view.listing(selection.filter(), "age", reverse=True).table
+    if selection.cue is None:
+        return view.documents(found.take(slice(selection.limit)))
+    scores = _log_correlations(view, found.ids, selection.cue)
     best = np.lexsort((found.ids, -(scores - 1).astype(np.float32)))  # ties as `recall` has them
-    if search.least is not None:
-        best = best[np.exp(scores[best]) >= search.least]
-    best = best[: search.limit]
-    told: EngramTable = found.take(best)
-    pairs = zip(view.documents(told), np.exp(scores[best]).tolist(), strict=True)
+    if selection.least is not None:
+        best = best[np.exp(scores[best]) >= selection.least]
+    best = best[: selection.limit]
+    documents = view.documents(found.take(best))
+    pairs = zip(documents, np.exp(scores[best]).tolist(), strict=True)
     return [{**document, "correlation": score} for document, score in pairs]
 
 

@@ -1,6 +1,6 @@
-"""What pictures of a memory show: ages by memory, how long engrams live, who is most connected.
+"""Summary statistics of a memory: ages by memory, survival, the most connected engrams.
 
-Plain documents, as those of `Inspection`; what `memoria inspect --json` prints. Torch-free.
+Plain documents, as `memoria inspect --json` prints them. numpy only.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.query.documents import records
 from memoria.query.engram_table import TYPE_NAMES
 from memoria.query.inspection import Inspection
 from memoria.store.firings import endings
-from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.cofiring import FiringLog, count_distinct
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
-
-__all__ = ["hubs", "pyramid", "survival"]
 
 _BANDS: Final = 10
 _POINTS: Final = 60
@@ -26,9 +25,9 @@ _MOST_PAIRS: Final = 6e5  # that are counted for the candidates of a lane; about
 
 
 def pyramid(view: Inspection, lane: int | None = None) -> list[dict[str, int]]:
-    """How many living engrams of each memory have which age, youngest first.
+    """Living engrams of each memory by age, in bands of equal width, youngest first.
 
-    Bands of equal width hold ``from`` <= age <= ``to``, in steps.
+    A band holds ``from`` <= age <= ``to``, in steps.
     """
     table = view.table()
     mine = _of_lane(table.lanes, lane)
@@ -51,22 +50,30 @@ def pyramid(view: Inspection, lane: int | None = None) -> list[dict[str, int]]:
 
 
 def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
-    """The share of engrams that live on beyond each age, by Kaplan and Meier's estimate.
+    """Kaplan-Meier estimate of the share of engrams that live beyond each age.
 
-    S(a) = product over ages b <= a of 1 - forgotten(b) / at risk(b). Engrams that live, and those
-    forgotten by hand, count as long as they lived. Where compaction took forgotten ones, only the
-    ``engrams`` made after step ``since`` count. ``median``: the age that half of them do not
-    outlive, None where more than half do. ``points``: at most 61 of {``age``, ``share``}.
+    ``S(a) = product over ages b <= a of 1 - forgotten(b) / at_risk(b)``. Living engrams, and those
+    forgotten by hand, are censored at their age. After a compaction only engrams created after step
+    ``since`` count.
+
+    Returns:
+        ``engrams`` counted, ``since``, ``median`` (age that half of them outlive; None if more than
+        half live on) and ``points``, at most 61 of {``age``, ``share``}.
     """
     ended = endings(view.firings, view.created, view.step)
     ids, gone = ended.ids, ended.gone
-    if lane is not None or view.untold:
-        first = int(view.steps.rows()[view.untold - 1]) if view.untold else 0
+    if lane is not None or view.compacted_steps:
+        first = int(view.steps.rows()[view.compacted_steps - 1]) if view.compacted_steps else 0
         mine = (ids >= first) & _of_lane(ids % view.life.lanes, lane)
         ids, gone = ids[mine], gone[mine]
-    told: dict[str, Any] = {"engrams": len(ids), "since": view.untold, "median": None, "points": []}
+    summary: dict[str, Any] = {
+        "engrams": len(ids),
+        "since": view.compacted_steps,
+        "median": None,
+        "points": [],
+    }
     if len(ids) == 0:
-        return told
+        return summary
     age = np.where(gone > 0, gone, view.step) - view.steps.born(ids)
     by_hand = view.firings.events.of_kind(EventKind.FORGET).ids
     forgotten = (gone > 0) & ~np.isin(ids, by_hand) if len(by_hand) else gone > 0
@@ -76,37 +83,39 @@ def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
     share = np.cumprod(1.0 - died / at_risk)
     half = np.flatnonzero(share <= 0.5)
     shown = np.unique(np.linspace(0, last, _POINTS + 1).round().astype(np.int64))
-    told["median"] = int(half[0]) if len(half) else None
-    told["points"] = [
-        {"age": a, "share": s}
-        for a, s in zip(shown.tolist(), share[shown].round(6).tolist(), strict=True)
-    ]
-    return told
+    summary["median"] = int(half[0]) if len(half) else None
+    summary["points"] = records({"age": shown, "share": share[shown].round(6)})
+    return summary
 
 
 def hubs(
     view: Inspection, lane: int | None = None, most: int = 5, each: int = 5
 ) -> list[dict[str, Any]]:
-    """The most connected living engrams, at most ``most``, with their strongest connections.
+    """The living engrams with the most living partners that ever fired with them.
 
-    Of each lane's 64 that fired most often, those with the most living ``partners`` that ever
-    fired with them; their ``connections`` by weight, ``each`` at most.
+    Looked for among the 64 of each lane that fired most often.
+
+    Args:
+        view: the memory.
+        lane: only this lane.
+        most: engrams at most.
+        each: connections of each at most, the strongest.
     """
     life = view.life
     found: list[tuple[int, int, IntArray, IntArray]] = []  # partners, id, partners' ids, counts
     for number in range(life.lanes) if lane is None else [lane]:
         mine = life.of_lane(number)
         living, log = life.ids[mine], view.logs[number]
-        places = _candidates(life.fires[mine], log)
-        if len(places) == 0:
+        candidates = _candidates(life.fires[mine], log)
+        if len(candidates) == 0:
             continue
-        which, partner = log.pairs(places)
+        which, partner = log.pairs(candidates)
         order = np.argsort(which.astype(np.int8), kind="stable")  # sorts small numbers fast
-        ends = np.cumsum(np.bincount(which, minlength=len(places)))[:-1]
-        for place, others in zip(places, np.split(partner[order], ends), strict=True):
-            partners, counts = _counted(others[others != place])
+        ends = np.cumsum(np.bincount(which, minlength=len(candidates)))[:-1]
+        for position, others in zip(candidates, np.split(partner[order], ends), strict=True):
+            partners, counts = count_distinct(others[others != position], len(living))
             if len(partners):
-                found.append((len(partners), int(living[place]), living[partners], counts))
+                found.append((len(partners), int(living[position]), living[partners], counts))
     found.sort(key=lambda hub: (-hub[0], hub[1]))
     return [_hub(view, *hub, each) for hub in found[:most]]
 
@@ -125,37 +134,28 @@ def _candidates(fires: IntArray, log: FiringLog) -> IntArray:
     return best[affordable]
 
 
-def _counted(values: IntArray) -> tuple[IntArray, IntArray]:
-    """The distinct ones, ascending, and how often each is there."""
-    ordered = np.sort(values)
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    return ordered[first], np.diff(first, append=len(ordered))
-
-
 def _hub(
     view: Inspection, partners: int, id_: int, others: IntArray, counts: IntArray, each: int
 ) -> dict[str, Any]:
     life = view.life
-    at = int(np.searchsorted(life.ids, id_))
+    row = int(np.searchsorted(life.ids, id_))
     best = np.lexsort((others, -counts))[:each]
-    ids = [id_, *others[best].tolist()]
-    texts = view.texts(ids)
+    texts = view.texts([id_, *others[best].tolist()])
     return {
         "id": id_,
         "lane": id_ % life.lanes,
-        "type": TYPE_NAMES[int(life.types[at])],
-        "fire_count": int(life.fires[at]),
+        "type": TYPE_NAMES[int(life.types[row])],
+        "fire_count": int(life.fires[row]),
         "text": texts[0],
         "partners": partners,
-        "connections": [
+        "connections": records(
             {
-                "id": other,
-                "weight": count / int(life.fires[at]),
-                "cofire_count": count,
-                "text": text,
+                "id": others[best],
+                "weight": counts[best] / life.fires[row],
+                "cofire_count": counts[best],
+                "text": texts[1:],
             }
-            for other, count, text in zip(ids[1:], counts[best].tolist(), texts[1:], strict=True)
-        ],
+        ),
     }
 
 

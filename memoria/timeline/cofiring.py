@@ -168,7 +168,7 @@ class FiringLog:
             cell = np.flatnonzero(table)
             count = table[cell]
         else:
-            cell, count = _counted(cell, rows * len(shut))
+            cell, count = count_distinct(cell, rows * len(shut))
         which, partner = cell // len(shut), cell % len(shut)
         most = np.zeros(rows, np.int64)
         np.maximum.at(most, which, count)
@@ -289,7 +289,7 @@ def _ranges(low: IntArray, sizes: IntArray) -> IntArray:
     return ranges
 
 
-def _counted(cells: IntArray, limit: int) -> tuple[IntArray, IntArray]:
+def count_distinct(cells: IntArray, limit: int) -> tuple[IntArray, IntArray]:
     """The distinct ``cells``, below ``limit``, and how often each occurs."""
     narrow = np.int32 if limit < 2**31 else np.int64  # sorts twice as fast
     ordered = np.sort(cells.astype(narrow))

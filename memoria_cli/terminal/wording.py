@@ -33,7 +33,7 @@ def counted(ids: Sequence[int]) -> str:
 
 
 def minute(time: str | None) -> str:
-    """A moment of ``memoria.query.engram_record.iso_time`` to the minute; nothing for None."""
+    """A moment of ``memoria.query.documents.iso_time`` to the minute; nothing for None."""
     return "" if time is None else time[:16].replace("T", " ") + " UTC"
 
 

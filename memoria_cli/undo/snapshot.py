@@ -169,7 +169,7 @@ def _loss(told: Mapping[str, Any]) -> str:
 
 def _dated(record: dict[str, Any]) -> dict[str, Any]:
     """With the time as `memoria inspect` writes it."""
-    from memoria.query.engram_record import iso_time
+    from memoria.query.documents import iso_time
 
     return {**record, "created": iso_time(record["created"])}
 
