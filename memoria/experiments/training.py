@@ -1,14 +1,18 @@
-"""Training with validation, checkpoints and resumption that ends with the same numbers.
+"""Train with validation, checkpoints, and resumption that ends with the same numbers.
 
 What a step does depends on the weights, the optimiser's state, the number of the step, torch's
 generators and what the model carries. A checkpoint holds all of them, so a run that was killed
 ends bit for bit as an unbroken one on the same machine.
+
+One process trains, or those of ``accelerate launch`` together: each takes its share of every
+batch, gradients are averaged before the optimiser's step, and sums are added over all. Weights
+start equal because they are drawn from the same seed.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -23,147 +27,19 @@ from memoria.experiments.training_config import TrainingConfig
 
 _FIRST_CHECKPOINT: Final = 10
 _RANK_SEEDS: Final = 7919  # apart from each other, so that ranks drop out different units
+_ORDER_STREAM: Final = 3  # of random numbers, apart from those that make data
 
 Sums = Mapping[str, float]
 
 
-class Task(ABC):
-    """What is trained, on which data: one step, and one look at a split."""
+class Processes:
+    """The processes that train together; this class is a single one.
 
-    model: nn.Module
-
-    @abstractmethod
-    def learn(self, step: int) -> Sums:
-        """Add the gradients of the batch of ``step``; numbers to log, such as the loss.
-
-        The batch depends on ``step`` alone, and on what `state` keeps.
-        """
-
-    @abstractmethod
-    def measure(self, split: str) -> Sums:
-        """Sums over this process's share of "validation" or "test", without gradients."""
-
-    @abstractmethod
-    def metrics(self, sums: Sums) -> dict[str, float]:
-        """What the sums over all processes say: the experiment's metrics by name."""
-
-    def carried(self) -> dict[str, Any]:
-        """What is carried from step to step beside the weights, as tensors and plain values."""
-        return {}
-
-    def carry(self, state: Mapping[str, Any]) -> None:  # noqa: B027 (most carry nothing)
-        """Go on from what `carried` returned."""
-
-
-def train(config: TrainingConfig, run: Run, make: Callable[[Alone], Task]) -> dict[str, float]:
-    """Train to the end, from the last checkpoint if there is one; metrics of the test split.
-
-    ``make`` builds the task for this process. Rows are of kind "training" (step, loss, rate, norm)
-    and "validation" (step, metrics). Torch's generators are lent to it and given back.
+    Attributes:
+        device: where this process computes.
+        rank: number of this process, from 0.
+        count: number of processes.
     """
-    crew = processes(config.device)
-    config.share(crew.count)
-    with seeded(config.seed, crew.device):
-        task = make(crew)  # equal weights everywhere
-    with seeded(config.seed + _RANK_SEEDS * crew.rank, crew.device):
-        return _Training(config, run, crew, task).to_the_end()
-
-
-class _Training:
-    def __init__(self, config: TrainingConfig, run: Run, crew: Alone, task: Task) -> None:
-        self.config, self.run, self.crew, self.task = config, run, crew, task
-        self.parameters = [one for one in task.model.parameters() if one.requires_grad]
-        kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-        options = {"weight_decay": config.weight_decay} if config.optimizer == "adamw" else {}
-        self.optimizer = kinds[config.optimizer](
-            self.parameters, lr=config.learning_rate, **options
-        )
-        self.done = 0
-
-    def to_the_end(self) -> dict[str, float]:
-        state = self.run.restored()
-        if state is not None:
-            self._restore(state)
-        while self.done < self.config.steps:
-            self._step()
-        return {**self._measured("test"), **self._also()}
-
-    def _step(self) -> None:
-        config, step = self.config, self.done
-        self.task.model.train()
-        numbers = self.task.learn(step)
-        self.crew.average(self.parameters)
-        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
-        rate = config.rate(step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.done += 1
-        if self.done % config.log_every == 0 or self.done == config.steps:
-            row = {"kind": "training", "step": self.done, **numbers, "rate": rate}
-            self.run.log({**row, "norm": float(norm)})
-            self._check(numbers)
-        if self.done % config.validate_every == 0 or self.done == config.steps:
-            told = self._measured("validation")
-            self.run.log({"kind": "validation", "step": self.done, **told})
-        due = self.done in (_FIRST_CHECKPOINT, config.steps)
-        if due or self.done % config.checkpoint_every == 0 or self.run.stopping:
-            self._checkpoint()
-        self.run.progress(self.done, config.steps)
-
-    def _measured(self, split: str) -> dict[str, float]:
-        self.task.model.eval()
-        with torch.no_grad():
-            sums = dict(self.task.measure(split))
-        numbers = torch.tensor(list(sums.values()), dtype=torch.float64)
-        if self.crew.count > 1:
-            numbers = self.crew.total(numbers.to(self.crew.device))
-        return self.task.metrics(dict(zip(sums, numbers.tolist(), strict=True)))
-
-    def _also(self) -> dict[str, int]:
-        """Sizes and costs, for tables; bytes of a GPU are those of this attempt."""
-        found = {"parameters": sum(one.numel() for one in self.parameters), "steps": self.done}
-        if self.crew.device.type == "cuda":
-            found["peak_bytes"] = torch.cuda.max_memory_allocated(self.crew.device)
-        return found
-
-    def _check(self, numbers: Sums) -> None:
-        wrong = next((name for name, value in numbers.items() if value != value), None)
-        if wrong is not None:
-            hint = "a smaller learning_rate may help"
-            raise StateError(f"{wrong} is not a number at step {self.done}", hint)
-
-    def _checkpoint(self) -> None:
-        own = {
-            "generators": generator_states(self.crew.device),
-            "carried": self.task.carried(),
-        }
-        self.run.checkpoint(
-            {
-                "step": self.done,
-                "model": self.task.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "processes": self.crew.gathered(own),
-            }
-        )
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        held = state["processes"]
-        if len(held) != self.crew.count:
-            raise StateError(
-                f"{self.run.path}: trained by {len(held)} processes, not {self.crew.count}",
-                "start as many as before, or name another folder",
-            )
-        self.done = int(state["step"])
-        self.task.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.task.carry(held[self.crew.rank]["carried"])
-        set_generator_states(held[self.crew.rank]["generators"], self.crew.device)
-
-
-class Alone:
-    """A single process."""
 
     rank = 0
     count = 1
@@ -171,8 +47,14 @@ class Alone:
     def __init__(self, device: torch.device) -> None:
         self.device = device
 
+    def shares(self, count: int, size: int) -> Iterator[range]:
+        """Which of ``count`` examples this process takes, in batches of at most ``size``."""
+        own = range(self.rank, count, self.count)
+        for start in range(0, len(own), size):
+            yield own[start : start + size]
+
     def average(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Make the gradients the mean over all processes; none counts as zero."""
+        """Make the gradients the mean over all processes; a missing one counts as zero."""
 
     def total(self, numbers: Tensor) -> Tensor:
         """The sum over all processes."""
@@ -183,8 +65,8 @@ class Alone:
         return [state]
 
 
-class Together(Alone):
-    """One of several processes, through accelerate."""
+class LaunchedProcesses(Processes):
+    """Several processes, which talk through accelerate."""
 
     def __init__(self, device: str) -> None:
         try:
@@ -217,32 +99,179 @@ class Together(Alone):
         return states
 
 
-def processes(device: str) -> Alone:
-    """Those that this process works with, on ``device`` ("auto": a GPU if there is one).
+def find_processes(device: str) -> Processes:
+    """The processes that this one trains with.
 
-    Raises `ConfigError` for a device that is not there.
+    Args:
+        device: "auto" takes a GPU if there is one.
+
+    Raises:
+        ConfigError: there is no such device.
     """
     if is_launched():
-        return Together(device)
+        return LaunchedProcesses(device)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     known = as_device(device)
     assert known is not None
-    return Alone(known)
+    return Processes(known)
 
 
-_STREAM: Final = 3  # apart from those that make data
+class Task(ABC):
+    """What is trained, on which data: one step, and one measurement of a split.
+
+    Attributes:
+        model: what is trained; it must exist when the constructor returns.
+    """
+
+    model: nn.Module
+
+    @abstractmethod
+    def learn(self, step: int) -> Sums:
+        """Add the gradients of the batch of ``step``, which depends on ``step`` alone.
+
+        Returns:
+            Numbers to log, such as the loss.
+        """
+
+    @abstractmethod
+    def measure(self, split: str) -> Sums:
+        """Sums over this process's share of "validation" or "test", without gradients."""
+
+    @abstractmethod
+    def metrics(self, sums: Sums) -> dict[str, float]:
+        """The experiment's metrics by name, from the sums over all processes."""
+
+    def carried(self) -> dict[str, Any]:
+        """What passes from step to step beside the weights, as tensors and plain values."""
+        return {}
+
+    def carry(self, state: Mapping[str, Any]) -> None:  # noqa: B027 (most carry nothing)
+        """Go on from what `carried` returned."""
 
 
 def batch_order(seed: int, step: int, batch: int, count: int) -> list[int]:
     """Which of ``count`` examples the batch of ``step`` holds; every epoch is shuffled anew."""
     chosen: list[int] = []
     orders: dict[int, list[int]] = {}
-    for place in range(step * batch, (step + 1) * batch):
-        epoch, at = divmod(place, count)
+    for number in range(step * batch, (step + 1) * batch):
+        epoch, at = divmod(number, count)
         if epoch not in orders:
-            orders[epoch] = (
-                np.random.default_rng([seed, _STREAM, epoch]).permutation(count).tolist()
-            )
+            rng = np.random.default_rng([seed, _ORDER_STREAM, epoch])
+            orders[epoch] = rng.permutation(count).tolist()
         chosen.append(orders[epoch][at])
     return chosen
+
+
+def train(config: TrainingConfig, run: Run, make: Callable[[Processes], Task]) -> dict[str, float]:
+    """Train to the end, from the last checkpoint if there is one.
+
+    Rows of the run are of kind "training" (step, loss, rate, norm) and "validation" (step,
+    metrics). Torch's generators are lent to it and given back.
+
+    Args:
+        config: settings of the run.
+        run: where rows and checkpoints go.
+        make: builds the task for this process.
+
+    Returns:
+        Metrics of the test split, with the number of parameters and steps.
+    """
+    processes = find_processes(config.device)
+    config.share(processes.count)
+    with seeded(config.seed, processes.device):
+        task = make(processes)  # equal weights everywhere
+    with seeded(config.seed + _RANK_SEEDS * processes.rank, processes.device):
+        return _Training(config, run, processes, task).finish()
+
+
+class _Training:
+    def __init__(self, config: TrainingConfig, run: Run, processes: Processes, task: Task) -> None:
+        self.config, self.run, self.processes, self.task = config, run, processes, task
+        self.parameters = [one for one in task.model.parameters() if one.requires_grad]
+        kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+        options = {"weight_decay": config.weight_decay} if config.optimizer == "adamw" else {}
+        self.optimizer = kinds[config.optimizer](
+            self.parameters, lr=config.learning_rate, **options
+        )
+        self.done = 0
+
+    def finish(self) -> dict[str, float]:
+        state = self.run.restored()
+        if state is not None:
+            self._restore(state)
+        while self.done < self.config.steps:
+            self._step()
+        found = self._measure("test")
+        found |= {"parameters": sum(one.numel() for one in self.parameters), "steps": self.done}
+        if self.processes.device.type == "cuda":  # of this attempt
+            found["peak_bytes"] = torch.cuda.max_memory_allocated(self.processes.device)
+        return found
+
+    def _step(self) -> None:
+        config, step = self.config, self.done
+        self.task.model.train()
+        numbers = self.task.learn(step)
+        self.processes.average(self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
+        rate = config.rate(step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.done += 1
+        last = self.done == config.steps
+        if last or self.done % config.log_every == 0:
+            row = {"kind": "training", "step": self.done, **numbers, "rate": rate}
+            self.run.log({**row, "norm": float(norm)})
+            self._check(numbers)
+        if last or self.done % config.validate_every == 0:
+            found = self._measure("validation")
+            self.run.log({"kind": "validation", "step": self.done, **found})
+        due = last or self.done == _FIRST_CHECKPOINT or self.done % config.checkpoint_every == 0
+        if due or self.run.stopping:
+            self._checkpoint()
+        self.run.progress(self.done, config.steps)
+
+    def _measure(self, split: str) -> dict[str, float]:
+        self.task.model.eval()
+        with torch.no_grad():
+            sums = dict(self.task.measure(split))
+        numbers = torch.tensor(list(sums.values()), dtype=torch.float64)
+        if self.processes.count > 1:
+            numbers = self.processes.total(numbers.to(self.processes.device))
+        return self.task.metrics(dict(zip(sums, numbers.tolist(), strict=True)))
+
+    def _check(self, numbers: Sums) -> None:
+        wrong = next((name for name, value in numbers.items() if value != value), None)
+        if wrong is not None:
+            hint = "a smaller learning_rate may help"
+            raise StateError(f"{wrong} is not a number at step {self.done}", hint)
+
+    def _checkpoint(self) -> None:
+        own = {
+            "generators": generator_states(self.processes.device),
+            "carried": self.task.carried(),
+        }
+        self.run.checkpoint(
+            {
+                "step": self.done,
+                "model": self.task.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "processes": self.processes.gathered(own),
+            }
+        )
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        held = state["processes"]
+        if len(held) != self.processes.count:
+            raise StateError(
+                f"{self.run.path}: trained by {len(held)} processes, not {self.processes.count}",
+                "start as many as before, or name another folder",
+            )
+        self.done = int(state["step"])
+        self.task.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        own = held[self.processes.rank]
+        self.task.carry(own["carried"])
+        set_generator_states(own["generators"], self.processes.device)

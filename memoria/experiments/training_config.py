@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, StrictBool, StrictStr, field_validator, model_validator
+from pydantic import Field, StrictStr, ValidationInfo, field_validator, model_validator
 
 from memoria.errors import ConfigError
 from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.rivals import RIVALS
-from memoria.experiments.rivals.config import RivalConfig
+from memoria.experiments.rivals.config import NetworkSize, RivalConfig
 
 __all__ = ["TrainingConfig"]
 
 
-class TrainingConfig(ExperimentConfig):
+class TrainingConfig(NetworkSize, ExperimentConfig):
     """One network per model of `RIVALS`, all of the same size, trained with the same steps."""
 
     tuned: ClassVar[tuple[str, ...]] = ()  # models that need pretrained weights
 
-    hidden: int = Field(64, ge=2, description="Width of the hidden states (D).")
-    layers: int = Field(2, ge=1, description="Blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads; hidden is a multiple of twice that.")
-    inner: int = Field(256, ge=1, description="Width of the feed-forward layers of `none`.")
-    equal_parameters: StrictBool = Field(
-        True, description="Others choose their inner width so that all are of one size."
-    )
     segment: int = Field(64, ge=2, description="Tokens of a segment, the most a network sees.")
-    memory: int = Field(64, ge=1, description="Remembered vectors that a layer may attend to.")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped.")
-    init_std: float | None = Field(
-        None, gt=0.0, description="Deviation of the initial weights; 1/sqrt(hidden) unless given."
-    )
     settings: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Settings of single models, by name: settings.memoria.ltm_search_depth=5. "
@@ -58,22 +46,14 @@ class TrainingConfig(ExperimentConfig):
         100, ge=1, description="Steps between checkpoints; the first comes after ten."
     )
 
-    @field_validator("models")
+    @field_validator("models", "settings")
     @classmethod
-    def _models_are_known(cls, value: list[str]) -> list[str]:
+    def _models_are_known(cls, value: Any, info: ValidationInfo) -> Any:
         known = [*RIVALS, *cls.tuned]
         unknown = next((one for one in value if one not in known), None)
         if unknown is not None:
-            raise ValueError(f"no model {unknown!r}; known are {', '.join(known)}")
-        return value
-
-    @field_validator("settings")
-    @classmethod
-    def _settings_belong_to_a_model(cls, value: dict[str, Any]) -> dict[str, Any]:
-        known = [*RIVALS, *cls.tuned]
-        unknown = next((one for one in value if one not in known), None)
-        if unknown is not None:
-            raise ValueError(f"no model {unknown!r}")
+            hint = f"; known are {', '.join(known)}" if info.field_name == "models" else ""
+            raise ValueError(f"no model {unknown!r}{hint}")
         return value
 
     @model_validator(mode="after")
@@ -91,30 +71,18 @@ class TrainingConfig(ExperimentConfig):
         """What the run's model is built from. Raises `ConfigError`."""
         family = self.model.partition("-")[0]
         own = {**self.settings.get(family, {}), **self.settings.get(self.model, {})}
-        return RivalConfig(
-            vocab_size=vocab_size,
-            hidden=self.hidden,
-            layers=self.layers,
-            heads=self.heads,
-            inner=self.inner,
-            segment=self.segment,
-            memory=self.memory,
-            dropout=self.dropout,
-            init_std=self.init_std,
-            seed=self.seed,
-            equal_parameters=self.equal_parameters,
-            settings=own,
-        )
+        size = {name: getattr(self, name) for name in NetworkSize.model_fields}
+        return RivalConfig(vocab_size=vocab_size, seed=self.seed, settings=own, **size)
 
     def share(self, processes: int) -> int:
-        """Sequences of a step in each of so many processes. Raises `ConfigError`."""
+        """Sequences of a step in each of ``processes``. Raises `ConfigError` if shares differ."""
         if self.batch % processes:
             message = f"batch = {self.batch}: no multiple of {processes} processes"
             raise ConfigError(message, "choose another, or start fewer")
         return self.batch // processes
 
     def rate(self, step: int) -> float:
-        """The learning rate of step 0, 1, ...: up in a line, then down to nothing in a line."""
+        """The learning rate at ``step`` (from 0): up in a line, then down to zero in a line."""
         rising = round(self.warmup * self.steps)
         if step < rising:
             return self.learning_rate * (step + 1) / rising

@@ -21,7 +21,7 @@ from memoria.experiments.classification.task import ClassificationTask
 from memoria.experiments.lm.experiment import LMConfig
 from memoria.experiments.lm.task import LMTask
 from memoria.experiments.texts import make_tokens, text_splits
-from memoria.experiments.training import Alone
+from memoria.experiments.training import Processes
 
 SIZE = {"hidden": 16, "inner": 128, "heads": 2, "layers": 1, "memory": 8, "device": "cpu"}
 TINY = {
@@ -34,7 +34,7 @@ TINY = {
     "log_every": 1,
     "seeds": [0],
 }
-CPU = Alone(torch.device("cpu"))
+CPU = Processes(torch.device("cpu"))
 
 
 def specs_of(name: str, folder: Path, **changes: Any) -> list[RunSpec]:

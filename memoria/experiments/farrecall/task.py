@@ -1,4 +1,4 @@
-"""Training on episodes: every segment is read, only the answers are learned from."""
+"""Training on episodes of facts, noise and questions."""
 
 from __future__ import annotations
 
@@ -8,71 +8,37 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from memoria.experiments.answering import AnswerTask, Examples
 from memoria.experiments.farrecall.episodes import episodes
 from memoria.experiments.farrecall.experiment import FarRecallConfig
-from memoria.experiments.rivals import build_rival
-from memoria.experiments.rivals.segment_model import SegmentModel, SegmentOutput, read_before
-from memoria.experiments.training import Alone, Sums, Task
-
-__all__ = ["FarRecallTask"]
+from memoria.experiments.training import Processes
 
 
-class FarRecallTask(Task):
-    """An empty memory, the episode's segments, the questions; a new episode in every row."""
+class FarRecallTask(AnswerTask):
+    """Read an episode, then answer its questions; a new episode in every row of every batch.
 
-    def __init__(self, config: FarRecallConfig, crew: Alone) -> None:
-        self._config, self._crew = config, crew
-        network = build_rival(config.model, config.network(config.vocabulary))
-        self.network: SegmentModel = network.to(crew.device)
-        self.model = self.network
+    Answers are counted apart by age: ``accuracy_after_A`` of facts shown A segments before.
+    """
 
-    def learn(self, step: int) -> Sums:
-        config, crew = self._config, self._crew
+    def __init__(self, config: FarRecallConfig, processes: Processes) -> None:
+        self._config = config
+        self._ages = range(config.gap + 1, config.gap + config.facts + 1)
+        self.groups = [f"after_{age}" for age in self._ages]
+        super().__init__(config, processes, config.vocabulary, config.held_out)
+
+    def batch(self, step: int) -> Sequence[int]:
+        config = self._config
         first = (config.seed * config.steps + step) * config.batch
-        mine = range(first + crew.rank, first + config.batch, crew.count)
-        output, answers, _ = self._asked("training", mine)
-        loss = _loss(output, answers).mean()
-        (loss + output.extra_loss).backward()  # type: ignore[no-untyped-call]
-        self.network.detach()
-        return {"loss": loss.item()}
+        return range(first, first + config.batch)
 
-    def measure(self, split: str) -> Sums:
-        config, crew = self._config, self._crew
-        ages = range(config.gap + 1, config.gap + config.facts + 1)
-        sums = {"right": 0.0, "loss": 0.0, "answers": 0.0}
-        sums.update({f"{what}_{age}": 0.0 for age in ages for what in ("right", "answers")})
-        mine = range(crew.rank, config.held_out, crew.count)
-        size = config.share(crew.count)
-        for start in range(0, len(mine), size):
-            output, answers, age = self._asked(split, mine[start : start + size])
-            right = (output.logits.argmax(-1) == answers).double()
-            sums["right"] += right.sum().item()
-            sums["loss"] += _loss(output, answers).sum().item()
-            sums["answers"] += answers.numel()
-            for one in ages:
-                sums[f"right_{one}"] += right[age == one].sum().item()
-                sums[f"answers_{one}"] += (age == one).sum().item()
-        return sums
-
-    def metrics(self, sums: Sums) -> dict[str, float]:
-        count = sums["answers"]
-        found = {"accuracy": sums["right"] / count, "loss": sums["loss"] / count}
-        ages = [int(name.removeprefix("right_")) for name in sums if name.startswith("right_")]
-        asked = [age for age in ages if sums[f"answers_{age}"]]
-        return found | {
-            f"accuracy_after_{age}": sums[f"right_{age}"] / sums[f"answers_{age}"] for age in asked
-        }
-
-    def _asked(self, split: str, numbers: Sequence[int]) -> tuple[SegmentOutput, Tensor, Tensor]:
-        """The network's output at the questions, the answers, and how long ago they were told."""
+    def examples(self, split: str, numbers: Sequence[int]) -> Examples:
         made = episodes(self._config, split, numbers)
         segments, questions, answers, ages = (
-            torch.from_numpy(one).to(self._crew.device) for one in made
+            torch.from_numpy(one).to(self.processes.device) for one in made
         )
-        self.network.reset()
-        read_before(self.network, segments.unbind(1))
-        return self.network(questions), answers, ages
+        groups = {name: ages == age for name, age in zip(self.groups, self._ages, strict=True)}
+        return Examples(segments.unbind(1), questions, answers, groups)
 
-
-def _loss(output: SegmentOutput, answers: Tensor) -> Tensor:
-    return functional.cross_entropy(output.logits.transpose(1, 2), answers, reduction="none")
+    def loss(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, float]:
+        each = functional.cross_entropy(logits.transpose(1, 2), answers, reduction="none")
+        return each.mean(), each.sum().item()

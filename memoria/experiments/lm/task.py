@@ -1,4 +1,4 @@
-"""The network of a language model's run: one of the rivals, or a pretrained GPT-2."""
+"""Training on streams of text: the memory goes on from segment to segment and step to step."""
 
 from __future__ import annotations
 
@@ -17,49 +17,30 @@ from memoria.experiments.rivals import build_rival
 from memoria.experiments.rivals.pretrained import LANGUAGE_MODELS, Pretrained
 from memoria.experiments.rivals.segment_model import SegmentModel
 from memoria.experiments.texts import SPLITS, make_tokens, text_splits
-from memoria.experiments.training import Alone, Sums, Task
-
-Network = SegmentModel | Pretrained
-
-
-def language_model(config: LMConfig, vocab_size: int) -> Network:
-    """Fresh from the run's seed, or with the weights that ``config.pretrained`` names."""
-    if config.pretrained is None:
-        return build_rival(config.model, config.network(vocab_size))
-    own = config.settings.get(config.model, {})
-    return Pretrained(LANGUAGE_MODELS[config.model], config.pretrained, own)
-
-
-def read(network: Network, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits [B, S, V] of the next segment [B, S], and what the memory itself wants to learn."""
-    if isinstance(network, Pretrained):
-        logits = network(tokens)
-        return logits, logits.new_zeros(())
-    output = network(tokens)
-    return output.logits, output.extra_loss
+from memoria.experiments.training import Processes, Sums, Task
 
 
 class LMTask(Task):
-    """Row b of the batch reads stretch b of the text, cut into as many as the batch has rows.
+    """Row b of the batch reads part b of the text, which is cut into as many as there are rows.
 
     A step learns from the next ``segments`` segments of every row; after the last one the text
     begins again. The memory is emptied then, every ``reset_period`` steps, and for validation,
     after which training goes on with what it carried.
     """
 
-    def __init__(self, config: LMConfig, crew: Alone) -> None:
-        self._config, self._crew = config, crew
+    def __init__(self, config: LMConfig, processes: Processes) -> None:
+        self._config, self._device = config, processes.device
         texts = text_splits(config.data)
         tokens = make_tokens(config.pretrained or config.tokenizer, texts["training"])
-        share = config.share(crew.count)
-        mine = slice(crew.rank * share, (crew.rank + 1) * share)
+        share = config.share(processes.count)
+        mine = slice(processes.rank * share, (processes.rank + 1) * share)
         self._streams, self._characters = {}, {}
         for split in SPLITS:
             ids = tokens.encode(texts[split])
             self._streams[split] = self._rows(ids, split)[mine]
             self._characters[split] = len(texts[split]) / max(1, len(ids))
         self._windows = self._streams["training"].shape[1] // (config.segment * config.segments)
-        self.network: Network = language_model(config, tokens.size).to(crew.device)
+        self.network = _network(config, tokens.size).to(processes.device)
         self.model = self.network
 
     def learn(self, step: int) -> Sums:
@@ -70,8 +51,8 @@ class LMTask(Task):
         first = window * config.segments
         losses: list[Tensor] = []
         for inputs, targets in self._segments("training", first, first + config.segments):
-            logits, extra = read(self.network, inputs)
-            loss = _loss(logits, targets) + extra
+            output = self.network(inputs)
+            loss = _loss(output.logits, targets) + output.extra_loss
             losses.append(loss / config.segments)
             if self.network.unroll == 1:  # no gradient flows between segments: less to keep
                 losses[-1].backward()  # type: ignore[no-untyped-call]
@@ -91,8 +72,7 @@ class LMTask(Task):
         if config.held_out:
             last = min(last, config.held_out)
         for inputs, targets in self._segments(split, 0, last):
-            logits, _ = read(self.network, inputs)
-            sums["loss"] += _loss(logits, targets).item() * targets.numel()
+            sums["loss"] += _loss(self.network(inputs).logits, targets).item() * targets.numel()
             sums["tokens"] += targets.numel()
         sums["characters"] = sums["tokens"] * self._characters[split]
         self.network.reset()
@@ -134,10 +114,18 @@ class LMTask(Task):
         """Inputs and targets [B, S] of the segments first..last - 1."""
         rows, size = self._streams[split], self._config.segment
         for number in range(first, last):
-            part = rows[:, number * size : (number + 1) * size + 1].to(self._crew.device)
+            part = rows[:, number * size : (number + 1) * size + 1].to(self._device)
             if part.shape[1] > 1:
                 yield part[:, :-1], part[:, 1:]
 
 
 def _loss(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def _network(config: LMConfig, vocab_size: int) -> SegmentModel | Pretrained:
+    """Fresh from the run's seed, or with the weights that ``config.pretrained`` names."""
+    if config.pretrained is None:
+        return build_rival(config.model, config.network(vocab_size))
+    own = config.settings.get(config.model, {})
+    return Pretrained(LANGUAGE_MODELS[config.model], config.pretrained, own)

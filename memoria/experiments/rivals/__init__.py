@@ -1,4 +1,4 @@
-"""Networks with other kinds of memory, and with parts of Memoria, in one harness.
+"""Networks with other kinds of memory, and with parts of Memoria, all used alike.
 
 ``RIVALS[name](config)`` builds one, its weights drawn from ``config.seed``.
 """
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from memoria.errors import ConfigError
 from memoria.experiments.rivals.config import RivalConfig
@@ -21,20 +21,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rival:
-    """A kind of memory by name. Calling it loads ``module:attribute`` and builds the model."""
+    """A kind of memory by name; calling it builds a model.
+
+    Attributes:
+        name: what users call it.
+        summary: one sentence for lists.
+        module, kind: where its class is, which is loaded when it is used.
+        extra: what must be installed for it, if anything.
+    """
 
     name: str
     summary: str
-    place: str
-    extra: str | None = None  # what must be installed for it
+    module: str
+    kind: str
+    extra: str | None = None
 
     def model_class(self) -> type[SegmentModel]:
-        """Raises `MissingExtraError` without what it needs."""
-        module, _, attribute = self.place.partition(":")
-        loaded: type[SegmentModel] = getattr(import_module(module), attribute)
+        """Its class. Raises `MissingExtraError` without what it needs."""
+        module = import_module(f"memoria.experiments.rivals.{self.module}")
+        loaded: type[SegmentModel] = getattr(module, self.kind)
         return loaded
 
     def __call__(self, config: RivalConfig) -> SegmentModel:
+        """A fresh model whose weights come from ``config.seed``.
+
+        With ``config.equal_parameters`` its inner width is `matched_inner`.
+        """
         model = self.model_class()
         if config.equal_parameters and self.name != "none":
             config = config.replace(inner=matched_inner(model, config))
@@ -42,41 +54,56 @@ class Rival:
             return model.build(config)
 
 
-def _rivals(*rows: tuple[str, str, str] | tuple[str, str, str, str]) -> Mapping[str, Rival]:
-    made = [
-        Rival(name, summary, f"memoria.experiments.rivals.{place}", *rest)
-        for name, summary, place, *rest in rows
-    ]
-    return MappingProxyType({one.name: one for one in made})
-
-
-RIVALS: Mapping[str, Rival] = _rivals(
-    ("none", "No memory: each segment as if it were the first.", "none:NoMemory"),
-    ("xl", "Transformer-XL: each layer's last inputs.", "xl:TransformerXL"),
-    (
+_ALL: Final = (
+    Rival("none", "No memory: each segment as if it were the first.", "trunk", "NoMemory"),
+    Rival("xl", "Transformer-XL: each layer's last inputs.", "xl", "TransformerXL"),
+    Rival(
         "xl-x-transformers",
         "Transformer-XL of the package x-transformers.",
-        "xl:PackagedXL",
+        "xl",
+        "PackagedXL",
         "rivals",
     ),
-    (
+    Rival(
         "compressive",
         "Compressive Transformer: as xl, and what falls out of it compressed.",
-        "compressive:CompressiveTransformer",
+        "compressive",
+        "CompressiveTransformer",
     ),
-    ("infinity", "Infinity-former: the past as a continuous signal.", "infinity:InfinityFormer"),
-    ("rmt", "Recurrent memory tokens, learned through several segments.", "rmt:RecurrentMemory"),
-    ("knn", "Memorizing Transformer: nearest past keys.", "knn:MemorizingTransformer"),
-    ("memoria", "Memoria, as released.", "memoria:MemoriaTransformer"),
-    ("memoria-gpt2", "Memoria in transformers' GPT-2.", "pretrained:MemoriaGPT2", "hf"),
-    ("memoria-wm", "Memoria's working memory alone.", "memoria:WorkingOnly"),
-    ("memoria-stm", "Memoria without long-term reminders.", "memoria:ShortTerm"),
-    ("memoria-random", "Random instead of Hebbian connections.", "memoria:RandomLinked"),
-    ("memoria-sample", "A random sample instead of the search.", "memoria:RandomSample"),
-    ("memoria-full", "All of long-term memory instead of the search.", "memoria:FullSearch"),
-    ("memoria-worded", "No random entries, as the paper words it.", "memoria:WordedRule"),
-    ("titans", "Titans: a memory in weights that learns while it reads.", "titans:Titans"),
+    Rival(
+        "infinity",
+        "Infinity-former: the past as a continuous signal.",
+        "infinity",
+        "InfinityFormer",
+    ),
+    Rival(
+        "rmt",
+        "Recurrent memory tokens, learned through several segments.",
+        "rmt",
+        "RecurrentMemory",
+    ),
+    Rival("knn", "Memorizing Transformer: nearest past keys.", "knn", "MemorizingTransformer"),
+    Rival("memoria", "Memoria, as released.", "memoria", "MemoriaTransformer"),
+    Rival("memoria-gpt2", "Memoria in transformers' GPT-2.", "pretrained", "MemoriaGPT2", "hf"),
+    Rival("memoria-wm", "Memoria's working memory alone.", "memoria", "WorkingOnly"),
+    Rival("memoria-stm", "Memoria without long-term reminders.", "memoria", "ShortTerm"),
+    Rival("memoria-random", "Random instead of Hebbian connections.", "memoria", "RandomLinked"),
+    Rival("memoria-sample", "A random sample instead of the search.", "memoria", "RandomSample"),
+    Rival(
+        "memoria-full",
+        "All of long-term memory instead of the search.",
+        "memoria",
+        "FullSearch",
+    ),
+    Rival(
+        "memoria-worded",
+        "No random entries, as the paper words it.",
+        "memoria",
+        "WordedRule",
+    ),
+    Rival("titans", "Titans: a memory in weights that learns while it reads.", "titans", "Titans"),
 )
+RIVALS: Final[Mapping[str, Rival]] = MappingProxyType({one.name: one for one in _ALL})
 
 
 def build_rival(name: str, config: RivalConfig) -> SegmentModel:
@@ -87,10 +114,12 @@ def build_rival(name: str, config: RivalConfig) -> SegmentModel:
 
 
 def matched_inner(model: type[SegmentModel], config: RivalConfig) -> int:
-    """The inner width at which ``model`` has as many parameters as `NoMemory` at ``config.inner``.
+    """The inner width at which ``model`` has as many parameters as `none` at ``config.inner``.
 
-    Parameters grow linearly with the inner width. Raises `ConfigError` when even a width of 1
-    has more.
+    Parameters grow linearly with the inner width.
+
+    Raises:
+        ConfigError: ``model`` has more parameters even at a width of 1.
     """
     plain = RIVALS["none"].model_class()
     wanted = _count(plain, config.replace(settings={}))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, checked
+from memoria.experiments.rivals.config import NoSettings, check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Past, Trunk, all_real, newest
 
@@ -33,7 +33,7 @@ class CompressiveTransformer(Trunk):
     settings_class = CompressiveSettings
 
     def add_memory(self) -> None:
-        self.settings = checked(CompressiveSettings, self.config)
+        self.settings = check_settings(CompressiveSettings, self.config)
         hidden, ratio = self.config.hidden, self.settings.ratio
         self.compress = nn.ModuleList(
             nn.Linear(ratio * hidden, hidden) for _ in range(self.config.layers)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
 from memoria.errors import ConfigError
-
-__all__ = ["NoSettings", "RivalConfig", "checked"]
 
 _S = TypeVar("_S", bound=BaseModel)
 
 
-class RivalConfig(BaseModel):
-    """What every rival is built from. Raises `ConfigError` for a value out of its bounds.
+class NetworkSize(BaseModel):
+    """What networks that are compared have in common.
 
     ``memory`` is the budget: how many remembered vectors (or keys with their values) a layer may
     attend to beside its own segment, per lane. ``inner`` is the width of the feed-forward layers
@@ -22,23 +20,32 @@ class RivalConfig(BaseModel):
     many parameters as it.
     """
 
+    hidden: int = Field(64, ge=2, description="Width of the hidden states (D).")
+    layers: int = Field(2, ge=1, description="Blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; hidden is a multiple of twice that.")
+    inner: int = Field(256, ge=1, description="Width of the feed-forward layers of `none`.")
+    equal_parameters: StrictBool = Field(
+        True, description="Others choose their inner width so that all are of one size."
+    )
+    segment: int = Field(64, ge=1, description="Tokens of a segment, the most a network sees.")
+    memory: int = Field(64, ge=1, description="Remembered vectors that a layer may attend to.")
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped.")
+    init_std: float | None = Field(
+        None, gt=0.0, description="Deviation of the initial weights; 1/sqrt(hidden) unless given."
+    )
+
+
+class RivalConfig(NetworkSize):
+    """What a rival is built from.
+
+    Raises:
+        ConfigError: a value out of its bounds.
+    """
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     vocab_size: int = Field(ge=1, description="Token ids are 0..vocab_size-1.")
-    hidden: int = Field(64, ge=2, description="Width of the hidden states (D).")
-    layers: int = Field(2, ge=1, description="Blocks.")
-    heads: int = Field(4, ge=1, description="Attention heads; must divide hidden into even parts.")
-    inner: int = Field(256, ge=1, description="Width of the feed-forward layers of `none`.")
-    segment: int = Field(64, ge=1, description="Most tokens of one segment (S).")
-    memory: int = Field(64, ge=1, description="Remembered vectors that a layer attends to.")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="Share of activations dropped.")
-    init_std: float | None = Field(
-        None, gt=0.0, description="Standard deviation of initial weights; hidden ** -0.5 if null."
-    )
     seed: int = Field(0, ge=0, description="Of the initial weights and of the memory's hash.")
-    equal_parameters: bool = Field(
-        True, description="Choose the inner width so that all have as many parameters as `none`."
-    )
     settings: dict[str, Any] = Field(
         default_factory=dict, description="Settings of this one rival, by name."
     )
@@ -73,7 +80,7 @@ class NoSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def checked(settings: type[_S], config: RivalConfig) -> _S:
+def check_settings(settings: type[_S], config: RivalConfig) -> _S:
     """``config.settings`` as the rival's own class; `ConfigError` if they do not fit."""
     try:
         return settings(**config.settings)

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, checked
+from memoria.experiments.rivals.config import NoSettings, check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 
@@ -38,7 +38,7 @@ class InfinityFormer(Trunk):
     settings_class = InfinitySettings
 
     def add_memory(self) -> None:
-        self.settings = checked(InfinitySettings, self.config)
+        self.settings = check_settings(InfinitySettings, self.config)
         config, count = self.config, self.config.memory
         self.look = nn.ModuleList(
             Attention(config.hidden, config.heads, config.dropout) for _ in range(config.layers)

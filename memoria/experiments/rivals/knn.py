@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, checked
+from memoria.experiments.rivals.config import NoSettings, check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Block, Trunk, all_real, causal_mask, newest, rotated
 
@@ -33,7 +33,7 @@ class MemorizingTransformer(Trunk):
     settings_class = MemorizingSettings
 
     def add_memory(self) -> None:
-        settings = checked(MemorizingSettings, self.config)
+        settings = check_settings(MemorizingSettings, self.config)
         self.capacity = settings.capacity or 16 * self.config.memory
         chosen = self.config.layers // 2 if settings.layer is None else settings.layer
         self.chosen = min(chosen, self.config.layers - 1)

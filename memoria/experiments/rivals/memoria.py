@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from memoria.config import MemoriaConfig
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
-from memoria.experiments.rivals.config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.config import NoSettings, RivalConfig, check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 from memoria.experiments.variants import make_memoria
@@ -105,7 +105,7 @@ class MemoriaTransformer(Trunk):
         self._cue: Tensor | None = None
 
     def add_memory(self) -> None:
-        self.own_settings = checked(MemoriaSettings, self.config)
+        self.own_settings = check_settings(MemoriaSettings, self.config)
         hidden, count = self.config.hidden, self.own_settings.engrams(self.config)
         inner = self.own_settings.abstractor_inner or hidden
         self.abstractor = Abstractor(count, hidden, inner)

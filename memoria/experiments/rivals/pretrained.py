@@ -1,4 +1,4 @@
-"""Models of transformers from pretrained weights, with Memoria and without, in segments."""
+"""Models of transformers in segments: with pretrained weights, and `memoria-gpt2` as a rival."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from memoria.errors import ConfigError, MemoriaError, MissingExtraError
-from memoria.experiments.rivals.config import RivalConfig, checked
+from memoria.experiments.rivals.config import RivalConfig, check_settings
 from memoria.experiments.rivals.memoria import MemoriaSettings, scale_queries
 from memoria.experiments.rivals.segment_model import MemorySize, SegmentModel, SegmentOutput
 
@@ -25,12 +25,50 @@ CLASSIFIERS: Final[Mapping[str, str]] = {
 }
 
 
-class Pretrained(nn.Module):
-    """One of the models above, read in segments; what it carries is its memory's state.
+class _Carrying(nn.Module):
+    """Mixin: carries the state of the network's `SegmentMemory`; a plain one carries nothing."""
 
-    ``settings`` are of its configuration: num_memories, stm_capacity and the like. The memory is
-    emptied by `reset` alone. Raises `ConfigError` for weights that cannot be loaded,
-    `MissingExtraError` without transformers.
+    network: Any
+
+    @property
+    def memory(self) -> Any:
+        """The network's `SegmentMemory`; None for a plain model."""
+        return getattr(self.network, "memory", None)
+
+    def reset(self) -> None:
+        """Forget what was read."""
+        if self.memory is not None:
+            self.memory.reset()
+
+    def detach(self) -> None:
+        """Do nothing: no gradient flows from segment to segment."""
+
+    def carried(self) -> dict[str, Tensor]:
+        """A copy of what it goes on with; empty after `reset`."""
+        if self.memory is None or self.memory.lanes is None:
+            return {}
+        return {name: one.detach().clone() for name, one in self.memory.state().items()}
+
+    def carry(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `carried` returned."""
+        if not state:
+            self.reset()
+        elif self.memory is not None:
+            device = next(self.parameters()).device
+            self.memory.load_state({name: one.to(device) for name, one in state.items()})
+
+
+class Pretrained(_Carrying):
+    """A model of transformers, plain or with memory, from pretrained weights.
+
+    Args:
+        kind: name of its class, a value of `LANGUAGE_MODELS` or `CLASSIFIERS`.
+        weights: path or name of the weights.
+        settings: of its configuration: num_memories, stm_capacity and the like.
+
+    Raises:
+        ConfigError: the weights cannot be loaded.
+        MissingExtraError: transformers is not installed.
     """
 
     unroll = 1
@@ -46,45 +84,29 @@ class Pretrained(nn.Module):
         source: Any = models if kind.startswith("Memoria") else transformers
         own = {"reset_period": None} if kind.startswith("Memoria") else {}
         try:
-            self.network: Any = getattr(source, kind).from_pretrained(weights, **own, **settings)
+            self.network = getattr(source, kind).from_pretrained(weights, **own, **settings)
         except MemoriaError:
             raise
         except (OSError, ValueError, TypeError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ConfigError(f"pretrained = {weights!r}: {reason}") from None
 
-    @property
-    def memory(self) -> Any:
-        """Its `SegmentMemory`; None for a plain model."""
-        return getattr(self.network, "memory", None)
+    def forward(self, tokens: Tensor, real: Tensor | None = None) -> SegmentOutput:
+        """Read a segment: tokens int64 [B, S], ``real`` bool [B, S] is false at padding.
 
-    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
-        """tokens and real [B, S] to the logits of its head."""
+        Returns:
+            The logits of its head, also in place of hidden states.
+        """
         mask = None if real is None else real.long()
         logits: Tensor = self.network(tokens, attention_mask=mask).logits
-        return logits
-
-    def reset(self) -> None:
-        """Forget what was read."""
-        if self.memory is not None:
-            self.memory.reset()
-
-    def detach(self) -> None:
-        """Nothing: no gradient flows from segment to segment."""
-
-    def carried(self) -> dict[str, Tensor]:
-        """What it goes on with; empty for a plain model."""
-        return {} if self.memory is None else dict(self.memory.state())
-
-    def carry(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `carried` returned."""
-        if self.memory is not None:
-            device = next(self.parameters()).device
-            self.memory.load_state({name: one.to(device) for name, one in state.items()})
+        return SegmentOutput(logits, logits, logits.new_zeros(()))
 
 
-class MemoriaGPT2(SegmentModel):
-    """Carries what `SegmentMemory.state` holds. Its positions are GPT-2's, learned."""
+class MemoriaGPT2(_Carrying, SegmentModel):
+    """`MemoriaGPT2LMHeadModel` as a rival, to check the lighter `MemoriaTransformer` against.
+
+    Carries what `SegmentMemory.state` holds. Its positions are GPT-2's, learned.
+    """
 
     settings_class = MemoriaSettings
 
@@ -92,11 +114,11 @@ class MemoriaGPT2(SegmentModel):
         super().__init__(config)
         from memoria.models import MemoriaGPT2Config, MemoriaGPT2LMHeadModel
 
-        given = checked(MemoriaSettings, config)
-        memoria = given.memoria("memoria", config)
-        self.size = given.size(memoria.config, config)
-        made: Any = MemoriaGPT2Config
-        built = made(
+        settings = check_settings(MemoriaSettings, config)
+        memoria = settings.memoria("memoria", config)
+        self.size = settings.size(memoria.config, config)
+        make_config: Any = MemoriaGPT2Config
+        gpt2 = make_config(
             vocab_size=config.vocab_size,
             n_positions=config.segment,
             n_embd=config.hidden,
@@ -108,39 +130,20 @@ class MemoriaGPT2(SegmentModel):
             attn_pdrop=config.dropout,
             initializer_range=config.std,
             use_cache=False,
-            num_memories=given.engrams(config),
-            memory_hidden=given.abstractor_inner or config.hidden,
-            lifespan_alpha=given.alpha,
+            num_memories=settings.engrams(config),
+            memory_hidden=settings.abstractor_inner or config.hidden,
+            lifespan_alpha=settings.alpha,
             reset_period=None,
         )
-        self.network: Any = MemoriaGPT2LMHeadModel(built)
+        self.network = MemoriaGPT2LMHeadModel(gpt2)
         self.memory.memoria = memoria
-        scale_queries(self.network.transformer.abstractor, given.query_scale)
-
-    @property
-    def memory(self) -> Any:
-        """The network's `SegmentMemory`."""
-        return self.network.memory
+        scale_queries(self.network.transformer.abstractor, settings.query_scale)
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
         self.checked_tokens(tokens, attention_mask)
         output = self.network(tokens, attention_mask=attention_mask, output_hidden_states=True)
         logits = output.logits
         return SegmentOutput(logits, output.hidden_states[-1], logits.new_zeros(()))
-
-    def reset(self) -> None:
-        self.memory.reset()
-
-    def carried(self) -> dict[str, Tensor]:
-        state: dict[str, Tensor] = self.memory.state() if self.memory.lanes is not None else {}
-        return {name: one.detach().clone() for name, one in state.items()}
-
-    def carry(self, state: Mapping[str, Tensor]) -> None:
-        if state:
-            device = next(self.parameters()).device
-            self.memory.load_state({name: one.to(device) for name, one in state.items()})
-        else:
-            self.reset()
 
     def memory_size(self) -> MemorySize:
         return self.size

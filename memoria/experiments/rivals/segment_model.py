@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from memoria.errors import InputError, ShapeError
-from memoria.experiments.rivals.config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.config import NoSettings, RivalConfig, check_settings
 
 __all__ = [
     "MemorySize",
@@ -58,7 +58,7 @@ class SegmentModel(nn.Module, ABC):
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__()
-        checked(self.settings_class, config)
+        check_settings(self.settings_class, config)
         self.config = config
         self._carried: dict[str, Tensor] = {}
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import checked
+from memoria.experiments.rivals.config import check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
 
@@ -48,7 +48,7 @@ class Titans(Unrolled):
     settings_class = TitansSettings
 
     def add_memory(self) -> None:
-        self.settings = checked(TitansSettings, self.config)
+        self.settings = check_settings(TitansSettings, self.config)
         hidden = self.config.hidden
         # W and S of h heads hold 2 D / h vectors of size D
         wanted = -(-2 * hidden // self.config.memory)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, RivalConfig, checked
+from memoria.experiments.rivals.config import NoSettings, RivalConfig, check_settings
 from memoria.experiments.rivals.segment_model import (
     MemorySize,
     SegmentModel,
@@ -246,7 +246,7 @@ class Unrolled(Trunk):
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__(config)
-        self.unroll = checked(self.settings_class, config).unroll
+        self.unroll = check_settings(self.settings_class, config).unroll
         self._age = 0  # segments since gradients were cut
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:

@@ -1,4 +1,4 @@
-"""Training on sequences to sort: every segment is read, only the answer is learned from."""
+"""Training on sequences to sort."""
 
 from __future__ import annotations
 
@@ -8,67 +8,35 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from memoria.experiments.rivals import build_rival
-from memoria.experiments.rivals.segment_model import SegmentModel, SegmentOutput, read_before
+from memoria.experiments.answering import AnswerTask, Examples
 from memoria.experiments.sorting.experiment import SortingConfig
 from memoria.experiments.sorting.sequences import sequences
-from memoria.experiments.training import Alone, Sums, Task, batch_order
-
-__all__ = ["SortingTask"]
+from memoria.experiments.training import Processes, batch_order
 
 
-class SortingTask(Task):
-    """Segments of the sequence without gradients, then the answer.
+class SortingTask(AnswerTask):
+    """Read the sequence, then name its symbols by how often they came.
 
-    The last segment holds no symbol of the sequence: a separator and the answer's symbols, each
-    place of which is asked for the next one. The memory is empty at the start of each batch, and
-    only what flows through the answer's segment (and through ``unroll`` - 1 before it, for models
-    whose memory carries gradients) is learned from.
+    The last segment holds none of the sequence: a separator and the answer's symbols, each of
+    which is asked for the next one.
     """
 
-    def __init__(self, config: SortingConfig, crew: Alone) -> None:
-        self._config, self._crew = config, crew
-        network = build_rival(config.model, config.network(config.symbols + 1))
-        self.network: SegmentModel = network.to(crew.device)
-        self.model = self.network
+    def __init__(self, config: SortingConfig, processes: Processes) -> None:
+        self._config = config
+        super().__init__(config, processes, config.symbols + 1, config.held_out)
 
-    def learn(self, step: int) -> Sums:
-        config, crew = self._config, self._crew
-        chosen = batch_order(config.seed, step, config.batch, config.sequences)
-        output, targets = self._answer("training", chosen[crew.rank :: crew.count])
-        loss = _loss(output, targets)
-        (loss + output.extra_loss).backward()  # type: ignore[no-untyped-call]
-        self.network.detach()
-        return {"loss": loss.item()}
+    def batch(self, step: int) -> Sequence[int]:
+        config = self._config
+        return batch_order(config.seed, step, config.batch, config.sequences)
 
-    def measure(self, split: str) -> Sums:
-        config, crew = self._config, self._crew
-        sums = {"right": 0.0, "loss": 0.0, "answers": 0.0}
-        mine = range(crew.rank, config.held_out, crew.count)
-        size = config.share(crew.count)
-        for start in range(0, len(mine), size):
-            output, targets = self._answer(split, mine[start : start + size])
-            sums["right"] += float((output.logits.argmax(-1) == targets).sum())
-            sums["loss"] += _loss(output, targets).item() * targets.numel()
-            sums["answers"] += targets.numel()
-        return sums
-
-    def metrics(self, sums: Sums) -> dict[str, float]:
-        count = sums["answers"]
-        return {"accuracy": sums["right"] / count, "loss": sums["loss"] / count}
-
-    def _answer(self, split: str, numbers: Sequence[int]) -> tuple[SegmentOutput, Tensor]:
-        """Read the sequences from an empty memory; the answer's output, and what is right."""
+    def examples(self, split: str, numbers: Sequence[int]) -> Examples:
         config = self._config
         made = sequences(config.length, config.symbols, config.data_seed, split, numbers)
-        tokens, targets = (torch.from_numpy(one).to(self._crew.device) for one in made)
-        self.network.reset()
-        read_before(self.network, torch.split(tokens, config.segment, dim=1))
+        tokens, targets = (torch.from_numpy(one).to(self.processes.device) for one in made)
         separator = targets.new_full((len(targets), 1), config.symbols)
-        answer = torch.cat((separator, targets[:, :-1]), dim=1)
-        output: SegmentOutput = self.network(answer)
-        return output, targets
+        questions = torch.cat((separator, targets[:, :-1]), dim=1)
+        return Examples(torch.split(tokens, config.segment, dim=1), questions, targets)
 
-
-def _loss(output: SegmentOutput, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(output.logits.flatten(0, 1), targets.flatten())
+    def loss(self, logits: Tensor, answers: Tensor) -> tuple[Tensor, float]:
+        mean = functional.cross_entropy(logits.flatten(0, 1), answers.flatten())
+        return mean, mean.item() * answers.numel()
