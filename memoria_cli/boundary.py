@@ -1,6 +1,7 @@
-"""The one place where errors become a line on stderr and an exit code.
+"""The one boundary where errors become a line on stderr and an exit code.
 
-0 ok, 1 failure, 2 usage, 3 damage found, 10 no store, 11 locked, 12 newer format, 130 interrupted.
+0 ok, 1 failure, 2 usage, 3 damage found, 10 no store, 11 locked, 12 another format,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ import typer
 from memoria.errors import MemoriaError
 from memoria_cli.app import command
 from memoria_cli.terminal import output
-from memoria_cli.terminal.interrupts import INTERRUPTED, terminating_gently
-
-__all__ = ["DEBUG_VARIABLE", "run"]
+from memoria_cli.terminal.signals import INTERRUPTED, DeferredSignals
 
 DEBUG_VARIABLE: Final = "MEMORIA_DEBUG"
 _FAILURE: Final = 1
@@ -30,31 +29,31 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in options
     output.prepare()
     try:
-        with terminating_gently():
-            code = _called(arguments)
+        with DeferredSignals():  # SIGTERM is an interrupt too: nothing is left half done
+            code = _call(arguments)
         if code == INTERRUPTED:  # Typer turns an interrupt that no verb handled into this code
             message = "interrupted: what was not committed is dropped, what was committed is kept"
-            return _failed(as_json, code, "StoppedError", message, None)
+            return _report(as_json, code, "StoppedError", message, None)
         output.finish()
         return code
     except output.OutputClosedError:
         return 0
     except MemoriaError as error:
-        return _failed(as_json, error.exit_code, _kind(error), error.message, error.hint, error)
+        return _report(as_json, error.exit_code, _kind(error), error.message, error.hint, error)
     except typer.Abort:
-        return _failed(as_json, _FAILURE, "Abort", "aborted", None)
+        return _report(as_json, _FAILURE, "Abort", "aborted", None)
     except MemoryError as error:
         hint = "a smaller --batch-size or --wm-length needs less"
-        return _failed(as_json, _FAILURE, "MemoryError", "out of memory", hint, error)
+        return _report(as_json, _FAILURE, "MemoryError", "out of memory", hint, error)
     except OSError as error:
         where = f"{error.filename}: " if error.filename is not None else ""
         said = where + (error.strerror or str(error) or type(error).__name__)
-        return _failed(as_json, _FAILURE, _kind(error), said, None, error)
+        return _report(as_json, _FAILURE, _kind(error), said, None, error)
     except Exception as error:
         return _unexpected(as_json, error)
 
 
-def _called(arguments: Sequence[str]) -> int:
+def _call(arguments: Sequence[str]) -> int:
     try:
         answer = command().main(list(arguments), prog_name="memoria", standalone_mode=False)
     except SystemExit as exit_:  # completion scripts, and a closed pipe that Typer saw first
@@ -69,14 +68,14 @@ def _unexpected(as_json: bool, error: Exception) -> int:
         context = getattr(error, "ctx", None)
         where = f"{context.command_path} " if context is not None else "memoria "
         hint = f"`{where}--help` shows what it takes"
-        return _failed(as_json, _USAGE, "UsageError", message, hint, error)
+        return _report(as_json, _USAGE, "UsageError", message, hint, error)
     lines = str(error).strip().splitlines()
     message = f"unexpected {_kind(error)}: {lines[0]}" if lines else f"unexpected {_kind(error)}"
     hint = f"{DEBUG_VARIABLE}=1 shows where; please report it"
-    return _failed(as_json, _FAILURE, _kind(error), message, hint, error)
+    return _report(as_json, _FAILURE, _kind(error), message, hint, error)
 
 
-def _failed(
+def _report(
     as_json: bool,
     code: int,
     kind: str,

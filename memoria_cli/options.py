@@ -1,97 +1,18 @@
-"""Arguments and options that several verbs share."""
+"""Arguments and options that several verbs share, and what their values mean."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
 from memoria.errors import UsageError
 from memoria_cli.terminal import output
 
-__all__ = [
-    "SPEED_PANEL",
-    "AskedBackbone",
-    "BatchSize",
-    "Device",
-    "Engrams",
-    "Inputs",
-    "Json",
-    "NamedEngrams",
-    "Store",
-    "StoreAt",
-    "Texts",
-    "Unit",
-    "WmLength",
-    "Yes",
-    "at_moment",
-    "epilog",
-    "present_only",
-    "sure",
-]
-
 SPEED_PANEL: Final = "Speed"
+BACKBONE_PANEL: Final = "Backbone"
 
-
-def at_moment(store: str) -> tuple[str, int | str | None]:
-    """A `StoreAt` argument as (path, at), for what opens with ``at=``: `Inspection.open`,
-    `MemoryStore.open`, `memoria.store.reading.open_files`.
-
-    ``STORE@NAME`` is a snapshot, ``STORE@STEP`` a finished step; ``at`` is None for the present,
-    and for anything that exists under the whole text.
-    """
-    from memoria.store.reading import split_moment
-
-    return split_moment(store)
-
-
-def sure(plan: Sequence[str], question: str, yes: bool) -> None:
-    """Say the ``plan`` and ask before what cannot be undone, unless ``yes``.
-
-    Raises `UsageError` where no terminal is there to answer, and aborts at a no.
-    """
-    if yes:
-        return
-    answer = output.ask(plan, question)
-    if answer is None:
-        raise UsageError(f"{question} nobody is there to answer", "--yes goes ahead unasked")
-    if not answer:
-        raise typer.Abort
-
-
-def present_only(store: str) -> str:
-    """Refuse ``STORE@NAME`` and ``STORE@STEP`` where there is such a store."""
-    if "@" in store:
-        from memoria.chunkstore.root import is_store
-
-        path, at = at_moment(store)
-        if at is not None and os.path.isdir(path) and is_store(Path(path)):
-            raise UsageError(
-                f"{store}: the past can only be read",
-                f"leave out @{at}, or make a store of it with `memoria snapshot restore`",
-            )
-    return store
-
-
-# For what writes: it refuses the past by itself.
-Store: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        metavar="STORE", help="The store's directory.", show_default=False, callback=present_only
-    ),
-]
-# For what only reads: open `at_moment` of it.
-StoreAt: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        metavar="STORE",
-        help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
-        show_default=False,
-    ),
-]
 Engrams: TypeAlias = Annotated[
     list[int] | None,
     typer.Argument(metavar="[ID]...", help="Engrams by id.", show_default=False),
@@ -131,7 +52,58 @@ WmLength: TypeAlias = Annotated[
         show_default="the store's",
     ),
 ]
-AskedBackbone: TypeAlias = Annotated[
+Rule: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--rule",
+        metavar="RULE",
+        help="Lifespan rule: correlation[:ALPHA] shares ALPHA steps per engram by correlation, "
+        "uniform:X gives each X.",
+        show_default="the store's",
+    ),
+]
+Lane: TypeAlias = Annotated[
+    int | None, typer.Option("--lane", min=0, metavar="N", help="Of this lane only.")
+]
+Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")]
+Yes: TypeAlias = Annotated[
+    bool, typer.Option("--yes", "-y", help="Go ahead without asking; needed where nobody can be.")
+]
+Json: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document; errors too, on stderr.")
+]
+
+
+def confirm(plan: Sequence[str], question: str, yes: bool) -> None:
+    """Show the ``plan`` and ask before what cannot be undone, unless ``yes``.
+
+    Raises:
+        UsageError: no terminal is there to answer.
+        typer.Abort: the answer is no.
+    """
+    if yes:
+        return
+    answer = output.ask(plan, question)
+    if answer is None:
+        raise UsageError(f"{question} nobody is there to answer", "--yes goes ahead unasked")
+    if not answer:
+        raise typer.Abort
+
+
+# What a backbone is, and how fast it runs.
+
+
+def _backbone(*declarations: str, about: str, metavar: str | None = None) -> Any:
+    return typer.Option(
+        *declarations,
+        help=about,
+        metavar=metavar,
+        rich_help_panel=BACKBONE_PANEL,
+        show_default=False,
+    )
+
+
+RequiredBackbone: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--backbone",
@@ -161,14 +133,88 @@ Device: TypeAlias = Annotated[
         rich_help_panel=SPEED_PANEL,
     ),
 ]
-Yes: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Go ahead without asking; needed where nobody can be.")
+Pooling: TypeAlias = Annotated[
+    str | None,
+    _backbone(
+        "--pooling", metavar="HOW", about="Of a model's hidden states: mean, cls, last, none."
+    ),
 ]
-Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document; errors too, on stderr.")
+Normalize: TypeAlias = Annotated[
+    bool | None,
+    _backbone("--normalize/--no-normalize", about="Bring vectors to length 1, or leave them."),
 ]
+DType: TypeAlias = Annotated[
+    str | None,
+    _backbone(
+        "--dtype",
+        metavar="TYPE",
+        about="Numbers a model computes with: float32, float16, bfloat16.",
+    ),
+]
+Revision: TypeAlias = Annotated[
+    str | None, _backbone("--revision", metavar="REV", about="Revision of a model.")
+]
+MaxLength: TypeAlias = Annotated[
+    int | None,
+    _backbone("--max-length", metavar="N", about="Tokens above which a text is encoded in parts."),
+]
+BackboneOptions: TypeAlias = Annotated[
+    list[str] | None,
+    _backbone(
+        "--backbone-option",
+        metavar="KEY=VALUE",
+        about="Any other option of the backbone. Repeatable.",
+    ),
+]
+# By the names of the verbs' parameters; all but the last are options of backbones too.
+BACKBONE_OPTIONS: Final[Mapping[str, Any]] = {
+    "pooling": Pooling,
+    "normalize": Normalize,
+    "dtype": DType,
+    "revision": Revision,
+    "max_length": MaxLength,
+    "backbone_option": BackboneOptions,
+}
 
 
-def epilog(examples: Sequence[str]) -> str:
-    """The examples as the end of a verb's help, each on its line."""
-    return "\n\n".join(["Examples:", *examples])
+def backbone_options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `BACKBONE_OPTIONS` that have a value, by the names that backbones know."""
+    *names, others = BACKBONE_OPTIONS
+    named = {name: values[name] for name in names if values[name] is not None}
+    return named | parse_pairs(
+        "--backbone-option", values[others] or (), "write it like overlap=16"
+    )
+
+
+def speed_options(backbone: str, batch_size: int | None, device: str | None) -> dict[str, Any]:
+    """Options that change a backbone's speed only; none for those that run no model."""
+    if backbone in ("hash", "array"):
+        return {}
+    values = {"batch_size": batch_size, "device": device}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def parse_pairs(
+    option: str, texts: Iterable[str], hint: str | None = None
+) -> dict[str, str | bool | int | float]:
+    """``KEY=VALUE`` texts of ``option`` as values: numbers and truth values where they are some."""
+    values: dict[str, str | bool | int | float] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise UsageError(f"{option} {text}: not KEY=VALUE", hint)
+        if key in values:
+            raise UsageError(f"{option} {key}: given twice")
+        values[key] = _parse_value(value)
+    return values
+
+
+def _parse_value(text: str) -> str | bool | int | float:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -23,6 +23,8 @@ from memoria.io.stream_inputs import InputReader, Piece, Place, Plan, Source, Ve
 
 __all__ = ["InputStream", "Place", "WorkingMemory", "store_backbone"]
 
+_HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
+_PIECE_BYTES: Final = 256  # beside its text or vector
 _BATCH_UNITS: Final = 256  # units encoded in one go, of several steps when they are short
 
 
@@ -104,10 +106,12 @@ class InputStream:
             self._refuse_all_but_arrays()
         self.notices: list[str] = []
         self.skipped = 0
+        self._held: list[Plan] | None = None  # what `count` has read
 
     def __iter__(self) -> Iterator[WorkingMemory]:
         batch: list[Plan] = []
-        for plan in self._plans():
+        held, self._held = self._held, None
+        for plan in self._plans() if held is None else held:
             batch.append(plan)
             if len(batch) * len(plan) * len(plan[0]) >= _BATCH_UNITS:
                 yield from self._encode(batch)
@@ -117,8 +121,20 @@ class InputStream:
             self.notices += self._backbone.notices()
 
     def count(self) -> int:
-        """How many working memories there are. Reads every input once, and so finds its faults."""
-        return sum(1 for _ in self._plans())
+        """How many working memories there are. Reads every input, and so finds its faults.
+
+        What was read is held for the next iteration, so that no input is read twice, unless it is
+        larger than `_HELD_BYTES`.
+        """
+        held: list[Plan] = []
+        count = size = 0
+        for plan in self._plans():
+            count += 1
+            if size <= _HELD_BYTES:
+                size += sum(_bytes_of(piece) for lane in plan for piece in lane)
+                held.append(plan)
+        self._held = held if size <= _HELD_BYTES else None
+        return count
 
     def single(self, as_cue: bool = False) -> WorkingMemory:
         """All inputs as exactly one working memory.
@@ -290,3 +306,9 @@ class InputStream:
                     f"{source.spec} is an image, and backbone {name!r} encodes texts",
                     "create a store with `--backbone hf:ID` of an image model",
                 )
+
+
+def _bytes_of(piece: Piece) -> int:
+    """What a piece takes in memory, about."""
+    content: int = piece.content.nbytes if piece.is_vector else 2 * len(piece.text or "")
+    return content + _PIECE_BYTES

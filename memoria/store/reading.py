@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Final, Literal
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
+from memoria.errors import StateError
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
 from memoria.store.schema import expected_specs
@@ -16,12 +17,23 @@ __all__ = ["open_files", "read_config", "split_moment"]
 _MOST_DIGITS: Final = 18  # of a step's number; what is longer is no number that a store could have
 
 
-def open_files(path: str | os.PathLike[str], at: int | str | None = None) -> MemoryFiles:
-    """The store's files for reading, with the arrays of its format checked to be there.
+def open_files(
+    path: str | os.PathLike[str], at: int | str | None = None, mode: Literal["r", "r+"] = "r"
+) -> MemoryFiles:
+    """Open the store's files, with the arrays of its format checked to be there.
 
-    With ``at`` as a snapshot (by name) or a finished step (by number) left them.
+    Args:
+        path: directory, zip archive or s3:// URL of a store.
+        at: snapshot (name) or finished step (number) to see the files as they were then.
+        mode: ``"r"`` to read the state committed now, ``"r+"`` to be the store's one writer.
+
+    Raises:
+        StoreNotFoundError, StoreLockedError, DamageError: as the store is.
+        StateError: ``at`` with ``"r+"``, since the past can only be read.
     """
-    files = StoreFiles.open(path, "r", expected_specs)
+    if at is not None and mode != "r":
+        raise StateError("the past can only be read", "open it with mode='r'")
+    files = StoreFiles.open(path, mode, expected_specs)
     try:
         memory = MemoryFiles(files)
         return memory if at is None else past_view(memory, at)

@@ -38,10 +38,10 @@ from memoria.store.edits import happen
 from memoria.store.life import StepTable
 from memoria.store.loading import life_of_core, load_core
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.past import past_view
+from memoria.store.reading import open_files
 from memoria.store.recalled import answer, as_pending, log_order, padded_ids, positions_of_ids
 from memoria.store.reminded import Reminded
-from memoria.store.schema import EventColumn, array_specs, expected_specs
+from memoria.store.schema import EventColumn, array_specs
 from memoria.store.snapshots import named, new_snapshot
 from memoria.store.state import written_state
 from memoria.store.texts import TextShelf
@@ -96,12 +96,9 @@ class MemoryStore:
         ``at`` opens the past for reading: a snapshot by its name, a finished step by its number.
         Raises `StoreNotFoundError`, `StoreLockedError`, `OtherFormatError`, `DamageError`.
         """
-        if at is not None and mode != "r":
-            raise StateError("the past can only be read", "open it with mode='r'")
-        files = StoreFiles.open(path, mode, expected_specs)
+        files = open_files(path, at, mode)
         try:
-            memory = MemoryFiles(files)
-            return cls(memory if at is None else past_view(memory, at))
+            return cls(files)
         except BaseException:
             files.close()
             raise

@@ -2,41 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Annotated, Any
 
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli.backbone_options import run_options
-from memoria_cli.options import (
-    BatchSize,
-    Device,
-    Json,
-    StoreAt,
-    Unit,
-    at_moment,
-    epilog,
-    present_only,
-)
+from memoria_cli.options import BatchSize, Device, Json, Unit, speed_options
+from memoria_cli.stores import StoreAt, load_memory_store, require_present, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.threads import one_thread_unless_a_model_runs
+from memoria_cli.verbs import verb
 
-if TYPE_CHECKING:
-    import numpy as np
 
-    from memoria.store import Reminded
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
+@verb(
+    "remind",
     "memoria remind notes",
     'memoria remind notes --peek --cue-text "Where did the cat sit?" --top 3',
     "memoria remind vectors --json --out reminded.npz",
 )
-
-
-def _remind(
+def remind(
     store: StoreAt,
     peek: Annotated[
         bool, typer.Option("--peek", help="Ask without changing anything: nothing fires.")
@@ -83,71 +68,48 @@ def _remind(
     be given a cue of its own, and the past: STORE@NAME as a snapshot left it, STORE@STEP as a step.
     """
     from memoria.io.outputs import check_output, save_arrays
-    from memoria.store import read_config
+    from memoria.store.reading import open_files
 
     if (cue or cue_text) and not peek:
         raise UsageError(
             "--cue asks without changing anything, so it needs --peek",
             "add --peek, or `memoria add` the input first to remember it too",
         )
-    path, at = at_moment(store) if peek else (present_only(store), None)
-    config = read_config(path, at)
-    if out is not None:
-        if not out.lower().endswith(".npz"):
-            raise UsageError(f"--out {out}: must be an .npz file")
-        check_output(out, overwrite)
-    data: np.ndarray[Any, Any] | None = None
-    if cue or cue_text:
-        from memoria.backbones.streams import InputStream
+    path, at = split_store(store) if peek else (require_present(store), None)
+    with closing(open_files(path, at, "r" if peek else "r+")) as files:
+        if out is not None:
+            if not out.lower().endswith(".npz"):
+                raise UsageError(f"--out {out}: must be an .npz file")
+            check_output(out, overwrite)
+        data = None
+        if cue or cue_text:
+            from memoria.backbones.streams import InputStream
 
-        speed = run_options(config.backbone, batch_size, device)
-        stream = InputStream(config, cue or (), texts=cue_text or (), unit=unit, **speed)
-        data = stream.single(as_cue=True).data
-    from memoria.store import MemoryStore
-
-    one_thread_unless_a_model_runs(config.backbone)
-    with MemoryStore.open(path, "r" if peek else "r+", at) as opened:
-        reminded = opened.peek(data) if peek else opened.remind()
-        document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
+            speed = speed_options(files.config.backbone, batch_size, device)
+            stream = InputStream(files.config, cue or (), texts=cue_text or (), unit=unit, **speed)
+            data = stream.single(as_cue=True).data
+        with load_memory_store(files) as opened:
+            reminded = opened.peek(data) if peek else opened.remind()
+            document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
     if out is not None:
-        save_arrays(out, _arrays(reminded), overwrite)
+        names = ("ids", "indices", "memories", "correlation")
+        save_arrays(out, {name: getattr(reminded, name).numpy() for name in names}, overwrite)
     if top is not None:
         for lane in document["lanes"]:
             lane["reminded"] = sorted(lane["reminded"], key=lambda one: -one["correlation"])[:top]
     output.result(document, [_table(lane) for lane in document["lanes"]], json)
 
 
-def _arrays(reminded: Reminded) -> dict[str, np.ndarray[Any, Any]]:
-    return {
-        "ids": reminded.ids.numpy(),
-        "indices": reminded.indices.numpy(),
-        "memories": reminded.memories.numpy(),
-        "correlation": reminded.correlation.numpy(),
-    }
-
-
 def _table(lane: Mapping[str, Any]) -> output.Table:
-    """The reminded engrams of a lane as people read them."""
-    engrams: Sequence[Mapping[str, Any]] = lane["reminded"]
-    columns = ["correlation", "found by", "type", "lifespan", "id"]
-    rows = [
-        [
-            f"{one['correlation']:.4g}",
-            one["source"],
-            one["type"],
-            f"{one['lifespan']:g}",
-            str(one["id"]),
-        ]
-        for one in engrams
-    ]
+    engrams = lane["reminded"]
+    columns: dict[str, output.Column] = {
+        "correlation": lambda one: f"{one['correlation']:.4g}",
+        "found by": "source",
+        "type": "type",
+        "lifespan": lambda one: f"{one['lifespan']:g}",
+        "id": "id",
+    }
     if any(one["text"] is not None for one in engrams):
-        columns.append("text")
-        for row, one in zip(rows, engrams, strict=True):
-            row.append(" ".join((one["text"] or "").split()))
+        columns["text"] = lambda one: " ".join((one["text"] or "").split())
     count = f"{len(engrams)} reminded" if engrams else "nothing reminded"
-    return output.Table(f"lane {lane['lane']}: {count}", columns, rows)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("remind", epilog=epilog(EXAMPLES))(_remind)
+    return output.table(f"lane {lane['lane']}: {count}", engrams, columns, none="")

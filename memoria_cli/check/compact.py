@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, Store, Yes, epilog, sure
+from memoria_cli.options import Json, Yes, confirm
+from memoria_cli.stores import Store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import byte_size
+from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.verbs import verb
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
+@verb(
+    "compact",
     "memoria compact notes --dry-run",
     "memoria compact notes --yes",
     "memoria compact notes --drop-snapshots --dry-run --json",
 )
-
-
-def _compact(
+def compact(
     store: Store,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be freed; change nothing.")
@@ -54,18 +54,18 @@ def _compact(
     names = () if drop_snapshots else keep
     found = compact(store, dry_run=True, snapshots=names)
     if found.changes and not dry_run:
-        sure(_told(found.record(), "will"), "Compact it?", yes)
+        confirm(_describe(found.record(), "will"), "Compact it?", yes)
         found = compact(store, snapshots=names)
     record = found.record()
     document = {"path": os.path.abspath(store), "dry_run": dry_run, **record}
     human = ["nothing to free: everything is needed"]
     if found.changes:
-        human = _told(record, "would" if dry_run else "has")
+        human = _describe(record, "would" if dry_run else "has")
     output.result(document, human, json)
 
 
-def _told(record: Mapping[str, Any], tense: str) -> list[str]:
-    """What is freed, in words."""
+def _describe(record: Mapping[str, Any], tense: str) -> list[str]:
+    """Say in words what is freed."""
     verb = {"has": "freed", "will": "will free", "would": "would free"}[tense]
     size = record["bytes_before"] - record["bytes_after"]
     engrams, entries = record["engrams_dropped"], record["entries_dropped"]
@@ -74,17 +74,10 @@ def _told(record: Mapping[str, Any], tense: str) -> list[str]:
         lines = [f"dropped {counts}; readers still hold their files, a later writer frees them"]
     else:
         about = "" if tense == "has" else "about "
-        lines = [
-            f"{verb} {about}{byte_size(max(0, size))} of {byte_size(record['bytes_before'])}: "
-            f"{counts}"
-        ]
+        whole = format_bytes(record["bytes_before"])
+        lines = [f"{verb} {about}{format_bytes(max(0, size))} of {whole}: {counts}"]
     if record["snapshots_dropped"]:
         lines.append(f"snapshots dropped: {', '.join(record['snapshots_dropped'])}")
     steps = ", ".join(map(str, record["steps_kept"]))
     lines.append(f"{record['engrams_kept']:,} engrams are kept; of the past, the steps {steps}")
     return lines
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("compact", epilog=epilog(EXAMPLES))(_compact)

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from memoria.errors import DamageError, UsageError
-from memoria_cli.options import Json, Store, epilog
+from memoria_cli.options import Json
+from memoria_cli.stores import Store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import byte_size
+from memoria_cli.terminal.formatting import format_bytes, format_count
+from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
     from memoria.store.verify import Repaired, Report
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
+_LIST: Final = 50  # findings for people
+_COLUMNS: Final[Mapping[str, output.Column]] = {
+    "kind": attrgetter("kind"),
+    "file": attrgetter("path"),
+    "lane": attrgetter("lane"),
+    "step": attrgetter("step"),
+    "what": attrgetter("message"),
+}
+
+
+@verb(
+    "verify",
     "memoria verify notes",
     "memoria verify notes --json",
     "memoria verify notes --repair -o saved",
 )
-
-_LIST: Final = 50  # findings for people
-
-
-def _verify(
+def verify(
     store: Store,
     repair: Annotated[
         bool,
@@ -64,61 +74,36 @@ def _verify(
     document = report.document()
     if repair:
         document["repaired"] = None if repaired is None else asdict(repaired)
-    human = _told(report)
+    human = _describe(report)
     if repair:
-        human.append(_told_repaired(repaired))
+        human.append(_describe_repair(repaired))
     output.result(document, human, json)
     if not report.sound:
         raise typer.Exit(DamageError.exit_code)
 
 
-def _told(report: Report) -> list[str | output.Table]:
-    size = f"{report.files} files, {byte_size(report.bytes)}"
-    parts: list[str | output.Table] = []
+def _describe(report: Report) -> list[output.Part]:
+    size = f"{report.files} files, {format_bytes(report.bytes)}"
+    parts: list[output.Part] = []
     if report.sound:
-        parts.append(f"{report.path}: sound: {_steps(report.step)}, {size}")
+        parts.append(f"{report.path}: sound: {format_count(report.step, 'step')}, {size}")
     else:
         count = len(report.findings) + report.more
-        found = f"{count} finding{'s' if count > 1 else ''}"
-        parts.append(f"{report.path}: damaged: {found} in {size}")
-        parts.append(_findings(report))
+        parts.append(f"{report.path}: damaged: {format_count(count, 'finding')} in {size}")
+        parts.append(output.table("findings", report.findings[:_LIST], _COLUMNS))
         if report.more or len(report.findings) > _LIST:
             parts.append(f"and {count - min(_LIST, len(report.findings))} more")
         parts.append(f"sound up to step {report.sound_step} of {report.step}")
     if report.garbage["files"]:
-        left = f"{report.garbage['files']} files, {byte_size(report.garbage['bytes'])}"
+        left = f"{report.garbage['files']} files, {format_bytes(report.garbage['bytes'])}"
         parts.append(f"left over by interrupted writers: {left}; the next writer removes them")
     return parts
 
 
-def _told_repaired(repaired: Repaired | None) -> str:
+def _describe_repair(repaired: Repaired | None) -> str:
     if repaired is None:
         return "repaired: nothing, since no step is sound: restore the store from a copy"
-    lost = _steps(repaired.lost_steps) if repaired.lost_steps else "no step"
+    lost = format_count(repaired.lost_steps, "step") if repaired.lost_steps else "no step"
     begun = {None: "", True: ", the step begun kept", False: ", the step begun lost"}
-    told = f"repaired: {repaired.path} has {_steps(repaired.step)}, {lost} lost"
-    return told + begun[repaired.begun]
-
-
-def _findings(report: Report) -> output.Table:
-    columns = ("kind", "file", "lane", "step", "what")
-    rows = [
-        (
-            one.kind,
-            one.path,
-            "" if one.lane is None else str(one.lane),
-            "" if one.step is None else str(one.step),
-            one.message,
-        )
-        for one in report.findings[:_LIST]
-    ]
-    return output.Table("findings", columns, rows)
-
-
-def _steps(count: int) -> str:
-    return f"{count} step{'' if count == 1 else 's'}"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("verify", epilog=epilog(EXAMPLES))(_verify)
+    steps = format_count(repaired.step, "step")
+    return f"repaired: {repaired.path} has {steps}, {lost} lost{begun[repaired.begun]}"

@@ -11,27 +11,18 @@ from pydantic.fields import FieldInfo
 
 from memoria.config import MemoriaConfig, PresetName
 from memoria.errors import BackboneError, ConfigError
-from memoria_cli.backbone_options import (
+from memoria_cli.options import (
+    BACKBONE_OPTIONS,
     BACKBONE_PANEL,
-    DType,
-    MaxLength,
-    More,
-    Normalize,
-    Pooling,
-    Revision,
-    chosen_options,
-    run_options,
+    BatchSize,
+    Device,
+    Json,
+    backbone_options,
+    speed_options,
 )
-from memoria_cli.options import BatchSize, Device, Json, Store, epilog
+from memoria_cli.stores import Store
 from memoria_cli.terminal import output
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria init notes",
-    "memoria init vectors --backbone array --hidden-dim 64 --lanes 2",
-    "memoria init talk --preset gpt2 --initial-lifespan 20 --json",
-)
+from memoria_cli.verbs import verb
 
 _HYPER: Final = "Hyper-parameters"
 _BACKBONE_OPTIONS: Final = "backbone_options"  # given by options of their own
@@ -45,7 +36,7 @@ def _init(**given: Any) -> None:
     from the defaults. An existing store is never touched.
     """
     config = _config(given)
-    speed = run_options(config.backbone, given["batch_size"], given["device"])
+    speed = speed_options(config.backbone, given["batch_size"], given["device"])
     config = _with_backbone(config, speed)
     from memoria.store import MemoryStore
 
@@ -62,7 +53,7 @@ def _init(**given: Any) -> None:
 
 
 def _config(given: Mapping[str, Any]) -> MemoriaConfig:
-    """The settings from options, file, preset and defaults, in that order."""
+    """Settings from options, file, preset and defaults, in that order."""
     names = [name for name in MemoriaConfig.model_fields if name != _BACKBONE_OPTIONS]
     values = {name: given[name] for name in names if given[name] is not None}
     if given["preset"] is not None:
@@ -74,7 +65,7 @@ def _config(given: Mapping[str, Any]) -> MemoriaConfig:
         config = MemoriaConfig.from_values(values)
     else:
         config = MemoriaConfig.from_toml(given["config"], **values)
-    changes = chosen_options(given)
+    changes = backbone_options(given)
     if changes:
         held = config.model_dump(include=config.model_fields_set)
         held[_BACKBONE_OPTIONS] = {**config.backbone_options, **changes}
@@ -83,7 +74,7 @@ def _config(given: Mapping[str, Any]) -> MemoriaConfig:
 
 
 def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaConfig:
-    """``config`` with the backbone's own name, D and options. Loads it, and so checks it."""
+    """Load the backbone, which checks it, and take over its own name, D and options."""
     from memoria.backbones import load_backbone
 
     wanted = config.hidden_dim if _DIMENSION in config.model_fields_set else None
@@ -106,8 +97,8 @@ def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaCo
     )
 
 
-def _of_field(name: str, field: FieldInfo) -> inspect.Parameter:
-    """The option that sets one field of the configuration."""
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    """Make the option that sets one field of the configuration."""
     annotation: Any = field.annotation
     if annotation not in (int, float) and get_origin(annotation) is not Literal:
         annotation = str
@@ -126,7 +117,7 @@ def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramet
 
 
 def _signature() -> inspect.Signature:
-    """Store, preset and file, every field of the configuration, the backbone's options."""
+    """The parameters: store, preset, file, every field of the configuration, the backbone."""
     preset = Annotated[
         PresetName | None,
         typer.Option("--preset", help="Start from a published configuration."),
@@ -136,20 +127,11 @@ def _signature() -> inspect.Signature:
         typer.Option("--config", metavar="FILE.toml", help="Settings from a TOML file."),
     ]
     fields = [
-        _of_field(name, field)
+        _option(name, field)
         for name, field in MemoriaConfig.model_fields.items()
         if name != _BACKBONE_OPTIONS
     ]
-    settings = {
-        "pooling": Pooling,
-        "normalize": Normalize,
-        "dtype": DType,
-        "revision": Revision,
-        "max_length": MaxLength,
-        "backbone_option": More,
-        "batch_size": BatchSize,
-        "device": Device,
-    }
+    settings = {**BACKBONE_OPTIONS, "batch_size": BatchSize, "device": Device}
     return inspect.Signature(
         [
             _keyword("store", Store, inspect.Parameter.empty),
@@ -162,7 +144,10 @@ def _signature() -> inspect.Signature:
     )
 
 
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    _init.__signature__ = _signature()  # type: ignore[attr-defined]
-    app.command("init", epilog=epilog(EXAMPLES))(_init)
+_init.__signature__ = _signature()  # type: ignore[attr-defined]
+init = verb(
+    "init",
+    "memoria init notes",
+    "memoria init vectors --backbone array --hidden-dim 64 --lanes 2",
+    "memoria init talk --preset gpt2 --initial-lifespan 20 --json",
+)(_init)

@@ -8,19 +8,69 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from memoria_cli.options import Json, at_moment, epilog
+from memoria_cli.options import Json
+from memoria_cli.stores import split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import number, shortened
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria diff notes@1 notes",
-    "memoria diff notes@2 notes@4 --limit 5 --json",
-)
+from memoria_cli.terminal.formatting import format_change, format_engram, format_number, shorten
+from memoria_cli.verbs import verb
 
 _LIMIT: Final = 20
 _TEXT: Final = 72
+
+
+_RELATIONS: Final = {
+    "same": "B is the same as A",
+    "continues": "B goes on from A",
+    "precedes": "A goes on from B",
+    "diverged": "A and B parted after step {common_step}",
+    "unrelated": "A and B are not related",
+}
+_ENGRAM: Final[Mapping[str, output.Column]] = {
+    "id": "id",
+    "type": "type",
+    "fired": "fire_count",
+    "text": lambda one: shorten(one["text"], _TEXT),
+}
+# Lists of the document: their titles, their columns, whether they are shown when empty.
+_LISTS: Final[Mapping[str, tuple[str, Mapping[str, output.Column], bool]]] = {
+    "born": ("born", _ENGRAM, True),
+    "forgotten": ("forgotten", _ENGRAM, True),
+    "returned": ("in B, forgotten in A", _ENGRAM, False),
+    "only_in_a": ("in A only", _ENGRAM, False),
+    "moved": (
+        "moved",
+        {"id": "id", "from": "from", "to": "to", "text": _ENGRAM["text"]},
+        True,
+    ),
+    "pinned": (
+        "pinned or unpinned",
+        {
+            "id": "id",
+            "now": lambda one: "pinned" if one["b"] else "unpinned",
+            "text": _ENGRAM["text"],
+        },
+        False,
+    ),
+    "lifespan": (
+        "lifespans changed",
+        {
+            "id": "id",
+            "A": lambda one: format_number(one["a"]),
+            "B": lambda one: format_number(one["b"]),
+            "beyond ageing": lambda one: format_change(one["change"]),
+            "text": _ENGRAM["text"],
+        },
+        True,
+    ),
+}
+_CONNECTIONS: Final[Mapping[str, output.Column]] = {
+    "weight A": lambda one: f"{one['weight']['a']:.3f}",
+    "weight B": lambda one: f"{one['weight']['b']:.3f}",
+    "together A": lambda one: one["cofire_count"]["a"],
+    "together B": lambda one: one["cofire_count"]["b"],
+    "when this fires": lambda one: format_engram(one["source"], one["texts"][0]),
+    "this fires too": lambda one: format_engram(one["target"], one["texts"][1]),
+}
 
 
 def _state(letter: str) -> Any:
@@ -29,7 +79,12 @@ def _state(letter: str) -> Any:
     )
 
 
-def _diff(
+@verb(
+    "diff",
+    "memoria diff notes@1 notes",
+    "memoria diff notes@2 notes@4 --limit 5 --json",
+)
+def diff(
     a: Annotated[str, _state("A")],
     b: Annotated[str, _state("B")],
     limit: Annotated[
@@ -50,100 +105,49 @@ def _diff(
 
     most = math.inf if connections else COMPARED_PAIRS
     with (
-        Inspection.open(*at_moment(a)) as one,
-        Inspection.open(*at_moment(b)) as other,
+        Inspection.open(*split_store(a)) as one,
+        Inspection.open(*split_store(b)) as other,
         output.progress("comparing connections of", "engrams") as show,
     ):
         document = compare(one, other, limit, most, show)
-    output.result(document, [] if json else _told(document), json)
+    output.result(document, [] if json else _describe(document), json)
 
 
-def _told(document: Mapping[str, Any]) -> list[str | output.Table]:
-    counts, a, b = document["counts"], document["a"], document["b"]
-    relation = {
-        "same": "B is the same as A",
-        "continues": "B goes on from A",
-        "precedes": "A goes on from B",
-        "diverged": f"A and B parted after step {document['common_step']}",
-        "unrelated": "A and B are not related",
-    }[document["relation"]]
-    sides = [
-        (
-            name,
-            str(side["step"]),
-            str(side["engrams"]),
-            side["digest"][:12],
-            side["path"] if side["at"] is None else f"{side['path']}@{side['at']}",
+def _describe(document: Mapping[str, Any]) -> list[output.Part]:
+    sides = [{"name": side.upper(), **document[side]} for side in "ab"]
+    parts: list[output.Part] = [
+        output.table(
+            _RELATIONS[document["relation"]].format(**document),
+            sides,
+            {
+                "": "name",
+                "step": "step",
+                "engrams": "engrams",
+                "digest": lambda side: side["digest"][:12],
+                "path": lambda side: (
+                    side["path"] if side["at"] is None else f"{side['path']}@{side['at']}"
+                ),
+            },
         )
-        for name, side in (("A", a), ("B", b))
-    ]
-    parts: list[str | output.Table] = [
-        output.Table(relation, ("", "step", "engrams", "digest", "path"), sides)
     ]
     if document["config"]:
-        settings = [(name, str(x["a"]), str(x["b"])) for name, x in document["config"].items()]
-        parts.append(output.Table("settings that differ", ("setting", "A", "B"), settings))
-    for name, title in (
-        ("born", "born"),
-        ("forgotten", "forgotten"),
-        ("returned", "in B, forgotten in A"),
-        ("only_in_a", "in A only"),
-    ):
-        rows: list[tuple[str, ...]] = [
-            (str(one["id"]), one["type"], str(one["fire_count"]), shortened(one["text"], _TEXT))
-            for one in document[name]
-        ]
-        if rows or name in ("born", "forgotten"):
-            parts.append(_table(title, counts[name], ("id", "type", "fired", "text"), rows))
-    rows = [
-        (str(one["id"]), one["from"], one["to"], shortened(one["text"], _TEXT))
-        for one in document["moved"]
-    ]
-    parts.append(_table("moved", counts["moved"], ("id", "from", "to", "text"), rows))
-    if document["pinned"]:
-        rows = [
-            (str(one["id"]), "pinned" if one["b"] else "unpinned", shortened(one["text"], _TEXT))
-            for one in document["pinned"]
-        ]
-        parts.append(_table("pinned or unpinned", counts["pinned"], ("id", "now", "text"), rows))
-    rows = [
-        (
-            str(one["id"]),
-            number(one["a"]),
-            number(one["b"]),
-            "" if one["change"] is None else f"{one['change']:+.4g}",
-            shortened(one["text"], _TEXT),
-        )
-        for one in document["lifespan"]
-    ]
-    heads = ("id", "A", "B", "beyond ageing", "text")
-    parts.append(_table("lifespans changed", counts["lifespan"], heads, rows))
-    if document["connections"] is None:
-        if document["relation"] != "unrelated":
-            parts.append("connections: too many to compare unasked; --connections does")
-        return parts
-    rows = [
-        (
-            *(f"{one['weight'][side]:.3f}" for side in "ab"),
-            *(str(one["cofire_count"][side]) for side in "ab"),
-            *(
-                f"{one[end]} {shortened(text)}".rstrip()
-                for end, text in zip(("source", "target"), one["texts"], strict=True)
-            ),
-        )
-        for one in document["connections"]
-    ]
-    columns = ("weight A", "B", "together A", "B", "when this fires", "this fires too")
-    return [*parts, _table("connections changed", counts["connections"], columns, rows)]
+        settings = [{"setting": name, **values} for name, values in document["config"].items()]
+        columns = {"setting": "setting", "A": "a", "B": "b"}
+        parts.append(output.table("settings that differ", settings, columns))
+    for name, (title, rows, always) in _LISTS.items():
+        if document[name] or always:
+            parts.append(_table(title, document["counts"][name], rows, document[name]))
+    found = document["connections"]
+    if found is not None:
+        count = document["counts"]["connections"]
+        parts.append(_table("connections changed", count, _CONNECTIONS, found))
+    elif document["relation"] != "unrelated":
+        parts.append("connections: too many to compare unasked; --connections does")
+    return parts
 
 
 def _table(
-    title: str, count: int, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    title: str, count: int, columns: Mapping[str, output.Column], rows: Sequence[Any]
 ) -> output.Table:
-    shown = "" if len(rows) == count else f", the first {len(rows)}"
-    return output.Table(f"{title}: {count or 'none'}{shown}", columns, rows)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("diff", epilog=epilog(EXAMPLES))(_diff)
+    first = "" if len(rows) == count else f", the first {len(rows)}"
+    return output.table(f"{title}: {count or 'none'}{first}", rows, columns, none="")

@@ -9,22 +9,23 @@ import typer
 
 from memoria.analysis.palette import MEMORY_COLOURS
 from memoria.errors import UsageError
-from memoria_cli.options import Json, StoreAt, at_moment, epilog
-from memoria_cli.terminal import drawing, output
-from memoria_cli.terminal.drawing import Branch, Picture
-from memoria_cli.terminal.wording import byte_size, minute, number, shortened
+from memoria_cli.options import Json
+from memoria_cli.stores import StoreAt, split_store
+from memoria_cli.terminal import charts, output
+from memoria_cli.terminal.charts import Branch, Picture
+from memoria_cli.terminal.formatting import (
+    format_bytes,
+    format_change,
+    format_engram,
+    format_minute,
+    format_number,
+    shorten,
+)
+from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
     from memoria.query.inspection import Inspection
 
-__all__ = ["EXAMPLES", "register", "shortened"]
-
-EXAMPLES: Final = (
-    "memoria inspect notes",
-    "memoria inspect notes 12",
-    "memoria inspect notes --engrams --edges --limit 5",
-    "memoria inspect notes --history --forgotten --json",
-)
 
 _Document: TypeAlias = Mapping[str, Any]
 
@@ -32,6 +33,29 @@ _LIST: Final = 20  # rows of a list for people
 _HUBS: Final = 5
 _SPARK: Final = 60  # columns of a curve
 _TEXT: Final = 36  # characters of each of two texts side by side
+_ENGRAMS: Final[Mapping[str, output.Column]] = {
+    **{name: name for name in ("id", "lane", "index", "type")},
+    "lifespan": lambda one: format_number(one["lifespan"]),
+    "age": "age",
+    "fired": "fire_count",
+    "text": lambda one: shorten(one["text"], 2 * _TEXT),
+}
+_STEPS: Final[Mapping[str, output.Column]] = {
+    **{name: name for name in ("step", "added", "reminded", "fired", "forgotten", "living")},
+    "ended": lambda one: format_minute(one["time"]),
+}
+_FORGOTTEN: Final[Mapping[str, output.Column]] = {
+    "forgotten at step": "step",
+    "age": "age",
+    "fired": "fire_count",
+    "lane": "lane",
+    "id": "id",
+    "text": _ENGRAMS["text"],
+}
+_WEIGHT: Final[Mapping[str, output.Column]] = {
+    "weight": lambda one: f"{one['weight']:.3f}",
+    "together": "cofire_count",
+}
 _KINDS: Final = ("working", "shortterm", "longterm", "forgotten")
 _NEXT: Final = {
     "working": "a step is under way: `memoria remind` comes next",
@@ -39,7 +63,14 @@ _NEXT: Final = {
 }
 
 
-def _inspect(
+@verb(
+    "inspect",
+    "memoria inspect notes",
+    "memoria inspect notes 12",
+    "memoria inspect notes --engrams --edges --limit 5",
+    "memoria inspect notes --history --forgotten --json",
+)
+def inspect(
     store: StoreAt,
     engram: Annotated[
         int | None,
@@ -89,7 +120,7 @@ def _inspect(
     if engram is not None and (lists or lane is not None):
         raise UsageError(f"engram {engram} is told alone", "leave out the lists and --lane")
     most = limit if limit is not None or json else _LIST
-    with Inspection.open(*at_moment(store)) as view:
+    with Inspection.open(*split_store(store)) as view:
         if engram is not None:
             life = view.engram(engram)
             output.result(life, [] if json else _life(life, most), json)
@@ -131,13 +162,15 @@ def _overview(document: _Document) -> list[output.Part]:
 def _lists(document: _Document, view: Inspection) -> list[output.Part]:
     parts: list[output.Part] = []
     if "engram_list" in document:
-        parts.append(_engrams(document["engram_list"]))
+        title = "living engrams, the oldest first"
+        parts.append(output.table(title, document["engram_list"], _ENGRAMS))
     if "edges" in document:
         parts.append(_edges(document["edges"], view))
     if "history" in document:
-        parts.append(_history(document["history"]))
+        parts.append(output.table("steps", document["history"], _STEPS))
     if "forgotten_list" in document:
-        parts.append(_forgotten(document["forgotten_list"]))
+        title = "forgotten, the last first"
+        parts.append(output.table(title, document["forgotten_list"], _FORGOTTEN))
     return parts
 
 
@@ -150,11 +183,11 @@ def _summary(document: _Document) -> output.Table:
         ("connections", "too many to count" if count is None else f"{count:,}"),
         ("lanes", str(config["lanes"])),
         ("vectors", f"{config['hidden_dim']} numbers, backbone {config['backbone']}"),
-        ("on disk", f"{byte_size(document['bytes'])}, format {document['format_version']}"),
+        ("on disk", f"{format_bytes(document['bytes'])}, format {document['format_version']}"),
     ]
     if document["last_step_time"] is not None:
-        rows.append(("first step", minute(document["first_step_time"])))
-        rows.append(("last step", minute(document["last_step_time"])))
+        rows.append(("first step", format_minute(document["first_step_time"])))
+        rows.append(("last step", format_minute(document["last_step_time"])))
     rows.append(("digest", document["digest"]))
     moment = "" if document["at"] is None else f"@{document['at']}"
     return output.Table(f"{document['path']}{moment}", ("", ""), rows, framed=True)
@@ -165,13 +198,12 @@ def _lanes(lanes: Sequence[_Document]) -> output.Table:
     title = "engrams by memory"
     if len(shown) < len(lanes):
         title += f" (the first {len(shown)} of {len(lanes)} lanes)"
-    rows = [[str(one[name]) for name in ("lane", *_KINDS)] for one in shown]
-    return output.Table(title, ("lane", *_KINDS), rows)
+    return output.table(title, shown, {name: name for name in ("lane", *_KINDS)})
 
 
 def _lifespans(bins: Sequence[_Document]) -> Picture:
     rows = [(_span(one["from"], one["to"]), int(one["count"])) for one in bins]
-    return Picture("lifespan: steps left", drawing.bars(rows, output.page()))
+    return Picture("lifespan: steps left", charts.bars(rows, output.page()))
 
 
 def _pyramid(bands: Sequence[_Document]) -> Picture:
@@ -186,21 +218,21 @@ def _pyramid(bands: Sequence[_Document]) -> Picture:
     ]
     styles = (MEMORY_COLOURS["shortterm"], MEMORY_COLOURS["longterm"])
     titles = ("short-term", "age", "long-term")
-    return Picture("age: steps lived", drawing.pyramid(titles, rows, output.page(), styles))
+    return Picture("age: steps lived", charts.pyramid(titles, rows, output.page(), styles))
 
 
-def _survival(told: _Document) -> Picture:
+def _survival(curve: _Document) -> Picture:
     page = output.page()
-    shares = [one["share"] for one in told["points"]]
+    shares = [one["share"] for one in curve["points"]]
     width = min(_SPARK, page.width - 4)
-    line = drawing.sparkline(shares, page, width, top=1.0)
-    last = f"age {told['points'][-1]['age']:,}"
-    median = told["median"]
+    line = charts.sparkline(shares, page, width, top=1.0)
+    last = f"age {curve['points'][-1]['age']:,}"
+    median = curve["median"]
     half = "more than half live on" if median is None else f"half live to {median:,}"
     ends = f"{'0':<{max(1, len(line) - len(last))}}{last}"
-    since = f" made after step {told['since']}" if told["since"] else ""
-    title = f"survival: share that lives beyond each age, {told['engrams']:,} engrams{since}"
-    lines: list[drawing.Line] = [
+    since = f" made after step {curve['since']}" if curve["since"] else ""
+    title = f"survival: share that lives beyond each age, {curve['engrams']:,} engrams{since}"
+    lines: list[charts.Line] = [
         [("  ", ""), (line, MEMORY_COLOURS["longterm"])],
         [(f"  {ends}", "dim")],
         [(f"  {shares[-1]:.0%} at the end, {half}", "")],
@@ -213,7 +245,7 @@ def _tree(found: Sequence[_Document]) -> Picture:
     roots = [
         Branch(
             f"{one['id']}",
-            " ".join(filter(None, [_connected(one["partners"]), _quoted(one["text"])])),
+            f"({one['partners']:,} connection{'s' * (one['partners'] != 1)}) {one['text'] or ''}",
             MEMORY_COLOURS[one["type"]],
             [
                 Branch(f"{way['weight']:.2f}  {way['id']}", way["text"] or "")
@@ -223,62 +255,28 @@ def _tree(found: Sequence[_Document]) -> Picture:
         for one in found
     ]
     title = "most connected, and with what: the chance that it fires too"
-    return Picture(_titled(title, roots), drawing.tree(roots, page))
-
-
-def _engrams(engrams: Sequence[_Document]) -> output.Table:
-    columns = ("id", "lane", "index", "type", "lifespan", "age", "fired", "text")
-    rows = [
-        (
-            str(one["id"]),
-            str(one["lane"]),
-            str(one["index"]),
-            one["type"],
-            number(one["lifespan"]),
-            str(one["age"]),
-            str(one["fire_count"]),
-            shortened(one["text"], 2 * _TEXT),
-        )
-        for one in engrams
-    ]
-    return output.Table(_titled("living engrams, the oldest first", rows), columns, rows)
+    return Picture(title if roots else f"{title}: none", charts.tree(roots, page))
 
 
 def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
-    texts = [view.texts([one[end] for one in edges]) for end in ("source", "target")]
+    ends = [view.texts([one[end] for one in edges]) for end in ("source", "target")]
     rows = [
-        (
-            f"{one['weight']:.3f}",
-            str(one["cofire_count"]),
-            str(one["lane"]),
-            _with_text(one["source"], source),
-            _with_text(one["target"], target),
-        )
-        for one, source, target in zip(edges, *texts, strict=True)
+        {**one, "when": format_engram(one["source"], a), "then": format_engram(one["target"], b)}
+        for one, a, b in zip(edges, *ends, strict=True)
     ]
-    columns = ("weight", "together", "lane", "when this fires", "this fires too")
-    return output.Table(_titled("strongest connections", rows), columns, rows)
-
-
-def _history(history: Sequence[_Document]) -> output.Table:
-    names = ("step", "added", "reminded", "fired", "forgotten", "living")
-    rows = [(*(_count(one[name]) for name in names), minute(one["time"])) for one in history]
-    return output.Table(_titled("steps", rows), (*names, "ended"), rows)
-
-
-def _forgotten(engrams: Sequence[_Document]) -> output.Table:
-    columns = ("forgotten at step", "age", "fired", "lane", "id", "text")
-    names = ("step", "age", "fire_count", "lane", "id")
-    rows = [
-        (*(str(one[name]) for name in names), shortened(one["text"], 2 * _TEXT)) for one in engrams
-    ]
-    return output.Table(_titled("forgotten, the last first", rows), columns, rows)
+    columns: dict[str, output.Column] = {
+        **_WEIGHT,
+        "lane": "lane",
+        "when this fires": "when",
+        "this fires too": "then",
+    }
+    return output.table("strongest connections", rows, columns)
 
 
 def _life(life: _Document, most: int | None) -> list[output.Part]:
     head = [("type", life["type"]), ("lane", str(life["lane"]))]
     if life["type"] != "forgotten":
-        left = number(life["lifespan"])
+        left = format_number(life["lifespan"])
         head.append(("lifespan", f"{left}, pinned" if life["pinned"] else left))
     head += [("age", str(life["age"])), ("fired", _times(life["fire_count"]))]
     if life["text"] is not None:
@@ -292,15 +290,12 @@ def _life(life: _Document, most: int | None) -> list[output.Part]:
         left_out = ("", f"... {len(events) - most} more events ...", "", "")
         events = [*events[:first], left_out, *events[len(events) - (most - first) :]]
     parts.append(output.Table("its life", ("step", "what", "gained", "lifespan"), events))
-    for name, title in (
-        ("outgoing", "when it fires, so do"),
-        ("incoming", "it fires when these do"),
-    ):
-        rows = [
-            (f"{one['weight']:.3f}", str(one["cofire_count"]), _with_text(one["id"], one["text"]))
-            for one in life[name]
-        ]
-        parts.append(output.Table(_titled(title, rows), ("weight", "together", "engram"), rows))
+    columns: dict[str, output.Column] = {
+        **_WEIGHT,
+        "engram": lambda one: format_engram(one["id"], one["text"]),
+    }
+    parts.append(output.table("when it fires, so do", life["outgoing"], columns))
+    parts.append(output.table("it fires when these do", life["incoming"], columns))
     return parts
 
 
@@ -326,43 +321,14 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
     if life["forgotten"] is not None and not by_hand:
         moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
     return [
-        (str(step), what, _signed(told.get("gain")), number(told.get("lifespan")))
-        for step, _, what, told in sorted(firings + moves, key=lambda event: event[:2])
+        (str(step), what, format_change(one.get("gain")), format_number(one.get("lifespan")))
+        for step, _, what, one in sorted(firings + moves, key=lambda event: event[:2])
     ]
-
-
-def _count(value: int | None) -> str:
-    return "" if value is None else str(value)
-
-
-def _with_text(engram: int, text: str | None) -> str:
-    return f"{engram} {shortened(text)}".rstrip()
-
-
-def _titled(title: str, rows: Sequence[object]) -> str:
-    return title if rows else f"{title}: none"
-
-
-def _connected(partners: int) -> str:
-    return f"({partners:,} connection{'s' * (partners != 1)})"
-
-
-def _quoted(text: str | None) -> str:
-    return " ".join((text or "").split())
 
 
 def _span(low: float, high: float) -> str:
     return f"{low:g}" if high - low == 1 else f"{low:g} to {high:g}"
 
 
-def _signed(value: float | None) -> str:
-    return "" if value is None else f"{value:+.4g}"
-
-
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("inspect", epilog=epilog(EXAMPLES))(_inspect)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.options import Json
+from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import minute, number, shortened
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria list notes",
-    "memoria list notes --type longterm --text cat --sort lifespan --reverse",
-    "memoria list notes --source '*.txt' --since 30d --format csv",
-    "memoria list notes --type all --fired 2.. --json",
-)
+from memoria_cli.terminal.formatting import format_minute, format_number, shorten
+from memoria_cli.verbs import verb
 
 _ROWS: Final = 1000  # of a table, unless --limit says
 _TEXT: Final = 72
@@ -49,13 +42,20 @@ class _Style(StrEnum):
     CSV = "csv"
 
 
-def _filter(name: str, shown: str, help_: str) -> Any:
+def _filter(name: str, metavar: str, help: str) -> Any:
     return typer.Option(
-        f"--{name}", metavar=shown, help=help_, show_default=False, rich_help_panel=_FILTERS
+        f"--{name}", metavar=metavar, help=help, show_default=False, rich_help_panel=_FILTERS
     )
 
 
-def _list(
+@verb(
+    "list",
+    "memoria list notes",
+    "memoria list notes --type longterm --text cat --sort lifespan --reverse",
+    "memoria list notes --source '*.txt' --since 30d --format csv",
+    "memoria list notes --type all --fired 2.. --json",
+)
+def list_(
     store: StoreAt,
     kind: Annotated[
         _Kind,
@@ -145,38 +145,30 @@ def _list(
     )
     as_table = not json and style in (None, _Style.TABLE)
     most = _ROWS if limit is None and as_table else limit
-    with Inspection.open(*at_moment(store)) as view:
+    with Inspection.open(*split_store(store)) as view:
         found = view.listing(wanted, sort.value, reverse, most)
         head = {"step": found.step, "count": found.count}
         if as_table:
-            output.result(head, [_table(found.documents(), kind)], as_json=False)
+            output.result(head, [_table([*found.documents()], kind)], as_json=False)
         else:
-            shown = "json" if json or style is None else style.value
-            output.records(found.documents(), shown, FIELDS, head, "engrams")
+            form = "json" if json or style is None else style.value
+            output.records(found.documents(), form, FIELDS, head, "engrams")
     left_out = found.count - len(found.table)
     if left_out:
         output.note(f"{left_out} more engrams are left out; --limit sets how many are listed")
 
 
-def _table(engrams: Iterable[dict[str, Any]], kind: _Kind) -> output.Table:
-    columns = ("id", "lane", "type", "lifespan", "age", "fired", "created", "text")
-    rows = [
-        (
-            str(one["id"]),
-            str(one["lane"]),
-            one["type"],
-            number(one["lifespan"]) + (", pinned" if one["pinned"] else ""),
-            str(one["age"]),
-            str(one["fire_count"]),
-            minute(one["created_time"]),
-            shortened(one["text"], _TEXT),
-        )
-        for one in engrams
-    ]
-    title = "engrams" if kind is _Kind.ALL else f"{kind} engrams"
-    return output.Table(title if rows else f"{title}: none", columns, rows)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("list", epilog=epilog(EXAMPLES))(_list)
+def _table(engrams: Sequence[Mapping[str, Any]], kind: _Kind) -> output.Table:
+    columns: dict[str, output.Column] = {
+        "id": "id",
+        "lane": "lane",
+        "type": "type",
+        "lifespan": lambda one: (
+            format_number(one["lifespan"]) + (", pinned" if one["pinned"] else "")
+        ),
+        "age": "age",
+        "fired": "fire_count",
+        "created": lambda one: format_minute(one["created_time"]),
+        "text": lambda one: shorten(one["text"], _TEXT),
+    }
+    return output.table("engrams" if kind is _Kind.ALL else f"{kind} engrams", engrams, columns)

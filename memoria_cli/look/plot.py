@@ -11,26 +11,24 @@ import typer
 
 from memoria.analysis.kinds import KINDS
 from memoria.errors import UsageError
-from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.options import Json
+from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import byte_size, number
+from memoria_cli.terminal.formatting import format_bytes, format_number
+from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
     from memoria.analysis import Analysis
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
-    "memoria plot notes survival -o survival.png",
-    "memoria plot notes contiguity --max-lag 20 -o contiguity.svg",
-    "memoria plot notes lifespans --engram 0 --engram 2 -o lifespans.html",
-    "memoria plot notes sizes -o sizes.csv",
-    "memoria plot notes@2 raster --json",
-)
+_KINDS: Final = "\n\n".join(f"{name}: {kind.summary}" for name, kind in KINDS.items())
+_HELP: Final = f"""Show what a memory's life tells, as a picture or as numbers.
 
-_ABOUT: Final = """Show what a memory's life tells, as a picture or as numbers.
+STORE@NAME and STORE@STEP show it as it was. The same state makes the same file, byte for byte.
 
-STORE@NAME and STORE@STEP show it as it was. The same state makes the same file, byte for byte."""
+The kinds:
+
+{_KINDS}"""
 _ROWS: Final = 30  # of the table for people
 _PANEL: Final = "Of some kinds"
 _FLAGS: Final = {"engrams": "engram", "first": "from", "last": "to"}
@@ -47,7 +45,16 @@ def _some(flag: str, help_: str, shown: str = "N", least: int | None = None) -> 
     )
 
 
-def _plot(
+@verb(
+    "plot",
+    "memoria plot notes survival -o survival.png",
+    "memoria plot notes contiguity --max-lag 20 -o contiguity.svg",
+    "memoria plot notes lifespans --engram 0 --engram 2 -o lifespans.html",
+    "memoria plot notes sizes -o sizes.csv",
+    "memoria plot notes@2 raster --json",
+    help=_HELP,
+)
+def plot(
     store: StoreAt,
     kind: Annotated[
         str,
@@ -130,7 +137,7 @@ def _plot(
     force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
     json: Json = False,
 ) -> None:
-    """See `_ABOUT`."""
+    """See `_HELP`."""
     given = {
         "lane": lane,
         "bins": bins,
@@ -151,7 +158,7 @@ def _plot(
     form = None if out is None else _form(out, frame)
     from memoria.analysis import analyse, open_chronicle
 
-    path, at = at_moment(store)
+    path, at = split_store(store)
     with open_chronicle(path, at) as chronicle:
         if out is not None:
             from memoria.io.atomic_write import check_target
@@ -176,7 +183,7 @@ def _plot(
     if written is None:
         human = _table(found, frame)
     else:
-        human = [f"{kind} of {step} steps in {out}, {byte_size(size)}"]
+        human = [f"{kind} of {step} steps in {out}, {format_bytes(size)}"]
         human += [found.note] if found.note else []
     output.result(document, human, json)
 
@@ -218,14 +225,14 @@ def _write(found: Analysis, out: str, form: str, frame: str | None, force: bool)
         draw(found, out, force=force)
 
 
-def _table(found: Analysis, frame: str | None) -> list[str | output.Table]:
+def _table(found: Analysis, frame: str | None) -> list[output.Part]:
     """The first rows for people."""
     columns = found.frame(frame)
     rows = len(next(iter(columns.values())))
     told = {name: column[:_ROWS].tolist() for name, column in columns.items()}
     cells = [[_cell(value) for value in row] for row in zip(*told.values(), strict=True)]
     head = f"{found.title} ({found.note})" if found.note else found.title
-    human: list[str | output.Table] = [output.Table(head, list(columns), cells)]
+    human: list[output.Part] = [output.Table(head, list(columns), cells)]
     if rows == 0:
         human.append("nothing to show")
     if rows > _ROWS:
@@ -235,12 +242,5 @@ def _table(found: Analysis, frame: str | None) -> list[str | output.Table]:
 
 def _cell(value: Any) -> str:
     if isinstance(value, float):
-        return number(value) if value == value else ""
+        return format_number(value) if value == value else ""
     return str(value)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    kinds = "\n\n".join(f"{name}: {kind.summary}" for name, kind in KINDS.items())
-    described = f"{_ABOUT}\n\nThe kinds:\n\n{kinds}"
-    app.command("plot", help=described, epilog=epilog(EXAMPLES))(_plot)

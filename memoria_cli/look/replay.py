@@ -8,20 +8,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.options import Json, parse_pairs
+from memoria_cli.stores import StoreAt, split_store, use_one_thread
 from memoria_cli.terminal import output
-from memoria_cli.terminal.threads import one_thread_unless_a_model_runs
-from memoria_cli.terminal.wording import byte_size
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria replay notes --recompute",
-    "memoria replay notes --set stm_capacity=4 -o other --json",
-    "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
-    "memoria replay notes --watch --speed 50",
-    "memoria replay notes --render life.gif --to 6",
-)
+from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.verbs import verb
 
 _DAMAGE: Final = 3
 _LOOK: Final = "Looking"
@@ -29,7 +20,15 @@ _MOST_FPS: Final = 60.0
 _MOST_SPEED: Final = 1e6
 
 
-def _replay(
+@verb(
+    "replay",
+    "memoria replay notes --recompute",
+    "memoria replay notes --set stm_capacity=4 -o other --json",
+    "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
+    "memoria replay notes --watch --speed 50",
+    "memoria replay notes --render life.gif --to 6",
+)
+def replay(
     store: StoreAt,
     recompute: Annotated[
         bool,
@@ -146,7 +145,7 @@ def _replay(
         raise UsageError("--from and --to are for comparing", "STORE@STEP ends a life earlier")
     if out is not None and sample is None and not changes:
         raise UsageError(f"-o {out}: nothing is written", "add --set or --sample")
-    path, at = at_moment(store)
+    path, at = split_store(store)
     if watch:
         pace, rate = _rate("--speed", speed, _MOST_SPEED), _rate("--fps", fps, _MOST_FPS)
         _watch(path, at, first, last, lane, pace, rate, json)
@@ -178,15 +177,15 @@ def _watch(
     json: bool,
 ) -> None:
     from memoria.store.replay.walk import walk
-    from memoria_cli.terminal.live import FRAMES_A_SECOND, replayed
     from memoria_cli.terminal.screen import check_terminal
+    from memoria_cli.terminal.watch import FRAMES_A_SECOND, watch_replay
 
     check_terminal("--watch")
     with walk(path, first, last, lane, at) as course:
         moment = "" if at is None else f"@{at}"
         where = "" if lane is None else f", lane {lane}"
         title = f"{os.path.basename(os.path.abspath(path))}{moment}{where}"
-        shown = replayed(course, title, speed, fps or FRAMES_A_SECOND)
+        shown = watch_replay(course, title, speed, fps or FRAMES_A_SECOND)
     human = f"steps {shown.first} to {shown.last} shown" if shown.last else "no steps to show"
     output.result(shown.record(), [human], json)
 
@@ -204,7 +203,7 @@ def _render(path: str, out: str, wanted: dict[str, Any], json: bool) -> None:
     if parts:
         output.note(f"shown: {' and '.join(parts)}; --from, --to and --most-engrams choose")
     span = f"steps {made['from']:,} to {made['to']:,}"
-    human = f"{span} in {made['path']}, {made['seconds']:g} seconds, {byte_size(made['bytes'])}"
+    human = f"{span} in {made['path']}, {made['seconds']:g} seconds, {format_bytes(made['bytes'])}"
     output.result(made, [human], json)
 
 
@@ -227,7 +226,7 @@ def _compare(
         if again:
             from memoria.store.replay.recompute import recompute
 
-            one_thread_unless_a_model_runs("array")
+            use_one_thread()
             found = recompute(path, first, last, lane, at, show)
         else:
             from memoria.store.replay.digests import replay_log
@@ -255,10 +254,10 @@ def _compare(
 
 
 def _relive(path: str, at: int | str | None, out: str, changes: list[str], json: bool) -> None:
-    values = _parsed(changes)
+    values = parse_pairs("--set", changes)
     from memoria.store.replay.rerun import relive
 
-    one_thread_unless_a_model_runs("array")
+    use_one_thread()
     with output.progress("stepping", "steps") as show:
         made = relive(path, out, values, at, show)
     human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]
@@ -286,30 +285,3 @@ def _draw(
     ids = drawn["ids"].tolist()
     document = {"path": str(written), "priority": priority, "seed": seed, "ids": ids}
     output.result(document, [f"{count} engrams in {written}"], json)
-
-
-def _parsed(changes: list[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` texts as values: numbers where they are some."""
-    values: dict[str, Any] = {}
-    for change in changes:
-        name, mark, text = change.partition("=")
-        if not mark or not name:
-            raise UsageError(f"--set {change}: not KEY=VALUE")
-        if name in values:
-            raise UsageError(f"--set {name}: given twice")
-        values[name] = _value(text)
-    return values
-
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("replay", epilog=epilog(EXAMPLES))(_replay)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.options import Json
+from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import byte_size
+from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.verbs import verb
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
+@verb(
+    "report",
     "memoria report notes -o report.html",
     "memoria report notes@2 -o then.html --most-engrams 100",
     "memoria report notes -o lane.html --lane 0 --force --json",
 )
-
-
-def _report(
+def report(
     store: StoreAt,
     out: Annotated[
         str,
@@ -48,18 +48,13 @@ def _report(
     """
     from memoria.report import write_report
 
-    path, at = at_moment(store)
+    path, at = split_store(store)
     with output.progress("report", "parts") as show:
         document = write_report(
             path, out, at=at, lane=lane, most_engrams=most_engrams, force=force, progress=show
         )
     human = (
         f"{document['shown']} of {document['engrams']} engrams at step {document['step']} in "
-        f"{document['path']}, {byte_size(document['bytes'])}"
+        f"{document['path']}, {format_bytes(document['bytes'])}"
     )
     output.result(document, [human], json)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("report", epilog=epilog(EXAMPLES))(_report)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from memoria_cli.backbone_options import (
+from memoria_cli.options import (
     BACKBONE_PANEL,
+    SPEED_PANEL,
+    BackboneOptions,
+    Device,
     DType,
+    Inputs,
+    Json,
     MaxLength,
-    More,
     Normalize,
     Pooling,
     Revision,
-    chosen_options,
-    run_options,
+    Texts,
+    backbone_options,
+    speed_options,
 )
-from memoria_cli.options import SPEED_PANEL, Device, Inputs, Json, Texts, epilog
 from memoria_cli.terminal import output
+from memoria_cli.verbs import verb
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
+@verb(
+    "encode",
     "memoria encode diary.txt --backbone hash -o diary.zarr",
     "memoria encode diary.txt --backbone hash --dimension 128 --unit line -o lines.npy --json",
 )
-
-
-def _encode(
+def encode(
     backbone: Annotated[
         str,
         typer.Option(
@@ -77,7 +80,7 @@ def _encode(
     dtype: DType = None,
     revision: Revision = None,
     max_length: MaxLength = None,
-    backbone_option: More = None,
+    backbone_option: BackboneOptions = None,
     batch_size: Annotated[
         int,
         typer.Option(
@@ -97,15 +100,17 @@ def _encode(
     from memoria.io.outputs import check_output
 
     check_output(out, overwrite, streamed=True)
-    options = {
-        "pooling": pooling,
-        "normalize": normalize,
-        "dtype": dtype,
-        "revision": revision,
-        "max_length": max_length,
-        "backbone_option": backbone_option,
-    }
-    chosen = chosen_options(options) | run_options(backbone, batch_size, device)
+    chosen = backbone_options(
+        {
+            "pooling": pooling,
+            "normalize": normalize,
+            "dtype": dtype,
+            "revision": revision,
+            "max_length": max_length,
+            "backbone_option": backbone_option,
+        }
+    )
+    chosen |= speed_options(backbone, batch_size, device)
     loaded = load_backbone(backbone, dimension, **chosen)
     with output.progress("encoding", "items") as show:
         written = encode_inputs(
@@ -130,8 +135,3 @@ def _encode(
     }
     human = f"{written.rows} vectors of {written.dimension} numbers in {written.path}"
     output.result(document, [human], json)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("encode", epilog=epilog(EXAMPLES))(_encode)

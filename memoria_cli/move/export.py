@@ -1,26 +1,20 @@
-"""`memoria export`: a memory as one file, or in other programs' formats."""
+"""`memoria export` and `memoria import`: a memory as one file, or in other programs' formats."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import closing
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any
 
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, StoreAt, at_moment, epilog
+from memoria_cli.options import Json
+from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import byte_size
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria export notes notes.memoria.zip",
-    "memoria export notes notes.jsonl",
-    "memoria export notes notes-tables --format parquet --forgotten --vectors",
-    "memoria export notes notes.graphml --edges 8",
-    "memoria export notes@2 second.jsonl --vectors --json",
-)
+from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.verbs import verb
 
 
 class _Format(StrEnum):
@@ -31,7 +25,15 @@ class _Format(StrEnum):
     GRAPHML = "graphml"
 
 
-def _export(
+@verb(
+    "export",
+    "memoria export notes notes.memoria.zip",
+    "memoria export notes notes.jsonl",
+    "memoria export notes notes-tables --format parquet --forgotten --vectors",
+    "memoria export notes notes.graphml --edges 8",
+    "memoria export notes@2 second.jsonl --vectors --json",
+)
+def export(
     store: StoreAt,
     out: Annotated[
         str,
@@ -78,52 +80,69 @@ def _export(
             raise UsageError(f"{form.value} holds all", "leave out --vectors and --forgotten")
         if force and form is _Format.ZARR:
             raise UsageError("--force: a store is never replaced", "name a new folder")
-        _ship(store, out, form, not no_history, force, json)
-        return
-    if no_history:
-        raise UsageError(f"--no-history with {form.value}", "it is for zip and zarr")
-    from memoria.exports import export_memory
-    from memoria.query.inspection import Inspection
+        document = {"format": form.value, **_write_store(store, out, form, not no_history, force)}
+        held = f"{document['engrams']} engrams at step {document['step']}"
+    else:
+        if no_history:
+            raise UsageError(f"--no-history with {form.value}", "it is for zip and zarr")
+        from memoria.exports import export_memory
+        from memoria.query.inspection import Inspection
 
-    with (
-        Inspection.open(*at_moment(store)) as view,
-        output.progress("exporting", "rows") as show,
-    ):
-        document = export_memory(
-            view,
-            out,
-            form.value,
-            force=force,
-            vectors=vectors,
-            forgotten=forgotten,
-            edges=edges,
-            progress=show,
-        )
-    human = (
-        f"{document['engrams']} engrams and {document['edges']} connections in {out}, "
-        f"{byte_size(document['bytes'])}"
-    )
+        with (
+            Inspection.open(*split_store(store)) as view,
+            output.progress("exporting", "rows") as show,
+        ):
+            document = export_memory(
+                view,
+                out,
+                form.value,
+                force=force,
+                vectors=vectors,
+                forgotten=forgotten,
+                edges=edges,
+                progress=show,
+            )
+        held = f"{document['engrams']} engrams and {document['edges']} connections"
+    output.result(document, [f"{held} in {out}, {format_bytes(document['bytes'])}"], json)
+
+
+@verb(
+    "import",
+    "memoria import notes.memoria.zip copy",
+    "memoria import notes.memoria.zip elsewhere --json",
+)
+def import_(
+    archive: Annotated[
+        str, typer.Argument(metavar="ARCHIVE", help="The file.", show_default=False)
+    ],
+    store: Annotated[
+        str,
+        typer.Argument(metavar="STORE", help="The store to make.", show_default=False),
+    ],
+    json: Json = False,
+) -> None:
+    """Make the memory in an archive a store again, every chunk of it verified.
+
+    It goes on step for step as the original would. The store is there as a whole or not at all;
+    an existing one is refused.
+    """
+    from memoria.store.archive import import_archive
+
+    document = import_archive(archive, store)
+    human = f"{document['path']}: {document['engrams']} engrams at step {document['step']}"
     output.result(document, [human], json)
 
 
-def _ship(store: str, out: str, form: _Format, history: bool, force: bool, json: bool) -> None:
+def _write_store(
+    store: str, out: str, form: _Format, history: bool, force: bool
+) -> Mapping[str, Any]:
     from memoria.store.archive import write_archive, write_copy
     from memoria.store.reading import open_files
 
-    path, at = at_moment(store)
-    files = open_files(path, at)
-    try:
+    with closing(open_files(*split_store(store))) as files:
         if form is _Format.ZIP:
-            document = write_archive(files, out, history, force)
-        else:
-            document = write_copy(files, out, history)
-    finally:
-        files.close()
-    human = (
-        f"{document['engrams']} engrams at step {document['step']} in {out}, "
-        f"{byte_size(document['bytes'])}"
-    )
-    output.result({"format": form.value, **document}, [human], json)
+            return write_archive(files, out, history, force)
+        return write_copy(files, out, history)
 
 
 def _by_extension(out: str) -> _Format:
@@ -132,8 +151,3 @@ def _by_extension(out: str) -> _Format:
             return form
     known = ", ".join(form.value for form in _Format)
     raise UsageError(f"{out}: the extension names no format", f"say --format, one of {known}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("export", epilog=epilog(EXAMPLES))(_export)

@@ -11,21 +11,20 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria.errors import InputError, StorageError, StoreExistsError
-from memoria_cli.options import Json, epilog
+from memoria_cli.options import Json
 from memoria_cli.terminal import output
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria demo",
-    "memoria demo diary.txt --store diary-memory --steps 60",
-)
+from memoria_cli.verbs import verb
 
 _STORE: Final = "demo-memory"
 _STEPS: Final = 120
 
 
-def _demo(
+@verb(
+    "demo",
+    "memoria demo",
+    "memoria demo diary.txt --store diary-memory --steps 60",
+)
+def demo(
     files: Annotated[
         list[str] | None,
         typer.Argument(
@@ -146,8 +145,3 @@ def _write(path: str, text: str) -> None:
         raise StorageError(f"{path}: exists already", "name another place with --store") from None
     except OSError as error:
         raise StorageError(f"{path}: cannot write: {error.strerror or error}") from None
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("demo", epilog=epilog(EXAMPLES))(_demo)

@@ -1,7 +1,7 @@
 """The only module that prints: results to stdout, everything else to stderr.
 
 A terminal gets Rich, a pipe plain text, ``--json`` one JSON document on one line. Text from
-stores, files and arguments is made harmless first: no control character reaches the terminal.
+stores, files and arguments is escaped first: no control character reaches the terminal.
 """
 
 from __future__ import annotations
@@ -12,37 +12,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any, Final, TypeAlias
 
 from memoria.io.progress import Progress
-from memoria_cli.terminal.drawing import Page, Picture
-from memoria_cli.terminal.wording import harmless
-
-__all__ = [
-    "OutputClosedError",
-    "Part",
-    "Table",
-    "ask",
-    "collected",
-    "failure",
-    "finish",
-    "harmless",
-    "has_terminal",
-    "note",
-    "page",
-    "paint",
-    "prepare",
-    "progress",
-    "records",
-    "result",
-    "shows_unicode",
-    "terminal_colours",
-    "terminal_page",
-]
+from memoria_cli.terminal.charts import Page, Picture
+from memoria_cli.terminal.formatting import escape
 
 _SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
 _LONGEST: Final = 1_000  # characters of an error's message and of its hint
@@ -70,8 +48,26 @@ class Table:
 
 
 Part: TypeAlias = str | Table | Picture
+Column: TypeAlias = str | Callable[[Any], object]  # a record's key, or what makes its cell of it
 
 _gathering: list[list[Mapping[str, Any]]] = []  # what `collected` blocks are open
+
+
+def table(
+    title: str,
+    records: Sequence[Any],
+    columns: Mapping[str, Column],
+    none: str = ": none",
+    framed: bool = False,
+) -> Table:
+    """A table with a row for each record; ``none`` follows the title where there is no record."""
+
+    def cell(record: Any, column: Column) -> str:
+        value = record[column] if isinstance(column, str) else column(record)
+        return "" if value is None else str(value)
+
+    rows = [[cell(record, column) for column in columns.values()] for record in records]
+    return Table(title if rows else title + none, [*columns], rows, framed)
 
 
 @contextmanager
@@ -117,7 +113,7 @@ def records(
     """Records as they come, for lists of any length, in one of three styles.
 
     ``json``: one document, ``head`` with them as its list ``key``. ``jsonl``: one a line. ``csv``:
-    ``columns`` under their names, as they are; made harmless where a terminal shows them.
+    ``columns`` under their names, as they are; escaped where a terminal shows them.
     """
     if _gathering:
         _gathering[-1].append({**head, key: list(documents)})
@@ -149,16 +145,14 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
-        writer.writerow(
-            [harmless(one) if terminal and isinstance(one, str) else one for one in row]
-        )
+        writer.writerow([escape(one) if terminal and isinstance(one, str) else one for one in row])
     return text.getvalue()
 
 
 def note(text: str, keep_lines: bool = False) -> None:
     """A notice for people, on stderr."""
     lines = text.rstrip("\n").split("\n") if keep_lines else [text]
-    _say("".join(f"{harmless(line)}\n" for line in lines))
+    _say("".join(f"{escape(line)}\n" for line in lines))
 
 
 def paint(sequence: str) -> None:
@@ -171,7 +165,7 @@ def ask(plan: Sequence[str], question: str) -> bool | None:
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return None
     note("\n".join(plan), keep_lines=True)
-    _say(f"{harmless(question)} [y/N] ")
+    _say(f"{escape(question)} [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
@@ -183,7 +177,7 @@ def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool)
         _say(_json({"error": error}) + "\n")
         return
     line = f"memoria: {message}" if hint is None else f"memoria: {message}; hint: {hint}"
-    _say(harmless(line) + "\n")
+    _say(escape(line) + "\n")
 
 
 def _shortened(text: str) -> str:
@@ -287,17 +281,17 @@ def _terminal_size(stream: IO[str]) -> tuple[int, int]:
 
 def _plain(part: Part) -> Iterator[str]:
     if isinstance(part, str):
-        yield harmless(part)
+        yield escape(part)
         return
     if isinstance(part, Picture):
-        yield harmless(part.title)
+        yield escape(part.title)
         for line in part.lines:
-            yield harmless("".join(text for text, _ in line)).rstrip()
+            yield escape("".join(text for text, _ in line)).rstrip()
         return
     from rich.cells import cell_len
 
-    yield harmless(part.title)
-    cells = [part.columns, *[[harmless(cell) for cell in row] for row in part.rows]]
+    yield escape(part.title)
+    cells = [part.columns, *[[escape(cell) for cell in row] for row in part.rows]]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(part.columns))]
     for row in cells[0 if any(part.columns) else 1 :] if part.rows else []:
         padded = [
@@ -316,15 +310,15 @@ def _write_rich(human: Sequence[Part]) -> None:
     with console.capture() as captured:
         for part in human:
             if isinstance(part, str):
-                console.print(Text(harmless(part)))
+                console.print(Text(escape(part)))
                 continue
             if isinstance(part, Picture):
-                console.print(Text(harmless(part.title), style="bold"))
+                console.print(Text(escape(part.title), style="bold"))
                 for line in part.lines:
-                    spans = [(harmless(text), style) for text, style in line]
+                    spans = [(escape(text), style) for text, style in line]
                     console.print(Text.assemble(*spans, no_wrap=True, overflow="crop"))
                 continue
-            title = Text(harmless(part.title), style="bold")
+            title = Text(escape(part.title), style="bold")
             if not part.framed:
                 console.print(title)
             if not part.rows:
@@ -335,7 +329,7 @@ def _write_rich(human: Sequence[Part]) -> None:
                 table.add_column(name, no_wrap=True)
             table.add_column(part.columns[-1], overflow="fold")
             for row in part.rows:
-                table.add_row(*[Text(harmless(cell)) for cell in row])
+                table.add_row(*[Text(escape(cell)) for cell in row])
             console.print(Panel(table, title=title, expand=False) if part.framed else table)
     _write(captured.get())
 

@@ -19,9 +19,7 @@ from typing import Any, Final
 
 from memoria.errors import UsageError
 from memoria_cli.terminal import output
-from memoria_cli.terminal.drawing import Line, Page
-
-__all__ = ["Screen", "check_terminal", "painter"]
+from memoria_cli.terminal.charts import Line, Page
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[2J"  # the other screen, no cursor, empty
 _LEAVE: Final = "\x1b[0m\x1b[?25h\x1b[?1049l"

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 
-from memoria.errors import InputError, UsageError
-from memoria_cli.options import Engrams, Json, Store, Yes, epilog, sure
+from memoria.errors import InputError, StateError, UsageError
+from memoria_cli.options import Engrams, Json, Yes, confirm
+from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.threads import one_thread_unless_a_model_runs
-from memoria_cli.terminal.wording import counted, number, shortened
-
-__all__ = ["EXAMPLES", "register"]
-
-EXAMPLES: Final = (
-    "memoria forget notes --query 'Dinner was late' --dry-run",
-    "memoria forget notes --older-than 30d --type longterm --yes",
-    "memoria forget notes 3 --dry-run --json",
-)
+from memoria_cli.terminal.formatting import format_engrams, format_number, shorten
+from memoria_cli.verbs import verb
 
 _SHOWN: Final = 20  # engrams named before asking
 _TEXT: Final = 72
@@ -34,7 +28,13 @@ class _Kind(StrEnum):
     LONGTERM = "longterm"
 
 
-def _forget(
+@verb(
+    "forget",
+    "memoria forget notes --query 'Dinner was late' --dry-run",
+    "memoria forget notes --older-than 30d --type longterm --yes",
+    "memoria forget notes 3 --dry-run --json",
+)
+def forget(
     store: Store,
     ids: Engrams = None,
     query: Annotated[
@@ -94,8 +94,7 @@ def _forget(
     """
     from memoria.query.selection import Selection, select_engrams
 
-    given = [query is not None or older_than is not None, bool(ids)]
-    if not any(given) or all(given):
+    if (query is not None or older_than is not None) == bool(ids):
         raise UsageError(
             "name engrams by id, or find them with --query and --older-than",
             "`memoria list` shows the ids",
@@ -107,13 +106,13 @@ def _forget(
         raise UsageError(f"--least {least:g}: goes with --query, and is from 0 to 1")
     if query is not None and limit is None and least is None and older_than is None:
         limit = 1
-    cue = None if query is None else _encoded(store, query)
+    cue = None if query is None else _encode(store, query)
     search = Selection(older_than, cue, least, lane, None if kind is None else kind.value, limit)
     chosen = select_engrams(store, ids or search)
-    count = counted(chosen.ids)
+    count = format_engrams(chosen.ids)
     if chosen.ids and not dry_run:
-        sure(_plan(chosen.engrams), f"Forget {count}?", yes)
-        _do(store, chosen.digest, chosen.ids)
+        confirm(_plan(chosen.engrams), f"Forget {count}?", yes)
+        _forget(store, chosen.digest, chosen.ids)
     document = {
         "step": chosen.step,
         "forgotten": [{key: one[key] for key in _KEYS} for one in chosen.engrams],
@@ -124,23 +123,20 @@ def _forget(
     output.result(document, [human], json)
 
 
-def _encoded(store: str, query: str) -> Any:
+def _encode(store: str, query: str) -> Any:
     """The query as a cue [W, D]."""
     from memoria.backbones.streams import InputStream
     from memoria.store import read_config
 
     if not query.strip():
         raise InputError("--query is empty", "give some text")
-    config = read_config(store)
-    one_thread_unless_a_model_runs(config.backbone)
-    return InputStream(config, (), texts=[query]).single(as_cue=True).data[0]
+    return InputStream(read_config(store), (), texts=[query]).single(as_cue=True).data[0]
 
 
-def _do(store: str, digest: str, ids: Sequence[int]) -> None:
-    from memoria.errors import StateError
-    from memoria.store import MemoryStore
+def _forget(store: str, digest: str, ids: Sequence[int]) -> None:
+    from memoria.store.reading import open_files
 
-    with MemoryStore.open(store, "r+") as opened:
+    with closing(open_files(store, mode="r+")) as files, load_memory_store(files) as opened:
         if opened.digest() != digest:
             raise StateError("the memory has changed meanwhile", "look again at what would go")
         opened.forget(ids)
@@ -148,8 +144,8 @@ def _do(store: str, digest: str, ids: Sequence[int]) -> None:
 
 def _plan(engrams: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
-        f"  {one['id']} ({one['type']}, lifespan {number(one['lifespan'])}"
-        f"{', pinned' if one['pinned'] else ''}) {shortened(one['text'], _TEXT)}".rstrip()
+        f"  {one['id']} ({one['type']}, lifespan {format_number(one['lifespan'])}"
+        f"{', pinned' if one['pinned'] else ''}) {shorten(one['text'], _TEXT)}".rstrip()
         for one in engrams[:_SHOWN]
     ]
     more = len(engrams) - len(lines)
@@ -157,22 +153,14 @@ def _plan(engrams: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _table(title: str, engrams: Sequence[Mapping[str, Any]]) -> output.Table:
-    scored = "correlation" in engrams[0]
-    columns = [*(["correlation"] if scored else []), "id", "lane", "type", "lifespan", "text"]
-    rows = [
-        [
-            *([f"{one['correlation']:.4g}"] if scored else []),
-            str(one["id"]),
-            str(one["lane"]),
-            one["type"],
-            number(one["lifespan"]),
-            shortened(one["text"], _TEXT),
-        ]
-        for one in engrams
-    ]
-    return output.Table(title, columns, rows)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb."""
-    app.command("forget", epilog=epilog(EXAMPLES))(_forget)
+    columns: dict[str, output.Column] = {}
+    if "correlation" in engrams[0]:
+        columns["correlation"] = lambda one: f"{one['correlation']:.4g}"
+    columns |= {
+        "id": "id",
+        "lane": "lane",
+        "type": "type",
+        "lifespan": lambda one: format_number(one["lifespan"]),
+        "text": lambda one: shorten(one["text"], _TEXT),
+    }
+    return output.table(title, engrams, columns)

@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from contextlib import closing
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from memoria_cli.options import Json, Store, Yes, epilog, sure
+from memoria_cli.options import Json, Yes, confirm
+from memoria_cli.stores import Store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.wording import byte_size, minute
-
-__all__ = ["EXAMPLES", "register"]
-
-_CREATE: Final = (
-    "memoria snapshot create notes first",
-    'memoria snapshot create notes second --note "all of the diary" --json',
-)
-_LIST: Final = (
-    "memoria snapshot list notes",
-    "memoria snapshot list notes --json",
-)
-_SHOW: Final = (
-    "memoria snapshot show notes first",
-    "memoria snapshot show notes second --json",
-)
-_RESTORE: Final = (
-    "memoria snapshot restore notes first -o notes-then",
-    "memoria snapshot restore notes first --drop-later --yes",
-)
-_DELETE: Final = (
-    "memoria snapshot delete notes first",
-    "memoria snapshot delete notes second --json",
-)
-EXAMPLES: Final = (_CREATE[0], _LIST[0], _RESTORE[0])
+from memoria_cli.terminal.formatting import format_bytes, format_minute
+from memoria_cli.verbs import group, verb
 
 Name: TypeAlias = Annotated[
     str, typer.Argument(metavar="NAME", help="The snapshot's name.", show_default=False)
 ]
 
 
-def _create(
+@verb(
+    "create",
+    "memoria snapshot create notes first",
+    'memoria snapshot create notes second --note "all of the diary" --json',
+)
+def create(
     store: Store,
     name: Name,
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
@@ -58,27 +42,33 @@ def _create(
     output.result(document, [f"snapshot {name}: step {made.step}, digest {made.digest}"], json)
 
 
-def _list(store: Store, json: Json = False) -> None:
+@verb(
+    "list",
+    "memoria snapshot list notes",
+    "memoria snapshot list notes --json",
+)
+def list_(store: Store, json: Json = False) -> None:
     """List the snapshots of a store, the earliest state first."""
     from memoria.store.naming import list_snapshots, snapshot_record
 
     records = [_dated(snapshot_record(name, one)) for name, one in list_snapshots(store).items()]
-    columns = ("name", "step", "created", "digest", "note")
-    rows = [
-        (
-            one["name"],
-            str(one["step"]),
-            minute(one["created"]),
-            one["digest"][:12],
-            " ".join(one["note"].split()),
-        )
-        for one in records
-    ]
-    table = output.Table("snapshots" if rows else "snapshots: none", columns, rows)
+    columns: dict[str, output.Column] = {
+        "name": "name",
+        "step": "step",
+        "created": lambda one: format_minute(one["created"]),
+        "digest": lambda one: one["digest"][:12],
+        "note": lambda one: " ".join(one["note"].split()),
+    }
+    table = output.table("snapshots", records, columns)
     output.result({"path": os.path.abspath(store), "snapshots": records}, [table], json)
 
 
-def _show(store: Store, name: Name, json: Json = False) -> None:
+@verb(
+    "show",
+    "memoria snapshot show notes first",
+    "memoria snapshot show notes second --json",
+)
+def show(store: Store, name: Name, json: Json = False) -> None:
     """Show one snapshot: what it names, and how much that holds."""
     from memoria.query.inspection import Inspection
     from memoria.store.naming import snapshot_record
@@ -90,9 +80,9 @@ def _show(store: Store, name: Name, json: Json = False) -> None:
     counts = [f"{sum(lane[kind] for lane in document['lanes'])} {kind}" for kind in kinds]
     rows = [
         ("step", str(document["step"])),
-        ("created", minute(document["created"])),
+        ("created", format_minute(document["created"])),
         ("engrams", f"{document['engrams']:,} ({', '.join(counts)})"),
-        ("takes", byte_size(document["bytes"])),
+        ("takes", format_bytes(document["bytes"])),
         ("digest", document["digest"]),
     ]
     if document["note"]:
@@ -101,7 +91,12 @@ def _show(store: Store, name: Name, json: Json = False) -> None:
     output.result(document, [output.Table(title, ("", ""), rows, framed=True)], json)
 
 
-def _restore(
+@verb(
+    "restore",
+    "memoria snapshot restore notes first -o notes-then",
+    "memoria snapshot restore notes first --drop-later --yes",
+)
+def restore(
     store: Store,
     name: Name,
     out: Annotated[
@@ -130,23 +125,25 @@ def _restore(
     from memoria.store.reading import open_files
 
     if out is not None:
-        files = open_files(store, at=name)
-        try:
+        with closing(open_files(store, at=name)) as files:
             copy_memory(files, out)
             made = {"step": files.attributes.step, "digest": files.attributes.digest}
-        finally:
-            files.close()
         document = {"path": os.path.abspath(out), "name": name, **made}
         output.result(document, [f"{document['path']}: a store at step {made['step']}"], json)
         return
     plan = go_back(store, name, drop_later, dry_run=True)
-    sure([_loss(plan)], f"Go back to '{name}', step {plan['step']}?", yes)
-    told = go_back(store, name, drop_later)
-    human = f"back at '{name}', step {told['step']}; {_loss(told)}"
-    output.result({"path": os.path.abspath(store), "name": name, **told}, [human], json)
+    confirm([_describe_loss(plan)], f"Go back to '{name}', step {plan['step']}?", yes)
+    gone = go_back(store, name, drop_later)
+    human = f"back at '{name}', step {gone['step']}; {_describe_loss(gone)}"
+    output.result({"path": os.path.abspath(store), "name": name, **gone}, [human], json)
 
 
-def _delete(store: Store, name: Name, json: Json = False) -> None:
+@verb(
+    "delete",
+    "memoria snapshot delete notes first",
+    "memoria snapshot delete notes second --json",
+)
+def delete(store: Store, name: Name, json: Json = False) -> None:
     """Take a name back. The state stays in the past until `memoria compact` drops it."""
     from memoria.store.naming import delete_snapshot, snapshot_record
 
@@ -155,47 +152,36 @@ def _delete(store: Store, name: Name, json: Json = False) -> None:
     output.result({"path": os.path.abspath(store), **gone}, [human], json)
 
 
-def _loss(told: Mapping[str, Any]) -> str:
-    """What going back loses, in words."""
-    parts = [f"{told['lost_steps']} later steps"]
-    if told["lost_events"]:
-        parts.append(f"{told['lost_events']} engrams pinned or forgotten by hand")
-    if told["lost_begun"]:
+def _describe_loss(lost: Mapping[str, Any]) -> str:
+    """Say in words what going back loses."""
+    parts = [f"{lost['lost_steps']} later steps"]
+    if lost["lost_events"]:
+        parts.append(f"{lost['lost_events']} engrams pinned or forgotten by hand")
+    if lost["lost_begun"]:
         parts.append("the step begun")
-    if told["lost_snapshots"]:
-        parts.append(f"the snapshots {', '.join(told['lost_snapshots'])}")
+    if lost["lost_snapshots"]:
+        parts.append(f"the snapshots {', '.join(lost['lost_snapshots'])}")
     return f"lost: {', '.join(parts)}"
 
 
 def _dated(record: dict[str, Any]) -> dict[str, Any]:
-    """With the time as `memoria inspect` writes it."""
+    """The record with its time in ISO 8601."""
     from memoria.query.documents import iso_time
 
     return {**record, "created": iso_time(record["created"])}
 
 
-def _main(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        text = context.get_help()  # with Rich it prints by itself and leaves nothing
-        output.result({}, [text] if text else [], as_json=False)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs."""
-    group = typer.Typer(
-        name="snapshot",
-        help="Name states of a memory, open them as STORE@NAME, go back to them.",
-        epilog=epilog(EXAMPLES),
-        invoke_without_command=True,
-        subcommand_metavar="VERB ...",
-    )
-    group.callback()(_main)
-    for name, run, examples in (
-        ("create", _create, _CREATE),
-        ("list", _list, _LIST),
-        ("show", _show, _SHOW),
-        ("restore", _restore, _RESTORE),
-        ("delete", _delete, _DELETE),
-    ):
-        group.command(name, epilog=epilog(examples))(run)
-    app.add_typer(group)
+snapshot = group(
+    "snapshot",
+    "Name states of a memory, open them as STORE@NAME, go back to them.",
+    (
+        "memoria snapshot create notes first",
+        "memoria snapshot list notes",
+        "memoria snapshot restore notes first -o notes-then",
+    ),
+    create,
+    list_,
+    show,
+    restore,
+    delete,
+)

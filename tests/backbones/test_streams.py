@@ -180,6 +180,22 @@ def test_limit_stops_before_the_rest_is_encoded(
     assert stream.notices == ["told"]
 
 
+@pytest.mark.parametrize("held", [0, 2**26])
+def test_what_was_counted_is_not_read_again_unless_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr("memoria.backbones.streams._HELD_BYTES", held)
+    inputs = [lines(tmp_path, "a.txt", 4), array(tmp_path, "b.npy", 3, D)]
+    expected = list(InputStream(config(), inputs))
+    stream = InputStream(config(), inputs)
+    assert stream.count() == 3
+    lines(tmp_path, "a.txt", 1)
+    found = list(stream)
+    shorter = [[["Sentence one of a.txt.", None, None]], [[None]]]
+    assert texts_of(found) == (texts_of(expected) if held else shorter)
+    assert len(list(stream)) == 2, "a second time everything is read again"
+
+
 def test_encodes_many_steps_in_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
     hashing = load_backbone("hash", D)

@@ -28,11 +28,6 @@ SAMPLE = SAMPLES / "sound" / "long-term-and-forgotten"
 DATE = (1980, 1, 1, 0, 0, 0)
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
 def info(name: str) -> zipfile.ZipInfo:
     made = zipfile.ZipInfo(name, DATE)
     made.create_system, made.external_attr = 3, 0o100644 << 16

@@ -64,7 +64,9 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(
+    templates: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
     """A copy of the templates as the current directory, compared byte for byte afterwards."""
     folder = tmp_path / "here"
     shutil.copytree(templates, folder)
@@ -72,11 +74,6 @@ def place(templates: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     before = fingerprint(folder)
     yield folder
     assert fingerprint(folder) == before
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
 
 
 PHASE = {

@@ -29,11 +29,9 @@ STORY = " ".join(
 )
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def _story(tmp_path: Path) -> None:
     (tmp_path / "story.txt").write_text(STORY, encoding="utf-8")
-    return Cli(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -9,23 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import DIARY, Cli, environment, fingerprint
+from cli_tools import Cli, environment, fingerprint
 
 from memoria import MemoriaConfig
 from memoria.query.diff import compare
 from memoria.query.inspection import Inspection
 from memoria.store import MemoryStore
 
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    made = Cli(capsys)
-    (tmp_path / "diary.txt").write_text(DIARY * 3, encoding="utf-8")
-    made.ok("init", "notes", "--initial-lifespan", 3, "--stm-capacity", 4, "--wm-length", 2)
-    made.ok("step", "notes", "diary.txt", "--rule", "uniform:0.5")
-    return made
+pytestmark = pytest.mark.usefixtures("notes")
 
 
 def test_the_document_is_the_one_of_the_library(cli: Cli) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import DIARY, Cli, command_line, environment, fingerprint, rows
+from cli_tools import Cli, command_line, environment, fingerprint, rows
 
 from memoria import MemoriaConfig
 from memoria.query.inspection import Inspection
 from memoria.query.summary_statistics import hubs, pyramid, survival
 from memoria.store import MemoryStore
-from memoria_cli.terminal.wording import shortened
+from memoria_cli.terminal.formatting import shorten
 
 SUMMARY = (
     "path at format_version step config lanes engrams connections bytes digest phase"
@@ -26,15 +26,7 @@ SUMMARY = (
 ).split()
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    made = Cli(capsys)
-    (tmp_path / "diary.txt").write_text(DIARY * 3, encoding="utf-8")
-    made.ok("init", "notes", "--initial-lifespan", 3, "--stm-capacity", 4, "--wm-length", 2)
-    made.ok("step", "notes", "diary.txt", "--rule", "uniform:0.5")
-    return made
+pytestmark = pytest.mark.usefixtures("notes")
 
 
 def test_the_document_is_the_one_of_the_library(cli: Cli) -> None:
@@ -241,8 +233,8 @@ def test_an_empty_memory_has_no_pictures(cli: Cli) -> None:
     assert document["survival"] == {"engrams": 0, "since": 0, "median": None, "points": []}
 
 
-def test_shortened_texts() -> None:
-    assert shortened("  a\n b ") == "a b"
-    assert shortened(None) == ""
-    assert len(shortened("word " * 99)) <= 36
-    assert shortened("word " * 99).endswith("…")
+def test_shorten() -> None:
+    assert shorten("  a\n b ") == "a b"
+    assert shorten(None) == ""
+    assert len(shorten("word " * 99)) <= 36
+    assert shorten("word " * 99).endswith("…")

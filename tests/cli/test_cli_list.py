@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_tools import DIARY, Cli, command_line, environment, fingerprint
+from cli_tools import Cli, command_line, environment, fingerprint
 
 from memoria import MemoriaConfig
 from memoria.query.engram_table import FIELDS
@@ -24,15 +24,7 @@ from memoria.store import MemoryStore
 BAD = '\x1b[2J\x1b]0;owned\x07 \u202eleft\u202c [bold]x[/bold]\r\nsecond, "line"\x7f'
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    made = Cli(capsys)
-    (tmp_path / "diary.txt").write_text(DIARY * 3, encoding="utf-8")
-    made.ok("init", "notes", "--initial-lifespan", 3, "--stm-capacity", 4, "--wm-length", 2)
-    made.ok("step", "notes", "diary.txt", "--rule", "uniform:0.5")
-    return made
+pytestmark = pytest.mark.usefixtures("notes")
 
 
 @pytest.fixture

@@ -46,12 +46,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
-@pytest.fixture
-def place(lived: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(lived: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The stores as the current directory, compared byte for byte afterwards."""
     monkeypatch.chdir(lived)
     before = fingerprint(lived)

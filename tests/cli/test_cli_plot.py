@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 import pytest
-from cli_tools import DIARY, Cli, environment, fingerprint, process
+from cli_tools import Cli, environment, fingerprint, process
 
 from memoria.analysis import KINDS, analyse, open_chronicle
 from memoria.plots import PICTURES
@@ -16,15 +16,7 @@ from memoria.plots import PICTURES
 KEYS = "path at step first_step kind title x_label y_label note options frames out".split()
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    made = Cli(capsys)
-    (tmp_path / "diary.txt").write_text(DIARY * 3, encoding="utf-8")
-    made.ok("init", "notes", "--initial-lifespan", 3, "--stm-capacity", 4, "--wm-length", 2)
-    made.ok("step", "notes", "diary.txt", "--rule", "uniform:0.5")
-    return made
+pytestmark = pytest.mark.usefixtures("notes")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -22,12 +22,6 @@ from memoria.store import MemoryStore, read_config
 PEEK = ("remind", "s", "--peek", "--cue-text", "Katze")
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    return Cli(capsys)
-
-
 def committed() -> int:
     with MemoryStore.open("s") as opened:
         return opened.timestep

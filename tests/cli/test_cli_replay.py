@@ -11,14 +11,11 @@ from cli_tools import DIARY, Cli
 from memoria.store import MemoryStore
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    made = Cli(capsys)
+@pytest.fixture(autouse=True)
+def _notes(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text(DIARY * 4, encoding="utf-8")
-    made.ok("init", "notes", "--wm-length", 2)
-    made.ok("step", "notes", "diary.txt")
-    return made
+    cli.ok("init", "notes", "--wm-length", 2)
+    cli.ok("step", "notes", "diary.txt")
 
 
 def test_a_life_comes_out_again(cli: Cli) -> None:

@@ -18,12 +18,9 @@ from memoria_cli.app import command
 from memoria_cli.terminal import output
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def _diary(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text(DIARY, encoding="utf-8")
-    return Cli(capsys)
 
 
 def indices(document: Any) -> list[list[int]]:
@@ -451,10 +448,10 @@ class TestOutput:
         assert failed.err.count("\n") == 1
         assert "\x1b" not in failed.err
 
-    def test_harmless_keeps_letters(self) -> None:
+    def test_escape_keeps_letters(self) -> None:
         for text in ("plain", "Grüße", "猫が座った。", "नमस्ते", "[bold]not markup[/bold]"):
-            assert output.harmless(text) == text
-        assert output.harmless("a\x00\x7f\u2028\ud800") == "a\\x00\\x7f\\u2028\\ud800"
+            assert output.escape(text) == text
+        assert output.escape("a\x00\x7f\u2028\ud800") == "a\\x00\\x7f\\u2028\\ud800"
 
     def test_a_terminal_gets_rich(
         self, cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

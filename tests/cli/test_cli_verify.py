@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,6 @@ from cli_tools import Cli, fingerprint, process
 from verify_tools import SAMPLES, busy_store
 
 from memoria.chunkstore.locks import WriterLock
-
-
-@pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cli]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Cli(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,17 @@ from fuzzing.judge import CONTROLS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memoria_cli.terminal.drawing import (
+from memoria_cli.terminal.charts import (
     Branch,
     Line,
     Page,
     bar,
     bars,
-    fitted,
+    cell_width,
+    fit,
     pyramid,
     sparkline,
     tree,
-    width_of,
 )
 
 PAGES = st.builds(Page, st.integers(20, 200), st.booleans())
@@ -49,7 +49,7 @@ def test_bars_are_as_long_as_their_counts(rows: list[tuple[str, int]], page: Pag
     for (label, count), line in zip(rows, lines, strict=True):
         assert label in line
         assert f"{count:,}" in line
-        assert width_of(line.rstrip()) <= max(page.width, 31)
+        assert cell_width(line.rstrip()) <= max(page.width, 31)
         assert page.unicode or line.isascii()
     for (_, a), x in zip(rows, lengths, strict=True):
         for (_, b), y in zip(rows, lengths, strict=True):
@@ -62,7 +62,7 @@ def test_bars_are_as_long_as_their_counts(rows: list[tuple[str, int]], page: Pag
 def test_a_pyramid_has_one_middle(rows: list[tuple[str, int, int]], page: Page) -> None:
     lines = pyramid(("short-term", "age", "long-term"), rows, page)
     assert len(lines) == len(rows) + 1
-    starts = {width_of(text_of(line[:2])) for line in lines[1:]}
+    starts = {cell_width(text_of(line[:2])) for line in lines[1:]}
     assert len(starts) == 1  # every label begins in the same column
     most = max(max(left, right) for _, left, right in rows)
     for (label, left, right), line in zip(rows, lines[1:], strict=True):
@@ -110,8 +110,8 @@ def test_a_tree(unicode: bool) -> None:
 
 @given(st.text(max_size=80), PAGES)
 def test_fitted_texts_fit_and_are_harmless(text: str, page: Page) -> None:
-    cut = fitted(text, page)
-    assert width_of(cut) <= page.width
+    cut = fit(text, page)
+    assert cell_width(cut) <= page.width
     assert CONTROLS.search(cut) is None
     assert "\n" not in cut
     assert page.unicode or cut.isascii()

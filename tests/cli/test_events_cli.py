@@ -45,17 +45,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str],
-    template: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+@pytest.fixture(autouse=True)
+def _copy(template: Path, tmp_path: Path) -> None:
     shutil.copytree(template, tmp_path / "s")
-    return Cli(capsys)
 
 
 def living() -> list[int]:

@@ -16,8 +16,8 @@ from terminals import Terminal, shown
 from memoria.store import MemoryStore
 from memoria.store.replay.walk import Frame, walk
 from memoria.timeline.engram_type import EngramType
-from memoria_cli.terminal.drawing import Page, width_of
-from memoria_cli.terminal.scene import BOUNDS, Scene, draw, engrams_a_cell, levels
+from memoria_cli.terminal.charts import Page, cell_width
+from memoria_cli.terminal.frame_view import BOUNDS, FrameView, draw, engrams_a_cell, levels
 
 LEAVE = "\x1b[?25h\x1b[?1049l"
 
@@ -224,12 +224,12 @@ def test_a_scene_keeps_to_its_page(
     seed: int,
 ) -> None:
     frame = frame_of(counts, seed)
-    scene = Scene(frame, text, 100, 20.0, text, text, [1, 2, 3], "q quits")
+    scene = FrameView(frame, text, 100, 20.0, text, text, [1, 2, 3], "q quits")
     drawn = draw(scene, Page(columns, unicode), lines, colour)
     assert len(drawn) <= lines
     for line in drawn:
         told = "".join(part for part, _ in line)
-        assert width_of(told) <= columns
+        assert cell_width(told) <= columns
         assert unicode or told.isascii()
 
 
@@ -240,7 +240,7 @@ def test_a_scene_keeps_to_its_page(
 def test_every_engram_has_its_part_of_a_cell(counts: tuple[int, int, int], seed: int) -> None:
     frame = frame_of(counts, seed)
     columns, lines = 60, 24
-    drawn = draw(Scene(frame, "t", 100, 20.0), Page(columns), lines)
+    drawn = draw(FrameView(frame, "t", 100, 20.0), Page(columns), lines)
     names = ["working", "short-term", "long-term"]
     text = ["".join(part for part, _ in line) for line in drawn]
     starts = [next(k for k, line in enumerate(text) if line.startswith(name)) for name in names]
@@ -270,7 +270,7 @@ def test_levels_follow_the_first_lifespan() -> None:
 def test_a_cell_shows_what_its_engrams_do(notes: Path) -> None:
     with walk(notes) as course:
         frame = course.go(30)
-    scene = Scene(frame, "t", 54, 3.0)
+    scene = FrameView(frame, "t", 54, 3.0)
     cells = [part for line in draw(scene, Page(80), 24) for part in line]
     assert sum(text.count("◆") for text, _ in cells) == int(frame.fired.sum()) + 1  # the legend's
     dying = frame.forgotten & ~frame.fired

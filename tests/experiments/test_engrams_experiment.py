@@ -32,11 +32,6 @@ SHORT: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
 def store_of(path: Path, lanes: int = 1, steps: int = 40, seed: int = 0) -> Path:
     config = MemoriaConfig(
         hidden_dim=8,

@@ -20,11 +20,6 @@ from memoria.experiments.report_files import write_report
 pytestmark = pytest.mark.usefixtures("toy")
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
 def made(
     folder: Path,
     variant: str,

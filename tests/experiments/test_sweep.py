@@ -33,11 +33,6 @@ options = [[1.0], [2.0, 3.0]]
 """
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
 def written(folder: Path, text: str = FILE) -> Path:
     path = folder / "sweep.toml"
     path.write_text(text)

@@ -11,7 +11,7 @@ import pytest
 from cli_tools import Cli
 from fuzzing.judge import CONTROLS
 
-from memoria_cli.terminal.output import harmless
+from memoria_cli.terminal.output import escape
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 EVIL = (
@@ -123,8 +123,8 @@ def test_long_values_are_cut(here: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "characters)" in ran.err
 
 
-def test_what_is_harmless() -> None:
-    assert harmless("é 猫 👩‍👩‍👧 नमस्ते \U0001f600") == "é 猫 👩‍👩‍👧 नमस्ते \U0001f600"
+def test_escape_keeps_letters_and_writes_out_controls() -> None:
+    assert escape("é 猫 👩‍👩‍👧 नमस्ते \U0001f600") == "é 猫 👩‍👩‍👧 नमस्ते \U0001f600"
     for code in (
         0,
         7,
@@ -140,6 +140,6 @@ def test_what_is_harmless() -> None:
         0xFEFF,
         0xD800,
     ):
-        assert harmless(f"a{chr(code)}b").isprintable()
-        assert chr(code) not in harmless(f"a{chr(code)}b")
-    assert harmless("\U000e0041") == "\\U000e0041"
+        assert escape(f"a{chr(code)}b").isprintable()
+        assert chr(code) not in escape(f"a{chr(code)}b")
+    assert escape("\U000e0041") == "\\U000e0041"

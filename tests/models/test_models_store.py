@@ -34,11 +34,6 @@ def bert() -> MemoriaBertForMaskedLM:
     return drawn(lambda: MemoriaBertForMaskedLM(config))
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
 def listed(cli: Cli, path: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = cli.ok("list", path, "--json").json["engrams"]
     return found

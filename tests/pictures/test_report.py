@@ -46,12 +46,6 @@ def short_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "library", lambda: "/* plotly.js v0 */")
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    return Cli(capsys)
-
-
 class Elements(HTMLParser):
     """Every element of a page with its attributes; complains of what is left open."""
 

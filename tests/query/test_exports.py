@@ -246,12 +246,6 @@ def test_without_pyarrow(view: Inspection, tmp_path: Path, monkeypatch: pytest.M
     assert os.listdir(tmp_path) == []
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    return Cli(capsys)
-
-
 @pytest.mark.parametrize("form", FORMATS)
 def test_the_verb_takes_the_format_from_the_name(cli: Cli, store: Path, form: str) -> None:
     document = cli.ok("export", store, f"m.{form}", "--json").json

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +47,6 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 store.commit()
         store.add(rng.normal(size=(2, 2, 4)).astype(np.float32))
     return path
-
-
-@pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cli]:
-    monkeypatch.chdir(tmp_path)
-    return Cli(capsys)
 
 
 def archive(path: Path, out: Path, at: str | int | None = None, history: bool = True) -> bytes:

@@ -54,11 +54,6 @@ def url(s3: dict[str, str], monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
     return f"s3://{BUCKET}/{abs(hash(request.node.nodeid))}/notes"
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys)
-
-
 def step(path: Path, count: int = 1, seed: int = 0, width: int = 2) -> str:
     """Goes on for some steps, the same ones for every copy; the digest after them."""
     with MemoryStore.open(path, "r+") as store:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,15 +17,6 @@ from memoria.store.verify import repair, verify
 NAMES = sorted(path.stem for path in BROKEN.glob("*.json"))
 
 each_sample = pytest.mark.parametrize("name", NAMES)
-
-
-@pytest.fixture
-def cli(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Cli]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Cli(capsys)
 
 
 def test_every_sample_is_told_of() -> None:

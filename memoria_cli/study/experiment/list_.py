@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from memoria_cli.options import Json, epilog
+from memoria_cli.options import Json
 from memoria_cli.terminal import output
+from memoria_cli.verbs import verb
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
+@verb(
+    "list",
     "memoria experiment list",
     "memoria experiment list sorting --json",
 )
-
-
-def _list(
+def list_(
     name: Annotated[
         str | None,
         typer.Argument(
@@ -36,14 +35,20 @@ def _list(
     document["models"] = [
         {"name": one.name, "summary": one.summary, "extra": one.extra} for one in RIVALS.values()
     ]
-    human: list[str | output.Table] = []
+    human: list[output.Part]
     if name is None:
-        rows = [(one["name"], ", ".join(one["presets"]), one["summary"]) for one in records]
-        human.append(output.Table("experiments", ("name", "presets", "what it does"), rows))
-        kinds = [(one["name"], one["summary"]) for one in document["models"]]
-        human.append(output.Table("models", ("name", "what it is"), kinds))
+        columns: dict[str, output.Column] = {
+            "name": "name",
+            "presets": lambda one: ", ".join(one["presets"]),
+            "what it does": "summary",
+        }
+        models = {"name": "name", "what it is": "summary"}
+        human = [
+            output.table("experiments", records, columns),
+            output.table("models", document["models"], models),
+        ]
     else:
-        human += _settings(records[0])
+        human = _settings(records[0])
     output.result(document, human, json)
 
 
@@ -69,7 +74,7 @@ def _record(name: str, experiment: Any) -> dict[str, Any]:
     }
 
 
-def _settings(record: dict[str, Any]) -> list[str | output.Table]:
+def _settings(record: dict[str, Any]) -> list[output.Part]:
     columns = ("setting", *record["presets"], "what it is")
     rows = [
         (one["name"], *[_short(value) for value in one["values"].values()], one["description"])
@@ -86,8 +91,3 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(value) or "-"
     return "-" if value is None else str(value)
-
-
-def register(group: typer.Typer) -> None:
-    """Add the verb."""
-    group.command("list", epilog=epilog(EXAMPLES))(_list)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-from memoria_cli.options import Json, epilog
+from memoria_cli.options import Json
 from memoria_cli.terminal import output
+from memoria_cli.verbs import verb
 
-__all__ = ["EXAMPLES", "register"]
 
-EXAMPLES: Final = (
+@verb(
+    "report",
     "memoria experiment report depths",
     "memoria experiment report depths -o depths.html --force --json",
 )
-
-
-def _report(
+def report(
     folder: Annotated[
         str,
         typer.Argument(
@@ -77,10 +76,10 @@ def _report(
     output.result(document, [f"{done} of {runs} runs are done; {out} has what they say"], json)
 
 
-def _human(report: Any) -> list[str | output.Table]:
+def _human(report: Any) -> list[output.Part]:
     from memoria.experiments.report_files import Heading, Paragraph, Rows, parts
 
-    lines: list[str | output.Table] = []
+    lines: list[output.Part] = []
     title = ""
     for part in parts(report, {}):
         if isinstance(part, Heading):
@@ -90,8 +89,3 @@ def _human(report: Any) -> list[str | output.Table]:
         elif isinstance(part, Rows):
             lines.append(output.Table(title, part.columns, part.rows))
     return lines
-
-
-def register(group: typer.Typer) -> None:
-    """Add the verb."""
-    group.command("report", epilog=epilog(EXAMPLES))(_report)

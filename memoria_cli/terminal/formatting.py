@@ -1,11 +1,9 @@
-"""Values as people read them in tables."""
+"""Values as people read them in lines and tables, and text that no terminal obeys."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-__all__ = ["byte_size", "counted", "harmless", "minute", "number", "shortened"]
 
 # Controls (C0, DEL, C1), line separators, what turns the direction of writing or cannot be seen,
 # lone surrogates. The joiners U+200C and U+200D stay: scripts and emoji need them.
@@ -15,30 +13,45 @@ _UNSAFE = re.compile(
 )
 
 
-def shortened(text: str | None, width: int = 36) -> str:
-    """The text on one line of at most ``width`` characters."""
+def shorten(text: str | None, width: int = 36) -> str:
+    """Cut ``text`` to one line of at most ``width`` characters."""
     flat = " ".join((text or "").split())
     return flat if len(flat) <= width else flat[: width - 1].rstrip() + "…"
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Four digits, large ones whole; nothing for None."""
     return "" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
-def counted(ids: Sequence[int]) -> str:
-    """How many engrams these are, and of few which."""
+def format_count(count: int, noun: str) -> str:
+    """ "1 step", "2 steps"."""
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def format_engrams(ids: Sequence[int]) -> str:
+    """How many engrams, and which ones if they are few."""
     few = f" ({', '.join(map(str, ids))})" if 0 < len(ids) <= 10 else ""
     return f"{len(ids):,} engram{'s' * (len(ids) != 1)}{few}"
 
 
-def minute(time: str | None) -> str:
-    """A moment of ``memoria.query.documents.iso_time`` to the minute; nothing for None."""
+def format_engram(engram: int, text: str | None) -> str:
+    """An engram's id and the beginning of its text."""
+    return f"{engram} {shorten(text)}".rstrip()
+
+
+def format_change(value: float | None) -> str:
+    """A signed number of four digits; nothing for None."""
+    return "" if value is None else f"{value:+.4g}"
+
+
+def format_minute(time: str | None) -> str:
+    """An ISO 8601 time in UTC to the minute; nothing for None."""
     return "" if time is None else time[:16].replace("T", " ") + " UTC"
 
 
-def byte_size(count: float) -> str:
-    """So many bytes, in the unit that suits."""
+def format_bytes(count: float) -> str:
+    """A number of bytes in the unit that suits it."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}" if unit != "bytes" else f"{count} {unit}"
@@ -46,8 +59,8 @@ def byte_size(count: float) -> str:
     return f"{count:,.1f} TB"
 
 
-def harmless(text: str) -> str:
-    """``text`` on one line, with control and direction characters written out as escapes."""
+def escape(text: str) -> str:
+    """Write out control and direction characters of ``text`` as escapes, on one line."""
     return _UNSAFE.sub(_escaped, text)
 
 

@@ -1,6 +1,6 @@
-"""A frame of a life as lines of a terminal: engrams as cells, lifespans as colour, counters.
+"""One step of a memory as terminal lines: engrams as cells, lifespans as colours, counters.
 
-Pure functions of the frame and the page. Lines never exceed the page, whatever its size.
+Pure functions of the frame and the page. No line exceeds the page, whatever its size.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ import numpy.typing as npt
 
 from memoria.analysis.palette import FIRED, LIFESPANS, MEMORY_COLOURS
 from memoria.timeline.engram_type import EngramType
-from memoria_cli.terminal.drawing import Line, Page, Span, bar, fitted, sparkline, width_of
-from memoria_cli.terminal.wording import number
+from memoria_cli.terminal.charts import Line, Page, Span, bar, cell_width, fit, sparkline
+from memoria_cli.terminal.formatting import format_number
 
 if TYPE_CHECKING:
     from memoria.store.replay.walk import Frame
-
-__all__ = ["BOUNDS", "Scene", "draw", "engrams_a_cell", "levels"]
 
 # Lifespans at which the colour changes, as parts of the one an engram begins with.
 BOUNDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -37,61 +35,69 @@ _STAGES: Final = (1, 2, 5)  # engrams a cell, times powers of ten
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What is shown: a frame, and what goes with it. ``made`` and ``again`` are texts that fire."""
+class FrameView:
+    """A frame, and what is shown beside it.
+
+    Attributes:
+        last: step at which the run ends, if known.
+        initial_lifespan: lifespan of a new engram; colours are multiples of it.
+        made, again: text of an engram just made, and of one reminded.
+        alive: living engrams after each frame so far.
+        keys: which keys do what.
+    """
 
     frame: Frame
     title: str
     last: int | None
-    begins_with: float
+    initial_lifespan: float
     made: str | None = None
     again: str | None = None
     alive: Sequence[int] = ()
     keys: str = ""
 
 
-def draw(scene: Scene, page: Page, lines: int, colour: bool = True) -> list[Line]:
+def draw(view: FrameView, page: Page, lines: int, colour: bool = True) -> list[Line]:
     """At most ``lines`` lines of the page; without ``colour`` shapes tell lifespans apart."""
     if lines < 1 or page.width < 1:
         return []
-    head, counters = _head(scene, page), _counters(scene, page)
+    head, counters = _head(view, page), _counters(view, page)
     if lines < _FLAT or page.width < _SMALL:
         return [head, *counters][:lines]
     texts = [
-        _told("new", scene.made, page, MEMORY_COLOURS["working"]),
-        _told("again", scene.again, page, FIRED),
+        _text_line("new", view.made, page, MEMORY_COLOURS["working"]),
+        _text_line("again", view.again, page, FIRED),
     ]
-    curve = sparkline(scene.alive, page, page.width - _LABEL - 1)
+    curve = sparkline(view.alive, page, page.width - _LABEL - 1)
     foot: list[Line] = [*counters]
     if lines >= 12:
         foot += texts
     if lines >= 14:
         foot.append([(f"{'alive':<{_LABEL}}", "dim"), (curve, MEMORY_COLOURS["longterm"])])
     if lines >= 16:
-        foot.append(_legend(scene, page, colour))
+        foot.append(_legend(view, page, colour))
     if lines >= 10:
-        foot.append([(fitted(scene.keys, page), "dim")])
+        foot.append([(fit(view.keys, page), "dim")])
     room = lines - 1 - len(foot)
     shares = [1, 2 if room >= 8 else 1]
     shares.append(room - sum(shares))
     cells = [
         line
         for (kind, name), rows in zip(_REGIONS, shares, strict=True)
-        for line in _region(scene, kind, name, rows, page, colour)
+        for line in _region(view, kind, name, rows, page, colour)
     ]
     return [head, *cells, *foot]
 
 
-def levels(lifespan: npt.NDArray[np.float64], begins_with: float) -> npt.NDArray[np.int64]:
-    """Which of the six colours each has, [A]: 0 is about to be forgotten."""
+def levels(lifespan: npt.NDArray[np.float64], initial_lifespan: float) -> npt.NDArray[np.int64]:
+    """Number of each engram's colour, [A], 0 to 5: 0 is about to be forgotten."""
     found: npt.NDArray[np.int64] = np.searchsorted(
-        np.array(BOUNDS) * begins_with, lifespan, side="right"
+        np.array(BOUNDS) * initial_lifespan, lifespan, side="right"
     )
     return found
 
 
 def engrams_a_cell(count: int, cells: int) -> int:
-    """How many share a cell so that ``count`` fit: 1, 2, 5, 10, 20, 50 ..."""
+    """Engrams that share a cell so that ``count`` fit into ``cells``: 1, 2, 5, 10, 20, 50 ..."""
     power = 1
     while True:
         for stage in _STAGES:
@@ -101,31 +107,31 @@ def engrams_a_cell(count: int, cells: int) -> int:
 
 
 def _region(
-    scene: Scene, kind: EngramType, name: str, rows: int, page: Page, colour: bool
+    view: FrameView, kind: EngramType, name: str, rows: int, page: Page, colour: bool
 ) -> list[Line]:
-    """One memory on ``rows`` lines, the oldest engrams first."""
-    frame = scene.frame
-    mine = np.flatnonzero(frame.types == kind)
+    """Draw one memory on ``rows`` lines, the oldest engrams first."""
+    frame = view.frame
+    in_region = np.flatnonzero(frame.types == kind)
     width = page.width - _LABEL - 1
-    each = engrams_a_cell(len(mine), rows * width)
-    starts = np.arange(0, len(mine), each)
+    each = engrams_a_cell(len(in_region), rows * width)
+    starts = np.arange(0, len(in_region), each)
     spans: list[Span] = []
-    if len(mine):
-        sizes = np.diff(np.append(starts, len(mine)))
-        left = np.add.reduceat(np.maximum(frame.lifespan[mine], 0.0), starts) / sizes
-        fired = np.logical_or.reduceat(frame.fired[mine], starts)
-        gone = np.logical_and.reduceat(frame.forgotten[mine], starts)
-        level = levels(left, scene.begins_with)
+    if len(in_region):
+        sizes = np.diff(np.append(starts, len(in_region)))
+        left = np.add.reduceat(np.maximum(frame.lifespan[in_region], 0.0), starts) / sizes
+        fired = np.logical_or.reduceat(frame.fired[in_region], starts)
+        gone = np.logical_and.reduceat(frame.forgotten[in_region], starts)
+        level = levels(left, view.initial_lifespan)
         spans = [
             _cell(int(n), bool(f), bool(g), page, colour)
             for n, f, g in zip(level, fired, gone, strict=True)
         ]
-    labels = [name, f"{len(mine):,}", f"{each:,} a cell" if each > 1 else ""]
+    labels = [name, f"{len(in_region):,}", f"{each:,} a cell" if each > 1 else ""]
     if rows == 1:
         labels = [f"{name[:_LABEL]}"]
     lines: list[Line] = []
     for row in range(rows):
-        label = fitted(labels[row], page, _LABEL - 1) if row < len(labels) else ""
+        label = fit(labels[row], page, _LABEL - 1) if row < len(labels) else ""
         style = MEMORY_COLOURS[kind.name.lower()] if row == 0 else "dim"
         lines.append(
             [(f"{label:<{_LABEL}}", style), *_merged(spans[row * width : (row + 1) * width])]
@@ -144,7 +150,7 @@ def _cell(level: int, fired: bool, gone: bool, page: Page, colour: bool) -> Span
 
 
 def _merged(spans: Sequence[Span]) -> list[Span]:
-    """Neighbours of one style as one."""
+    """Join neighbours of one style."""
     merged: list[Span] = []
     for text, style in spans:
         if merged and merged[-1][1] == style:
@@ -154,40 +160,40 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
     return merged
 
 
-def _head(scene: Scene, page: Page) -> Line:
-    done = f"step {scene.frame.step:,}"
-    if scene.last is not None:
-        done += f" of {scene.last:,}"
-    done = fitted(done, page)
-    title = fitted(scene.title, page, max(0, page.width - width_of(done) - 2))
-    gap = " " * (page.width - width_of(title) - width_of(done))
+def _head(view: FrameView, page: Page) -> Line:
+    done = f"step {view.frame.step:,}"
+    if view.last is not None:
+        done += f" of {view.last:,}"
+    done = fit(done, page)
+    title = fit(view.title, page, max(0, page.width - cell_width(done) - 2))
+    gap = " " * (page.width - cell_width(title) - cell_width(done))
     return [(title, "bold"), (gap, ""), (done, "bold")]
 
 
-def _counters(scene: Scene, page: Page) -> list[Line]:
-    frame = scene.frame
+def _counters(view: FrameView, page: Page) -> list[Line]:
+    frame = view.frame
     alive = len(frame.ids) - int(np.count_nonzero(frame.forgotten))
     fired = int(np.count_nonzero(frame.fired))
-    told = f"engrams {alive:,}  born {frame.created:,}  forgotten {frame.gone:,}  fired {fired:,}"
+    counts = f"engrams {alive:,}  born {frame.created:,}  forgotten {frame.gone:,}  fired {fired:,}"
     lines: list[Line] = []
-    if scene.last and page.width >= _SMALL:
-        share = min(1.0, frame.step / scene.last)
-        room = page.width - width_of(told) - 3
+    if view.last and page.width >= _SMALL:
+        share = min(1.0, frame.step / view.last)
+        room = page.width - cell_width(counts) - 3
         if room >= 8:
-            return [[(told, ""), ("   ", ""), (bar(share, room, page), "dim")]]
-    lines.append([(told[: page.width], "")])
+            return [[(counts, ""), ("   ", ""), (bar(share, room, page), "dim")]]
+    lines.append([(counts[: page.width], "")])
     return lines
 
 
-def _told(name: str, text: str | None, page: Page, style: str) -> Line:
+def _text_line(name: str, text: str | None, page: Page, style: str) -> Line:
     room = page.width - _LABEL - 1
-    return [(f"{name:<{_LABEL}}", style), (fitted(text or "", page, room), "")]
+    return [(f"{name:<{_LABEL}}", style), (fit(text or "", page, room), "")]
 
 
-def _legend(scene: Scene, page: Page, colour: bool) -> Line:
-    """Which colour stands for which lifespan."""
-    bounds = [f"<{number(bound * scene.begins_with)}" for bound in BOUNDS]
-    bounds.append(f"{number(BOUNDS[-1] * scene.begins_with)}+")
+def _legend(view: FrameView, page: Page, colour: bool) -> Line:
+    """Name the lifespan of each colour."""
+    bounds = [f"<{format_number(bound * view.initial_lifespan)}" for bound in BOUNDS]
+    bounds.append(f"{format_number(BOUNDS[-1] * view.initial_lifespan)}+")
     spans: list[Span] = [(f"{'lifespan':<{_LABEL}}", "dim")]
     used = _LABEL
     marks = [(_cell(k, False, False, page, colour), bounds[k]) for k in range(len(bounds))]

@@ -1,7 +1,7 @@
-"""Pictures made of characters: bars, pyramids, sparklines, trees, as lines of styled text.
+"""Charts made of characters: bars, pyramids, sparklines, trees, as lines of styled text.
 
-Pure functions of their numbers and of the `Page` they are drawn on; `output` prints
-them. Texts are made harmless here, before they are measured and cut.
+Pure functions of their numbers and of the `Page` they are drawn on; `output` prints them. Texts
+are escaped here, before they are measured and cut.
 """
 
 from __future__ import annotations
@@ -11,22 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, TypeAlias
 
-from memoria_cli.terminal.wording import harmless
-
-__all__ = [
-    "Branch",
-    "Line",
-    "Page",
-    "Picture",
-    "Span",
-    "bar",
-    "bars",
-    "fitted",
-    "pyramid",
-    "sparkline",
-    "tree",
-    "width_of",
-]
+from memoria_cli.terminal.formatting import escape
 
 Span: TypeAlias = tuple[str, str]  # text, style: a word of Rich's language, "" for plain
 Line: TypeAlias = Sequence[Span]
@@ -40,7 +25,7 @@ _LEAST: Final = 4
 
 @dataclass(frozen=True)
 class Page:
-    """Where it is drawn: ``width`` cells, and whether more than ASCII can be shown."""
+    """Where charts are drawn: ``width`` cells, and whether more than ASCII can be shown."""
 
     width: int = 80
     unicode: bool = True
@@ -64,8 +49,8 @@ class Branch:
     branches: Sequence[Branch] = field(default_factory=tuple)
 
 
-def width_of(text: str) -> int:
-    """Cells that it takes on a terminal."""
+def cell_width(text: str) -> int:
+    """Cells that ``text`` takes on a terminal."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -73,13 +58,13 @@ def width_of(text: str) -> int:
     return cell_len(text)
 
 
-def fitted(text: str, page: Page, width: int | None = None) -> str:
-    """``text`` on one line, harmless, cut to ``width`` cells (default: the page's)."""
+def fit(text: str, page: Page, width: int | None = None) -> str:
+    """Escape ``text`` and cut it to one line of ``width`` cells (default: the page's)."""
     width = page.width if width is None else width
-    flat = harmless(" ".join(text.split()))
+    flat = escape(" ".join(text.split()))
     if not page.unicode:
         flat = flat.encode("ascii", "backslashreplace").decode()
-    if width_of(flat) <= width:
+    if cell_width(flat) <= width:
         return flat
     mark = "…" if page.unicode else "..."
     room = width - len(mark)
@@ -102,7 +87,7 @@ def bars(rows: Sequence[tuple[str, int]], page: Page, style: str = "") -> list[L
     """One bar a row of (label, count), the longest for the greatest count."""
     if not rows:
         return []
-    labels = max(width_of(label) for label, _ in rows)
+    labels = max(cell_width(label) for label, _ in rows)
     numbers = max(len(f"{count:,}") for _, count in rows)
     room = min(_WIDEST, max(_LEAST, page.width - labels - numbers - 6))
     most = max(max(count for _, count in rows), 1)
@@ -127,12 +112,12 @@ def pyramid(
     """
     if not rows:
         return []
-    middle = max(width_of(text) for text in (titles[1], *[row[0] for row in rows]))
+    middle = max(cell_width(text) for text in (titles[1], *[row[0] for row in rows]))
     numbers = max(len(f"{max(left, right):,}") for _, left, right in rows)
     room = min(_WIDEST // 2, max(_LEAST, (page.width - middle - 2 * numbers - 10) // 2))
     most = max(max(left, right, 1) for _, left, right in rows)
     side = room + numbers + 1
-    left_title, right_title = (fitted(titles[i], page, side) for i in (0, 2))
+    left_title, right_title = (fit(titles[i], page, side) for i in (0, 2))
     lines: list[Line] = [
         [
             (f"  {left_title:>{side}}", styles[0]),
@@ -145,11 +130,11 @@ def pyramid(
         cells = max(round(left / most * room), 1 if left else 0)
         lines.append(
             [
-                (" " * (room - cells + 2) + f"{_number(left):>{numbers}} ", ""),
+                (" " * (room - cells + 2) + f"{_count(left):>{numbers}} ", ""),
                 (full * cells, styles[0]),
                 (f"  {label:^{middle}}  ", "dim"),
                 (bar(right / most, room, page), styles[1]),
-                (f" {_number(right)}", ""),
+                (f" {_count(right)}", ""),
             ]
         )
     return lines
@@ -192,15 +177,15 @@ def _grow(branches: Sequence[Branch], before: str, page: Page, lines: list[Line]
 
 
 def _leaf(before: str, branch: Branch, page: Page) -> Line:
-    head = fitted(branch.head, page, max(1, page.width - len(before)))
-    room = page.width - len(before) - width_of(head) - 2
-    text = fitted(branch.text, page, room) if room > _LEAST else ""
+    head = fit(branch.head, page, max(1, page.width - len(before)))
+    room = page.width - len(before) - cell_width(head) - 2
+    text = fit(branch.text, page, room) if room > _LEAST else ""
     return [(before, "dim"), (head, branch.style), (f"  {text}" if text else "", "")]
 
 
 def _padded(text: str, width: int) -> str:
-    return text + " " * (width - width_of(text))
+    return text + " " * (width - cell_width(text))
 
 
-def _number(count: int) -> str:
+def _count(count: int) -> str:
     return f"{count:,}" if count else ""

@@ -1,4 +1,4 @@
-"""Moving pictures of a memory: one that is replayed from its log, one that is being stepped."""
+"""The view of `--watch`: a memory being stepped, or replayed from its log, step by step."""
 
 from __future__ import annotations
 
@@ -9,31 +9,29 @@ from typing import TYPE_CHECKING, Final
 
 from memoria.timeline.engram_type import EngramType
 from memoria_cli.terminal import output
-from memoria_cli.terminal.scene import Scene, draw
+from memoria_cli.terminal.frame_view import FrameView, draw
 from memoria_cli.terminal.screen import Screen, painter
 
 if TYPE_CHECKING:
     from memoria.store.replay.walk import Frame, Walk
     from memoria.timeline.log import IntArray
 
-__all__ = ["FRAMES_A_SECOND", "LiveView", "Watched", "replayed"]
-
 FRAMES_A_SECOND: Final = 10.0
 _QUIT: Final = ("q", "Q", "\x04", "\x1b")
 _FASTER: Final = ("+", "=")
 _SLOWER: Final = ("-", "_")
 _ONE_STEP: Final = (".", "\x1b[C")
-_LONGEST: Final = 60.0  # seconds that a replay takes where no speed is asked for
+_DEFAULT_SECONDS: Final = 60.0  # that a replay takes where no speed is asked for
 _SLOWEST: Final = 0.1  # steps a second
 _FASTEST: Final = 1e6
-_BUSY: Final = 0.6  # of the time between two frames that may go into stepping
-_REMEMBERED: Final = 4096  # points of the curve of living engrams, before they are thinned
+_STEPPING_SHARE: Final = 0.6  # of the time between two frames
+_MOST_POINTS: Final = 4096  # points of the curve of living engrams, before they are thinned
 _TEXT: Final = 400  # characters of a text that are looked at
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What was shown: steps ``first`` to ``last``; ``quit`` if q ended it."""
+class WatchResult:
+    """The steps that were shown, ``first`` to ``last``; ``quit`` if q ended it."""
 
     first: int
     last: int
@@ -48,8 +46,8 @@ class Watched:
 
 
 @dataclass
-class _Alive:
-    """How many were alive from frame to frame, thinned when there are many."""
+class _AliveCurve:
+    """Living engrams from frame to frame, thinned when there are many."""
 
     values: list[int] = field(default_factory=list)
     stride: int = 1
@@ -59,27 +57,27 @@ class _Alive:
         if self.seen % self.stride == 0:
             self.values.append(count)
         self.seen += 1
-        if len(self.values) > _REMEMBERED:
+        if len(self.values) > _MOST_POINTS:
             self.values = self.values[::2]
             self.stride *= 2
 
 
-class LiveView:
-    """A memory on the screen while the block runs; its last picture stays below it.
+class WatchView:
+    """Show a memory on the screen while the block runs; the last picture stays in the terminal.
 
-    ``last``: the step at which it will end, if that is known.
+    ``last``: the step at which it will end, if known.
     """
 
     def __init__(self, walk: Walk, title: str, last: int | None, fps: float) -> None:
         self._walk, self._title, self.last = walk, title, last
         self._between = 1.0 / fps
         self._screen = Screen()
-        self._alive = _Alive()
-        self._scene: Scene | None = None
+        self._alive = _AliveCurve()
+        self._view: FrameView | None = None
         self._due = 0.0
         self.frames = 0
 
-    def __enter__(self) -> LiveView:
+    def __enter__(self) -> WatchView:
         self._screen.__enter__()
         return self
 
@@ -90,71 +88,71 @@ class LiveView:
         trace: TracebackType | None,
     ) -> None:
         self._screen.__exit__()
-        if self._scene is not None:
+        if self._view is not None:
             page, height = self._screen.page()
             styled, colour = painter()
-            lines = draw(self._scene, page, height - 1, colour)
+            lines = draw(self._view, page, height - 1, colour)
             kept = lines[:-1] if len(lines) >= 10 else lines  # the keys mean nothing any more
             output.paint("".join(f"{styled(line)}\n" for line in kept))
 
     def show(self, frame: Frame, keys: str) -> None:
         """Draw a frame."""
         self._alive.add(len(frame.ids) - int(frame.forgotten.sum()))
-        self._scene = self._made(frame, keys)
+        self._view = self._made(frame, keys)
         self.draw()
         self.frames += 1
 
     def draw(self) -> None:
-        """The present picture on the present page."""
-        if self._scene is not None:
+        """Draw the present picture again, on the page as it is now."""
+        if self._view is not None:
             page, height = self._screen.page()
-            self._screen.show(draw(self._scene, page, height, self._screen.colour))
+            self._screen.show(draw(self._view, page, height, self._screen.colour))
 
     def say(self, keys: str) -> None:
-        """The present picture on the present page, with another last line."""
-        if self._scene is not None:
-            self._scene = replace(self._scene, keys=keys)
+        """Draw the present picture with another last line."""
+        if self._view is not None:
+            self._view = replace(self._view, keys=keys)
             self.draw()
 
     def key(self, seconds: float) -> str:
-        """The key pressed within so many seconds."""
+        """The key pressed within ``seconds``; "" if none."""
         return self._screen.key(seconds)
 
-    def tick(self) -> bool:
-        """Of a memory being stepped: draw it if a frame is due. False at q."""
+    def draw_if_due(self) -> bool:
+        """Draw a memory being stepped if a frame is due; return False when the user quits."""
         now = time.monotonic()
         if now < self._due:
             return True
-        self.finish()
+        self.draw_now()
         # never more often than asked for, and never for more than half of the time
         self._due = now + max(self._between, 2 * (time.monotonic() - now))
         return self._screen.key(0.0) not in _QUIT
 
-    def finish(self) -> None:
-        """Of a memory being stepped: draw it as it is."""
+    def draw_now(self) -> None:
+        """Draw a memory being stepped as it is."""
         if self._walk.last > self._walk.step:
             self.show(self._walk.go(self._walk.last), "q ends it after this step")
 
-    def _made(self, frame: Frame, keys: str) -> Scene:
+    def _made(self, frame: Frame, keys: str) -> FrameView:
         new = frame.ids[frame.types == EngramType.WORKING]
-        return Scene(
+        return FrameView(
             frame=frame,
             title=self._title,
             last=self.last,
-            begins_with=self._walk.config.initial_lifespan,
-            made=self._told(new[:1]),
-            again=self._told(frame.reminded[-1:]),
+            initial_lifespan=self._walk.config.initial_lifespan,
+            made=self._text(new[:1]),
+            again=self._text(frame.reminded[-1:]),
             alive=self._alive.values,
             keys=keys,
         )
 
-    def _told(self, ids: IntArray) -> str | None:
+    def _text(self, ids: IntArray) -> str | None:
         for id_, text in zip(ids.tolist(), self._walk.texts(ids), strict=True):
             return f"{id_}  {(text or '')[:_TEXT]}"
         return None
 
 
-class _Replaying:
+class _Replay:
     """The pace of a replay, and the keys that change it."""
 
     def __init__(self, walk: Walk, pace: float, fps: float) -> None:
@@ -162,14 +160,14 @@ class _Replaying:
         self._wanted = float(walk.step + 1)  # the step that it should be at
         self._paused = self.left = False
 
-    def run(self, view: LiveView) -> None:
-        """Until the steps end or q is pressed."""
+    def run(self, view: WatchView) -> None:
+        """Show steps until they end or q is pressed."""
         walk = self._walk
         while not self.left and walk.step < walk.last:
             began = time.monotonic()
             target = min(walk.last, int(self._wanted))
             if not self._paused and target > walk.step:
-                until = began + _BUSY * self._between
+                until = began + _STEPPING_SHARE * self._between
                 view.show(walk.go(target, lambda: time.monotonic() >= until), self._keys())  # noqa: B023
                 self._wanted = max(self._wanted, float(walk.step))
                 if walk.step < target:  # too fast for this machine
@@ -181,7 +179,7 @@ class _Replaying:
             if not self._paused:
                 self._wanted += self._pace * (time.monotonic() - began)
 
-    def _pressed(self, key: str, view: LiveView) -> None:
+    def _pressed(self, key: str, view: WatchView) -> None:
         walk = self._walk
         if key in _QUIT:
             self.left = True
@@ -201,14 +199,14 @@ class _Replaying:
         return f"q quits, {more}: {how}"
 
 
-def replayed(walk: Walk, title: str, speed: float | None, fps: float) -> Watched:
+def watch_replay(walk: Walk, title: str, speed: float | None, fps: float) -> WatchResult:
     """Show the steps of ``walk``, ``speed`` a second, until they end or q is pressed.
 
     Slower where the machine cannot keep up: stepping takes at most six tenths of the time.
     """
     first, steps = walk.step + 1, walk.last - walk.step
-    pace = max(fps, steps / _LONGEST) if speed is None else speed
-    playing = _Replaying(walk, pace, fps)
-    with LiveView(walk, title, walk.last, fps) as view:
+    pace = max(fps, steps / _DEFAULT_SECONDS) if speed is None else speed
+    playing = _Replay(walk, pace, fps)
+    with WatchView(walk, title, walk.last, fps) as view:
         playing.run(view)
-    return Watched(first, walk.step, view.frames, playing.left)
+    return WatchResult(first, walk.step, view.frames, playing.left)

@@ -1,0 +1,410 @@
+"""`memoria experiment run` and `sweep`: an experiment once with each seed, or at many settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import typer
+
+from memoria.errors import ConfigError, MissingExtraError
+from memoria.io.progress import Progress
+from memoria_cli.options import SPEED_PANEL, Device, Json
+from memoria_cli.terminal import output
+from memoria_cli.terminal.formatting import format_number
+from memoria_cli.terminal.signals import StoppedError
+from memoria_cli.verbs import verb
+
+if TYPE_CHECKING:
+    from memoria.experiments import Plan, RunRecord, RunSpec
+    from memoria.experiments.sweep import Sweep
+
+Preset: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="Settings to start from: small (minutes on two cores) or paper.",
+        show_default="the file's, or small",
+    ),
+]
+Settings: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value for one setting of all runs: steps=200, models=memoria,none, "
+        "settings.memoria.KEY=3. Repeatable; `memoria experiment list NAME` shows them all.",
+    ),
+]
+Seeds: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="N|LIST",
+        help="How many seeds, or which: 3, or 0,4,7.",
+        show_default="the file's, or the preset's",
+    ),
+]
+Folder: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="Where the runs go; those that are done there stay, others go on.",
+        show_default="runs/NAME-PRESET, runs/FILE of a sweep",
+    ),
+]
+
+_WHOLE: Final = 100  # per cent
+_Row: TypeAlias = Mapping[str, Any]
+
+
+@verb(
+    "run",
+    "memoria experiment run sorting --set length=128 --set steps=5 --set models=none --seeds 1",
+    "memoria experiment run sorting --set steps=2 --set models=xl --seeds 1 -o trial --json",
+)
+def run(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|FILE.toml",
+            help="An experiment, or a file that names one.",
+            show_default=False,
+        ),
+    ],
+    preset: Preset = None,
+    settings: Settings = None,
+    seeds: Seeds = None,
+    out: Folder = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Runs at a time.",
+            show_default="the number of cores, 1 on a GPU",
+            rich_help_panel=SPEED_PANEL,
+        ),
+    ] = None,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Run each model once with each seed, and compare them.
+
+    Every run is a process with a folder DIR/MODEL-SEED of its own, and can be stopped, killed and
+    started again by the same command: it goes on from its last checkpoint and ends with the same
+    numbers. A run that fails does not keep the others. Under `accelerate launch -m memoria_cli
+    experiment run ...` all its processes, a GPU each, train one run after the other.
+    """
+    from memoria.experiments import compare, find_experiment
+    from memoria.experiments.run import has_tensorboard
+
+    plan = _plan(what, preset, _changes(settings, seeds, device))
+    name = Path(what).stem if what.endswith(".toml") else what
+    folder = Path(out) if out is not None else Path("runs", f"{name}-{plan.preset}")
+    records = _run_plan(plan, plan.specs(folder), folder, jobs)
+    if os.environ.get("RANK", "0") != "0":
+        return  # the first process reports for all
+    experiment = find_experiment(plan.experiment)
+    done = [one for one in records if one.status == "done"]
+    table = compare(records, experiment.metrics)
+    reference = dict(experiment.reference(plan.config))
+    try:
+        plots = [str(path) for path in experiment.draw(done, folder)] if done else []
+    except MissingExtraError:
+        plots = []
+    document: dict[str, Any] = {
+        "experiment": plan.experiment,
+        "preset": plan.preset,
+        "path": os.path.abspath(folder),
+        "runs": [_run_record(one, "model") for one in records],
+        "table": table,
+        "reference": reference,
+        "findings": experiment.tell(done),
+        "plots": plots,
+    }
+    title = f"{plan.experiment}, preset {plan.preset}"
+    human = _results(title, table, experiment.metrics, reference)
+    human += document["findings"]
+    human += [f"runs: {document['path']}", *[f"plot: {one}" for one in plots]]
+    output.result(document, human, json)
+    failed = _report_failures(records, folder)
+    if not has_tensorboard():
+        output.note("memoria: no logs for TensorBoard; hint: pip install 'memoria-engrams[train]'")
+    if failed:
+        raise typer.Exit(1)
+
+
+@verb(
+    "sweep",
+    "memoria experiment sweep depths.toml --dry-run",
+    "memoria experiment sweep depths.toml --jobs 2 -o depths --json",
+)
+def sweep(
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE.toml",
+            help="What `run` takes, and a table [sweep]: [sweep.grid] with lists of values, "
+            "[sweep.random] with what to draw.",
+            show_default=False,
+        ),
+    ],
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="local (processes here) or ray.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster.",
+            show_default="RAY_ADDRESS, or one here for this sweep",
+        ),
+    ] = None,
+    settings: Settings = None,
+    preset: Preset = None,
+    seeds: Seeds = None,
+    out: Folder = None,
+    retries: Annotated[
+        int | None,
+        typer.Option(
+            "--retries",
+            min=0,
+            metavar="N",
+            help="How often a failed run is done again, from its last checkpoint.",
+            show_default="the file's, or 0",
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, and do none.")] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Runs at a time, where no cluster is named.",
+            rich_help_panel=SPEED_PANEL,
+        ),
+    ] = 1,
+    device: Device = None,
+    json: Json = False,
+) -> None:
+    """Run an experiment at every point of a grid, or at points drawn at random, with every seed.
+
+    Runs that are done stay, so that the same command goes on after a kill, and more values, trials
+    or seeds can come to the file later. `memoria experiment report DIR` compares what came out.
+    """
+    from memoria.experiments import compare, find_experiment
+    from memoria.experiments.sweep import read_sweep
+
+    plan = read_sweep(Path(file), preset, _changes(settings, seeds, device))
+    folder = Path(out) if out is not None else Path("runs", Path(file).stem)
+    specs = plan.specs(folder)
+    document: dict[str, Any] = {
+        "experiment": plan.plan.experiment,
+        "path": os.path.abspath(folder),
+        "dry_run": dry_run,
+        "points": [dict(point) for point in plan.table.points()],
+    }
+    if dry_run:
+        runs = [
+            {"variant": one.name, "seed": one.config.seed, "path": os.fspath(one.path)}
+            for one in specs
+        ]
+        title = f"{document['experiment']}: {len(document['points'])} points, {len(runs)} runs"
+        columns = {"variant": "variant", "seed": "seed", "folder": "path"}
+        output.result({**document, "runs": runs}, [output.table(title, runs, columns)], json)
+        return
+    plan.claim(folder)
+    records = _run_sweep(plan, specs, folder, engine, jobs, retries, address)
+    metrics = find_experiment(plan.plan.experiment).metrics
+    table = _best_first(compare(records, metrics), metrics[0])
+    document |= {
+        "engine": engine,
+        "runs": [_run_record(one, "variant") for one in records],
+        "table": [{key: value for key, value in row.items() if key != "behind"} for row in table],
+    }
+    human = _results(f"{document['experiment']}, best first", table, metrics, {})
+    human.append(f"runs: {document['path']}; `memoria experiment report` compares them")
+    output.result(document, human, json)
+    if _report_failures(records, folder):
+        raise typer.Exit(1)
+
+
+def _changes(settings: list[str] | None, seeds: str | None, device: str | None) -> dict[str, Any]:
+    """What the options change in the settings of all runs."""
+    from memoria.experiments import parse_seeds, parse_settings
+
+    changes = parse_settings(settings or [])
+    if seeds is not None:
+        changes["seeds"] = parse_seeds(seeds)
+    if device is not None:
+        changes["device"] = device
+    return changes
+
+
+def _plan(what: str, preset: str | None, changes: dict[str, Any]) -> Plan:
+    from memoria.experiments import make_plan, read_plan
+    from memoria.experiments.plan import is_plan_file
+
+    if not is_plan_file(what):
+        return make_plan(what, preset or "small", changes)
+    plan = read_plan(Path(what), preset, changes)
+    if plan.rest:
+        key = next(iter(plan.rest))
+        raise ConfigError(f"{what}: {key!r} is not for a single experiment", "see the README")
+    return plan
+
+
+def _run_plan(
+    plan: Plan, specs: Sequence[RunSpec], folder: Path, jobs: int | None
+) -> list[RunRecord]:
+    """Do the runs in processes, or all inside this one of several that a launcher started."""
+    from memoria.experiments import inside, local
+    from memoria.experiments.engines import default_jobs
+    from memoria.experiments.run import is_launched
+
+    launched = is_launched()
+    if launched and os.environ.get("RANK", "0") != "0":
+        with _interruptible(folder):
+            return inside(specs)
+    with _interruptible(folder), _percent(f"{plan.experiment}, {len(specs)} runs") as progress:
+        plan.claim(folder)
+        if launched:
+            return inside(specs, progress)
+        return local(specs, jobs or default_jobs(plan.config.device), progress)
+
+
+def _run_sweep(
+    sweep: Sweep,
+    specs: Sequence[RunSpec],
+    folder: Path,
+    engine: str,
+    jobs: int,
+    retries: int | None,
+    address: str | None,
+) -> list[RunRecord]:
+    from memoria.experiments.sweep import sweep_runs
+
+    with _interruptible(folder), _percent(f"sweep of {len(specs)} runs") as progress:
+        return sweep_runs(
+            specs,
+            engine=engine,
+            jobs=jobs,
+            retries=sweep.table.retries if retries is None else retries,
+            cpus=sweep.table.cpus,
+            gpus=sweep.table.gpus,
+            address=address,
+            progress=progress,
+        )
+
+
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        message = f"interrupted: {folder} keeps what is done and the checkpoints"
+        raise StoppedError(message, "the same command goes on") from None
+
+
+@contextmanager
+def _percent(what: str) -> Iterator[Progress]:
+    """Progress of work whose units people do not count."""
+    with output.progress(what, "%") as show:
+        yield lambda done, total: show(_WHOLE * done // max(total, 1), _WHOLE)
+
+
+def _run_record(one: RunRecord, variant: str) -> dict[str, Any]:
+    return {
+        variant: one.variant,
+        "seed": one.seed,
+        "status": one.status,
+        "path": os.fspath(one.path),
+        "seconds": one.seconds,
+        "summary": dict(one.metrics),
+        "error": one.error,
+    }
+
+
+def _report_failures(records: Sequence[RunRecord], folder: Path) -> bool:
+    """Note each failed run on stderr; whether there was one."""
+    failed = [one for one in records if one.status == "failed"]
+    for one in failed:
+        output.note(f"memoria: {one.path.relative_to(folder)} failed: {one.error}")
+    return bool(failed)
+
+
+def _best_first(table: Sequence[_Row], metric: Any) -> list[_Row]:
+    """Rows from the best mean of ``metric``; those without one last. Variants have no rival."""
+
+    def rank(row: _Row) -> tuple[bool, float]:
+        mean = row["metrics"][metric.name]["mean"]
+        return mean is None, 0.0 if mean is None else mean if metric.better == "lower" else -mean
+
+    return [{**row, "behind": {}} for row in sorted(table, key=rank)]
+
+
+def _results(
+    title: str, table: Sequence[_Row], metrics: Sequence[Any], reference: Mapping[str, float]
+) -> list[output.Part]:
+    """Mean ± sd of each variant, the first one's lead over the others, figures to compare with."""
+    named = [metric.title for metric in metrics]
+    rows = [
+        (
+            row["variant"],
+            str(row["runs"]),
+            *[_spread(row["metrics"][metric.name]) for metric in metrics],
+            _duration(row["seconds"]),
+        )
+        for row in table
+    ]
+    parts: list[output.Part] = [output.Table(title, ("model", "runs", *named, "a run took"), rows)]
+    others = [
+        row
+        for row in table
+        if row["behind"] and any(row["behind"][one.name]["runs"] for one in metrics)
+    ]
+    if others:
+        leads = [
+            (row["variant"], *[_lead(row["behind"][metric.name]) for metric in metrics])
+            for row in others
+        ]
+        headline = f"{table[0]['variant']} minus each, seed by seed"
+        parts.append(output.Table(headline, ("model", *named), leads))
+    if reference:
+        lines = [(name, format_number(value)) for name, value in reference.items()]
+        parts.append(output.Table(f"for comparison: {named[0]}", ("", ""), lines))
+    return parts
+
+
+def _spread(one: _Row) -> str:
+    if one["mean"] is None:
+        return "-"
+    return format_number(one["mean"]) + (
+        "" if one["sd"] is None else f" ± {format_number(one['sd'])}"
+    )
+
+
+def _lead(one: _Row) -> str:
+    if one["mean"] is None:
+        return "-"
+    above = sum(value > 0 for value in one["values"].values())
+    sign = "+" if one["mean"] >= 0 else ""
+    return f"{sign}{_spread(one)} (higher in {above} of {one['runs']})"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
