@@ -255,8 +255,7 @@ def test_yes_on_a_terminal_goes_ahead(cli: Cli, answer: str) -> None:
     assert out.startswith("back at 'early', step 4")
 
 
-def test_none_of_it_loads_torch(template: Path, tmp_path: Path) -> None:
-    shutil.copytree(template, tmp_path / "s")
+def test_none_of_it_loads_torch(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('torch was loaded')")
     for line in (
         "snapshot create s x",

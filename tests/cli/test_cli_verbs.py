@@ -513,7 +513,7 @@ class TestOutput:
             raise raised
 
         monkeypatch.delenv("MEMORIA_DEBUG", raising=False)
-        monkeypatch.setattr("memoria.store.read_config", fail, raising=False)
+        monkeypatch.setattr("memoria.store.reading.open_files", fail)
         ran = cli("remind", "x")
         assert (ran.code, ran.out) == (code, "")
         assert said in ran.err
