@@ -7,14 +7,20 @@ from torch import Tensor, nn
 
 from memoria.errors import ConfigError, ShapeError
 
-__all__ = ["Abstractor"]
-
 
 class Abstractor(nn.Module):
     """``output(feedforward(softmax(Q (K h)^T) (V h)))`` (paper, memory encoder f_e).
 
-    Q are ``num_memories`` learned queries; a single head, no scaling by sqrt(D), no activation
-    between the two linear layers D -> ``feedforward_dim`` -> D, no residual.
+    Q are learned queries; a single head, no scaling by sqrt(D), no activation between the two
+    linear layers D -> F -> D, no residual.
+
+    Args:
+        num_memories: engrams a lane, the number of queries.
+        hidden_dim: D.
+        feedforward_dim: F.
+
+    Raises:
+        ConfigError: a size below 1.
     """
 
     def __init__(self, num_memories: int, hidden_dim: int, feedforward_dim: int) -> None:
@@ -31,10 +37,18 @@ class Abstractor(nn.Module):
         self.output = nn.Linear(feedforward_dim, hidden_dim)
 
     def forward(self, hidden_states: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Hidden states [B, N, D] to engrams [B, num_memories, D].
+        """Compress hidden states into engrams.
 
-        ``mask`` bool [B, N] is false where the states are those of padding, which is not read; a
-        lane of nothing but padding is read evenly.
+        Args:
+            hidden_states: [B, N, D].
+            mask: false at padding, which gets no attention, bool [B, N]; a lane of padding alone
+                gets equal attention everywhere.
+
+        Returns:
+            Engrams [B, num_memories, D].
+
+        Raises:
+            ShapeError: another shape.
         """
         dimension = self.query_embeddings.shape[2]
         if hidden_states.dim() != 3 or hidden_states.shape[2] != dimension:

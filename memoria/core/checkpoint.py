@@ -1,4 +1,4 @@
-"""A running core as plain tensors and back, so that training goes on as if it had not stopped."""
+"""A `MemoryCore` as plain tensors and back, so that training resumes bit for bit."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from memoria.core.state import NULL
 from memoria.errors import InputError
 from memoria.timeline.cofiring import FiringLog
 
-__all__ = ["core_state", "fill_core"]
-
 _ARRAYS: Final = ("ids", "types", "expiry", "born", "fires", "pinned")  # [B, M] each
 _NEEDED: Final = ("step", "next_id", "data", *_ARRAYS)
 
 
 def core_state(core: MemoryCore) -> dict[str, Tensor]:
-    """Everything that the next step depends on, as copies.
+    """Everything that the next step depends on, copied. Packs the core.
 
-    ``step``, ``next_id`` []; `_ARRAYS` [B, M] as in `EngramState`; ``data`` [B, M, D]; and of the
-    connections either ``counts`` [B, M, M] or the logs: ``entries`` [N], ``starts`` [F] and
-    ``firings`` [B], ``lengths`` [B], how many of both are each lane's.
+    Returns:
+        ``step``, ``next_id`` []; ``ids``, ``types``, ``expiry``, ``born``, ``fires``, ``pinned``
+        [B, M] as in `EngramState`; ``data`` [B, M, D]; and the connections, dense as ``counts``
+        [B, M, M], sparse as the logs of all lanes end to end: ``entries`` [N], ``starts`` [F],
+        and of each lane ``lengths`` [B] entries and ``firings`` [B].
     """
     core.close_holes()
     state, connections = core.state, core.connections
@@ -44,7 +44,11 @@ def core_state(core: MemoryCore) -> dict[str, Tensor]:
 
 
 def fill_core(core: MemoryCore, saved: Mapping[str, Tensor]) -> None:
-    """Make an empty ``core`` what `core_state` saw. Raises `InputError` for anything else."""
+    """Fill an empty ``core`` with what `core_state` returned.
+
+    Raises:
+        InputError: tensors are missing, of another layout, or do not fit together.
+    """
     lacking = [name for name in _NEEDED if name not in saved]
     if lacking:
         raise InputError(f"the state lacks {', '.join(lacking)}", "give what state() returned")

@@ -1,4 +1,4 @@
-"""`Engrams`: a batch of engrams as padded tensors, to look at and to compute with."""
+"""`Engrams`: a batch of engrams as padded tensors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,23 @@ from memoria.errors import ShapeError, StateError
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.summary import EngramsInfo, summarize
 
-__all__ = ["Engrams"]
-
 
 class Engrams:
-    """Engrams of B lanes, M each, the shorter lanes padded with nulls.
+    """Engrams of B lanes, M each, shorter lanes padded with nulls. Arguments become attributes.
 
-    ``data`` [B, M, D] float32; ``induce_counts`` [B, M, M] int32, how often i and j fired
-    together, -1 at nulls; ``engrams_types`` [B, M] uint8 (`EngramType`); ``lifespan`` [B, M]
-    float32, -1 at nulls; ``age`` [B, M] int32 and ``engram_ids`` [B, M] int64, None unless
-    tracked, -1 at nulls.
+    Args:
+        data: vectors, float [B, M, D].
+        induce_counts: co-fire counts, int32 [B, M, M], -1 at nulls; None: 0.
+        engrams_types: `EngramType`, uint8 [B, M], or one for all; None: WORKING.
+        lifespan: steps left, float32 [B, M], or one for all; -1 at nulls.
+        age: steps since creation, int32 [B, M], or one for all; None unless ``track_age``.
+        engram_ids: local ids, int64 [B, M], or the first of consecutive ones; None unless
+            ``track_engram_id``; -1 at nulls.
+        track_age: keep ``age``.
+        track_engram_id: keep ``engram_ids``.
+
+    Raises:
+        ShapeError: a tensor has another shape.
     """
 
     def __init__(
@@ -96,16 +103,17 @@ class Engrams:
     __hash__ = None  # type: ignore[assignment]  # changes in place
 
     def __add__(self, other: Engrams) -> Engrams:
-        """Both, side by side in every lane; what stood apart has not fired together."""
+        """Both, side by side in each lane; co-fire counts between the two are 0."""
         if self.batch_size == 0 or other.batch_size == 0:
             return other if self.batch_size == 0 else self
         if self.data.shape[::2] != other.data.shape[::2]:
             expected = f"[{self.batch_size}, M, {self.hidden_dim}]"
             raise ShapeError("engrams to add", expected, list(other.data.shape))
-        mine, theirs = self.memory_length, other.memory_length
-        counts = self.induce_counts.new_zeros((self.batch_size, mine + theirs, mine + theirs))
-        counts[:, :mine, :mine] = self.induce_counts
-        counts[:, mine:, mine:] = other.induce_counts
+        first = self.memory_length
+        length = first + other.memory_length
+        counts = self.induce_counts.new_zeros((self.batch_size, length, length))
+        counts[:, :first, :first] = self.induce_counts
+        counts[:, first:, first:] = other.induce_counts
         null = torch.cat((self._null_mask, other._null_mask), 1)
         counts.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
         track_age = self.track_age and other.track_age
@@ -122,7 +130,7 @@ class Engrams:
         )
 
     def __iter__(self) -> Iterator[Engrams]:
-        """The lanes, each as Engrams with B = 1."""
+        """Each lane as `Engrams` with B = 1."""
         for lane in range(self.batch_size):
             some = slice(lane, lane + 1)
             yield self._with([None if field is None else field[some] for field in self._fields()])

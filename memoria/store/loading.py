@@ -107,7 +107,7 @@ def _connections(
 ) -> DenseConnections | SparseConnections:
     if dense:
         counts = DenseConnections.from_logs(logs, capacity).counts()
-        return DenseConnections.of_counts(counts.to(device))
+        return DenseConnections.from_counts(counts.to(device))
     return SparseConnections(len(logs), logs, capacity)
 
 

@@ -21,21 +21,27 @@ __all__ = ["Connections"]
 
 
 class Connections(Protocol):
-    """What recall needs of a memory's connections. Positions are those of `EngramState`."""
+    """Co-fire counts by position in an `EngramState`. B lanes, C positions."""
 
     def pack(self, kept: Tensor, capacity: int) -> None:
-        """Positions ``kept`` [B, K] (-1 pads) become 0..K-1; room for ``capacity``."""
+        """Move positions ``kept`` [B, K] to 0..K-1, drop the rest; C becomes ``capacity``."""
 
     def fire(self, positions: Tensor) -> None:
-        """One firing: +1 for every pair of distinct ``positions`` [B, N]; -1 is ignored."""
+        """Count one firing: +1 for each pair of distinct ``positions`` [B, N]; -1 is ignored."""
 
     def strongest(
         self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
     ) -> Tensor:
-        """For each of ``current`` [B, P] the open position it fired with most often.
+        """For each current position, the open one with the highest co-fire count.
 
-        ``closed`` [B, C] marks what must not be chosen. Among equals (zeros too) the oldest wins,
-        or with ``ties`` the greatest hash of its id in ``ids`` [B, C]. -1 in, or nothing open: -1.
+        Args:
+            current: positions, int64 [B, P], -1 for none.
+            closed: positions that must not be chosen, bool [B, C].
+            ids: local ids, int64 [B, C].
+            ties: prefers the greatest hash of the id among equal counts (0 too); None the oldest.
+
+        Returns:
+            Positions, int64 [B, P]; -1 for -1, and in a lane with nothing open.
         """
 
     def counts(self) -> Tensor:

@@ -13,28 +13,26 @@ from memoria.core.ties import TieRule
 from memoria.timeline.cofiring import FiringLog, strongest_first
 from memoria.timeline.log import IntArray
 
-__all__ = ["DenseConnections"]
-
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
 _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory of the result
 
 
 class DenseConnections:
-    """Co-fire counts as int32 [B, C, C]: a firing adds to N^2 cells, a row is one gather."""
+    """Co-fire counts as one int32 [B, C, C]. A firing adds to N^2 cells, a row is one gather."""
 
     def __init__(self, lanes: int, device: torch.device) -> None:
         self._counts = torch.zeros((lanes, 0, 0), dtype=torch.int32, device=device)
 
     @classmethod
-    def of_counts(cls, counts: Tensor) -> DenseConnections:
-        """With ``counts`` [B, C, C] int32 as they are, not copied."""
+    def from_counts(cls, counts: Tensor) -> DenseConnections:
+        """From ``counts``, int32 [B, C, C], not copied."""
         made = cls(counts.shape[0], counts.device)
         made._counts = counts
         return made
 
     @classmethod
     def from_logs(cls, logs: Sequence[FiringLog], capacity: int) -> DenseConnections:
-        """The counts of what fired in every lane's log, on the CPU."""
+        """Count the firings of each lane's log, in positions below ``capacity``; on the CPU."""
         made = cls(len(logs), torch.device("cpu"))
         made._counts = torch.empty((len(logs), capacity, capacity), dtype=torch.int32)
         at_once = max(1, _COUNTED_AT_ONCE // max(1, capacity))

@@ -1,4 +1,4 @@
-"""Connections as the log of what fired: exact counts, computed for the rows that are asked."""
+"""Connections as the log of firings: exact counts, computed for the rows that are asked for."""
 
 from __future__ import annotations
 
@@ -17,15 +17,19 @@ from memoria.timeline.log import IntArray
 if TYPE_CHECKING:
     from memoria.core.connections.hot_rows import HotRows
 
-__all__ = ["SparseConnections"]
-
 # Pairs counted after which an index pays: what loading numba costs, and building for each entry.
 _INDEX_AFTER: Final = 6_000_000
 _INDEX_PER_ENTRY: Final = 1
 
 
 class SparseConnections:
-    """A `FiringLog` per lane. Lives on the CPU, whatever device the state are on."""
+    """A `FiringLog` for each lane, on the CPU whatever the device of the state.
+
+    Args:
+        lanes: B.
+        logs: firings so far, one log a lane; None: empty.
+        capacity: C, above every position in ``logs``.
+    """
 
     def __init__(
         self, lanes: int, logs: Sequence[FiringLog] | None = None, capacity: int = 0
@@ -98,9 +102,9 @@ class SparseConnections:
     def _tied(
         self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_], oldest: bool
     ) -> tuple[IntArray, IntArray]:
-        """(which of ``current``, open partner) of all that share a row's greatest count.
+        """(which of ``current``, open partner) of all partners that share a row's greatest count.
 
-        With ``oldest`` only the oldest of them. From the index, once it pays to have one.
+        With ``oldest`` only the oldest of them. Builds the index once that pays.
         """
         log, hot = self._logs[lane], self._hot[lane]
         if hot is None:

@@ -120,7 +120,7 @@ def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
     asked.state.load(ids, types, expiry, born, fires, state.next_id)
     room = asked.state.capacity - len(at)
     counts = pad(core.connections.counts()[0][at][:, at], (0, room, 0, room))
-    asked.connections = DenseConnections.of_counts(counts.expand(lanes, -1, -1))
+    asked.connections = DenseConnections.from_counts(counts.expand(lanes, -1, -1))
     asked.step = core.step
     return asked
 
