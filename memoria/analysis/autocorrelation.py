@@ -9,7 +9,7 @@ import numpy as np
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Table
-from memoria.analysis.scope import after_compaction, in_lane, note, ranks, sampled
+from memoria.analysis.scope import after_compaction, in_lane, note, sampled
 from memoria.timeline.log import FloatArray, IntArray
 
 _ALL_FIRINGS: Final = 2_000_000  # up to so many every engram is taken
@@ -71,7 +71,7 @@ def _watched(chronicle: Chronicle, lane: int | None) -> _Trains:
     start = np.maximum(chronicle.longterm[old], chronicle.first_step - 1)
     gone = chronicle.gone[old]
     length = np.maximum(np.where(gone > 0, gone, chronicle.steps) - start, 0)
-    engram, steps = ranks(chronicle, old)[chronicle.fired_places], chronicle.fired_steps
+    engram, steps = chronicle.ranks(old)[chronicle.fired_positions], chronicle.fired_steps
     time = steps - np.append(start, chronicle.steps)[engram]  # -1, the others: never watched
     here = np.flatnonzero(time > 0)
     here = here[np.argsort(engram[here], kind="stable")]

@@ -1,16 +1,16 @@
 """`Chronicle`: the whole life of a memory as arrays, from a store or from a `HistoryManager`.
 
-Steps count from 1, and only finished ones are told of; step t is what it left behind. Torch-free.
+Steps count from 1, and only finished ones are in it; step t is what it left behind. Torch-free.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,22 +18,24 @@ import numpy.typing as npt
 from memoria.errors import InputError
 from memoria.io.data_frame import data_frame
 from memoria.store.firings import endings, read_firings
-from memoria.store.life import FloatArray, StepTable, fold
+from memoria.store.life import StepTable
+from memoria.store.life import fold as fold_store
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view
 from memoria.store.reading import open_files
 from memoria.store.texts import TextShelf
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.fold import Expiries
-from memoria.timeline.log import Firings, IntArray
+from memoria.timeline.fold import Expiries, Lifespans, fold
+from memoria.timeline.log import BoolArray, Firings, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas
 
     from memoria.timeline.history import HistoryManager
 
-__all__ = ["Chronicle", "open_chronicle"]
+# Names of the memories by `EngramType`.
+MEMORY_NAMES: Final = np.array(["forgotten", "working", "shortterm", "longterm"])
 
 Texts = Callable[[IntArray], list[str | None]]
 
@@ -42,14 +44,24 @@ Texts = Callable[[IntArray], list[str | None]]
 class Chronicle:
     """Everything that is known of a memory's life. E engrams, N firings, T steps.
 
-    ``ids`` [E] ascend, and so does creation; an engram stands at its *place* in them, and its lane
-    is ``id % lanes``. ``born``, ``gone`` and ``longterm`` [E]: the steps in which it was made, at
-    whose end it was forgotten and at whose end it became long-term; 0: it has not. ``added`` [T]:
-    engrams made a step, of all lanes. ``fired_ids`` and ``fired_steps`` [N], by step: who was in
-    the working memory (its step is ``born``) or reminded, once a step; those of step t are
-    ``ends[t - 1]`` to ``ends[t]``. ``first_step``: from here on all is known; compaction may have
-    removed engrams and firings of the steps before. ``settings`` makes `expiries` once they are
-    asked for.
+    An engram's *position* is its slot in these arrays.
+
+    Attributes:
+        lanes: number of lanes; the lane of an engram is ``id % lanes``.
+        steps: T.
+        first_step: from here on all is known; compaction may have removed engrams and firings of
+            the steps before.
+        ids: of the engrams, ascending, and so is their creation, int64 [E].
+        born: step in which each was created, int64 [E].
+        gone: step at whose end each was forgotten, 0 while it lives, int64 [E].
+        longterm: step at whose end each became long-term, 0 where it has not, int64 [E].
+        added: engrams created in each step, in all lanes, int64 [T].
+        fired_ids: engrams that were in working memory (in the step ``born``) or reminded, each once
+            a step, by step, int64 [N].
+        fired_steps: step of each firing, int64 [N].
+        settings: makes `expiries` once they are asked for.
+        shelf: reads texts from the store.
+        name: of the store, for messages.
     """
 
     lanes: int
@@ -64,44 +76,45 @@ class Chronicle:
     fired_steps: IntArray
     settings: Callable[[], Expiries]
     shelf: Texts | None = None
-    name: str = ""  # of the store, as messages name it
+    name: str = ""
 
     @classmethod
     def of_store(cls, files: MemoryFiles) -> Chronicle:
-        """The life of a store, `memoria.store.reading.open_files`, as far as its log goes back.
+        """The life of a store, as far as its log goes back; a step begun is left out.
 
-        A step begun is left out. `texts` reads from ``files``. Raises `DamageError`.
+        Args:
+            files: what `memoria.store.reading.open_files` opens; `texts` reads from them.
+
+        Raises:
+            DamageError: the store is damaged.
         """
         if files.attributes.pending.phase != "idle":
             files = finished_view(files)
-        lanes = files.config.lanes
         table = StepTable.read(files)
-        life, done = fold(files, files.config, table), len(table)
+        life, done = fold_store(files, files.config, table), len(table)
         firings = read_firings(files, table, life)
         ended = endings(firings, files.created, done)
         known = ended.fires > 0  # every engram that is there has fired at least in its first step
         ids, gone = ended.ids[known], ended.gone[known]
-        born = table.born(ids) + 1
-        rows = table.rows()
-        longterm = _became_longterm(ids, table, lanes, done)
-        longterm[(gone > 0) & (longterm >= gone)] = 0
+        longterm = _became_longterm(ids, table, files.config.lanes)
 
         def settings() -> Expiries:
             events = firings.events
             events = events.take(np.isin(events.ids, ids))
-            named = replace(events, ids=_places(ids, events.ids))
-            return Expiries.of(replace(firings, ids=_places(ids, firings.ids), events=named), done)
+            named = replace(events, ids=_positions(ids, events.ids))
+            log = replace(firings, ids=_positions(ids, firings.ids), events=named)
+            return Expiries.of(log, done)
 
         lost = len(ids) < files.created
         return cls(
-            lanes=lanes,
+            lanes=files.config.lanes,
             steps=done,
             first_step=min(files.attributes.era.step, done) + 1 if lost else 1,
             ids=ids,
-            born=born,
+            born=table.born(ids) + 1,
             gone=gone,
-            longterm=longterm,
-            added=np.diff(rows, prepend=0),
+            longterm=np.where((gone > 0) & (longterm >= gone), 0, longterm),
+            added=np.diff(table.rows(), prepend=0),
             fired_ids=firings.ids,
             fired_steps=firings.steps,
             settings=settings,
@@ -111,10 +124,14 @@ class Chronicle:
 
     @classmethod
     def of_history(cls, histories: HistoryManager | Sequence[HistoryManager]) -> Chronicle:
-        """The life of a `Memoria` with ``keep_history``: of one lane, or of ``memoria.history``.
+        """The life of a `Memoria` with ``keep_history``.
 
-        The id of engram i of lane b of B is ``i * B + b``, as in stores. Several firings in one
-        step are one. Raises `InputError` for lanes of different lives.
+        Args:
+            histories: of one lane, or ``memoria.history``. The id of engram i of lane b of B is
+                ``i * B + b``, as in stores. Several firings in one step are one.
+
+        Raises:
+            InputError: the lanes are of different lives.
         """
         lanes = list(histories) if isinstance(histories, Sequence) else [histories]
         if not lanes or len({len(one) for one in lanes}) > 1:
@@ -128,20 +145,13 @@ class Chronicle:
         made = bounds[0][:, 1]
         ids = np.arange(count * (int(made[-1]) if steps else 0))
         born = np.searchsorted(made, ids // count, side="right") + 1
-        fired, entries = _fired(parts, count), _settings(parts, count)
-        last = np.full(len(ids), -1)
-        last[entries.ids] = np.arange(len(entries.ids))  # of repeats the last one stays
-        set_at, expiry = born.copy(), np.zeros(len(ids))
-        was = last >= 0
-        set_at[was], expiry[was] = entries.steps[last[was]], entries.expiry[last[was]]
-        due = np.ceil(expiry).clip(0, steps + 1).astype(np.int64)
-        gone = np.maximum(due, set_at)
-        gone[gone > steps] = 0
+        fired, settings = _fired(parts, count), _settings(parts, count)
+        state = fold(Lifespans.nothing(len(ids)), settings, steps)
+        gone = np.where(state.fires > 0, state.gone(), born)
         longterm = np.zeros(len(ids), np.int64)
         for lane, one in enumerate(bounds):
             at = np.searchsorted(one[:, 0], ids[lane::count] // count, side="right")
             longterm[lane::count] = np.where(at < steps, at + 1, 0)
-        longterm[(gone > 0) & (longterm >= gone)] = 0
         return cls(
             lanes=count,
             steps=steps,
@@ -149,11 +159,11 @@ class Chronicle:
             ids=ids,
             born=born,
             gone=gone,
-            longterm=longterm,
+            longterm=np.where((gone > 0) & (longterm >= gone), 0, longterm),
             added=np.diff(made, prepend=0) * count,
             fired_ids=fired[0],
             fired_steps=fired[1],
-            settings=lambda: Expiries.of(entries, steps),
+            settings=lambda: Expiries.of(settings, steps),
         )
 
     def __len__(self) -> int:
@@ -166,98 +176,122 @@ class Chronicle:
 
     @cached_property
     def ends(self) -> IntArray:
-        """Where each step's firings end, [T + 1]; the first is 0."""
+        """Where each step's firings end, [T + 1]: those of step t are ``ends[t - 1]:ends[t]``."""
         return np.searchsorted(self.fired_steps, np.arange(self.steps + 1), side="right")
 
     @cached_property
-    def fired_places(self) -> IntArray:
-        """The place of who fired, [N]."""
-        return _places(self.ids, self.fired_ids)
+    def fired_positions(self) -> IntArray:
+        """The position of the engram of every firing, [N]."""
+        return _positions(self.ids, self.fired_ids)
 
     @cached_property
     def expiries(self) -> Expiries:
-        """When everyone expires, as it was set again and again."""
+        """Every expiry that was set, by position."""
         return self.settings()
 
     @cached_property
     def fires(self) -> IntArray:
         """How often every engram fired, its first step too, [E]."""
-        return np.bincount(self.fired_places, minlength=len(self))
+        return np.bincount(self.fired_positions, minlength=len(self))
 
     @cached_property
     def fired_expiry(self) -> FloatArray:
-        """What its step made of the expiry of who fired, [N]; less the step, the lifespan."""
-        return self.expiries.fired(self.fired_places, self.fired_steps)
+        """The expiry that each firing left its engram with, [N]; less the step, the lifespan."""
+        return self.expiries.fired(self.fired_positions, self.fired_steps)
 
     @cached_property
     def gains(self) -> FloatArray:
         """Steps that each firing gained, [N]; the first of an engram is what it began with."""
-        places = self.fired_places
-        return self.expiries.gains(places, self.fired_steps, self.born[places])
+        at = self.fired_positions
+        return self.expiries.gains(at, self.fired_steps, self.born[at])
 
-    def places(self, ids: npt.ArrayLike) -> IntArray:
-        """Where engrams stand in ``ids``. Raises `InputError` for one that is not there."""
+    def positions(self, ids: npt.ArrayLike) -> IntArray:
+        """The positions of engrams by id. Raises `InputError` for one that is not there."""
         wanted = np.asarray(ids, np.int64).reshape(-1)
         at = np.searchsorted(self.ids, wanted)
         wrong = wanted[np.append(self.ids, -1)[at] != wanted]
         if len(wrong):
             made = int(self.added.sum())
-            there = 0 <= int(wrong[0]) < made
+            removed = 0 <= int(wrong[0]) < made
             known = f"the ids are 0 to {made - 1}" if made else "there are no engrams yet"
-            why = "compaction has removed it" if there else "there is none"
-            raise InputError(f"engram {wrong[0]}: {why}", None if there else known)
+            why = "compaction has removed it" if removed else "there is none"
+            raise InputError(f"engram {wrong[0]}: {why}", None if removed else known)
         return at
 
+    def ranks(self, positions: IntArray) -> IntArray:
+        """The rank of every engram among ``positions``, -1 for the others, [E]."""
+        rank = np.full(len(self), -1, np.int64)
+        rank[positions] = np.arange(len(positions))
+        return rank
+
     def living(self, step: int) -> IntArray:
-        """The places of who is alive after ``step``, ascending."""
+        """The positions of the engrams that are alive after ``step``, ascending."""
         alive = (self.born <= step) & ((self.gone == 0) | (self.gone > step))
         return np.flatnonzero(alive)
 
     def fired(self, step: int) -> IntArray:
-        """The places of who fired in ``step``."""
-        return self.fired_places[self.ends[step - 1] : self.ends[step]]
+        """The positions of the engrams that fired in ``step``."""
+        return self.fired_positions[self.ends[step - 1] : self.ends[step]]
 
-    def types(self, places: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
+    def types(self, positions: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
         """In which memory (`EngramType`) engrams take part in a step; NULL before and after.
 
         As the step reminds: WORKING in its first step, LONGTERM in the steps after the one at
         whose end it became long-term, until the step at whose end it is forgotten.
         """
-        born, gone, longterm = self.born[places], self.gone[places], self.longterm[places]
+        born, gone, longterm = self.born[positions], self.gone[positions], self.longterm[positions]
         old = (longterm > 0) & (longterm < step)
-        kinds = np.where(old, EngramType.LONGTERM, EngramType.SHORTTERM)
-        kinds = np.where(born == step, EngramType.WORKING, kinds)
+        types = np.where(old, EngramType.LONGTERM, EngramType.SHORTTERM)
+        types = np.where(born == step, EngramType.WORKING, types)
         outside = (born > step) | ((gone > 0) & (gone < step))
-        return np.where(outside, EngramType.NULL, kinds).astype(np.uint8)
+        return np.where(outside, EngramType.NULL, types).astype(np.uint8)
 
-    def types_after(self, places: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
+    def types_after(self, positions: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
         """In which memory engrams are after a step: SHORTTERM, LONGTERM, or NULL if not alive."""
-        born, gone, longterm = self.born[places], self.gone[places], self.longterm[places]
-        old = (longterm > 0) & (longterm <= step)
-        kinds = np.where(old, EngramType.LONGTERM, EngramType.SHORTTERM)
-        outside = (born > step) | ((gone > 0) & (gone <= step))
-        return np.where(outside, EngramType.NULL, kinds).astype(np.uint8)
+        types = self.types(positions, step + 1)
+        return np.where(self.born[positions] > step, EngramType.NULL, types).astype(np.uint8)
 
-    def lifespan(self, places: IntArray, step: int | IntArray) -> FloatArray:
+    def lifespan(self, positions: IntArray, step: int | IntArray) -> FloatArray:
         """Steps that engrams have left after ``step``; 0 or less when forgotten, NaN unborn."""
-        return self.expiries.at(places, step) - step
+        return self.expiries.at(positions, step) - step
 
-    def log(self, places: IntArray) -> FiringLog:
-        """What fired together among the engrams at ``places``, ascending, each lane by itself.
-
-        Its positions are ranks in ``places``.
-        """
-        rank = np.full(len(self), -1, np.int64)
-        rank[places] = np.arange(len(places))
-        position = rank[self.fired_places]
-        here = position >= 0
-        position, group = position[here], self.fired_steps[here]
+    def log(self, positions: IntArray) -> FiringLog:
+        """The firings of some engrams, each lane by itself; in ranks among ``positions``."""
+        rank, firing = self.ranks(positions)[self.fired_positions], self.fired_steps
         if self.lanes > 1:
-            group = group * self.lanes + self.lane[places][position]
-            order = np.argsort(group, kind="stable")
-            position, group = position[order], group[order]
-        starts = np.flatnonzero(np.diff(group, prepend=-1))
-        return FiringLog(position, starts)
+            firing = firing * self.lanes + self.fired_ids % self.lanes
+            order = np.argsort(firing, kind="stable")
+            rank, firing = rank[order], firing[order]
+        return FiringLog.of(rank, firing)
+
+    def counts(self, mine: BoolArray | None = None) -> dict[str, IntArray]:
+        """How many engrams of ``mine`` [E], or of all, there are, step by step.
+
+        Returns:
+            ``born``, ``promoted`` to long-term memory, ``forgotten``, ``fired`` and ``reminded`` in
+            each step; ``shortterm`` and ``longterm`` after it; int64 [T] each.
+        """
+        if mine is None:
+            mine = np.ones(len(self), np.bool_)
+
+        def counted(steps: IntArray) -> IntArray:
+            return np.bincount(steps, minlength=self.steps + 1)[1:]
+
+        old = mine & (self.longterm > 0)
+        born, gone = counted(self.born[mine]), counted(self.gone[mine])
+        promoted = counted(self.longterm[mine])
+        longterm = np.cumsum(promoted - counted(self.gone[old]))
+        fired = mine[self.fired_positions]
+        reminded = fired & (self.born[self.fired_positions] < self.fired_steps)
+        return {
+            "born": born,
+            "promoted": promoted,
+            "forgotten": gone,
+            "fired": counted(self.fired_steps[fired]),
+            "reminded": counted(self.fired_steps[reminded]),
+            "shortterm": np.cumsum(born - gone) - longterm,
+            "longterm": longterm,
+        }
 
     def texts(self, ids: npt.ArrayLike) -> list[str | None]:
         """The texts of engrams; None where there is none. Reads from the store."""
@@ -269,28 +303,23 @@ class Chronicle:
         return self.texts([engram])[0]
 
     def frames(self, texts: bool = True) -> dict[str, dict[str, npt.NDArray[Any]]]:
-        """All that is known as tables of columns; 0 for a step that has not come.
+        """Everything that is known as tables of columns; 0 for a step that has not come.
 
-        ``engrams``: id, lane, created, longterm, forgotten, memory (its name, or "forgotten") and
-        lifespan after the last step, fires, and ``text`` where ``texts`` are wanted. ``firings``:
-        step, id, lane, gain, and the lifespan that the step left. ``steps``: step, made, reminded,
-        promoted, forgotten in it, shortterm, longterm after it, and whether it is known whole.
+        Returns:
+            ``engrams``: id, lane, created, longterm, forgotten, memory (its name, or "forgotten")
+            and lifespan after the last step, fires, and ``text`` where ``texts`` are wanted.
+            ``firings``: step, id, lane, gain, and the lifespan that the step left. ``steps``:
+            step, made, reminded, promoted, forgotten in it, shortterm, longterm after it, and
+            whether it is known whole.
         """
         every, steps = np.arange(len(self)), np.arange(1, self.steps + 1)
-        kinds = self.types_after(every, self.steps)
-        names = np.array(["forgotten", "working", "shortterm", "longterm"], object)
-        gone, longterm = self.counted(self.gone), self.counted(self.longterm)
-        old = np.flatnonzero(self.longterm > 0)
-        alive = np.cumsum(self.counted(self.born) - gone)
-        of_old = np.cumsum(longterm - self.counted(self.gone[old]))
-        again = self.born[self.fired_places] < self.fired_steps
         engrams: dict[str, npt.NDArray[Any]] = {
             "id": self.ids,
             "lane": self.lane,
             "created": self.born,
             "longterm": self.longterm,
             "forgotten": self.gone,
-            "memory": names[kinds],
+            "memory": MEMORY_NAMES.astype(object)[self.types_after(every, self.steps)],
             "lifespan": self.lifespan(every, self.steps),
             "fires": self.fires,
         }
@@ -303,14 +332,15 @@ class Chronicle:
             "gain": self.gains,
             "lifespan": self.fired_expiry - self.fired_steps,
         }
+        counts = self.counts()
         table = {
             "step": steps,
             "made": self.added,
-            "reminded": self.counted(self.fired_steps[again]),
-            "promoted": longterm,
-            "forgotten": gone,
-            "shortterm": alive - of_old,
-            "longterm": of_old,
+            "reminded": counts["reminded"],
+            "promoted": counts["promoted"],
+            "forgotten": counts["forgotten"],
+            "shortterm": counts["shortterm"],
+            "longterm": counts["longterm"],
             "known": steps >= self.first_step,
         }
         return {"engrams": engrams, "firings": firings, "steps": table}
@@ -319,34 +349,29 @@ class Chronicle:
         """`frames` as data frames. Needs the extra ``viz``."""
         return {name: data_frame(columns) for name, columns in self.frames(texts).items()}
 
-    def counted(self, steps: IntArray) -> IntArray:
-        """How often each step, from 1, is among ``steps``."""
-        return np.bincount(steps, minlength=self.steps + 1)[1:]
-
 
 @contextmanager
 def open_chronicle(
     path: str | os.PathLike[str], at: int | str | None = None
 ) -> Iterator[Chronicle]:
-    """The life of the store at ``path``, by ``at`` (a snapshot or a step) if that is given.
+    """Open the life of a store; texts can be read as long as the block lasts.
 
-    Texts are read as long as the block lasts.
+    Args:
+        path: the store.
+        at: a snapshot or a step to open it at.
     """
-    files = open_files(path, at)
-    try:
+    with closing(open_files(path, at)) as files:
         yield Chronicle.of_store(files)
-    finally:
-        files.close()
 
 
-def _places(ids: IntArray, wanted: IntArray) -> IntArray:
-    """Where ``wanted``, all of them there, stand in ``ids``."""
+def _positions(ids: IntArray, wanted: IntArray) -> IntArray:
+    """The positions of ``wanted``, all of them there, in ``ids``."""
     if len(ids) == 0 or int(ids[-1]) == len(ids) - 1:
         return wanted
     return np.searchsorted(ids, wanted)
 
 
-def _became_longterm(ids: IntArray, table: StepTable, lanes: int, done: int) -> IntArray:
+def _became_longterm(ids: IntArray, table: StepTable, lanes: int) -> IntArray:
     """The step at whose end each engram left short-term memory, if it lived; 0: none yet."""
     became = np.zeros(len(ids), np.int64)
     order = np.argsort(ids % lanes, kind="stable")
@@ -354,14 +379,14 @@ def _became_longterm(ids: IntArray, table: StepTable, lanes: int, done: int) -> 
     parts = np.split(order, starts[1:]) if len(there) else []
     for lane, mine in zip(there.tolist(), parts, strict=True):
         at = table.all_became_longterm(ids[mine] // lanes, lane)
-        became[mine] = np.where(at < done, at + 1, 0)
+        became[mine] = np.where(at < len(table), at + 1, 0)
     return became
 
 
 def _fired(
     parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int
 ) -> tuple[IntArray, IntArray]:
-    """(ids, steps) of who fired, by step, each once a step."""
+    """(ids, steps) of the firings, by step, each once a step."""
     ids, steps = [], []
     for lane, part in enumerate(parts):
         ends = np.append(0, part["fired_ends"])[part["firing_ends"]].astype(np.int64)
@@ -374,7 +399,7 @@ def _fired(
 
 
 def _settings(parts: list[dict[str, npt.NDArray[np.generic]]], lanes: int) -> Firings:
-    """Every expiry that a history tells of; those of an engram are in order."""
+    """Every expiry that a history has, as if set by firings; those of an engram are in order."""
     columns = []
     for lane, part in enumerate(parts):
         ends = part["set_ends"].astype(np.int64)

@@ -10,15 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.chronicle import MEMORY_NAMES, Chronicle
 from memoria.analysis.result import Analysis
 from memoria.analysis.scope import (
-    MEMORY_NAMES,
     highest,
     in_scope,
     named_positions,
     note,
-    ranks,
     sampled,
 )
 from memoria.errors import InputError
@@ -43,13 +41,8 @@ def cofire_counts(chronicle: Chronicle, positions: IntArray) -> IntArray:
     Returns:
         Counts, int64 [N, N]; the diagonal is how often each fired.
     """
-    rank = ranks(chronicle, positions)[chronicle.fired_places]
-    here = rank >= 0
-    rank = rank[here]
-    firing = chronicle.fired_steps[here] * chronicle.lanes + chronicle.lane[positions][rank]
-    _, firing = np.unique(firing, return_inverse=True)
-    order = np.argsort(firing, kind="stable")
-    firing, rank = firing[order], rank[order]
+    log = chronicle.log(positions)
+    rank, firing = log.entries, np.repeat(np.arange(len(log.starts) - 1), np.diff(log.starts))
     counts = np.zeros((len(positions), len(positions)), np.int64)
     at_once = max(1, _CELLS_AT_ONCE // max(1, len(positions)))
     for first in range(0, int(firing.max(initial=-1)) + 1, at_once):

@@ -6,16 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from memoria.analysis.chronicle import Chronicle
+from memoria.analysis.chronicle import MEMORY_NAMES, Chronicle
 from memoria.analysis.result import Analysis
 from memoria.analysis.scope import (
-    MEMORY_NAMES,
     after_compaction,
     highest,
     in_lane,
     named_positions,
     note,
-    ranks,
     step_window,
 )
 from memoria.timeline.log import IntArray
@@ -47,14 +45,14 @@ def raster(
     """
     begin, end = step_window(chronicle, first, last)
     entries = slice(int(chronicle.ends[max(begin, 1) - 1]), int(chronicle.ends[end]))
-    positions, steps = chronicle.fired_places[entries], chronicle.fired_steps[entries]
+    positions, steps = chronicle.fired_positions[entries], chronicle.fired_steps[entries]
     counts = np.bincount(positions, minlength=len(chronicle))
     if engrams:
         chosen = candidates = named_positions(chronicle, engrams, lane)
     else:
         candidates = np.flatnonzero((counts > 0) & in_lane(chronicle, lane))
         chosen = _some(candidates, counts, limit, by)
-    row = ranks(chronicle, chosen)
+    row = chronicle.ranks(chosen)
     shown = np.flatnonzero(row[positions] >= 0)
     shown = shown[np.lexsort((row[positions[shown]], steps[shown]))]
     positions, steps = positions[shown], steps[shown]

@@ -8,9 +8,9 @@ import numpy as np
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Table
-from memoria.analysis.scope import Bins, after_compaction, in_lane, note, ranks
+from memoria.analysis.scope import Bins, after_compaction, in_lane, note
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.log import BoolArray, IntArray
+from memoria.timeline.log import IntArray
 
 _QUANTILES: Final = {"p10": 0.1, "p25": 0.25, "median": 0.5, "p75": 0.75, "p90": 0.9}
 _GROUPS: Final = {
@@ -56,31 +56,8 @@ def survival(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
     )
 
 
-def counts_by_step(chronicle: Chronicle, mine: BoolArray) -> Table:
-    """How many engrams of ``mine`` [E] there are, step by step; every column int64 [T].
-
-    ``born``, ``forgotten``, ``fired`` and ``reminded`` in the step; ``shortterm`` and ``longterm``
-    after it.
-    """
-    born, gone = chronicle.counted(chronicle.born[mine]), chronicle.counted(chronicle.gone[mine])
-    old = mine & (chronicle.longterm > 0)
-    entered, left = chronicle.longterm[old], chronicle.gone[old]
-    longterm = np.cumsum(chronicle.counted(entered) - chronicle.counted(left))
-    positions = chronicle.fired_places
-    fired = mine[positions]
-    reminded = fired & (chronicle.born[positions] < chronicle.fired_steps)
-    return {
-        "born": born,
-        "forgotten": gone,
-        "fired": chronicle.counted(chronicle.fired_steps[fired]),
-        "reminded": chronicle.counted(chronicle.fired_steps[reminded]),
-        "shortterm": np.cumsum(born - gone) - longterm,
-        "longterm": longterm,
-    }
-
-
 def counts_as_reminded(counts: Table, steps: IntArray) -> Table:
-    """How many engrams ``steps`` [R] find in each memory as they remind, from `counts_by_step`.
+    """How many engrams ``steps`` [R] find in each memory as they remind, from `Chronicle.counts`.
 
     ``working`` ones are those that the step creates; ``forgotten`` are those gone before it.
     """
@@ -103,7 +80,7 @@ def firings_by_run(
     Returns:
         Runs and ranks among ``positions``, int64 [K] each, ordered by run and then by rank.
     """
-    rank, steps = ranks(chronicle, positions)[chronicle.fired_places], chronicle.fired_steps
+    rank, steps = chronicle.ranks(positions)[chronicle.fired_positions], chronicle.fired_steps
     seen = (rank >= 0) & (steps >= first) & (steps <= ends.max(initial=0))
     width = max(1, len(positions))
     keys = np.unique(np.searchsorted(ends, steps[seen]) * width + rank[seen])
@@ -115,7 +92,7 @@ def sizes(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
 
     ``born``, ``forgotten`` and ``reminded`` are counted over the run of steps from ``from_step``.
     """
-    counts = counts_by_step(chronicle, in_lane(chronicle, lane))
+    counts = chronicle.counts(in_lane(chronicle, lane))
     steps = Bins.fit(chronicle.first_step, chronicle.steps, bins)
     last = steps.ends - 1
     return Analysis(
@@ -148,7 +125,7 @@ def reminded_age(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
     rows: dict[str, list[list[float]]] = {name: [] for name in _GROUPS}
     for first, last in zip(steps.starts.tolist(), steps.ends.tolist(), strict=True):
         entries = slice(int(chronicle.ends[first - 1]), int(chronicle.ends[last]))
-        positions, at = chronicle.fired_places[entries], chronicle.fired_steps[entries]
+        positions, at = chronicle.fired_positions[entries], chronicle.fired_steps[entries]
         old = mine[positions] & (chronicle.born[positions] < at)
         positions, at = positions[old], at[old]
         ages, types = at - chronicle.born[positions], chronicle.types(positions, at)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, MissingExtraError
 from memoria.io.atomic_write import atomic_write
 from memoria.io.data_frame import data_frame
+from memoria.query.documents import finite_or_none
 
 if TYPE_CHECKING:
     import pandas
@@ -101,10 +101,7 @@ class Analysis:
 
 def plain_list(values: Column) -> list[Any]:
     """A column as numbers and words for JSON; None for NaN and infinite numbers."""
-    listed: list[Any] = values.tolist()
-    if values.dtype.kind != "f" or bool(np.isfinite(values).all()):
-        return listed
-    return [one if np.isfinite(one) else None for one in listed]
+    return finite_or_none(values) if values.dtype.kind == "f" else values.tolist()
 
 
 def write_table(

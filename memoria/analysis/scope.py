@@ -1,22 +1,15 @@
-"""Which engrams and steps an analysis covers, and the note that says so.
-
-An engram's *position* is its slot in the arrays of a `Chronicle`, E of them, in order of creation.
-"""
+"""Which engrams and steps an analysis covers, and the note that says so."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.errors import InputError
 from memoria.timeline.log import BoolArray, FloatArray, IntArray
-
-# Names of the memories by `EngramType`.
-MEMORY_NAMES: Final = np.array(["forgotten", "working", "shortterm", "longterm"])
 
 
 def check_lane(chronicle: Chronicle, lane: int | None) -> None:
@@ -48,7 +41,7 @@ def named_positions(chronicle: Chronicle, engrams: Sequence[int], lane: int | No
     Raises:
         InputError: an engram is not there, or not of the lane.
     """
-    positions = np.unique(chronicle.places(np.array(engrams, np.int64)))
+    positions = np.unique(chronicle.positions(np.array(engrams, np.int64)))
     elsewhere = positions[~in_lane(chronicle, lane)[positions]]
     if len(elsewhere):
         first = int(elsewhere[0])
@@ -56,13 +49,6 @@ def named_positions(chronicle: Chronicle, engrams: Sequence[int], lane: int | No
             f"engram {chronicle.ids[first]}: is of lane {chronicle.lane[first]}, not of {lane}"
         )
     return positions
-
-
-def ranks(chronicle: Chronicle, positions: IntArray) -> IntArray:
-    """The rank of every engram among ``positions``, -1 for the others, [E]."""
-    rank = np.full(len(chronicle), -1, np.int64)
-    rank[positions] = np.arange(len(positions))
-    return rank
 
 
 def highest(positions: IntArray, worth: IntArray, limit: int) -> IntArray:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from memoria.analysis.palette import FIRED, GROUND, MEMORY_COLOURS, rgb
 from memoria.animation.layout import Layout
-from memoria.animation.select import Selection
+from memoria.animation.select import ShownEngrams
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import FloatArray
 
@@ -59,10 +59,10 @@ class Frame:
     ray_strength: FloatArray
 
 
-def interpolate(selection: Selection, layout: Layout, row: int, part: float) -> Frame:
+def interpolate(shown: ShownEngrams, layout: Layout, row: int, part: float) -> Frame:
     """The frame ``part`` (0 to 1) of the way through shown step ``row``."""
     before = max(row - 1, 0)
-    now, was = selection.types[row], selection.types[before]
+    now, was = shown.types[row], shown.types[before]
     moved = _smooth(part / _MOVED)
     origin, target = layout.xy[before], layout.xy[row]
     xy = origin + (target - origin) * moved
@@ -72,19 +72,19 @@ def interpolate(selection: Selection, layout: Layout, row: int, part: float) -> 
     colour = _COLOURS[was] * (1 - turned) + _COLOURS[now] * turned
     colour[was == 0] = _COLOURS[now[was == 0]]
 
-    left = np.maximum(selection.lifespan[row], 0.0) / selection.initial_lifespan
+    left = np.maximum(shown.lifespan[row], 0.0) / shown.initial_lifespan
     radius = _RADIUS[0] + (_RADIUS[1] - _RADIUS[0]) * np.sqrt(np.minimum(left / _LONG, 1.0))
     radius = np.where(now == EngramType.WORKING, _RADIUS[1], radius)
     strength = np.where(now > 0, 0.45 + 0.55 * np.minimum(left, 1.0), 0.0)
     strength[new] *= min(1.0, 2.0 * moved)
-    gone = selection.forgotten[row]
+    gone = shown.forgotten[row]
     fading = _smooth((part - _FADES) / (1 - _FADES))
     strength[gone] *= 1 - fading
     colour[gone] += (_COLOURS[4] - colour[gone]) * fading
     radius[gone] *= 1 + 0.5 * fading
 
     pulse = _bump((part - _FIRES[0]) / (_FIRES[1] - _FIRES[0]))
-    fires = selection.fired[row]
+    fires = shown.fired[row]
     glow = np.where(fires, pulse, 0.0)
     reminded = fires & (now != EngramType.WORKING)
     colour[reminded] += (_FIRED - colour[reminded]) * (0.8 * pulse)
@@ -99,12 +99,12 @@ def interpolate(selection: Selection, layout: Layout, row: int, part: float) -> 
         colour=np.clip(colour[seen], 0.0, 1.0),
         strength=strength[seen],
         glow=glow[seen],
-        **_lines(selection, layout, row, xy, strength, moved, pulse),
+        **_lines(shown, layout, row, xy, strength, moved, pulse),
     )
 
 
 def _lines(
-    selection: Selection,
+    shown: ShownEngrams,
     layout: Layout,
     row: int,
     xy: FloatArray,
@@ -118,14 +118,14 @@ def _lines(
     stands still costs a .gif nothing.
     """
     a, b = layout.links.T
-    types, fires = selection.types[row], selection.fired[row]
+    types, fires = shown.types[row], shown.fired[row]
     settled = types == EngramType.LONGTERM
-    here = np.where(selection.forgotten[row], strength, 1.0) * settled
+    here = np.where(shown.forgotten[row], strength, 1.0) * settled
     if row:
-        here[settled & (selection.types[row - 1] != EngramType.LONGTERM)] *= moved
-    known = (selection.fired[: row + 1, a] & selection.fired[: row + 1, b]).any(axis=0)
+        here[settled & (shown.types[row - 1] != EngramType.LONGTERM)] *= moved
+    known = (shown.fired[: row + 1, a] & shown.fired[: row + 1, b]).any(axis=0)
     both = np.minimum(here[a], here[b]) * np.ceil(_GRADES * layout.weights) / _GRADES * known
-    shown = both > 0.01
+    visible = both > 0.01
     sources = np.flatnonzero(fires & (types == EngramType.WORKING))
     targets = np.flatnonzero(fires & (types > EngramType.WORKING))
     rays = np.empty((0, 2, 2))
@@ -134,8 +134,8 @@ def _lines(
         turn = np.arange(each * len(targets)) % len(sources)  # everyone new in turn
         rays = xy[np.column_stack((sources[turn], np.repeat(targets, each)))]
     return {
-        "links": xy[layout.links[shown]],
-        "link_strength": both[shown],
+        "links": xy[layout.links[visible]],
+        "link_strength": both[visible],
         "rays": rays,
         "ray_strength": np.full(len(rays), pulse),
     }

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from memoria.analysis.connections import strongest
 from memoria.analysis.layout import layout_on_disc
-from memoria.animation.select import Selection
+from memoria.animation.select import ShownEngrams
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import FloatArray, IntArray
 
@@ -64,16 +64,16 @@ class Layout:
     weights: FloatArray
 
 
-def lay_out(selection: Selection) -> Layout:
-    """Place every engram in every step; the same selection has the same layout.
+def lay_out(shown: ShownEngrams) -> Layout:
+    """Place every engram in every step; the same engrams have the same layout.
 
     Raises:
         MissingExtraError: the extra ``viz`` is not installed.
     """
-    types = selection.types
+    types = shown.types
     settled = np.flatnonzero((types == EngramType.LONGTERM).any(axis=0))
-    links, weights = _links(selection.cofires[np.ix_(settled, settled)])
-    home = np.zeros((len(selection.ids), 2))
+    links, weights = _links(shown.cofires[np.ix_(settled, settled)])
+    home = np.zeros((len(shown.ids), 2))
     home[settled] = layout_on_disc(len(settled), links)
     working, short, long = BOXES
     column, row, rows, columns = _queue(types)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS, rgb
 from memoria.animation.interpolate import Frame
 from memoria.animation.layout import BOXES, HEIGHT, WIDTH
-from memoria.animation.select import Selection
+from memoria.animation.select import ShownEngrams
 from memoria.errors import MissingExtraError
 
 _DPI: Final = 100
@@ -30,13 +30,13 @@ _SWATCH: Final = 24  # lines of each
 class Painter:
     """Draws frames, each the same pixels whenever it is drawn."""
 
-    def __init__(self, selection: Selection, width: int) -> None:
+    def __init__(self, shown: ShownEngrams, width: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.collections import LineCollection
         from matplotlib.figure import Figure
         from matplotlib.patches import FancyBboxPatch
 
-        self._selection = selection
+        self._shown = shown
         self._unit = width / WIDTH  # pixels of a unit of length
         height = round(self._unit * HEIGHT / 2) * 2
         self.size = width, height
@@ -111,7 +111,7 @@ class Painter:
 
     def _write(self, row: int) -> None:
         """Set the texts that differ from step to step."""
-        shown = self._selection
+        shown = self._shown
         created, forgotten = shown.totals[row].tolist()
         words = (
             *(f"{count:,}" for count in shown.counts[row].tolist()),
@@ -158,7 +158,7 @@ def swatches(width: int) -> npt.NDArray[np.uint8]:
 
 
 @contextmanager
-def painting(selection: Selection, width: int) -> Iterator[Painter]:
+def painting(shown: ShownEngrams, width: int) -> Iterator[Painter]:
     """A `Painter`, whatever the user's own settings of matplotlib. Raises `MissingExtraError`."""
     try:
         import matplotlib.style
@@ -166,7 +166,7 @@ def painting(selection: Selection, width: int) -> Iterator[Painter]:
         raise MissingExtraError("drawing animations", "viz") from None
     with matplotlib.style.context("default"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # shown as a box
-        yield Painter(selection, width)
+        yield Painter(shown, width)
 
 
 def _with(colour: str, strengths: npt.NDArray[np.float64]) -> Any:

@@ -89,16 +89,16 @@ def render(
                 "a higher speed, fewer frames a second, or fewer steps make less of them",
             )
         chronicle, initial = Chronicle.of_store(files), files.config.initial_lifespan
-        selection = select(chronicle, steps, lane, most_engrams, initial)
-    layout = lay_out(selection)
+        shown = select(chronicle, steps, lane, most_engrams, initial)
+    layout = lay_out(shown)
     with (
         atomic_write(place, force) as aside,
-        painting(selection, _WIDTH[form]) as painter,
+        painting(shown, _WIDTH[form]) as painter,
         progress_bar(progress, "drawing", "frames") as show,
     ):
 
         def picture(row: int, part: float) -> Picture:
-            return painter.picture(interpolate(selection, layout, row, part))
+            return painter.picture(interpolate(shown, layout, row, part))
 
         def pictures() -> Iterator[Picture]:
             for number in range(total):
@@ -120,8 +120,8 @@ def render(
         "to": int(steps[-1]),
         "steps": end - begin + 1,
         "steps_shown": len(steps),
-        "engrams": int(selection.totals[-1, 0]),
-        "engrams_shown": len(selection.ids),
+        "engrams": int(shown.totals[-1, 0]),
+        "engrams_shown": len(shown.ids),
         "frames": total,
         "seconds": round(total * between, 3),
     }

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.analysis import Chronicle
-from memoria.analysis.over_steps import counts_as_reminded, counts_by_step, firings_by_run
+from memoria.analysis.over_steps import counts_as_reminded, firings_by_run
 from memoria.analysis.scope import in_lane, rank_in_groups
 from memoria.errors import InputError
 from memoria.timeline.log import BoolArray, IntArray
@@ -21,7 +21,7 @@ _OLD: Final = 4  # of those that lived before, at least, for one of every step's
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class ShownEngrams:
     """N engrams in T steps of a life.
 
     Attributes:
@@ -63,7 +63,7 @@ def shown_steps(first: int, last: int, most: int = MOST_STEPS) -> IntArray:
 
 def select(
     chronicle: Chronicle, steps: IntArray, lane: int | None, most: int, initial_lifespan: float
-) -> Selection:
+) -> ShownEngrams:
     """Take what ``most`` engrams of a lane, or of all, do in ``steps``.
 
     Every step's new engrams have their share: first those that fire most often.
@@ -82,12 +82,12 @@ def select(
     frames = fired.astype(np.float32)
     cofires = (frames.T @ frames).astype(np.int64)
     np.fill_diagonal(cofires, 0)
-    counts = counts_by_step(chronicle, mine)
+    counts = chronicle.counts(mine)
     found = counts_as_reminded(counts, steps)
     created = np.cumsum(chronicle.added // (1 if lane is None else chronicle.lanes))[steps - 1]
     alive = (counts["shortterm"] + counts["longterm"])[steps - 1]
     texts = [_texts(chronicle, mine, step) for step in steps.tolist()]
-    return Selection(
+    return ShownEngrams(
         steps=steps,
         ids=chronicle.ids[chosen],
         types=types,

@@ -10,7 +10,7 @@ import numpy as np
 from memoria.analysis import Chronicle
 from memoria.analysis.connections import strongest_edges
 from memoria.analysis.layout import layout_in_cells
-from memoria.analysis.over_steps import counts_as_reminded, counts_by_step, firings_by_run
+from memoria.analysis.over_steps import counts_as_reminded, firings_by_run
 from memoria.analysis.result import Table
 from memoria.analysis.scope import Bins, highest, rank_in_groups
 from memoria.report.page import excerpt, json_for_script, packed
@@ -116,7 +116,7 @@ class Slider:
             if len(fired) <= _MOST_FIRINGS or len(bins) <= 1:
                 break
             positions = max(1, min(len(bins) - 1, len(bins) * _MOST_FIRINGS // len(fired)))
-        by_step = counts_by_step(chronicle, mine)
+        by_step = chronicle.counts(mine)
         counts = counts_as_reminded(by_step, bins.ends) | {"fired": bins.sum(by_step["fired"])}
         return cls(bins, counts, fired, np.searchsorted(run, np.arange(len(bins)), side="right"))
 

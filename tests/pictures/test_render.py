@@ -20,7 +20,7 @@ from memoria.analysis import open_chronicle
 from memoria.animation import render
 from memoria.animation.interpolate import interpolate
 from memoria.animation.layout import BOXES, HEIGHT, WIDTH, lay_out
-from memoria.animation.select import MOST_STEPS, Selection, select, shown_steps
+from memoria.animation.select import MOST_STEPS, ShownEngrams, select, shown_steps
 from memoria.errors import ConfigError, InputError, MissingExtraError, StoreExistsError
 from memoria.query.inspection import Inspection
 from memoria.store import MemoryStore
@@ -52,7 +52,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def selected(path: Path, most: int = 200, first: int = 1, lane: int | None = None) -> Selection:
+def selected(path: Path, most: int = 200, first: int = 1, lane: int | None = None) -> ShownEngrams:
     with open_chronicle(path) as chronicle:
         return select(chronicle, shown_steps(first, chronicle.steps), lane, most, 5)
 

@@ -116,9 +116,9 @@ def test_after_a_compaction_it_tells_what_is_left(quick_folder: Path, seed: int)
         check_steps(path, chronicle, range(20, 27))
         removed = min(set(range(int(chronicle.added.sum()))) - set(chronicle.ids.tolist()))
         with pytest.raises(InputError, match="compaction has removed it"):
-            chronicle.places([removed])
+            chronicle.positions([removed])
         with pytest.raises(InputError, match="there is none"):
-            chronicle.places([10**9])
+            chronicle.positions([10**9])
 
 
 def test_an_empty_store_and_one_that_has_only_begun(tmp_path: Path) -> None:
@@ -180,9 +180,9 @@ def test_a_history_is_told_as_it_tells_itself(seed: int) -> None:
                 kinds = chronicle.types_after(places, step).tolist()
                 assert kinds == [EngramType[info.type] for info in infos]
                 mine = (chronicle.fired_steps == step) & (
-                    chronicle.lane[chronicle.fired_places] == chronicle.lane[ids[0]]
+                    chronicle.lane[chronicle.fired_positions] == chronicle.lane[ids[0]]
                 )
-                old = mine & (chronicle.born[chronicle.fired_places] < step)
+                old = mine & (chronicle.born[chronicle.fired_positions] < step)
                 told = {
                     int(i) // chronicle.lanes: gain
                     for i, gain in zip(

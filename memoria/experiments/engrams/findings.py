@@ -174,7 +174,7 @@ def _survival(chronicle: Chronicle, lane: int) -> dict[str, float | None]:
 
 def _first_lifespan(chronicle: Chronicle) -> float:
     """What most engrams began with, in steps."""
-    first = chronicle.fired_steps == chronicle.born[chronicle.fired_places]
+    first = chronicle.fired_steps == chronicle.born[chronicle.fired_positions]
     return float(np.median(chronicle.gains[first])) if first.any() else 0.0
 
 
