@@ -95,9 +95,8 @@ class Engrams:
         if not isinstance(other, Engrams):
             return NotImplemented
         return all(
-            (mine is None and theirs is None)
-            or (mine is not None and theirs is not None and torch.equal(mine, theirs))
-            for mine, theirs in zip(self._fields(), other._fields(), strict=True)
+            (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b))
+            for a, b in zip(self._fields(), other._fields(), strict=True)
         )
 
     __hash__ = None  # type: ignore[assignment]  # changes in place

@@ -142,8 +142,8 @@ class EngramState:
     def find(self, ids: Tensor) -> Tensor:
         """Positions [B, N] of the engrams ``ids`` [B, N], which must exist; -1 stays -1."""
         found = [
-            torch.searchsorted(mine[:length], wanted)
-            for mine, length, wanted in zip(self.ids, self.length.tolist(), ids, strict=True)
+            torch.searchsorted(known[:length], wanted)
+            for known, length, wanted in zip(self.ids, self.length.tolist(), ids, strict=True)
         ]
         return torch.stack(found).masked_fill_(ids < 0, -1)
 

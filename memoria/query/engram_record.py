@@ -47,12 +47,12 @@ def step_records(
             None.
     """
     done = len(table)
-    mine, alive = np.ones(len(firings.ids), np.bool_), life.types != EngramType.WORKING
+    counted, alive = np.ones(len(firings.ids), np.bool_), life.types != EngramType.WORKING
     if lane is not None:
-        mine, alive = firings.ids % life.lanes == lane, alive & life.of_lane(lane)
+        counted, alive = firings.ids % life.lanes == lane, alive & life.of_lane(lane)
     share = 1 if lane is None else life.lanes
     added = np.diff(table.rows(), prepend=0) // share
-    fired = np.bincount(firings.steps[mine], minlength=done + 2)[1 : done + 1]
+    fired = np.bincount(firings.steps[counted], minlength=done + 2)[1 : done + 1]
     ended = endings(firings, rows, done).forgotten()
     gone = ended.gone if lane is None else ended.gone[ended.ids % life.lanes == lane]
     forgotten = np.bincount(gone, minlength=done + 1)[1:]

@@ -103,8 +103,8 @@ class EngramTable:
 
     def joined(self, other: EngramTable) -> EngramTable:
         """Both, ascending by id."""
-        mine, others = self._columns(), other._columns()
-        whole = {name: np.concatenate((mine[name], others[name])) for name in mine}
+        first, second = self._columns(), other._columns()
+        whole = {name: np.concatenate((first[name], second[name])) for name in first}
         return EngramTable(**whole).take(np.argsort(whole["ids"], kind="stable"))
 
     def documents(self, shelf: TextShelf) -> list[dict[str, Any]]:

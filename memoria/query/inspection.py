@@ -192,17 +192,17 @@ class Inspection:
 
         Bins of equal width hold ``from`` <= value < ``to``, the last one its end too.
         """
-        mine = self._mine(lane)
+        in_lane = self._in_lane(lane)
         return {
-            "lifespan": _histogram(self.life.lifespan()[mine]),
-            "age": _histogram((self.life.step - self.life.born[mine]).astype(np.float64)),
+            "lifespan": _histogram(self.life.lifespan()[in_lane]),
+            "age": _histogram((self.life.step - self.life.born[in_lane]).astype(np.float64)),
         }
 
     def engram_list(
         self, limit: int | None = None, lane: int | None = None
     ) -> list[dict[str, Any]]:
         """The living engrams by id, the oldest first; ``index`` is the rank in the lane."""
-        chosen = self.table().take(np.flatnonzero(self._mine(lane))[:limit])
+        chosen = self.table().take(np.flatnonzero(self._in_lane(lane))[:limit])
         return [{key: one[key] for key in _LISTED} for one in chosen.documents(self._shelf)]
 
     def table(self, forgotten: bool = False) -> EngramTable:
@@ -261,8 +261,8 @@ class Inspection:
         Yields:
             (source, target, co-fire count, weight), [N] each, by source, from the strongest.
         """
-        mine = self.life.of_lane(lane)
-        ids, fires = self.life.ids[mine], self.life.fires[mine]
+        in_lane = self.life.of_lane(lane)
+        ids, fires = self.life.ids[in_lane], self.life.fires[in_lane]
         for source, target, count in self.logs[lane].edges(len(ids), most):
             yield ids[source], ids[target], count, count / fires[source]
 
@@ -270,7 +270,7 @@ class Inspection:
         """What each finished step did, oldest first; with ``limit`` the last so many.
 
         ``added``, ``fired`` (the added ones and the ``reminded``), ``forgotten`` at its end, and
-        how many were ``living`` after it; None where only what compaction took could tell.
+        how many were ``living`` after it; None where compaction removed what is needed to know.
         """
         if lane is not None:
             self._checked(lane)
@@ -366,7 +366,7 @@ class Inspection:
             )
         return lane
 
-    def _mine(self, lane: int | None) -> npt.NDArray[np.bool_]:
+    def _in_lane(self, lane: int | None) -> npt.NDArray[np.bool_]:
         if lane is None:
             return np.ones(len(self.life.ids), np.bool_)
         return self.life.of_lane(self._checked(lane))

@@ -67,7 +67,7 @@ class EngramFilter:
     """Engram filter; None is unconstrained.
 
     Attributes:
-        kind: its memory; ``living`` and ``forgotten`` as they say, ``all`` is both.
+        kind: its memory; ``all`` is ``living`` and ``forgotten``.
         lane: its lane.
         ids: prefixes of the decimal id (``"12"``) or ranges (``"10..20"``), one of which fits.
         age, lifespan: in steps.

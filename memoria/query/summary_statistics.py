@@ -30,8 +30,8 @@ def pyramid(view: Inspection, lane: int | None = None) -> list[dict[str, int]]:
     A band holds ``from`` <= age <= ``to``, in steps.
     """
     table = view.table()
-    mine = _of_lane(table.lanes, lane)
-    age, types = table.age[mine], table.types[mine]
+    in_lane = _of_lane(table.lanes, lane)
+    age, types = table.age[in_lane], table.types[in_lane]
     if len(age) == 0:
         return []
     width = int(age.max()) // _BANDS + 1
@@ -64,8 +64,8 @@ def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
     ids, gone = ended.ids, ended.gone
     if lane is not None or view.compacted_steps:
         first = int(view.steps.rows()[view.compacted_steps - 1]) if view.compacted_steps else 0
-        mine = (ids >= first) & _of_lane(ids % view.life.lanes, lane)
-        ids, gone = ids[mine], gone[mine]
+        in_lane = (ids >= first) & _of_lane(ids % view.life.lanes, lane)
+        ids, gone = ids[in_lane], gone[in_lane]
     summary: dict[str, Any] = {
         "engrams": len(ids),
         "since": view.compacted_steps,
@@ -104,9 +104,9 @@ def hubs(
     life = view.life
     found: list[tuple[int, int, IntArray, IntArray]] = []  # partners, id, partners' ids, counts
     for number in range(life.lanes) if lane is None else [lane]:
-        mine = life.of_lane(number)
-        living, log = life.ids[mine], view.logs[number]
-        candidates = _candidates(life.fires[mine], log)
+        in_lane = life.of_lane(number)
+        living, log = life.ids[in_lane], view.logs[number]
+        candidates = _candidates(life.fires[in_lane], log)
         if len(candidates) == 0:
             continue
         which, partner = log.pairs(candidates)
@@ -162,5 +162,5 @@ def _hub(
 def _of_lane(lanes: IntArray, lane: int | None) -> npt.NDArray[np.bool_]:
     if lane is None:
         return np.ones(len(lanes), np.bool_)
-    mine: npt.NDArray[np.bool_] = lanes == lane
-    return mine
+    in_lane: npt.NDArray[np.bool_] = lanes == lane
+    return in_lane

@@ -37,10 +37,10 @@ class DenseConnections:
         made._counts = torch.empty((len(logs), capacity, capacity), dtype=torch.int32)
         at_once = max(1, _COUNTED_AT_ONCE // max(1, capacity))
         for counts, log in zip(made._counts, logs, strict=True):
-            for some in np.array_split(np.arange(capacity), -(-capacity // at_once) or 1):
-                if len(some):
-                    rows = torch.from_numpy(log.rows(some, capacity))
-                    counts[int(some[0]) : int(some[-1]) + 1] = rows
+            for part in np.array_split(np.arange(capacity), -(-capacity // at_once) or 1):
+                if len(part):
+                    rows = torch.from_numpy(log.rows(part, capacity))
+                    counts[int(part[0]) : int(part[-1]) + 1] = rows
         return made
 
     def pack(self, kept: Tensor, capacity: int) -> None:
@@ -75,9 +75,9 @@ class DenseConnections:
         at_once = max(1, _ROWS_AT_ONCE // (paths * closed.shape[1]))
         parts = []
         for first in range(0, lanes, at_once):
-            some = slice(first, first + at_once)
-            wish = None if preference is None else preference[some]
-            parts.append(self._strongest(first, current[some], closed[some], wish))
+            part = slice(first, first + at_once)
+            preferred = None if preference is None else preference[part]
+            parts.append(self._strongest(first, current[part], closed[part], preferred))
         return torch.cat(parts)
 
     def _strongest(

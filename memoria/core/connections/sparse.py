@@ -69,9 +69,9 @@ class SparseConnections:
         return out.to(current.device)
 
     def counts(self) -> Tensor:
-        everyone = np.arange(self._capacity)
+        positions = np.arange(self._capacity)
         return torch.from_numpy(
-            np.stack([log.rows(everyone, self._capacity) for log in self._logs])
+            np.stack([log.rows(positions, self._capacity) for log in self._logs])
         )
 
     def _best(
@@ -87,16 +87,16 @@ class SparseConnections:
         if ties is None:
             best[which] = partner
         else:
-            order = np.lexsort((-partner, self._wishes(lane, partner, ids, ties), which))
+            order = np.lexsort((-partner, self._hashes(lane, partner, ids, ties), which))
             last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
             best[which[last]] = partner[order[last]]
-        if (best < 0).any():  # nobody open ever fired with it: all that is open ties at zero
+        if (best < 0).any():  # no open partner fired with it: all open positions tie at zero
             if ties is None:
                 best[best < 0] = np.argmin(shut)
             else:
-                everyone = np.flatnonzero(~shut)
-                wishes = self._wishes(lane, everyone, ids, ties)
-                best[best < 0] = everyone[int(wishes.argmax())]
+                candidates = np.flatnonzero(~shut)
+                hashes = self._hashes(lane, candidates, ids, ties)
+                best[best < 0] = candidates[int(hashes.argmax())]
         return best
 
     def _tied(
@@ -116,7 +116,7 @@ class SparseConnections:
             hot = self._hot[lane] = HotRows(log, self._capacity)
         return hot.tied(current, shut, oldest)
 
-    def _wishes(self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule) -> IntArray:
+    def _hashes(self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule) -> IntArray:
         """Hashes of the ids at ``positions``; the greatest is preferred, the older of equals."""
-        wishes: IntArray = ties.values_of_lane(lane, ids[lane].cpu()[positions]).numpy()
-        return wishes
+        hashes: IntArray = ties.values_of_lane(lane, ids[lane].cpu()[positions]).numpy()
+        return hashes
