@@ -11,11 +11,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (
-    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "locks/README.md", "stores/README.md"),
-    *("stores/samples/README.md", "stores/samples/broken/README.md", "examples/README.md"),
-    *("examples/custom_backbone/README.md", "benchmarks/README.md", "docs/architecture.md"),
-)
 # Home folders and mounts of one machine, and hosts that serve packages.
 FOREIGN = re.compile(
     rb"/(?:root|opt|work|mnt)/[\w.]|/home/[a-z]\w+/|/Users/[a-z]\w+/|/tmp/(?:wt-|mv/)"
@@ -66,16 +61,18 @@ def test_such_a_name_is_noticed(line: bytes) -> None:
     assert FOREIGN.search(line)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_paths_that_documents_name_are_there(name: str) -> None:
-    path = ROOT / name
-    text = path.read_text(encoding="utf-8")
-    linked = {one for one in re.findall(r"\]\(([^)#\s]+)", text) if ":" not in one}
+def test_paths_that_documents_name_are_there() -> None:
     rooms = "memoria|memoria_cli|tests|stores|examples|benchmarks|docs|locks"
-    named = set(re.findall(rf"(?<![\w/.-])(?:{rooms})/[\w/.-]*\w", text))
-    missing = [one for one in sorted(linked) if not (path.parent / one).exists()]
-    missing += [one for one in sorted(named) if not (ROOT / one).exists()]
-    assert missing == []
+    missing = []
+    for path in tracked():
+        if path.suffix != ".md" or not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8")
+        linked = {one for one in re.findall(r"\]\(([^)#\s]+)", text) if ":" not in one}
+        named = set(re.findall(rf"(?<![\w/.-])(?:{rooms})/[\w/.-]*\w", text))
+        found = [path.parent / one for one in linked] + [ROOT / one for one in named]
+        missing += [f"{path.name}: {one}" for one in found if not one.exists()]
+    assert not missing, "\n".join(missing)
 
 
 def test_hints_name_the_distribution_and_extras_that_exist() -> None:
