@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from memoria.distributions import notice_conflict
+
 if TYPE_CHECKING:
     from memoria.backbones import load_backbone as load_backbone
     from memoria.config import MemoriaConfig as MemoriaConfig
@@ -43,8 +45,15 @@ __all__ = ["__version__", *_HOMES]
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        notice_conflict(_warn)
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _warn(line: str) -> None:
+    import logging
+
+    logging.getLogger(__name__).warning(line)  # on stderr, unless the program logs elsewhere
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ from typing import Final
 
 import typer
 
+from memoria.distributions import notice_conflict
 from memoria.errors import MemoriaError
 from memoria_cli.app import command
 from memoria_cli.terminal import output
@@ -28,6 +29,7 @@ def run(arguments: Sequence[str]) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json = "--json" in options
     output.prepare()
+    notice_conflict(output.note)
     try:
         with DeferredSignals():  # SIGTERM is an interrupt too: nothing is left half done
             code = _call(arguments)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from rooms on lines above its own, never from its own line or
 # from below; inside a room, modules import each other without a circle.
 HOUSE = """
-    memoria.errors
+    memoria.errors memoria.distributions
     memoria.io
     memoria.timeline
     memoria.config
