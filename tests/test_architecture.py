@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -150,6 +151,34 @@ def test_a_wrong_arrow_is_noticed() -> None:
     ]
     assert not any(against_the_order(*arrow) for arrow in right)
     assert all(against_the_order(*arrow) for arrow in wrong)
+
+
+def defined(path: Path) -> set[str]:
+    """Names that a module defines: functions, classes and ``Class.method``."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {
+                f"{node.name}.{inner.name}"
+                for inner in node.body
+                if isinstance(inner, ast.FunctionDef)
+            }
+    return found
+
+
+def test_the_architecture_page_names_what_is_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:memoria|memoria_cli|tests|stores)/[\w./]+)(?:::([\w.]+))?`", page)
+    assert len(named) > 50
+    for path, name in named:
+        assert (ROOT / path).exists(), path
+        assert not name or name in defined(ROOT / path), f"{path}::{name}"
+    picture = page.split("```")[1]
+    for house in FLOORS:
+        last = house.rpartition(".")[2]
+        assert re.search(rf"(?<!\w){last}(?!\w)", picture), f"the picture lacks {house}"
 
 
 def calls(name: str) -> Iterator[tuple[str, ast.Call]]:
