@@ -125,13 +125,12 @@ class LivingWalk:
         self.drop_forgotten()
         self.new, self.created = self.created, created
         self.found_short, self.first_short = self.first_short, first_short
-        end = self._count + len(made)
-        self._ids = with_room(self._ids, end)
-        self._expiry, self._pinned = with_room(self._expiry, end), with_room(self._pinned, end)
-        self._fired = with_room(self._fired, end)
-        some = slice(self._count, end)
-        self._ids[some], self._expiry[some] = made, 0.0
-        self._pinned[some] = self._fired[some] = False
+        first, end = self._count, self._count + len(made)
+        if end > len(self._ids):
+            self._ids, self._expiry = with_room(self._ids, end), with_room(self._expiry, end)
+            self._pinned, self._fired = with_room(self._pinned, end), with_room(self._fired, end)
+        self._ids[first:end], self._expiry[first:end] = made, 0.0
+        self._pinned[first:end] = self._fired[first:end] = False
         self._count = end
         if self._pins:
             held = np.flatnonzero(self.pinned)
@@ -152,9 +151,9 @@ class LivingWalk:
 
     def drop_forgotten(self) -> None:
         """Leave out those whose lifespan has run out."""
-        alive = np.asarray(rules.is_alive(self.expiry, self.step))
-        if not alive.all():
-            kept = np.flatnonzero(alive)
+        alive = rules.is_alive(self.expiry, self.step)
+        kept = np.flatnonzero(alive)
+        if len(kept) < self._count:
             for array in (self._ids, self._expiry, self._pinned, self._fired):
                 array[: len(kept)] = array[kept]
             self._count = len(kept)

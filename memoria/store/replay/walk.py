@@ -158,6 +158,8 @@ class Walk:
             fresh = read_events(self._files, self.last, self._seen, since=self.step)
             self._seen = self._files.events
             self._events = fresh.of_kind(*TURNS, *ENDINGS)
+        if len(self._events) == 0 or self._events.steps[0] > self.step:
+            return
         count = int(np.searchsorted(self._events.steps, self.step, side="right"))
         due = self._events.take(slice(0, count))
         self._events = self._events.take(slice(count, None))
