@@ -257,12 +257,8 @@ class Chronicle:
 
     def log(self, positions: IntArray) -> FiringLog:
         """The firings of some engrams, each lane by itself; in ranks among ``positions``."""
-        rank, firing = self.ranks(positions)[self.fired_positions], self.fired_steps
-        if self.lanes > 1:
-            firing = firing * self.lanes + self.fired_ids % self.lanes
-            order = np.argsort(firing, kind="stable")
-            rank, firing = rank[order], firing[order]
-        return FiringLog.of(rank, firing)
+        firing = self.fired_steps * self.lanes + self.fired_ids % self.lanes
+        return FiringLog.of(self.ranks(positions)[self.fired_positions], firing)
 
     def counts(self, mine: BoolArray | None = None) -> dict[str, IntArray]:
         """How many engrams of ``mine`` [E], or of all, there are, step by step.

@@ -23,34 +23,16 @@ from memoria.errors import InputError
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import FloatArray, IntArray
 
-_CELLS_AT_ONCE: Final = 2**22  # of the incidence of firings; bounds the memory
 _ALL_PAIRS: Final = 2e7  # pairs that fired together, repeats too: so many are counted exactly
 _PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
 
 
 def cofire_counts(chronicle: Chronicle, positions: IntArray) -> IntArray:
-    """How often each two of N engrams fired in the same step of the same lane.
+    """How often each two of the engrams at ``positions`` [N] fired together, int64 [N, N].
 
-    The product of the 0/1 incidence of firings with itself, in blocks: its cost is bounded,
-    however many fire a step.
-
-    Args:
-        chronicle: the life.
-        positions: of the engrams, [N].
-
-    Returns:
-        Counts, int64 [N, N]; the diagonal is how often each fired.
+    The diagonal is how often each fired.
     """
-    log = chronicle.log(positions)
-    rank, firing = log.entries, np.repeat(np.arange(len(log.starts) - 1), np.diff(log.starts))
-    counts = np.zeros((len(positions), len(positions)), np.int64)
-    at_once = max(1, _CELLS_AT_ONCE // max(1, len(positions)))
-    for first in range(0, int(firing.max(initial=-1)) + 1, at_once):
-        low, high = np.searchsorted(firing, (first, first + at_once))
-        fired = np.zeros((at_once, len(positions)), np.float32)
-        fired[firing[low:high] - first, rank[low:high]] = 1  # sums below 2**24 are exact
-        counts += (fired.T @ fired).astype(np.int64)
-    return counts
+    return chronicle.log(positions).matrix(len(positions))
 
 
 @dataclass(frozen=True, eq=False)

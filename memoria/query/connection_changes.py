@@ -113,7 +113,7 @@ def _tail(firings: Firings, ids: IntArray, common: int) -> FiringLog:
     fired, steps = firings.ids[later], firings.steps[later]
     rank = np.searchsorted(ids, fired)
     here = np.append(ids, -1)[rank] == fired
-    return FiringLog(rank[here], np.flatnonzero(np.diff(steps[here], prepend=-1)))
+    return FiringLog.of(np.where(here, rank, -1), steps)
 
 
 def _cells(log: FiringLog, sources: IntArray, width: int) -> tuple[IntArray, IntArray]:

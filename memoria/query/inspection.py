@@ -24,7 +24,7 @@ from memoria.query.engram_table import EngramTable
 from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
-from memoria.store.firings import connected_pairs, endings, fired_pairs, read_firings
+from memoria.store.firings import endings, read_firings
 from memoria.store.kinship import common_steps
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
@@ -158,7 +158,7 @@ class Inspection:
     @cached_property
     def pairs(self) -> float:
         """Pairs of living engrams in the log, with repeats: the cost of finding connections."""
-        return fired_pairs(self.firings, self.life)
+        return float(sum(log.pair_count() for log in self.logs))
 
     def summary(self) -> dict[str, Any]:
         """Counts, size and digest.
@@ -179,7 +179,9 @@ class Inspection:
             "lanes": self._lanes(),
             "engrams": len(life.ids),
             "connections": (
-                connected_pairs(self.firings, life) if self.pairs <= COUNTED_PAIRS else None
+                sum(log.connected_pairs() for log in self.logs)
+                if self.pairs <= COUNTED_PAIRS
+                else None
             ),
             "bytes": self._bytes(),
             "digest": self.digest,

@@ -1,4 +1,4 @@
-"""Every firing of a store's log, and what follows: who was forgotten when, who is connected.
+"""Every firing of a store's log, and what follows: who was forgotten when.
 
 Steps are numbered from 1 here, as people count: step N is the Nth, and the store "at step N" is
 what it left behind. Torch-free.
@@ -12,7 +12,7 @@ import numpy as np
 
 from memoria.errors import DamageError
 from memoria.store.events import read_events
-from memoria.store.life import FloatArray, Life, StepTable, ranks
+from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Lifespans, fold
@@ -100,53 +100,3 @@ def _places(ids: IntArray, wanted: IntArray) -> IntArray:
     if len(ids) == 0 or int(ids[-1]) == len(ids) - 1:
         return wanted
     return np.searchsorted(ids, wanted)
-
-
-def fired_pairs(firings: Firings, life: Life) -> float:
-    """How many pairs of living engrams are in the log: the sum of the firings' squared sizes."""
-    _, group = _firing_of_living(firings, life)
-    return float((np.bincount(group).astype(np.float64) ** 2).sum())
-
-
-def connected_pairs(firings: Firings, life: Life) -> int:
-    """How many directed pairs i -> j of living engrams ever fired together."""
-    who, group = _living(firings, life)
-    # Pairs with someone who fired only once cannot repeat; only the others need comparing.
-    once = np.bincount(who, minlength=len(life.ids))[who] == 1
-    singles = np.bincount(group[once], minlength=int(group.max(initial=-1)) + 1)
-    others = np.bincount(group[~once], minlength=len(singles))
-    total = int((singles * (singles - 1 + 2 * others)).sum())
-    return total + 2 * _distinct_pairs(who[~once], group[~once], others)
-
-
-def _living(firings: Firings, life: Life) -> tuple[IntArray, IntArray]:
-    """(place among the living, number of the firing of one lane) of every firing by a living."""
-    place, firing = _firing_of_living(firings, life)
-    there = np.bincount(firing) > 0
-    return place, (np.cumsum(there) - 1)[firing]
-
-
-def _firing_of_living(firings: Firings, life: Life) -> tuple[IntArray, IntArray]:
-    """As `_living`, but the numbers, step by step and lane by lane, leave gaps."""
-    place = ranks(life.ids, firings.ids)
-    alive = place >= 0
-    steps, lanes = firings.steps[alive], firings.ids[alive] % life.lanes
-    return place[alive].astype(np.int64), steps * life.lanes + lanes
-
-
-def _distinct_pairs(who: IntArray, group: IntArray, sizes: IntArray) -> int:
-    """Unordered pairs that share at least one group; ``sizes`` [groups] of them."""
-    names, compact = np.unique(who, return_inverse=True)
-    order = np.lexsort((compact, group))
-    compact = compact[order]
-    ends = np.cumsum(sizes)
-    keys = []
-    for size in np.unique(sizes[sizes > 1]).tolist():
-        first = (ends - sizes)[sizes == size]
-        members = compact[first[:, None] + np.arange(size)]
-        low, high = np.triu_indices(size, 1)
-        keys.append((members[:, low] * len(names) + members[:, high]).reshape(-1))
-    if not keys:
-        return 0
-    together = np.sort(np.concatenate(keys))  # far faster here than np.unique, which hashes
-    return 1 + int(np.count_nonzero(np.diff(together)))

@@ -17,7 +17,8 @@ from memoria.store.attributes import Pending, StateHead
 from memoria.store.events import read_events
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import STATE_GROUP, StepColumn
-from memoria.timeline.cofiring import FiringLog
+from memoria.timeline import cofiring
+from memoria.timeline.cofiring import FiringLog, ranks
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Lifespans
 from memoria.timeline.fold import fold as fold_log
@@ -226,17 +227,7 @@ def lane_logs(files: MemoryFiles, steps: StepTable, life: Life) -> list[FiringLo
         working = life.ids[life.types == EngramType.WORKING]
         logged = np.concatenate([logged, working, *map(_as_ids, life.pending.reminded)])
         ends = np.append(ends, len(logged))
-    logs = []
-    for lane in range(life.lanes):
-        position = ranks(life.ids[life.of_lane(lane)], logged)
-        here = position >= 0
-        lane_ends = ends
-        if not here.all():
-            position = position[here]
-            lane_ends = np.concatenate(([0], np.cumsum(here)))[ends]
-        starts, sizes = lane_ends[:-1], np.diff(lane_ends)
-        logs.append(FiringLog(position, starts[sizes > 0]))
-    return logs
+    return cofiring.lane_logs(logged, ends, life.ids, life.lanes)
 
 
 def _events_since(files: MemoryFiles, base: StateHead, ids: IntArray, done: int) -> Events:
@@ -251,20 +242,6 @@ def _of_living(ids: IntArray, wanted: IntArray) -> IntArray:
     if len(wrong):
         raise DamageError(f"an event names engram {wrong[0]}, which was not alive")
     return at
-
-
-def ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
-    """The rank of each of ``wanted`` in ``living`` (ascending), -1 for what does not live."""
-    if len(living) == 0 or len(wanted) == 0:
-        return np.full(len(wanted), -1, np.int32)
-    first = min(int(living[0]), int(wanted.min()))
-    span = max(int(living[-1]), int(wanted.max())) + 1 - first
-    if span > 64 * (len(living) + len(wanted)) + 2**20:  # of a few that are far between
-        at = np.searchsorted(living, wanted).astype(np.int32)
-        return np.where(np.append(living, -1)[at] == wanted, at, np.int32(-1))
-    table = np.full(span, -1, np.int32)
-    table[living - first] = np.arange(len(living))
-    return table[wanted - first if first else wanted]
 
 
 def _counted_in(rows: IntArray, ids: IntArray) -> IntArray:

@@ -15,7 +15,7 @@ from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.texts import TextShelf, texts_content
-from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.cofiring import FiringLog, lane_logs
 from memoria.timeline.log import FiringRecord, IntArray
 
 __all__ = [
@@ -127,15 +127,7 @@ def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes])
 
 def logs_of(tables: FiringRecord, life: Life) -> list[FiringLog]:
     """As `lane_logs` of a store: in ranks among each lane's living."""
-    logs = []
-    ends = np.concatenate(([0], tables.ends))
-    for lane in range(life.lanes):
-        mine = tables.ids % life.lanes == lane
-        ranks = np.searchsorted(life.ids[life.of_lane(lane)], tables.ids[mine])
-        lane_ends = np.concatenate(([0], np.cumsum(mine)))[ends]
-        starts, sizes = lane_ends[:-1], np.diff(lane_ends)
-        logs.append(FiringLog(ranks, starts[sizes > 0]))
-    return logs
+    return lane_logs(tables.ids, np.append(0, tables.ends), life.ids, life.lanes)
 
 
 def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> FiringRecord:

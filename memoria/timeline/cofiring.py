@@ -58,11 +58,14 @@ class FiringLog:
 
         Args:
             positions: who fired, by firing; nobody twice in one.
-            firings: number of the firing that each took part in, ascending, [N].
+            firings: number, 0 or more, of the firing that each took part in, [N].
         """
         here = positions >= 0
         if not here.all():
             positions, firings = positions[here], firings[here]
+        if (firings[1:] < firings[:-1]).any():
+            order = np.argsort(firings, kind="stable")
+            positions, firings = positions[order], firings[order]
         return cls(positions, np.flatnonzero(np.diff(firings, prepend=-1)))
 
     def __len__(self) -> int:
@@ -210,6 +213,33 @@ class FiringLog:
         other = source != target
         return fires, (source[other], target[other], counts[other])
 
+    def connected_pairs(self) -> int:
+        """How many directed pairs of different engrams ever fired together."""
+        who, sizes = self.entries.astype(np.int64), np.diff(self.starts)
+        firing = np.repeat(np.arange(len(sizes)), sizes)
+        # Pairs with one that fired only once cannot repeat; only the others need comparing.
+        once = np.bincount(who)[who] == 1 if len(who) else np.zeros(0, np.bool_)
+        singles = np.bincount(firing[once], minlength=len(sizes))
+        others = np.bincount(firing[~once], minlength=len(sizes))
+        total = int((singles * (singles - 1 + 2 * others)).sum())
+        return total + 2 * _distinct_pairs(who[~once], firing[~once], others)
+
+    def matrix(self, engrams: int) -> IntArray:
+        """Co-fire counts [M, M] of positions 0 to ``engrams`` - 1; the diagonal is fire counts.
+
+        The product of the 0/1 incidence of firings with itself, in blocks: its cost is bounded,
+        however many take part in a firing.
+        """
+        counts = np.zeros((engrams, engrams), np.int64)
+        at_once = max(1, _PAIRS_AT_ONCE // max(1, engrams))
+        for first in range(0, self._firings, at_once):
+            starts = self.starts[first : first + at_once + 1]
+            fired = np.zeros((at_once, engrams), np.float32)
+            firing = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+            fired[firing, self.entries[starts[0] : starts[-1]]] = 1  # sums below 2**24 are exact
+            counts += (fired.T @ fired).astype(np.int64)
+        return counts
+
     def edges(self, engrams: int, most: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
         """The ``most`` strongest connections of positions 0 to ``engrams`` - 1, in batches.
 
@@ -279,6 +309,63 @@ def strongest_first(which: IntArray, partner: IntArray, count: IntArray, most: i
     order = np.lexsort((partner, -count, which))
     ordered = which[order]
     return order[np.arange(len(ordered)) - np.searchsorted(ordered, ordered) < most]
+
+
+def lane_logs(ids: IntArray, ends: IntArray, living: IntArray, lanes: int) -> list[FiringLog]:
+    """What fired together lane by lane, in ranks among the lane's living engrams.
+
+    Args:
+        ids: who fired, firing after firing, [N]; the engram ``i`` is of lane ``i % lanes``.
+        ends: 0, and where each firing ends in ``ids``, [F + 1].
+        living: ids of the living, ascending; others do not count.
+        lanes: number of lanes, B.
+
+    Returns:
+        A log for each lane, [B].
+    """
+    logs = []
+    for lane in range(lanes):
+        position = ranks(living if lanes == 1 else living[living % lanes == lane], ids)
+        here = position >= 0
+        lane_ends = ends
+        if not here.all():
+            position = position[here]
+            lane_ends = np.concatenate(([0], np.cumsum(here)))[ends]
+        starts, sizes = lane_ends[:-1], np.diff(lane_ends)
+        logs.append(FiringLog(position, starts[sizes > 0]))
+    return logs
+
+
+def ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
+    """The rank of each of ``wanted`` in ``living`` (ascending), -1 for what does not live."""
+    if len(living) == 0 or len(wanted) == 0:
+        return np.full(len(wanted), -1, np.int32)
+    first = min(int(living[0]), int(wanted.min()))
+    span = max(int(living[-1]), int(wanted.max())) + 1 - first
+    if span > 64 * (len(living) + len(wanted)) + 2**20:  # of a few that are far between
+        at = np.searchsorted(living, wanted).astype(np.int32)
+        return np.where(np.append(living, -1)[at] == wanted, at, np.int32(-1))
+    table = np.full(span, -1, np.int32)
+    table[living - first] = np.arange(len(living))
+    return table[wanted - first if first else wanted]
+
+
+def _distinct_pairs(who: IntArray, firing: IntArray, sizes: IntArray) -> int:
+    """Unordered pairs that share a firing; ``sizes`` [F] of the firings."""
+    names, compact = np.unique(who, return_inverse=True)
+    order = np.lexsort((compact, firing))
+    compact = compact[order]
+    ends = np.cumsum(sizes)
+    keys = []
+    for size in np.unique(sizes[sizes > 1]).tolist():
+        first = (ends - sizes)[sizes == size]
+        members = compact[first[:, None] + np.arange(size)]
+        low, high = np.triu_indices(size, 1)
+        keys.append((members[:, low] * len(names) + members[:, high]).reshape(-1))
+    if not keys:
+        return 0
+    together = np.sort(np.concatenate(keys))  # far faster here than np.unique, which hashes
+    return 1 + int(np.count_nonzero(np.diff(together)))
 
 
 def _ranges(low: IntArray, sizes: IntArray) -> IntArray:

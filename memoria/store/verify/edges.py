@@ -61,10 +61,8 @@ def _firing_log(steps: Steps, ids: IntArray, step: int) -> FiringLog:
     place = np.searchsorted(ids, logged)
     lives = np.append(ids, -1)[place] == logged
     sizes = steps.log_stop[:step] - steps.log_start[:step]
-    firing = np.repeat(np.arange(step), sizes)[lives] * steps.lanes + logged[lives] % steps.lanes
-    order = np.argsort(firing, kind="stable")
-    starts = np.flatnonzero(np.diff(firing[order], prepend=-1))
-    return FiringLog(place[lives][order], starts)
+    firing = np.repeat(np.arange(step), sizes) * steps.lanes + logged % steps.lanes
+    return FiringLog.of(np.where(lives, place, -1), firing)
 
 
 class _Teller:
