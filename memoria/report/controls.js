@@ -2,8 +2,7 @@
 // The slider, the search, the pointer and the keys. Texts of the memory only ever become text nodes.
 
 const LISTED = 60;
-const $ = (id) => document.getElementById(id);
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
 function element(name, content = "", attributes = {}) {
   const made = document.createElement(name);
@@ -14,15 +13,15 @@ function element(name, content = "", attributes = {}) {
 
 class Page {
   constructor() {
-    $("stage").hidden = false;
+    $("viewer").hidden = false;
     this.drawing = new Drawing($("canvas"));
     this.searched = "";
-    this.trail = [];  // where the keys have come along connections
+    this.trail = [];  // engrams that the keys came through along connections
     this.playing = 0;
     this.slider = $("slider");
     this.slider.max = String(memory.positions);
     $("go").max = String(memory.steps);
-    this.offerSpeeds();
+    this.fillSpeeds();
     this.listenToSteps();
     this.listenToGraph();
     this.listenToSearch();
@@ -40,17 +39,17 @@ class Page {
     memory.moveTo(position);
     this.drawing.heat.fill(0);
     for (const i of memory.firedAt(memory.position)) this.drawing.heat[i] = 1;
-    this.afterMove();
+    this.showStep();
     this.fillList();
   }
 
-  afterMove() {
+  showStep() {
     const now = number(memory.step);
     this.slider.value = String(memory.position);
     $("step-now").value = `${now} of ${number(memory.steps)}`;
     $("go").value = String(memory.step);
     this.fillCounts(now);
-    const counts = this.countsNow();
+    const counts = this.currentCounts();
     this.slider.setAttribute("aria-valuetext", `step ${now} of ${number(memory.steps)}: `
       + `${number(counts.working)} in working, ${number(counts.shortterm)} in short-term, `
       + `${number(counts.longterm)} in long-term memory, ${number(counts.forgotten)} forgotten, `
@@ -59,13 +58,13 @@ class Page {
     this.drawing.draw();
   }
 
-  countsNow() {
+  currentCounts() {
     const at = memory.position - 1;
     return Object.fromEntries(Object.entries(memory.counts).map(([name, all]) => [name, all[at]]));
   }
 
   fillCounts(now) {
-    const counts = this.countsNow(), seen = [0, 0, 0, 0, 0];
+    const counts = this.currentCounts(), seen = [0, 0, 0, 0, 0];
     for (const state of memory.state) seen[state] += 1;
     const rows = [
       ["Working", WORKING, counts.working, seen[WORKING]],
@@ -86,7 +85,7 @@ class Page {
     });
   }
 
-  /** The mark of a memory as the graph draws it; 0: of what fired. */
+  /** The mark of a memory as the graph draws it; state 0: the mark of what fired. */
   mark(state) {
     const made = element("canvas", "", { class: "mark", width: "36", height: "36", "aria-hidden": "true" });
     made.dataset.state = String(state);
@@ -116,10 +115,10 @@ class Page {
     this.drawing.recolour();
     this.drawing.draw();
     for (const one of document.querySelectorAll(".mark")) this.paintMark(one);
-    if (this.drawing.kept >= 0) this.drawLife(this.drawing.kept);
+    if (this.drawing.chosen >= 0) this.drawLife(this.drawing.chosen);
   }
 
-  offerSpeeds() {
+  fillSpeeds() {
     const speeds = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
     const wanted = speeds.find((one) => one * 30 >= memory.positions) ?? speeds.at(-1);
     for (const one of speeds.filter((speed) => speed <= Math.max(10, memory.positions))) {
@@ -147,7 +146,7 @@ class Page {
   stepBy(count) {
     this.stop();
     this.moveTo(memory.position + count);
-    this.say(this.slider.getAttribute("aria-valuetext"));
+    this.announce(this.slider.getAttribute("aria-valuetext"));
   }
 
   play() {
@@ -156,10 +155,10 @@ class Page {
     let before = performance.now(), due = 0;
     const frame = (time) => {
       if (!this.playing) return;
-      // Those who asked for little motion get still pictures, two a second.
+      // With reduced motion: still pictures, two a second.
       due += (Math.max(0, time - before) / 1000) * Number($("speed").value);
       before = time;
-      const least = calm.matches ? Math.max(1, Number($("speed").value) / 2) : 1;
+      const least = reducedMotion.matches ? Math.max(1, Number($("speed").value) / 2) : 1;
       if (due >= least) {
         const count = Math.floor(due);
         due -= count;
@@ -173,12 +172,12 @@ class Page {
   advance(count) {
     const from = memory.position, heat = this.drawing.heat;
     memory.moveTo(from + count);
-    const fade = calm.matches ? 0 : 0.8;
+    const fade = reducedMotion.matches ? 0 : 0.8;
     for (let i = 0; i < heat.length; i += 1) heat[i] *= fade;
     for (let position = from + 1; position <= memory.position; position += 1) {
       for (const i of memory.firedAt(position)) heat[i] = 1;
     }
-    this.afterMove();
+    this.showStep();
     if (memory.position >= memory.positions) this.stop();
   }
 
@@ -188,11 +187,11 @@ class Page {
     this.playing = 0;
     $("play").textContent = "Play";
     this.moveTo(memory.position);
-    this.say(this.slider.getAttribute("aria-valuetext"));
+    this.announce(this.slider.getAttribute("aria-valuetext"));
   }
 
-  say(text) {
-    $("said").textContent = text;
+  announce(text) {
+    $("announcement").textContent = text;
   }
 
   // The graph
@@ -220,7 +219,7 @@ class Page {
       if (moved) return;
       const found = this.drawing.at(event.offsetX, event.offsetY);
       this.pointAt(found);
-      if (found >= 0) this.keep(found);
+      if (found >= 0) this.choose(found);
     });
     canvas.addEventListener("pointercancel", () => { drag = null; });
     canvas.addEventListener("pointerleave", () => { if (!drag) this.pointAt(-1); });
@@ -231,7 +230,7 @@ class Page {
     }, { passive: false });
     canvas.addEventListener("keydown", (event) => this.onKey(event));
     canvas.addEventListener("focus", () => {
-      if (canvas.matches(":focus-visible")) this.walkTo(this.start());
+      if (canvas.matches(":focus-visible")) this.goTo(this.firstEngram());
     });
     canvas.addEventListener("blur", () => this.pointAt(-1));
     document.addEventListener("keydown", (event) => {
@@ -244,22 +243,22 @@ class Page {
 
   zoom(factor, x, y) {
     this.drawing.zoom(factor, x, y);
-    this.afterView();
+    this.showView();
   }
 
   fit() {
     this.drawing.fit();
-    this.afterView();
+    this.showView();
   }
 
-  afterView() {
+  showView() {
     if (!$("tip").hidden) this.showTip(this.drawing.current);
     this.drawing.draw();
   }
 
-  /** Where the keys begin: what is kept, else who fired most often of those there. */
-  start() {
-    if (this.drawing.kept >= 0) return this.drawing.kept;
+  /** Where the keys begin: the chosen engram, else the one that fired most often so far. */
+  firstEngram() {
+    if (this.drawing.chosen >= 0) return this.drawing.chosen;
     let best = -1;
     for (let i = 0; i < memory.shown; i += 1) {
       if (memory.state[i] !== UNBORN && (best < 0 || memory.fires[i] > memory.fires[best])) best = i;
@@ -269,11 +268,11 @@ class Page {
 
   onKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const now = this.drawing.current >= 0 ? this.drawing.current : this.start();
-    const there = (i) => memory.state[i] !== UNBORN;
+    const now = this.drawing.current >= 0 ? this.drawing.current : this.firstEngram();
+    const exists = (i) => memory.state[i] !== UNBORN;
     const along = (from, by) => {
       let i = from + by;
-      while (i >= 0 && i < memory.shown && !there(i)) i += by;
+      while (i >= 0 && i < memory.shown && !exists(i)) i += by;
       return i >= 0 && i < memory.shown ? i : now;
     };
     const moves = {
@@ -283,7 +282,7 @@ class Page {
       End: () => along(memory.shown, -1),
       ArrowDown: () => {
         const next = memory.outgoing[now]?.map((k) => memory.edges.target[k])
-          .find((i) => there(i) && !this.trail.includes(i));
+          .find((i) => exists(i) && !this.trail.includes(i));
         if (next === undefined) return now;
         this.trail.push(now);
         return next;
@@ -291,15 +290,15 @@ class Page {
       ArrowUp: () => this.trail.pop() ?? now,
     };
     const others = {
-      Enter: () => this.keep(now),
-      " ": () => this.keep(now),
+      Enter: () => this.choose(now),
+      " ": () => this.choose(now),
       "+": () => this.zoom(1.4),
       "=": () => this.zoom(1.4),
       "-": () => this.zoom(1 / 1.4),
       0: () => this.fit(),
     };
     if (event.key in moves) {
-      if (now >= 0) this.walkTo(moves[event.key]());
+      if (now >= 0) this.goTo(moves[event.key]());
       if (event.key !== "ArrowDown" && event.key !== "ArrowUp") this.trail = [];
     } else if (event.key in others) {
       others[event.key]();
@@ -309,11 +308,11 @@ class Page {
     event.preventDefault();
   }
 
-  walkTo(i) {
+  goTo(i) {
     if (i < 0) return;
     this.drawing.reveal(i);
     this.pointAt(i);
-    this.say(`${memory.label(i)}. ${memory.life(i)}`);
+    this.announce(`${memory.label(i)}. ${memory.life(i)}`);
   }
 
   pointAt(i) {
@@ -344,8 +343,8 @@ class Page {
 
   // One engram
 
-  keep(i) {
-    this.drawing.kept = i;
+  choose(i) {
+    this.drawing.chosen = i;
     this.drawing.draw();
     const text = memory.text(i), more = memory.lengths[i] - memory.texts[i].length;
     const body = [];
@@ -358,7 +357,7 @@ class Page {
     birth.addEventListener("click", () => {
       this.stop();
       this.moveTo(memory.positionOf(memory.born[i]));
-      this.say(this.slider.getAttribute("aria-valuetext"));
+      this.announce(this.slider.getAttribute("aria-valuetext"));
     });
     body.push(
       element("p", memory.life(i).replace(/: [^;]*;/, ":")), strip, element("p", birth),
@@ -369,21 +368,21 @@ class Page {
     );
     $("one-body").replaceChildren(...body);
     this.drawLife(i);
-    this.say(`Chosen: ${memory.label(i)}`);
+    this.announce(`Chosen: ${memory.label(i)}`);
   }
 
   links(title, edges, end) {
     const items = edges.map((k) => {
       const other = memory.edges[end][k];
       const weight = `${Math.round(100 * memory.edges.weight[k])} %`;
-      return element("li", this.chooser(other, `${weight} ${memory.entry(other)}`));
+      return element("li", this.chooseButton(other, `${weight} ${memory.entry(other)}`));
     });
     const list = items.length ? element("ul", items, { class: "links" }) : element("p", "none in the graph", { class: "hint" });
     return element("div", [element("h4", title), list]);
   }
 
-  /** A button that shows an engram when it has the focus or the pointer, and keeps it when used. */
-  chooser(i, label) {
+  /** A button that shows an engram when it has the focus or the pointer, and chooses it when pressed. */
+  chooseButton(i, label) {
     const made = element("button", label, { type: "button", dir: "auto" });
     made.addEventListener("focus", () => {
       this.drawing.reveal(i);
@@ -392,7 +391,7 @@ class Page {
     made.addEventListener("blur", () => this.pointAt(-1));
     made.addEventListener("pointerenter", () => this.pointAt(i));
     made.addEventListener("pointerleave", () => this.pointAt(-1));
-    made.addEventListener("click", () => this.keep(i));
+    made.addEventListener("click", () => this.choose(i));
     return made;
   }
 
@@ -452,7 +451,7 @@ class Page {
     const matches = this.drawing.matches;
     const all = matches === null ? Array.from(memory.firedAt(memory.position)) : [...matches];
     $("list-title").textContent = matches === null ? "Fired in this step" : "Found";
-    const items = all.slice(0, LISTED).map((i) => element("li", this.chooser(i, memory.entry(i))));
+    const items = all.slice(0, LISTED).map((i) => element("li", this.chooseButton(i, memory.entry(i))));
     if (all.length > LISTED) items.push(element("li", `and ${number(all.length - LISTED)} more`, { class: "hint" }));
     if (!all.length) items.push(element("li", matches === null ? "none of those in the graph" : "nothing", { class: "hint" }));
     $("list").replaceChildren(...items);
@@ -460,3 +459,27 @@ class Page {
 }
 
 const page = memory.positions > 0 && memory.shown > 0 ? new Page() : null;
+
+// Light or dark: as the system has it, until the button says otherwise
+
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+
+function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : prefersDark.matches;
+}
+
+function afterTheme() {
+  $("theme").setAttribute("aria-pressed", String(isDark()));
+  page?.recolour();
+  recolourPlots();
+}
+
+$("theme").hidden = false;
+$("theme").addEventListener("click", () => {
+  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+  afterTheme();
+});
+prefersDark.addEventListener("change", afterTheme);
+afterTheme();
+document.documentElement.dataset.ready = "yes";

@@ -1,5 +1,5 @@
 "use strict";
-// The graph on its canvas: places from Python, shapes and colours by memory, lines by weight.
+// The graph on its canvas: coordinates from Python, shapes and colours by memory, lines by weight.
 
 const MARGIN = 26, ACROSS = 65535;
 const SHADES = 5;  // of lines, from faint to strong
@@ -43,10 +43,10 @@ class Drawing {
     this.context = canvas.getContext("2d");
     this.scale = 1;
     this.offset = [0, 0];
-    this.heat = new Float32Array(memory.shown);  // 1: fires now; less: a moment ago
+    this.heat = new Float32Array(memory.shown);  // 1: fires now; less: fired shortly before
     this.matches = null;
-    this.current = -1;  // pointed at or focused
-    this.kept = -1;
+    this.current = -1;  // under the pointer or the focus
+    this.chosen = -1;
     this.most = memory.fires.reduce((a, b) => Math.max(a, b), 1);
     this.order = Array.from(memory.fires.keys()).sort((a, b) => memory.fires[b] - memory.fires[a]);
     this.shade = this.shades();
@@ -61,7 +61,7 @@ class Drawing {
       focus: of("--focus"), page: of("--page") };
   }
 
-  /** Lines by strength: what stands in the same fifth is drawn alike. */
+  /** The shade of each line: a fifth of all by strength. */
   shades() {
     const weight = memory.edges.weight;
     const order = Array.from(weight.keys()).sort((a, b) => weight[a] - weight[b]);
@@ -81,14 +81,14 @@ class Drawing {
     const room = Math.sqrt((box.width * box.height) / Math.max(40, memory.shown));
     const [least, more] = [Math.max(2.5, room / 10), room / 3.4];
     this.radius = Float32Array.from(memory.fires, (n) => Math.min(least + more * Math.sqrt(n / this.most), 14));
-    this.place();
+    this.project();
   }
 
-  place() {
+  project() {
     const wide = this.width - 2 * MARGIN, high = this.height - 2 * MARGIN;
-    const project = (value, span, offset) => MARGIN + offset + this.scale * span * (value / ACROSS);
-    this.px = Float32Array.from(memory.x, (v) => project(v, wide, this.offset[0]));
-    this.py = Float32Array.from(memory.y, (v) => project(v, high, this.offset[1]));
+    const scaled = (value, span, offset) => MARGIN + offset + this.scale * span * (value / ACROSS);
+    this.px = Float32Array.from(memory.x, (v) => scaled(v, wide, this.offset[0]));
+    this.py = Float32Array.from(memory.y, (v) => scaled(v, high, this.offset[1]));
   }
 
   zoom(factor, x = this.width / 2, y = this.height / 2) {
@@ -96,28 +96,28 @@ class Drawing {
     const by = scale / this.scale;
     this.offset = [x - MARGIN - by * (x - MARGIN - this.offset[0]), y - MARGIN - by * (y - MARGIN - this.offset[1])];
     this.scale = scale;
-    this.place();
+    this.project();
   }
 
   pan(dx, dy) {
     this.offset = [this.offset[0] + dx, this.offset[1] + dy];
-    this.place();
+    this.project();
   }
 
   fit() {
     this.scale = 1;
     this.offset = [0, 0];
-    this.place();
+    this.project();
   }
 
-  /** Brings engram i into view. */
+  /** Bring engram i into view. */
   reveal(i) {
     const x = this.px[i], y = this.py[i];
     if (x >= 0 && x <= this.width && y >= 0 && y <= this.height) return;
     this.pan(this.width / 2 - x, this.height / 2 - y);
   }
 
-  /** Only what was made by now can be seen, and what was searched for. */
+  /** Whether engram i can be seen: it exists by now, or is searched for. */
   visible(i) {
     return memory.state[i] !== UNBORN || i === this.current || (this.matches !== null && this.matches.has(i));
   }
@@ -146,8 +146,8 @@ class Drawing {
     context.globalAlpha = 1;
     this.nameLanes();
     if (this.matches !== null) for (const i of this.matches) this.ring(i, 4, 2.5, this.ink.match);
-    if (this.kept >= 0) this.ring(this.kept, 5, 3, this.ink.focus);
-    if (this.current >= 0 && this.current !== this.kept) this.ring(this.current, 5, 2, this.ink.focus);
+    if (this.chosen >= 0) this.ring(this.chosen, 5, 3, this.ink.focus);
+    if (this.current >= 0 && this.current !== this.chosen) this.ring(this.current, 5, 2, this.ink.focus);
   }
 
   nameLanes() {
@@ -166,13 +166,13 @@ class Drawing {
   drawLines() {
     const context = this.context, { source, target } = memory.edges;
     const paths = Array.from({ length: SHADES }, () => new Path2D());
-    const faint = new Path2D(), chosen = new Path2D();
-    const chosenOne = this.current >= 0 ? this.current : this.kept;
+    const faint = new Path2D(), highlighted = new Path2D();
+    const focused = this.current >= 0 ? this.current : this.chosen;
     for (let k = 0; k < source.length; k += 1) {
       const a = source[k], b = target[k];
       if (memory.state[a] === UNBORN || memory.state[b] === UNBORN) continue;
       const gone = memory.state[a] === FORGOTTEN || memory.state[b] === FORGOTTEN;
-      const path = a === chosenOne || b === chosenOne ? chosen : gone ? faint : paths[this.shade[k]];
+      const path = a === focused || b === focused ? highlighted : gone ? faint : paths[this.shade[k]];
       path.moveTo(this.px[a], this.py[a]);
       path.lineTo(this.px[b], this.py[b]);
     }
@@ -187,7 +187,7 @@ class Drawing {
     context.globalAlpha = 0.9;
     context.lineWidth = 1.6;
     context.strokeStyle = this.ink.focus;
-    context.stroke(chosen);
+    context.stroke(highlighted);
     context.globalAlpha = 1;
   }
 

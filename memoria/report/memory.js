@@ -1,5 +1,5 @@
 "use strict";
-// What the page knows: columns out of base64, and what they say at a position of the slider.
+// The data of the page: columns out of base64, and the state at a position of the slider.
 
 const UNBORN = 0, WORKING = 1, SHORTTERM = 2, LONGTERM = 3, FORGOTTEN = 4;
 const STATES = ["not made yet", "working memory", "short-term memory", "long-term memory", "forgotten"];
@@ -23,6 +23,8 @@ function number(value) {
 function plural(count, word) {
   return `${number(count)} ${word}${count === 1 ? "" : "s"}`;
 }
+
+const $ = (id) => document.getElementById(id);
 
 class Memory {
   constructor(data) {
@@ -62,7 +64,7 @@ class Memory {
     return this.stepAt(this.position);
   }
 
-  /** Where engram i is as the step reminds. */
+  /** The memory that engram i is in as the step reminds. */
   stateOf(i, step) {
     if (this.born[i] > step) return UNBORN;
     if (this.gone[i] > 0 && this.gone[i] < step) return FORGOTTEN;
@@ -75,7 +77,7 @@ class Memory {
     for (let i = 0; i < this.shown; i += 1) this.state[i] = this.stateOf(i, this.step);
   }
 
-  /** Who of those shown fired at a position. */
+  /** Engrams shown that fired at a position. */
   firedAt(position) {
     return this.firedRanks.subarray(position > 1 ? this.ends[position - 2] : 0, this.ends[position - 1]);
   }
@@ -102,7 +104,7 @@ class Memory {
     return this.text(i).replace(/\s+/g, " ") || this.name(i);
   }
 
-  /** As a list has it: texts may be alike. */
+  /** As a list shows it: texts may be alike. */
   entry(i) {
     return `#${this.id[i]} ${this.text(i).replace(/\s+/g, " ")}`;
   }
@@ -124,7 +126,7 @@ class Memory {
     return Number.isFinite(left) ? `${number(left)} steps of lifespan` : "an endless lifespan";
   }
 
-  /** Who has all of `words` in the text, or the id after a #; null for an empty query. */
+  /** Engrams whose text has the query in it, or whose id is after a #; null for an empty query. */
   search(query) {
     const wanted = fold(query);
     if (!wanted) return null;

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS
 
-_SCRIPTS: Final = ("memory.js", "drawing.js", "controls.js", "plots.js", "theme.js")
+_SCRIPTS: Final = ("memory.js", "drawing.js", "plots.js", "controls.js")
 _NAME: Final = re.compile(r"\{\{(\w+)\}\}")
 _WHOLE: Final = (("u1", 2**8), ("u2", 2**16), ("u4", 2**32))
 # In JSON these three are only in texts, where their escapes mean the same.

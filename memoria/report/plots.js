@@ -1,5 +1,5 @@
 "use strict";
-// Plots are drawn when they come into view, in the colours of the page.
+// Plots, drawn when they come into view in the colours of the page.
 
 function themed(layout) {
   const style = getComputedStyle(document.documentElement);
@@ -31,16 +31,16 @@ function loadLibrary() {
   $("library").remove();
 }
 
-function drawPlot(place) {
+function drawPlot(box) {
   if (typeof Plotly === "undefined") loadLibrary();
-  const figure = plots.get(place) ?? JSON.parse($(place.dataset.figure).textContent);
-  plots.set(place, figure);
+  const figure = plots.get(box) ?? JSON.parse($(box.dataset.figure).textContent);
+  plots.set(box, figure);
   const options = { displayModeBar: false, responsive: true };
-  return Plotly.react(place, figure.data, themed(figure.layout), options);
+  return Plotly.react(box, figure.data, themed(figure.layout), options);
 }
 
 function recolourPlots() {
-  for (const place of plots.keys()) drawPlot(place);
+  for (const box of plots.keys()) drawPlot(box);
 }
 
 if ($("library")) {
@@ -50,8 +50,8 @@ if ($("library")) {
       drawPlot(entry.target);
     }
   }, { rootMargin: "300px" });
-  for (const place of document.querySelectorAll(".plot")) watch.observe(place);
+  for (const box of document.querySelectorAll(".plot")) watch.observe(box);
   window.addEventListener("beforeprint", () => {
-    for (const place of document.querySelectorAll(".plot")) drawPlot(place);
+    for (const box of document.querySelectorAll(".plot")) drawPlot(box);
   });
 }

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import installed, requested, started
 from past_lives import PastLife, live
 
 from memoria.analysis import KINDS, analyse, open_chronicle
 from memoria.plots import draw
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None or DRIVER is None, reason="no chromium and chromedriver"
-)
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--window-size=1100,700"),
-)
+pytestmark = pytest.mark.skipif(not installed(), reason="no chromium and chromedriver")
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = str(CHROMIUM)
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    made = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    made = started(tmp_path_factory.mktemp("profile"), "1100,700")
     yield made
     made.quit()
-
-
-def asked_for(driver: Any) -> set[str]:
-    """The addresses that the page asked for."""
-    messages = [json.loads(one["message"])["message"] for one in driver.get_log("performance")]
-    sent = [one for one in messages if one["method"] == "Network.requestWillBeSent"]
-    return {one["params"]["request"]["url"].partition(":")[0] for one in sent}
 
 
 def test_every_kind_is_drawn(driver: Any, tmp_path: Path) -> None:
@@ -60,7 +32,8 @@ def test_every_kind_is_drawn(driver: Any, tmp_path: Path) -> None:
             draw(analysis, tmp_path / f"{kind}.html")
             driver.get((tmp_path / f"{kind}.html").as_uri())
             assert driver.get_log("browser") == []
-            assert asked_for(driver).isdisjoint({"http", "https", "ws", "wss"})
+            asked = {url.partition(":")[0] for url in requested(driver)}
+            assert asked.isdisjoint({"http", "https", "ws", "wss"})
             drawn = driver.execute_script(
                 "const p = document.querySelector('.js-plotly-plot');"
                 "return [p.data.length, p.querySelectorAll('.xtick').length,"

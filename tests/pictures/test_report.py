@@ -160,7 +160,7 @@ def test_a_step_under_way_is_left_out(cli: Cli, tmp_path: Path) -> None:
 def test_what_the_graph_says_is_what_the_chronicle_says(life: Path, tmp_path: Path) -> None:
     graph = block(written(life, tmp_path / "page.html"), "data-graph")
     ends = [0, *column(graph["fired"]["ends"])]
-    who = column(graph["fired"]["ranks"])
+    ranks = column(graph["fired"]["ranks"])
     engrams = {name: column(values) for name, values in graph["engrams"].items()}
     counts = {name: column(values) for name, values in graph["counts"].items()}
     with open_chronicle(life) as chronicle:
@@ -170,7 +170,7 @@ def test_what_the_graph_says_is_what_the_chronicle_says(life: Path, tmp_path: Pa
         assert engrams["gone"] == chronicle.gone.tolist()
         assert 0 < np.count_nonzero(chronicle.gone) < len(chronicle)
         for step in range(1, 41):
-            assert sorted(who[ends[step - 1] : ends[step]]) == sorted(chronicle.fired(step))
+            assert sorted(ranks[ends[step - 1] : ends[step]]) == sorted(chronicle.fired(step))
             kinds = chronicle.types(everyone, step)
             for name in ("working", "shortterm", "longterm"):
                 expected = np.count_nonzero(kinds == EngramType[name.upper()])
@@ -201,17 +201,17 @@ def test_the_strongest_connections(life: Path) -> None:
             together[np.ix_(fired, fired)] += 1
         np.fill_diagonal(together, 0)
         edges = strongest_edges(chronicle, everyone, 3)
-        for place in everyone.tolist():
-            mine = edges.source == place
-            expected = np.sort(together[place])[::-1][:3]
+        for engram in everyone.tolist():
+            mine = edges.source == engram
+            expected = np.sort(together[engram])[::-1][:3]
             assert edges.cofires[mine].tolist() == expected[expected > 0].tolist()
-            assert (together[place, edges.target[mine]] == edges.cofires[mine]).all()
+            assert (together[engram, edges.target[mine]] == edges.cofires[mine]).all()
         weight = edges.cofires / chronicle.fires[edges.source]
         assert (edges.weight == weight).all()
 
 
 @given(st.integers(1, 90))
-def test_whom_a_graph_shows(most: int) -> None:
+def test_which_engrams_a_graph_shows(most: int) -> None:
     fires = np.random.default_rng(most).integers(1, 9, 80)
     chronicle = Chronicle.__new__(Chronicle)
     chronicle.__dict__["fires"] = fires
@@ -226,28 +226,28 @@ def test_whom_a_graph_shows(most: int) -> None:
             assert int(np.diff(chosen, prepend=0).max()) <= 2 * -(-80 // (most // 2))
 
 
-def test_places_are_the_same_each_time(life: Path) -> None:
+def test_the_layout_is_the_same_each_time(life: Path) -> None:
     with open_chronicle(life) as chronicle:
         edges = strongest_edges(chronicle, np.arange(80), 4)
-        places = layout_in_cells(chronicle.lane, edges)
-        assert (layout_in_cells(chronicle.lane, edges) == places).all()
-    assert places.min() == 0
-    assert places.max() == 1
-    assert len(np.unique(places, axis=0)) == 80
+        xy = layout_in_cells(chronicle.lane, edges)
+        assert (layout_in_cells(chronicle.lane, edges) == xy).all()
+    assert xy.min() == 0
+    assert xy.max() == 1
+    assert len(np.unique(xy, axis=0)) == 80
 
 
-def test_lanes_and_pieces_have_places_of_their_own() -> None:
+def test_lanes_and_pieces_have_cells_of_their_own() -> None:
     """Five lanes, each of ten engrams in two pieces and one alone, in a grid of 3 by 2."""
     lanes = np.repeat([0, 2, 5, 6, 9], 11)
     first = np.concatenate([11 * lane + np.array([0, 1, 2, 3, 5, 6, 7, 8]) for lane in range(5)])
     ones = np.ones(len(first), np.int64)
     edges = Edges(first, first + 1, ones, ones.astype(float))
-    places = layout_in_cells(lanes, edges)
-    assert (layout_in_cells(lanes, edges) == places).all()
-    cells = (places * (3, 2)).astype(int)
+    xy = layout_in_cells(lanes, edges)
+    assert (layout_in_cells(lanes, edges) == xy).all()
+    cells = (xy * (3, 2)).astype(int)
     for cell, lane in enumerate((0, 2, 5, 6, 9)):
         assert np.unique(cells[lanes == lane], axis=0).tolist() == [[cell % 3, cell // 3]]
-        mine = places[lanes == lane] * (3, 2) % 1
+        mine = xy[lanes == lane] * (3, 2) % 1
         assert np.ptp(mine, axis=0).min() > 0.5
         together = np.linalg.norm(mine[0] - mine[1])
         assert together < np.linalg.norm(mine[0] - mine[9])
@@ -383,7 +383,7 @@ def test_nothing_is_fetched_and_only_known_scripts_run(life: Path, tmp_path: Pat
     assert "default-src 'none'" in policy
     assert "unsafe-eval" not in policy
     scripts = re.findall(r'<script(?: type="text/plain" id="library")?>(.*?)</script>', page, re.S)
-    assert len(scripts) == 6
+    assert len(scripts) == 5
     allowed = re.findall(r"'sha256-([^']+)'", policy)
     assert allowed == [b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts]
 
@@ -425,5 +425,5 @@ def test_the_files_of_the_page_are_packaged() -> None:
     folder = Path(graph_module.__file__).parent
     assert {path.name for path in folder.iterdir() if path.suffix not in ("", ".py")} == {
         *("page.html", "page.css", "memory.js", "drawing.js", "controls.js"),
-        *("plots.js", "theme.js"),
+        "plots.js",
     }

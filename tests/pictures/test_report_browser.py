@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import installed, started
+from chromium import installed, requested, started
 from report_stores import HOSTILE, block, column, remember
 
 from memoria.report import write_report
@@ -107,15 +106,7 @@ class Browser:
 
     def fetched(self) -> set[str]:
         """The addresses that the pages asked for."""
-        entries = [
-            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
-        ]
-        asked = [
-            one["params"]["request"]["url"]
-            for one in entries
-            if one["method"] == "Network.requestWillBeSent"
-        ]
-        return {url for url in asked if not url.startswith(("data:", "blob:"))}
+        return {url for url in requested(self.driver) if not url.startswith(("data:", "blob:"))}
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +195,7 @@ def test_playing_and_pausing(browser: Browser, report: Path) -> None:
     browser.keys("play", " ")
     stopped = browser("return memory.position")
     assert browser.text("play") == "Play"
-    assert f"step {stopped} of 30" in browser.text("said")
+    assert f"step {stopped} of 30" in browser.text("announcement")
     time.sleep(0.3)
     assert browser("return memory.position") == stopped
     browser.media(prefers_reduced_motion="reduce")
@@ -285,7 +276,7 @@ def test_hover_and_focus_tell_text_and_life(
     assert browser("return page.drawing.current") == 0
     browser.keys("canvas", Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT)
     assert browser("return page.drawing.current") == 1
-    assert graph["texts"][1] in browser.text("said")
+    assert graph["texts"][1] in browser.text("announcement")
     browser.keys("canvas", Keys.ARROW_DOWN)
     strongest = column(graph["edges"]["target"])[column(graph["edges"]["source"]).index(1)]
     assert browser("return page.drawing.current") == strongest
@@ -322,7 +313,7 @@ def test_what_a_machine_can_check_of_accessibility(
     browser.open(report)
     browser.media(prefers_color_scheme=scheme)
     browser(
-        "page.keep(1); page.walkTo(1);"
+        "page.choose(1); page.goTo(1);"
         "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
     )
     browser.until(lambda: browser("return prefersDark.matches") == (scheme == "dark"))
@@ -334,7 +325,7 @@ def test_a_narrow_screen_scrolls_one_way(browser: Browser, report: Path) -> None
     size = {"width": 360, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
-        browser("page.keep(1)")
+        browser("page.choose(1)")
         assert browser("return document.documentElement.scrollWidth") <= 360
     finally:
         browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -346,7 +337,7 @@ def test_hostile_texts_are_shown_as_texts(browser: Browser, tmp_path: Path) -> N
     browser.open(page)
     assert browser("return document.title").startswith("<img src=x onerror=alert(1)>")
     for place in range(12):
-        browser("page.keep(arguments[0]); page.walkTo(arguments[0])", place)
+        browser("page.choose(arguments[0]); page.goTo(arguments[0])", place)
         text = browser("return memory.texts[arguments[0]]", place)
         assert text == HOSTILE[place % 6][:400]
         assert browser("return document.querySelector('#one .text').textContent").startswith(
@@ -360,7 +351,7 @@ def test_memories_of_nothing_and_of_little(browser: Browser, tmp_path: Path) -> 
     for steps in (0, 1):
         store = remember(tmp_path / f"young{steps}", steps, width=1)
         browser.open(Path(write_report(store, tmp_path / f"{steps}.html")["path"]))
-        assert browser("return document.getElementById('stage').hidden") is (steps == 0)
+        assert browser("return document.getElementById('viewer').hidden") is (steps == 0)
     assert "1 of 1" in browser.text("step-now")
     assert browser.complaints() == []
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-__all__ = ["installed", "started"]
-
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--window-size=1200,1000"),
+    "--disable-dev-shm-usage",
 )
 
 
@@ -20,7 +19,7 @@ def installed() -> bool:
     return shutil.which("chromium") is not None and shutil.which("chromedriver") is not None
 
 
-def started(profile: Path) -> Any:
+def started(profile: Path, size: str = "1200,1000") -> Any:
     """A selenium driver of a new Chromium with an empty ``profile``; its logs are kept."""
     from selenium import webdriver
     from selenium.webdriver.chrome.options import Options
@@ -28,7 +27,17 @@ def started(profile: Path) -> Any:
 
     options = Options()
     options.binary_location = str(shutil.which("chromium"))
-    for flag in (*_FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*_FLAGS, f"--window-size={size}", f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+
+
+def requested(driver: Any) -> list[str]:
+    """The addresses that the pages of ``driver`` asked for since the last call."""
+    messages = [json.loads(one["message"])["message"] for one in driver.get_log("performance")]
+    return [
+        one["params"]["request"]["url"]
+        for one in messages
+        if one["method"] == "Network.requestWillBeSent"
+    ]
