@@ -9,7 +9,7 @@ import typer
 
 from memoria.analysis.palette import MEMORY_COLOURS
 from memoria.errors import UsageError
-from memoria_cli.options import Json
+from memoria_cli.options import Json, Lane
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import charts, output
 from memoria_cli.terminal.charts import Branch, Picture
@@ -91,9 +91,7 @@ def inspect(
     forgotten: Annotated[
         bool, typer.Option("--forgotten", help="List what was forgotten, the last first.")
     ] = False,
-    lane: Annotated[
-        int | None, typer.Option("--lane", min=0, metavar="N", help="Lists of this lane only.")
-    ] = None,
+    lane: Lane = None,
     limit: Annotated[
         int | None,
         typer.Option(

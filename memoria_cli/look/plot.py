@@ -11,7 +11,7 @@ import typer
 
 from memoria.analysis.kinds import KINDS
 from memoria.errors import UsageError
-from memoria_cli.options import Json
+from memoria_cli.options import Force, Json, Lane
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_number
@@ -75,10 +75,7 @@ def plot(
             show_default="the numbers, printed",
         ),
     ] = None,
-    lane: Annotated[
-        int | None,
-        typer.Option("--lane", min=0, metavar="N", help="Of this lane only."),
-    ] = None,
+    lane: Lane = None,
     bins: Annotated[
         int | None,
         _some("bins", "Runs of steps at most: survival, reminded-age, sizes.", least=1),
@@ -134,7 +131,7 @@ def plot(
             show_default="the main one",
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """See `_HELP`."""

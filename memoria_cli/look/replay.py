@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
-from memoria.errors import UsageError
-from memoria_cli.options import Json, parse_pairs
+from memoria.errors import DamageError, UsageError
+from memoria_cli.options import Json, Lane, parse_pairs
 from memoria_cli.stores import StoreAt, split_store, use_one_thread
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
 from memoria_cli.verbs import verb
 
-_DAMAGE: Final = 3
 _LOOK: Final = "Looking"
 _MOST_FPS: Final = 60.0
 _MOST_SPEED: Final = 1e6
+
+_Limits: TypeAlias = Mapping[str, Any]  # at, first, last, lane: which part is replayed
+_Result: TypeAlias = tuple[Mapping[str, Any], list[str]]  # document, lines for people
 
 
 @verb(
@@ -42,10 +45,7 @@ def replay(
     last: Annotated[
         int | None, typer.Option("--to", min=1, metavar="STEP", help="The last step.")
     ] = None,
-    lane: Annotated[
-        int | None,
-        typer.Option("--lane", min=0, metavar="N", help="Compare or draw from this lane only."),
-    ] = None,
+    lane: Lane = None,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Another parameter; needs -o. Repeatable."),
@@ -146,55 +146,49 @@ def replay(
     if out is not None and sample is None and not changes:
         raise UsageError(f"-o {out}: nothing is written", "add --set or --sample")
     path, at = split_store(store)
+    limits: dict[str, Any] = {"at": at, "first": first, "last": last, "lane": lane}
     if watch:
         pace, rate = _rate("--speed", speed, _MOST_SPEED), _rate("--fps", fps, _MOST_FPS)
-        _watch(path, at, first, last, lane, pace, rate, json)
-        return
-    if render is not None:
-        given = {"speed": speed, "fps": fps, "most_engrams": most_engrams}
-        wanted = {name: value for name, value in given.items() if value is not None}
-        limits = {"at": at, "first": first, "last": last, "lane": lane}
-        _render(path, render, {**limits, **wanted, "force": force}, json)
-        return
-    if sample is not None and out is not None:
-        _draw(path, at, out, sample, priority, seed, lane, json)
+        made = _watch(path, limits, pace, rate)
+    elif render is not None:
+        options = {"speed": speed, "fps": fps, "most_engrams": most_engrams}
+        chosen = {name: value for name, value in options.items() if value is not None}
+        made = _render(path, render, {**limits, **chosen, "force": force})
+    elif sample is not None and out is not None:
+        made = _sample(path, out, sample, priority, seed, {"lane": lane, "at": at})
     elif changes and out is not None:
         if lane is not None:
             raise UsageError("--lane is for comparing and drawing", "a life has all its lanes")
-        _relive(path, at, out, changes, json)
+        made = _rerun(path, at, out, changes)
     else:
-        _compare(path, at, recompute, first, last, lane, json)
+        made = _compare(path, recompute, limits)
+    document, human = made
+    output.result(document, human, json)
+    if document.get("different_steps", 0) > len(document.get("near_ties", ())):
+        raise typer.Exit(DamageError.exit_code)
 
 
-def _watch(
-    path: str,
-    at: int | str | None,
-    first: int | None,
-    last: int | None,
-    lane: int | None,
-    speed: float | None,
-    fps: float | None,
-    json: bool,
-) -> None:
+def _watch(path: str, limits: _Limits, speed: float | None, fps: float | None) -> _Result:
     from memoria.store.replay.walk import walk
     from memoria_cli.terminal.screen import check_terminal
     from memoria_cli.terminal.watch import FRAMES_A_SECOND, watch_replay
 
     check_terminal("--watch")
-    with walk(path, first, last, lane, at) as course:
+    at, lane = limits["at"], limits["lane"]
+    with walk(path, **limits) as steps:
         moment = "" if at is None else f"@{at}"
         where = "" if lane is None else f", lane {lane}"
         title = f"{os.path.basename(os.path.abspath(path))}{moment}{where}"
-        shown = watch_replay(course, title, speed, fps or FRAMES_A_SECOND)
-    human = f"steps {shown.first} to {shown.last} shown" if shown.last else "no steps to show"
-    output.result(shown.record(), [human], json)
+        seen = watch_replay(steps, title, speed, fps or FRAMES_A_SECOND)
+    human = f"steps {seen.first} to {seen.last} shown" if seen.last else "no steps to show"
+    return seen.record(), [human]
 
 
-def _render(path: str, out: str, wanted: dict[str, Any], json: bool) -> None:
+def _render(path: str, out: str, options: Mapping[str, Any]) -> _Result:
     from memoria.animation import render
 
     with output.progress("drawing", "frames") as show:
-        made = render(path, out, progress=show, **wanted)
+        made = render(path, out, progress=show, **options)
     parts = [
         f"{made[f'{what}_shown']:,} of {made[what]:,} {what}"
         for what in ("steps", "engrams")
@@ -203,8 +197,8 @@ def _render(path: str, out: str, wanted: dict[str, Any], json: bool) -> None:
     if parts:
         output.note(f"shown: {' and '.join(parts)}; --from, --to and --most-engrams choose")
     span = f"steps {made['from']:,} to {made['to']:,}"
-    human = f"{span} in {made['path']}, {made['seconds']:g} seconds, {format_bytes(made['bytes'])}"
-    output.result(made, [human], json)
+    size = f"{made['seconds']:g} seconds, {format_bytes(made['bytes'])}"
+    return made, [f"{span} in {made['path']}, {size}"]
 
 
 def _rate(option: str, value: float | None, most: float) -> float | None:
@@ -213,25 +207,18 @@ def _rate(option: str, value: float | None, most: float) -> float | None:
     return value
 
 
-def _compare(
-    path: str,
-    at: int | str | None,
-    again: bool,
-    first: int | None,
-    last: int | None,
-    lane: int | None,
-    json: bool,
-) -> None:
+def _compare(path: str, again: bool, limits: _Limits) -> _Result:
     with output.progress("replaying", "steps") as show:
         if again:
             from memoria.store.replay.recompute import recompute
 
             use_one_thread()
-            found = recompute(path, first, last, lane, at, show)
+            found = recompute(path, **limits, progress=show)
         else:
             from memoria.store.replay.digests import replay_log
 
-            found = replay_log(path, first, last, at, show)
+            steps = {name: value for name, value in limits.items() if name != "lane"}
+            found = replay_log(path, **steps, progress=show)
     what = "run again" if again else "read again"
     span = f"steps {found.first} to {found.last}" if found.steps else "no steps"
     if found.identical:
@@ -248,12 +235,10 @@ def _compare(
         ]
     if found.given_gains:
         human.append(f"in {found.given_gains} steps lifespans were given, not by the rule")
-    output.result(found.record(), human, json)
-    if found.different_steps > len(found.near_ties):
-        raise typer.Exit(_DAMAGE)
+    return found.record(), human
 
 
-def _relive(path: str, at: int | str | None, out: str, changes: list[str], json: bool) -> None:
+def _rerun(path: str, at: int | str | None, out: str, changes: list[str]) -> _Result:
     values = parse_pairs("--set", changes)
     from memoria.store.replay.rerun import relive
 
@@ -264,24 +249,15 @@ def _relive(path: str, at: int | str | None, out: str, changes: list[str], json:
     if made.skipped_events:
         human.append(f"{made.skipped_events} events were of engrams that did not live here")
     human.append(f"`memoria diff` compares the two: memoria diff {path} {out}")
-    output.result(made.record(), human, json)
+    return made.record(), human
 
 
-def _draw(
-    path: str,
-    at: int | str | None,
-    out: str,
-    count: int,
-    priority: str,
-    seed: int,
-    lane: int | None,
-    json: bool,
-) -> None:
+def _sample(path: str, out: str, count: int, priority: str, seed: int, limits: _Limits) -> _Result:
     from memoria.io.outputs import save_arrays
     from memoria.store.replay.sampling import sample
 
-    drawn = sample(path, count, priority, seed, lane, at)
+    drawn = sample(path, count, priority, seed, **limits)
     written = save_arrays(out, drawn)
     ids = drawn["ids"].tolist()
     document = {"path": str(written), "priority": priority, "seed": seed, "ids": ids}
-    output.result(document, [f"{count} engrams in {written}"], json)
+    return document, [f"{count} engrams in {written}"]

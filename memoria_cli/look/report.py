@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from memoria_cli.options import Json
+from memoria_cli.options import Force, Json, Lane
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
@@ -25,9 +25,7 @@ def report(
         str,
         typer.Option("--out", "-o", metavar="FILE.html", help="The file.", show_default=False),
     ],
-    lane: Annotated[
-        int | None, typer.Option("--lane", min=0, metavar="N", help="This lane only.")
-    ] = None,
+    lane: Lane = None,
     most_engrams: Annotated[
         int,
         typer.Option(
@@ -38,7 +36,7 @@ def report(
             help="Engrams in the graph: those that fire most often, and others of every time.",
         ),
     ] = 480,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Write a page about a memory: summary, plots, and its engrams moving through the steps.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from memoria_cli.options import Json
+from memoria_cli.options import Force, Json
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
 
@@ -51,7 +51,7 @@ def report(
             "--metric", metavar="NAME", help="Only this number that runs end with. Repeatable."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Tell what the runs in a folder say together: mean and spread over seeds, and differences.
