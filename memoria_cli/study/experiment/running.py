@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -359,32 +359,26 @@ def _results(
     title: str, table: Sequence[_Row], metrics: Sequence[Any], reference: Mapping[str, float]
 ) -> list[output.Part]:
     """Mean ± sd of each variant, the first one's lead over the others, figures to compare with."""
-    named = [metric.title for metric in metrics]
-    rows = [
-        (
-            row["variant"],
-            str(row["runs"]),
-            *[_spread(row["metrics"][metric.name]) for metric in metrics],
-            _duration(row["seconds"]),
-        )
-        for row in table
-    ]
-    parts: list[output.Part] = [output.Table(title, ("model", "runs", *named, "a run took"), rows)]
-    others = [
-        row
-        for row in table
-        if row["behind"] and any(row["behind"][one.name]["runs"] for one in metrics)
-    ]
+
+    def each(cell: Callable[[_Row], str], part: str) -> dict[str, output.Column]:
+        """A column for each metric: its cell from what the row's ``part`` says of it."""
+
+        def column(name: str) -> output.Column:
+            return lambda row: cell(row[part][name])
+
+        return {one.title: column(one.name) for one in metrics}
+
+    columns: dict[str, output.Column] = {"model": "variant", "runs": "runs"}
+    columns |= each(_spread, "metrics") | {"a run took": lambda row: _duration(row["seconds"])}
+    parts: list[output.Part] = [output.table(title, table, columns)]
+    others = [row for row in table if any(one["runs"] for one in row["behind"].values())]
     if others:
-        leads = [
-            (row["variant"], *[_lead(row["behind"][metric.name]) for metric in metrics])
-            for row in others
-        ]
         headline = f"{table[0]['variant']} minus each, seed by seed"
-        parts.append(output.Table(headline, ("model", *named), leads))
+        leads: dict[str, output.Column] = {"model": "variant", **each(_lead, "behind")}
+        parts.append(output.table(headline, others, leads))
     if reference:
         lines = [(name, format_number(value)) for name, value in reference.items()]
-        parts.append(output.Table(f"for comparison: {named[0]}", ("", ""), lines))
+        parts.append(output.Table(f"for comparison: {metrics[0].title}", ("", ""), lines))
     return parts
 
 
