@@ -15,18 +15,12 @@ import numpy as np
 
 from memoria.backbones.base import Backbone, Vectors
 from memoria.errors import InputError, ShapeError, UsageError
-from memoria.io.inputs import (
-    ArraySource,
-    ImageInput,
-    Input,
-    TextUnit,
-    classify,
-    open_array,
-    read_inputs,
-)
-from memoria.io.inputs.files import extension, split_key
+from memoria.io.arrays import ArraySource, open_array
+from memoria.io.files import classify, extension, split_key
+from memoria.io.inputs import ImageInput, InputItem, read_inputs
 from memoria.io.outputs import RowWriter, check_output, open_rows
 from memoria.io.progress import Progress, progress_bar
+from memoria.io.texts import TextUnit
 from memoria.io.units import flatten
 
 __all__ = ["EncodeResult", "encode_batches", "encode_inputs"]
@@ -95,7 +89,7 @@ def encode_inputs(
 
 
 def encode_batches(
-    inputs: Iterable[Input], backbone: Backbone, batch_size: int = 64
+    inputs: Iterable[InputItem], backbone: Backbone, batch_size: int = 64
 ) -> Iterator[tuple[list[TextUnit | ImageInput | Vectors], list[Vectors]]]:
     """Batches of items with the rows [n, D] of each; wrapped lines of texts are joined first.
 
@@ -112,7 +106,7 @@ def encode_batches(
             yield batch, backbone.encode_rows(given)
 
 
-def _items(inputs: Iterable[Input]) -> Iterator[Any]:
+def _items(inputs: Iterable[InputItem]) -> Iterator[Any]:
     for item in inputs:
         if isinstance(item, ArraySource):
             yield from _array_rows(item)

@@ -19,9 +19,7 @@ from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbo
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
-from memoria.io.stream_inputs import InputReader, Piece, Place, Plan, Source, Vectors
-
-__all__ = ["InputStream", "Place", "WorkingMemory", "store_backbone"]
+from memoria.io.inputs import InputReader, InputSpec, Piece, Place, Plan, Vectors
 
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
 _PIECE_BYTES: Final = 256  # beside its text or vector
@@ -30,11 +28,21 @@ _BATCH_UNITS: Final = 256  # units encoded in one go, of several steps when they
 
 @dataclass(frozen=True)
 class WorkingMemory:
-    """``data`` [B, W, D] float32, with ``texts`` and ``places`` (source, offset) [B][W]."""
+    """The vectors of one working memory, and where each came from.
+
+    Attributes:
+        data: float32 [B, W, D].
+        texts: [B][W]; None of images and vectors.
+        places: source and offset [B][W].
+        times: milliseconds since 1970 [B][W]; None where an input has none.
+        meta: JSON objects [B][W]; None where an input has none.
+    """
 
     data: Vectors
     texts: list[list[str | None]]
     places: list[list[Place]]
+    times: list[list[int | None]]
+    meta: list[list[dict[str, Any] | None]]
 
 
 def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> Backbone:
@@ -100,7 +108,7 @@ class InputStream:
             stdin,
             config.unit if unit is None else unit,
         )
-        self._sources = self._reader.sources
+        self._specs = self._reader.specs
         self._check_mixture()
         if config.backbone == "array":
             self._refuse_all_but_arrays()
@@ -143,16 +151,16 @@ class InputStream:
         when texts or images make more than ``wm_length`` units or unequal numbers of them in the
         lanes, and for an array of several steps.
         """
-        whole = [source for source in self._sources if source.kind == "steps"]
+        whole = [spec for spec in self._specs if spec.kind == "steps"]
         if whole:
-            if len(self._sources) > 1 or whole[0].length != 1:
-                steps = sum(source.length for source in whole)
+            if len(self._specs) > 1 or whole[0].length != 1:
+                steps = sum(spec.length for spec in whole)
                 raise InputError(
-                    f"{len(self._sources)} inputs with {steps} working memories, one is taken",
+                    f"{len(self._specs)} inputs with {steps} working memories, one is taken",
                     "`memoria step` takes them all",
                 )
             return self._encode([next(self._reader.steps(whole[0]))])[0]
-        shared = as_cue and len(self._sources) == 1 and self._lanes > 1
+        shared = as_cue and len(self._specs) == 1 and self._lanes > 1
         lanes = [self._single_lane(group, as_cue) for group in self._by_lane(shared)]
         if len({len(lane) for lane in lanes}) > 1:
             counts = ", ".join(str(len(lane)) for lane in lanes)
@@ -167,11 +175,13 @@ class InputStream:
             np.repeat(memory.data, self._lanes, axis=0),
             memory.texts * self._lanes,
             memory.places * self._lanes,
+            memory.times * self._lanes,
+            memory.meta * self._lanes,
         )
 
-    def _single_lane(self, sources: Sequence[Source], as_cue: bool) -> list[Piece]:
-        pieces = itertools.chain.from_iterable(map(self._reader.pieces, sources))
-        if as_cue or all(source.kind == "rows" for source in sources):
+    def _single_lane(self, specs: Sequence[InputSpec], as_cue: bool) -> list[Piece]:
+        pieces = itertools.chain.from_iterable(map(self._reader.pieces, specs))
+        if as_cue or all(spec.kind == "rows" for spec in specs):
             return list(pieces)  # an array says by its shape how long a working memory is
         taken = list(itertools.islice(pieces, self._width + 1))
         if len(taken) > self._width:
@@ -182,33 +192,33 @@ class InputStream:
         return taken
 
     def _check_mixture(self) -> None:
-        whole = [source for source in self._sources if source.kind == "steps"]
-        if self._lanes > 1 and whole and len(whole) < len(self._sources):
-            other = next(source for source in self._sources if source.kind != "steps")
+        whole = [spec for spec in self._specs if spec.kind == "steps"]
+        if self._lanes > 1 and whole and len(whole) < len(self._specs):
+            other = next(spec for spec in self._specs if spec.kind != "steps")
             raise InputError(
-                f"{whole[0].spec} holds all lanes, {other.spec} one",
+                f"{whole[0].name} holds all lanes, {other.name} one",
                 "give arrays of all lanes only, or one input for each lane",
             )
 
     def _refuse_all_but_arrays(self) -> None:
-        for source in self._sources:
-            if source.kind not in ("rows", "steps"):
-                what = "an image" if source.kind == "image" else "text"
+        for spec in self._specs:
+            if spec.kind not in ("rows", "steps"):
+                what = "an image" if spec.kind == "image" else "text"
                 raise BackboneError(
-                    f"{source.spec} is {what}, the store holds plain vectors (backbone 'array')",
+                    f"{spec.name} is {what}, the store holds plain vectors (backbone 'array')",
                     "give arrays, or create a store with `--backbone hash` or `--backbone hf:ID`",
                 )
 
-    def _by_lane(self, shared: bool = False) -> list[list[Source]]:
+    def _by_lane(self, shared: bool = False) -> list[list[InputSpec]]:
         """The inputs of each lane."""
         if self._lanes == 1 or shared:
-            return [self._sources]
-        if len(self._sources) != self._lanes:
+            return [self._specs]
+        if len(self._specs) != self._lanes:
             raise InputError(
-                f"{len(self._sources)} inputs for {self._lanes} lanes",
+                f"{len(self._specs)} inputs for {self._lanes} lanes",
                 "give one input for each lane, in order, or arrays [B, W, D] of all lanes",
             )
-        return [[source] for source in self._sources]
+        return [[spec] for spec in self._specs]
 
     def _plans(self) -> Iterator[Plan]:
         """The working memories, not encoded yet. Starts over at every call."""
@@ -216,10 +226,10 @@ class InputStream:
         return itertools.islice(self._all_plans(), self._limit)
 
     def _all_plans(self) -> Iterator[Plan]:
-        if self._lanes > 1 and self._sources[0].kind != "steps":
+        if self._lanes > 1 and self._specs[0].kind != "steps":
             yield from self._side_by_side()
             return
-        for whole, group in itertools.groupby(self._sources, lambda s: s.kind == "steps"):
+        for whole, group in itertools.groupby(self._specs, lambda s: s.kind == "steps"):
             if whole:
                 for plan in itertools.chain.from_iterable(map(self._reader.steps, group)):
                     if any(self._is_new(piece) for piece in plan[0]):
@@ -247,7 +257,7 @@ class InputStream:
                 more = any(len(pieces) > width for pieces in taken)
                 if more or any(next(lane, None) is not None for lane in lanes):
                     self.notices.append(
-                        f"{self._sources[first].spec} (lane {first}) ended first; "
+                        f"{self._specs[first].name} (lane {first}) ended first; "
                         "the rest of the other inputs was not used"
                     )
                 return
@@ -280,6 +290,8 @@ class InputStream:
                 np.stack([np.stack([next(rows) for _ in lane]) for lane in plan]),
                 [[piece.text for piece in lane] for lane in plan],
                 [[piece.place for piece in lane] for lane in plan],
+                [[piece.time for piece in lane] for lane in plan],
+                [[piece.meta for piece in lane] for lane in plan],
             )
             for plan in plans
         ]
@@ -295,15 +307,15 @@ class InputStream:
         name = self._config.backbone
         if split_name(name)[0] not in ("hash", "hf", "st"):
             return
-        for source in self._sources:
-            if takes_images and source.kind in ("text", "literal"):
+        for spec in self._specs:
+            if takes_images and spec.kind in ("text", "literal"):
                 raise BackboneError(
-                    f"{source.spec} is text, and backbone {name!r} encodes images",
+                    f"{spec.name} is text, and backbone {name!r} encodes images",
                     "give images, or create a store with a backbone for texts",
                 )
-            if not takes_images and source.kind == "image":
+            if not takes_images and spec.kind == "image":
                 raise BackboneError(
-                    f"{source.spec} is an image, and backbone {name!r} encodes texts",
+                    f"{spec.name} is an image, and backbone {name!r} encodes texts",
                     "create a store with `--backbone hf:ID` of an image model",
                 )
 

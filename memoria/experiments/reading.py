@@ -16,7 +16,7 @@ from memoria.backbones import Backbone, load_backbone
 from memoria.errors import ConfigError, InputError
 from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.demo_texts import help_text
-from memoria.io.stream_inputs import InputReader, Piece
+from memoria.io.inputs import InputReader, Piece
 from memoria.io.units import flatten, split
 from memoria.timeline.gain import parse_rule
 
@@ -164,10 +164,10 @@ def read_passages(
     width = _width_of_arrays(data) if backbone == "array" else dimension
     chosen = load_backbone(backbone, width)
     reader = InputReader(1, chosen.dimension, _files(data), (), None, unit)
-    for source in reader.sources:
+    for source in reader.specs:
         if source.kind == "steps":
-            raise InputError(f"{source.spec}: holds working memories", "give an array [N, D]")
-    pieces = [piece for source in reader.sources for piece in reader.pieces(source)]
+            raise InputError(f"{source.name}: holds working memories", "give an array [N, D]")
+    pieces = [piece for source in reader.specs for piece in reader.pieces(source)]
     waiting = [piece.content for piece in pieces if not piece.is_vector]
     encoded = iter(chosen.encode(waiting)) if waiting else iter(())
     rows = [piece.content if piece.is_vector else next(encoded) for piece in pieces]
@@ -229,6 +229,6 @@ def _files(data: Sequence[str]) -> list[str]:
 
 
 def _width_of_arrays(data: Sequence[str]) -> int:
-    from memoria.io.inputs import open_array
+    from memoria.io.arrays import open_array
 
     return int(open_array(data[0]).shape[-1])

@@ -49,7 +49,7 @@ def adjust(
         applied = None
         gains: Any = delta
         if delta_from is not None:
-            from memoria.io.inputs import read_array
+            from memoria.io.arrays import read_array
 
             gains = read_array(delta_from)
         elif delta is None:

@@ -47,7 +47,7 @@ def demo(
     you to go on with.
     """
     from memoria.experiments.demo_texts import QUESTIONS, cues_from, help_text
-    from memoria.io.inputs.files import classify
+    from memoria.io.files import classify
     from memoria.query.inspection import Inspection
 
     if os.path.lexists(store):

@@ -20,7 +20,7 @@ from memoria.errors import (
     StoreExistsError,
     UsageError,
 )
-from memoria.io.inputs import read_array
+from memoria.io.arrays import read_array
 from memoria.io.outputs import open_rows, save_arrays
 
 SENTENCES = ["One is here.", "Two was\nwrapped.", "Three é.", "Four", "Five"]
@@ -96,7 +96,7 @@ def test_several_rows_an_item() -> None:
 @pytest.mark.parametrize("out", KINDS)
 def test_arrays(out: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memoria.backbones.encode._READ_BYTES", 100)  # several reads
-    monkeypatch.setattr("memoria.io.row_writers._CHUNK", 64)  # several chunks
+    monkeypatch.setattr("memoria.io.outputs._CHUNK", 64)  # several chunks
     data = np.random.default_rng(0).normal(size=(7, 3, 4))
     np.save("a.npy", data)
     np.save("b.npy", data[0, 0])

@@ -10,7 +10,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from cli_tools import Cli
 from fuzzing import guarded
@@ -20,9 +19,10 @@ from hypothesis import strategies as st
 
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
+from memoria.io import texts
 from memoria.io.bounds import open_regular, parse_json
-from memoria.io.inputs import read_array, read_inputs, read_texts, texts
-from memoria.io.inputs.files import check_expansion
+from memoria.io.inputs import read_inputs
+from memoria.io.texts import read_texts
 
 
 @pytest.fixture
@@ -61,75 +61,6 @@ def test_the_trap_is_one(here: Path) -> None:
     assert (here / PWNED).exists()
 
 
-REFUSED = {
-    "npz bomb": "bytes of memory",
-    "npz bomb in the header": "a header of",
-    "npz many members": "directory is too large",
-    "npz objects": "not real numbers",
-    "safetensors lists": "values",
-    "safetensors axes": "axes",
-    "pt trap": "it names",
-    "pt trap saved as of old": "not a sound .pt file",
-    "pt tar": "not a sound .pt file",
-    "pt room": "builtins.bytearray",
-    "pt deflated": "packed in a way",
-    "npy many axes": "axes",
-    "npy long header": "a header of",
-    "zarr rows of nothing": "bytes of memory",
-    "zarr a large chunk of nothing": "chunks are too large",
-    "zarr gzip": "does not unpack",
-    "zarr zstd frames": "does not unpack",
-    "zarr link": "symbolic link",
-    "zarr link outside": "symbolic link",
-    "zarr 2 blosc": "packed with blosc",
-    "fifo": "not a regular file",
-    "device of arrays": "not a regular file",
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_why_it_is_refused(here: Path, name: str) -> None:
-    if "many members" not in name and "bomb" not in name:
-        pytest.importorskip("torch")
-    spec = BOMBS[name](here)
-    with pytest.raises(InputError, match=REFUSED[name]):
-        read_array(spec)
-    assert not (here / PWNED).exists()
-
-
-def test_what_is_let_in(here: Path) -> None:
-    """The same files without the fault."""
-    torch, zarr = pytest.importorskip("torch"), pytest.importorskip("zarr")
-    data = np.arange(2**12, dtype=np.float32).reshape(-1, 8)
-    wide = torch.from_numpy(data)
-    module = torch.nn.Linear(8, 512)
-    for value in (wide, {"x": wide, "step": 3, "names": ["a"], "n": {1.5}}, wide.bfloat16()):
-        torch.save(value, "a.pt")
-        assert read_array("a.pt").shape == data.shape
-    torch.save(module.state_dict(), "m.pt")
-    assert read_array("m.pt:weight").shape == (512, 8)
-    torch.save(torch.nn.Parameter(wide), "p.pt")
-    assert np.array_equal(read_array("p.pt"), data)
-    np.savez_compressed("zeros.npz", np.zeros((2**20, 8), np.float32))  # 1 to 1000, and small
-    assert read_array("zeros.npz").shape == (2**20, 8)
-    packers: dict[str, Any] = {
-        "gzip": zarr.codecs.GzipCodec(),
-        "zstd": zarr.codecs.ZstdCodec(level=3, checksum=True),
-        "none": None,
-    }
-    for name, packer in packers.items():
-        for shards in (None, (64, 8)):
-            place = f"{name}{shards is None}.zarr"
-            zarr.create_array(place, data=data, chunks=(16, 8), shards=shards, compressors=packer)
-            assert np.array_equal(read_array(place), data), place
-    zarr.create_array("v2.zarr", data=data, chunks=(16, 8), zarr_format=2, compressors="auto")
-    assert np.array_equal(read_array("v2.zarr"), data)
-    group = zarr.create_group("g.zarr")
-    group.create_array("vectors", data=data)
-    zarr.consolidate_metadata("g.zarr")
-    assert np.array_equal(read_array("g.zarr"), data)
-
-
 # -- text ------------------------------------------------------------------------------------------
 
 PARAGRAPHS = st.lists(
@@ -164,8 +95,9 @@ def test_parts_lose_nothing_and_count_characters(text: str, part: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(texts, "_PART", part)
         parts = list(texts._parts(io.BytesIO(data), "s", "s"))
-    assert "".join(text for _, text, _ in parts) == wanted
-    assert all(wanted[start : start + len(text)] == text for _, text, start in parts)
+    units = [unit for unit, _ in parts]
+    assert "".join(unit.text for unit in units) == wanted
+    assert all(wanted[one.offset :].startswith(one.text) for one in units)
 
 
 def test_a_torn_character_in_a_later_part(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,13 +204,6 @@ def test_only_regular_files_are_opened(here: Path) -> None:
             open_regular(place)
     with pytest.raises(IsADirectoryError):
         open_regular(".")
-
-
-def test_expansion() -> None:
-    check_expansion("a", 1 << 28, 1)
-    check_expansion("a", 1 << 30, 1 << 29)
-    with pytest.raises(InputError, match="bytes of memory"):
-        check_expansion("a", 1 << 30, 1 << 20)
 
 
 def test_a_pipe_among_inputs(here: Path) -> None:

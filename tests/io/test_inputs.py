@@ -17,18 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoria.errors import InputError, MemoriaError, StorageError
-from memoria.io.inputs import (
-    ArraySource,
-    ImageInput,
-    TextUnit,
-    classify,
-    literal_texts,
-    open_array,
-    read_array,
-    read_inputs,
-    read_texts,
-)
+from memoria.io.arrays import ArraySource, open_array, read_array
+from memoria.io.files import classify
+from memoria.io.inputs import ImageInput, InputReader, read_inputs
 from memoria.io.outputs import save_arrays
+from memoria.io.texts import TextUnit, literal_texts, read_texts
 
 DATA = np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 7
 DTYPES = ["<f4", ">f4", "<f8", "<f2", "i1", "<i8", ">i4", "u1", "<u2", "?"]
@@ -95,11 +88,44 @@ def test_others_safetensors_are_read() -> None:
         assert np.array_equal(open_array("t.safetensors").rows(1, 2), tensor[1:].float().numpy())
 
 
+def test_what_other_programs_write_is_read() -> None:
+    torch, zarr = pytest.importorskip("torch"), pytest.importorskip("zarr")
+    data = np.arange(2**12, dtype=np.float32).reshape(-1, 8)
+    wide = torch.from_numpy(data)
+    for value in (wide, {"x": wide, "step": 3, "names": ["a"], "n": {1.5}}, wide.bfloat16()):
+        torch.save(value, "a.pt")
+        assert read_array("a.pt").shape == data.shape
+    torch.save(torch.nn.Linear(8, 512).state_dict(), "m.pt")
+    assert read_array("m.pt:weight").shape == (512, 8)
+    torch.save(torch.nn.Parameter(wide), "p.pt")
+    assert np.array_equal(read_array("p.pt"), data)
+    torch.save(wide, "old.pt", _use_new_zipfile_serialization=False)
+    assert np.array_equal(read_array("old.pt"), data)
+    packers: dict[str, Any] = {
+        "gzip": zarr.codecs.GzipCodec(),
+        "zstd": zarr.codecs.ZstdCodec(level=3, checksum=True),
+        "blosc": zarr.codecs.BloscCodec(),
+        "none": None,
+    }
+    for name, packer in packers.items():
+        for shards in (None, (64, 8)):
+            path = f"{name}{shards is None}.zarr"
+            zarr.create_array(path, data=data, chunks=(16, 8), shards=shards, compressors=packer)
+            assert np.array_equal(read_array(path), data), path
+    zarr.create_array("v2.zarr", data=data, chunks=(16, 8), zarr_format=2, compressors="auto")
+    assert np.array_equal(read_array("v2.zarr"), data)
+    group = zarr.create_group("g.zarr")
+    group.create_array("vectors", data=data)
+    zarr.consolidate_metadata("g.zarr")
+    assert np.array_equal(read_array("g.zarr"), data)
+
+
 def test_reading_text_and_npy_imports_no_torch() -> None:
     np.save("a.npy", DATA)
     Path("a.txt").write_text("One. Two.")
     code = (
-        "import sys; from memoria.io.inputs import *\n"
+        "import sys; from memoria.io.inputs import read_inputs\n"
+        "from memoria.io.arrays import read_array\n"
         "assert len(list(read_inputs(['a.npy', 'a.txt']))) == 3; read_array('a.npy')\n"
         "import memoria.backbones.encode\n"
         "print('torch' in sys.modules, 'zarr' in sys.modules)"
@@ -120,15 +146,17 @@ def npy_bytes(header: str) -> bytes:
     ("content", "complaint"),
     [
         (b"", "is empty"),
-        (b"hello", "not a .npy file"),
-        (b"\x93NUMPY\x01\x00\xff\xff{", "not a .npy file"),
+        (b"hello", r"not a sound \.npy file"),
+        (b"\x93NUMPY\x01\x00\xff\xff{", r"not a sound \.npy file"),
         (b"\x93NUMPY\x07\x00\x10\x00", "version"),
         (npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 8), }"),
-         "truncated: .* takes 32000000000000 bytes, 0 are there"),
-        (npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 8), }"), "claims"),
-        (npy_bytes("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }"), "not real numbers"),
-        (npy_bytes("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }"), "complex64"),
-        (npy_bytes("{'descr': '<U9', 'fortran_order': False, 'shape': (3,), }"), "<U9"),
+         "greater than file size"),
+        (npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 8), }"), "negative"),
+        (npy_bytes("{'descr': '|O', 'fortran_order': False, 'shape': (3,), }"), "objects"),
+        (npy_bytes("{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }") + bytes(24),
+         "complex64"),
+        (npy_bytes("{'descr': '<U9', 'fortran_order': False, 'shape': (3,), }") + bytes(108),
+         "<U9"),
         (npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (0, 8), }"), "is empty"),
     ],
 )  # fmt: skip
@@ -184,8 +212,8 @@ def test_flipped_bits_give_our_errors_or_numbers() -> None:
     for path in map(Path, ("a.npy", "a.npz", "a.safetensors")):
         whole = path.read_bytes()
         refused = 0
-        for place in range(0, len(whole), 3):
-            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x15]) + whole[place + 1 :])
+        for at in range(0, len(whole), 3):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x15]) + whole[at + 1 :])
             message = refusal_of([path])
             assert message.isprintable()
             refused += message != ""
@@ -234,12 +262,8 @@ def test_npz_that_lies() -> None:
     inner = npy_bytes("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }")
     with zipfile.ZipFile("lie.npz", "w") as archive:
         archive.writestr("x.npy", inner + bytes(16))
-    with pytest.raises(InputError, match="truncated"):
+    with pytest.raises(InputError, match=r"lie\.npz"):
         open_array("lie.npz")
-    with zipfile.ZipFile("lzma.npz", "w", zipfile.ZIP_LZMA) as archive:
-        archive.writestr("x.npy", inner)
-    with pytest.raises(InputError, match="packed"):
-        open_array("lzma.npz")
 
 
 def test_torch_files_that_hold_something_else() -> None:
@@ -249,7 +273,6 @@ def test_torch_files_that_hold_something_else() -> None:
         ({"a": 1}, "no array"),
         (torch.ones(2, 2).to_sparse(), "plain tensor"),
         (torch.ones(2, dtype=torch.complex64), "plain tensor"),
-        (torch.ones(1).expand(10**12), "more than the file holds"),
         (torch.ones(0, 3), "is empty"),
     ):
         saved_torch(value, "v.pt")
@@ -287,7 +310,7 @@ def test_zarr_that_is_none_or_damaged() -> None:
     with pytest.raises(InputError, match="is one array"):
         open_array("ok.zarr:x")
     Path("ok.zarr/zarr.json").write_text("{")
-    with pytest.raises(InputError, match="not a readable zarr array"):
+    with pytest.raises(InputError, match=r"not a sound \.zarr file"):
         open_array("ok.zarr")
 
 
@@ -372,6 +395,27 @@ def test_jsonl() -> None:
     ]
     with pytest.raises(InputError, match=r"line 1: no field 'b'; it has id, text"):
         list(read_texts("a.jsonl:b"))
+
+
+def test_jsonl_records_bring_their_source_time_and_meta() -> None:
+    records = [
+        {"text": "One. Two.", "source": "b.txt", "offset": 40, "time": 1500, "meta": {"a": [1]}},
+        {"text": "Three. Four.", "source": "b.txt", "time": "1970-01-01T00:00:02Z", "meta": None},
+        {"text": "Five", "source": None, "offset": None, "time": None, "meta": {}},
+        {"text": "Six", "source": 5, "time": "10:42", "meta": "x", "id": 7},
+    ]
+    Path("a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in records))
+    assert list(read_texts("a.jsonl")) == [
+        TextUnit("One. Two.", "b.txt", 40, 1500, {"a": [1]}),  # an offset: one unit
+        TextUnit("Three.", "b.txt", 0, 2000),
+        TextUnit("Four.", "b.txt", 7, 2000),
+        TextUnit("Five", "a.jsonl:3", 0, None, {}),
+        TextUnit("Six", "a.jsonl:4", 0),
+    ]
+    reader = InputReader(1, 4, ["a.jsonl"], [], None, "sentence")
+    pieces = list(reader.pieces(reader.specs[0]))
+    assert [one.content for one in pieces] == ["One. Two.", "Three.", "Four.", "Five", "Six"]
+    assert (pieces[0].place, pieces[0].time, pieces[0].meta) == (("b.txt", 40), 1500, {"a": [1]})
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,9 @@ def changed(judge: Judge, rng: random.Random, folder: Path) -> None:
 
 
 def _read(judge: Judge, folder: Path, spec: str) -> None:
-    from memoria.io.inputs import open_array, read_array, read_inputs, read_texts
+    from memoria.io.arrays import open_array, read_array
+    from memoria.io.inputs import read_inputs
+    from memoria.io.texts import read_texts
 
     path = str(folder / spec)
     judge.call("read_inputs", lambda: list(read_inputs([path])))

@@ -1,11 +1,10 @@
-"""Input files as a stranger would make them: bombs, traps, and good ones that were changed.
+"""Input files of strangers: malformed ones, traps, and good ones that were changed.
 
 ``BOMBS`` makes each in a folder; `PWNED` is the file that a trap makes if its code is run.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import os
@@ -21,8 +20,6 @@ import numpy as np
 
 PWNED = "pwned"
 Maker = Callable[[Path], str]
-
-GIGABYTE = 1 << 30
 
 
 class Trap:
@@ -60,49 +57,6 @@ def zipped(name: str, *members: tuple[str, bytes], packed: bool = True) -> Maker
         return name
 
     return make
-
-
-def bomb_npz(folder: Path) -> str:
-    """256 MB of zeros, 1 GB as numbers, in 1 MB."""
-    with (
-        zipfile.ZipFile(folder / "bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("x.npy", "w", force_zip64=True) as file,
-    ):
-        file.write(npy(described("'|u1'", f"({GIGABYTE // 32}, 8)")))
-        for _ in range(4):
-            file.write(bytes(1 << 26))
-    return "bomb.npz"
-
-
-def header_bomb_npz(folder: Path) -> str:
-    """A header of 1 GB, a quarter of it there, in 1 MB."""
-    path = folder / "header.npz"
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("x.npy", "w", force_zip64=True) as file,
-    ):
-        file.write(b"\x93NUMPY\x02\x00" + struct.pack("<I", GIGABYTE))
-        for _ in range(4):
-            file.write(b" " * (1 << 26))
-    return "header.npz"
-
-
-def many_members(folder: Path) -> str:
-    """A directory of 300,000 members."""
-    entry = struct.pack("<4s6H3I5H2I", b"PK\x01\x02", *[20, 20, 0, 0, 0, 0], *[0] * 3, 1, *[0] * 6)
-    directory = (entry + b"a") * 300_000
-    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 65535, 65535, len(directory), 0, 0)
-    (folder / "many.npz").write_bytes(directory + end)
-    return "many.npz"
-
-
-def lying_sizes(folder: Path) -> str:
-    zipped("lie.npz", ("x.npy", npy(described(), bytes(64))), packed=False)(folder)
-    data = bytearray((folder / "lie.npz").read_bytes())
-    at = data.rindex(b"PK\x01\x02")
-    data[at + 20 : at + 28] = struct.pack("<II", 0xFFFFFFF0, 0xFFFFFFF0)
-    (folder / "lie.npz").write_bytes(data)
-    return "lie.npz"
 
 
 def safetensors(header: Any, body: bytes = bytes(64), length: int | None = None) -> bytes:
@@ -194,28 +148,10 @@ def deep_zarr(folder: Path) -> str:
     return "deep.zarr"
 
 
-def linked_zarr(target: str, where: str) -> Maker:
-    def make(folder: Path) -> str:
-        zarr_3("linked.zarr", bytes(64))(folder)
-        place = folder / "linked.zarr" / where
-        place.unlink(missing_ok=True)
-        place.symlink_to(target)
-        return "linked.zarr"
-
-    return make
-
-
 def _packer(name: str) -> list[dict[str, Any]]:
     more = {"checksum": False} if name == "zstd" else {}
     plain = {"name": "bytes", "configuration": {"endian": "little"}}
     return [plain, {"name": name, "configuration": {"level": 1, **more}}]
-
-
-def zstd_frames() -> bytes:
-    """Two hundred frames of 16 MB each, in some kilobytes."""
-    import numcodecs
-
-    return bytes(numcodecs.Zstd().encode(bytes(1 << 24))) * 200
 
 
 def special(name: str, make: Callable[[str], Any]) -> Maker:
@@ -247,7 +183,6 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
-_GLOBAL = b"\x80\x02cbuiltins\nbytearray\n\x8a\x05\x00\x00\x00\x00\x01\x85R."
 _DEEP = "[" * 100_000
 
 BOMBS: dict[str, Maker] = {
@@ -267,10 +202,6 @@ BOMBS: dict[str, Maker] = {
     "npy strings": wrote("a.npy", npy(described("'<U8'"), bytes(2048))),
     "npy nothing": wrote("a.npy", npy(described("'|S0'"), bytes(64))),
     "npy escapes": wrote("a.npy", npy("{'\x1b]0;x\x07\x9b2J': 1}")),
-    "npz bomb": bomb_npz,
-    "npz bomb in the header": header_bomb_npz,
-    "npz many members": many_members,
-    "npz lying sizes": lying_sizes,
     "npz objects": zipped("a.npz", ("x.npy", npy(described("'|O'"), pickle.dumps(Trap())))),
     "npz outside": zipped("a.npz", ("../../x.npy", npy(described(), bytes(64)))),
     "npz absolute": zipped("a.npz", ("/etc/x.npy", npy(described(), bytes(64)))),
@@ -279,7 +210,6 @@ BOMBS: dict[str, Maker] = {
     "npz empty": zipped("a.npz"),
     "safetensors length 2^60": wrote("a.safetensors", safetensors(tensor(), length=2**60)),
     "safetensors length": wrote("a.safetensors", safetensors(tensor(), length=2**63 + 5)),
-    "safetensors lists": wrote("a.safetensors", lambda: safetensors(b"[" + b"[]," * 3_000_000)),
     "safetensors deep": wrote("a.safetensors", safetensors(_DEEP.encode())),
     "safetensors huge": wrote("a.safetensors", safetensors(tensor((2**60, 8), (0, 2**65)))),
     "safetensors overlapping": wrote(
@@ -301,34 +231,17 @@ BOMBS: dict[str, Maker] = {
     "pt tensor saved as of old": saved("old.pt", lambda torch: torch.ones(2, 8)),
     "pt pickle": wrote("a.pt", pickle.dumps(Trap())),
     "pt tar": legacy_tar,
-    "pt room": torch_file("a.pt", _GLOBAL),
-    "pt lists": torch_file("a.pt", b"\x80\x02" + b"]" * (1 << 25) + b"."),
-    "pt deflated": torch_file("a.pt", pickle.dumps([], 2), packed=True, data=bytes(1 << 26)),
     "pt nested zip": zipped("a.pt", ("a.pt", pickle.dumps(Trap())), packed=False),
     "pt script": zipped("a.pt", ("a/constants.pkl", b"."), ("a/data.pkl", b"."), packed=False),
     "pt nothing": zipped("a.pt", packed=False),
     "pt module": saved("a.pt", lambda torch: torch.nn.Linear(2, 2)),
-    "pt expanded": saved("a.pt", lambda torch: torch.ones(1).expand(2**40)),
-    "zarr 2^60": zarr_3("a.zarr", shape=[2**60, 8]),
-    "zarr 2^60 in a chunk": zarr_3("a.zarr", shape=[2**60, 8], chunks=[2**60, 8]),
-    "zarr rows of nothing": zarr_3("a.zarr", shape=[2**28, 8]),
     "zarr a large chunk of nothing": zarr_3("a.zarr", shape=[8, 8], chunks=[2**40, 8]),
     "zarr negative": zarr_3("a.zarr", shape=[-1, 8]),
     "zarr codec": zarr_3("a.zarr", bytes(64), codecs=[{"name": "\x1b[31m", "configuration": {}}]),
     "zarr pickled": zarr_3("a.zarr", bytes(64), codecs=[{"name": "numcodecs.pickle"}]),
     "zarr class": zarr_3("a.zarr", bytes(64), codecs=[{"name": "os.system"}]),
-    "zarr gzip": lambda folder: zarr_3(
-        "a.zarr", gzip.compress(bytes(1 << 26)), codecs=_packer("gzip")
-    )(folder),
-    "zarr zstd frames": lambda folder: zarr_3("a.zarr", zstd_frames(), codecs=_packer("zstd"))(
-        folder
-    ),
     "zarr no gzip": zarr_3("a.zarr", bytes(64), codecs=_packer("gzip")),
     "zarr zstd": zarr_3("a.zarr", b"", codecs=_packer("zstd")),
-    "zarr link": linked_zarr("/etc/hostname", "c.0.0"),
-    "zarr link to metadata": linked_zarr("../other.json", "zarr.json"),
-    "zarr dangling": linked_zarr("nowhere", "c.0.0"),
-    "zarr link outside": linked_zarr("/", "root"),
     "zarr deep": deep_zarr,
     "zarr 2 pickles": zarr_2("a.zarr", pickle.dumps(Trap()), filters=[{"id": "pickle"}]),
     "zarr 2 packed pickle": zarr_2("a.zarr", pickle.dumps(Trap()), compressor={"id": "pickle"}),

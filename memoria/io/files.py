@@ -11,18 +11,6 @@ from typing import Final, Literal, TypeAlias
 from memoria.errors import InputError, StorageError
 from memoria.io.bounds import open_regular
 
-__all__ = [
-    "Kind",
-    "check_expansion",
-    "check_file",
-    "check_memory",
-    "classify",
-    "extension",
-    "reading",
-    "shown",
-    "split_key",
-]
-
 Kind: TypeAlias = Literal["array", "text", "image"]
 
 _KINDS: Final[dict[str, Kind]] = {
@@ -31,8 +19,6 @@ _KINDS: Final[dict[str, Kind]] = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), "image"),
 }
 _KEYED = re.compile(r"(.*?\.(?:npz|pt|safetensors|zarr|jsonl)/*):(.+)", re.DOTALL | re.IGNORECASE)
-_UNPACKED_FREELY: Final = 1 << 28  # bytes of memory, and above that so much for each one stored:
-_MOST_UNPACKED: Final = 20
 _ZARR_MARKS: Final = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -84,26 +70,7 @@ def check_file(path: str) -> int:
     return size
 
 
-def check_expansion(source: str, needed: int, stored: int) -> None:
-    """Raise `InputError` when ``stored`` bytes of a file would take far more memory, ``needed``."""
-    if needed > max(_UNPACKED_FREELY, _MOST_UNPACKED * stored):
-        raise InputError(
-            f"{source}: {stored} bytes of a file would take {needed} bytes of memory",
-            "write it without compression, as .npy, if that is as meant",
-        )
-
-
-def check_memory(source: str, needed: int) -> None:
-    """Raise `InputError` when ``needed`` bytes are more than the machine's memory."""
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > there:
-        raise InputError(
-            f"{source}: needs {needed >> 30} GiB of memory, this machine has {there >> 30}",
-            "give it in parts",
-        )
-
-
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """Text from a file as one harmless line: what does not print is escaped, the rest cut off."""
     line = text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
     return line if len(line) <= 200 else line[:200] + "..."

@@ -6,33 +6,47 @@ import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Final, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any, Final, NamedTuple, TypeGuard
 
 from memoria.errors import InputError
 from memoria.io.bounds import open_regular, parse_json
-from memoria.io.inputs.files import check_file, extension, reading, shown, split_key
+from memoria.io.files import check_file, extension, printable, reading, split_key
 from memoria.io.units import iter_units, parse_unit
-
-__all__ = ["TextUnit", "literal_texts", "read_standard_input", "read_texts"]
 
 _PART: Final = 1 << 26  # bytes of a text in memory at a time; as characters up to four times that
 _LINE: Final = 1 << 24  # bytes of a record
 _RECORD_VALUES: Final = 1 << 20
 _STANDARD_INPUT: Final = 3 << 26  # bytes, all in memory: it may have to be read twice
 
-_Text = tuple[str, str, int]  # source, text, and where in the source it begins
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class TextUnit(NamedTuple):
     """One unit of a text, verbatim, with where it came from.
 
-    ``offset`` counts characters from the start of the source: of the file (a byte order mark not
-    counted), of the record's field for ``source = "FILE.jsonl:LINE"``, of the given text.
+    Attributes:
+        text: the unit.
+        source: the file; ``FILE.jsonl:LINE`` for a record without a source of its own; ``text:N``
+            for a text given directly.
+        offset: characters from the start of the source: of the file (a byte order mark not
+            counted), of the record's field, of the given text.
+        time: of a record, milliseconds since 1970; None where it has none.
+        meta: of a record, a JSON object; None where it has none.
     """
 
     text: str
     source: str
     offset: int
+    time: int | None = None
+    meta: dict[str, Any] | None = None
+
+
+class _Text(NamedTuple):
+    """A text before it is split; one that is ``whole`` stays one unit."""
+
+    unit: TextUnit
+    whole: bool = False
 
 
 def read_texts(
@@ -40,10 +54,16 @@ def read_texts(
 ) -> Iterator[TextUnit]:
     """The units of a .txt, .md or .jsonl[:field] file, or of standard input for ``-``.
 
-    Each .jsonl record is a text of its own, in its field ``text`` unless another is named. A text
-    above 64 MiB is taken in parts, each to the end of a paragraph if there is one.
-    Raises `InputError` for a file that is missing, not UTF-8 (with the byte), malformed (with the
-    line) or without any text.
+    Each .jsonl record is a text of its own, in its field ``text`` unless another is named. Its
+    fields ``time`` (milliseconds or an ISO 8601 date) and ``meta`` (an object) go with each of its
+    units, and ``source`` (a text) and ``offset`` (an integer) say where it stands; what is of
+    another form is no concern of ours. A record with the key ``offset``, as `memoria export`
+    writes them, is one unit. A text above 64 MiB is taken in parts, each to the end of a paragraph
+    if there is one.
+
+    Raises:
+        InputError: the file is missing, not UTF-8 (with the byte), malformed (with the line) or
+            without any text.
     """
     spec = os.fspath(spec)
     parse_unit(unit)
@@ -67,20 +87,24 @@ def read_texts(
 
 def literal_texts(texts: Sequence[str], unit: str = "sentence") -> Iterator[TextUnit]:
     """The units of texts given directly; their sources are ``text:1``, ``text:2`` ..."""
-    named = [(f"text:{number}", text, 0) for number, text in enumerate(texts, 1)]
-    for source, text, _ in named:
+    named = [TextUnit(text, f"text:{number}", 0) for number, text in enumerate(texts, 1)]
+    for text, source, *_ in named:
         _check_writable(text, source)
         if not text.strip():
             raise InputError(f"{source}: is empty")
-    return _in_units(iter(named), unit, "the texts")
+    return _in_units(map(_Text, named), unit, "the texts")
 
 
 def _in_units(texts: Iterator[_Text], unit: str, spec: str) -> Iterator[TextUnit]:
     found = False
-    for source, text, start in texts:
-        for piece in iter_units(text, unit):
+    for text, whole in texts:
+        if whole and text.text.strip():
             found = True
-            yield TextUnit(piece.text, source, start + piece.offset)
+            yield text
+            continue
+        for piece in iter_units(text.text, unit):
+            found = True
+            yield text._replace(text=piece.text, offset=text.offset + piece.offset)
     if not found:
         raise InputError(f"{spec}: holds no text")
 
@@ -110,21 +134,21 @@ def _file(path: str) -> Iterator[_Text]:
 
 
 def _parts(file: IO[bytes], source: str, spoken: str) -> Iterator[_Text]:
-    """The text of a file, whole or in parts of at most `_PART` bytes."""
-    left, place, characters = b"", 0, 0
+    """The text of a file, at once or in parts of at most `_PART` bytes."""
+    left, start, characters = b"", 0, 0
     while True:
         data = left + file.read(_PART - len(left))
         end = len(data) if len(data) < _PART else _good_end(data)
         try:
             text = data[:end].decode("utf-8")
         except UnicodeDecodeError as error:
-            raise _not_utf8(spoken, place + error.start) from None
-        if place == 0:
+            raise _not_utf8(spoken, start + error.start) from None
+        if start == 0:
             text = text.removeprefix("\ufeff")
-        yield source, text, characters
+        yield _Text(TextUnit(text, source, characters))
         if len(data) < _PART:
             return
-        left, place, characters = data[end:], place + end, characters + len(text)
+        left, start, characters = data[end:], start + end, characters + len(text)
 
 
 def _good_end(data: bytes) -> int:
@@ -139,28 +163,27 @@ def _good_end(data: bytes) -> int:
     return end or len(data)
 
 
-def _not_utf8(source: str, place: int) -> InputError:
-    return InputError(f"{source}: not UTF-8 text: byte {place} is invalid", "convert it to UTF-8")
+def _not_utf8(source: str, byte: int) -> InputError:
+    return InputError(f"{source}: not UTF-8 text: byte {byte} is invalid", "convert it to UTF-8")
 
 
 def _records(path: str, field: str) -> Iterator[_Text]:
-    """The text of each record of a .jsonl file with its line number; blank lines are skipped."""
-    place = 0
+    """Each record of a .jsonl file; blank lines are skipped."""
+    start = 0
     with reading(path), open(open_regular(path), "rb") as file:
         for number, line in enumerate(iter(lambda: file.readline(_LINE + 1), b""), 1):
-            source = f"{path}:{number}"
             if len(line) > _LINE:
                 raise InputError(f"{path}: line {number} has more than {_LINE >> 20} MiB")
             try:
                 decoded = line.decode("utf-8").removeprefix("\ufeff" if number == 1 else "")
             except UnicodeDecodeError as error:
-                raise _not_utf8(source, place + error.start) from None
-            place += len(line)
+                raise _not_utf8(f"{path}:{number}", start + error.start) from None
+            start += len(line)
             if decoded.strip():
-                yield source, _field(decoded, field, path, number), 0
+                yield _record(decoded, field, path, number)
 
 
-def _field(line: str, field: str, path: str, number: int) -> str:
+def _record(line: str, field: str, path: str, number: int) -> _Text:
     where = f"{path}: line {number}"
     try:
         record = parse_json(line, _RECORD_VALUES, strict=False)
@@ -169,7 +192,7 @@ def _field(line: str, field: str, path: str, number: int) -> str:
     if not isinstance(record, dict):
         raise InputError(f"{where}: not a JSON object", "one JSON object a line")
     if field not in record:
-        names = ", ".join(map(shown, sorted(record)[:12])) or "none"
+        names = ", ".join(map(printable, sorted(record)[:12])) or "none"
         raise InputError(
             f"{where}: no field {field!r}", f"it has {names}; choose with {path}:FIELD"
         )
@@ -177,7 +200,30 @@ def _field(line: str, field: str, path: str, number: int) -> str:
     if not isinstance(text, str):
         raise InputError(f"{where}: field {field!r} is {type(text).__name__}, not a text")
     _check_writable(text, where)
-    return text
+    unit = TextUnit(text, f"{path}:{number}", 0, _milliseconds(record.get("time")))
+    source, offset, meta = (record.get(name) for name in ("source", "offset", "meta"))
+    if isinstance(source, str) and source:
+        _check_writable(source, where)
+        unit = unit._replace(source=source, offset=offset if _is_count(offset) else 0)
+    if isinstance(meta, dict):
+        unit = unit._replace(meta=meta)
+    return _Text(unit, whole="offset" in record)
+
+
+def _milliseconds(time: Any) -> int | None:
+    """Milliseconds since 1970 of a number of them or an ISO 8601 date (UTC if it does not say)."""
+    if isinstance(time, str):
+        try:
+            date = datetime.fromisoformat(time)
+        except ValueError:
+            return None
+        time = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
+        time //= timedelta(milliseconds=1)
+    return time if _is_count(time) else None
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62
 
 
 def _check_writable(text: str, where: str) -> None:

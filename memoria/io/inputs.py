@@ -1,0 +1,220 @@
+"""What a user names as input: arrays, texts and images, in order, in units.
+
+`read_inputs` yields everything as it is, for ``encode``; `InputReader` checks that it fits a memory
+and cuts it into the pieces that become engrams. ``-`` is standard input.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memoria.errors import InputError, ShapeError
+from memoria.io.arrays import ArraySource, open_array
+from memoria.io.files import Kind, check_file, classify
+from memoria.io.texts import TextUnit, literal_texts, read_standard_input, read_texts
+from memoria.io.units import flatten, parse_unit
+
+Place: TypeAlias = tuple[str, int]  # source and offset
+Vectors: TypeAlias = NDArray[np.float32]
+
+_READ_BYTES: Final = 1 << 24  # of an array, at a time
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """The path of an image file; the backbone opens it."""
+
+    path: str
+
+
+InputItem: TypeAlias = ArraySource | TextUnit | ImageInput
+
+
+class Piece(NamedTuple):
+    """What becomes one engram.
+
+    Attributes:
+        content: the text to encode, an image's path, or a vector [D].
+        is_vector: whether ``content`` is a vector already.
+        text: the text, verbatim; None of images and vectors.
+        place: source and offset; of a row of an array its number.
+        time, meta: as in `TextUnit`.
+    """
+
+    content: Any
+    is_vector: bool
+    text: str | None
+    place: Place
+    time: int | None = None
+    meta: dict[str, Any] | None = None
+
+
+Plan: TypeAlias = list[list[Piece]]  # one working memory, [B][W]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: units of it (``text``, ``literal``, ``image``, ``rows``) or whole ``steps``."""
+
+    kind: Literal["text", "literal", "image", "rows", "steps"]
+    name: str
+    length: int = 0  # of an array's first axis, in the form [T, B, W, D] or [N, D]
+
+
+def read_inputs(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    stdin: Any = None,
+    text: Sequence[str] = (),
+    unit: str = "sentence",
+) -> Iterator[InputItem]:
+    """Everything named, in order: arrays whole, texts by ``unit``, images by path; then ``text``.
+
+    ``stdin`` is the stream that ``-`` stands for (default: standard input). All paths are looked
+    at before the first item comes.
+
+    Raises:
+        InputError: something is missing, empty, unknown or malformed.
+        StorageError: the system refuses to read.
+    """
+    names = _checked_names(paths, text, unit)
+    return _read(names, [classify(name) for name in names], stdin, text, unit)
+
+
+def _read(
+    names: Sequence[str], kinds: Sequence[Kind], stdin: Any, text: Sequence[str], unit: str
+) -> Iterator[InputItem]:
+    for name, kind in zip(names, kinds, strict=True):
+        if kind == "array":
+            yield open_array(name)
+        elif kind == "text":
+            yield from read_texts(name, unit, stdin=stdin)
+        else:
+            check_file(name)
+            yield ImageInput(name)
+    if text:
+        yield from literal_texts(text, unit)
+
+
+class InputReader:
+    """The inputs of a memory with B ``lanes`` and D ``dimension``, read as often as asked.
+
+    Attributes:
+        specs: the files of ``inputs`` in order, then the ``texts``.
+
+    Raises:
+        InputError: on construction, when something is missing, empty or unknown.
+        ShapeError: an array does not fit the memory.
+        StorageError: the system refuses to read.
+    """
+
+    def __init__(
+        self,
+        lanes: int,
+        dimension: int,
+        inputs: Sequence[str | os.PathLike[str]],
+        texts: Sequence[str],
+        stdin: Any,
+        unit: str,
+    ) -> None:
+        names = _checked_names(inputs, texts, unit)
+        self._lanes, self._dimension, self._unit = lanes, dimension, unit
+        self._literals = list(literal_texts(texts, unit)) if texts else []
+        self.specs = [self._examine(name) for name in names]
+        self.specs += [InputSpec("literal", f"text:{number}") for number, _ in enumerate(texts, 1)]
+        self._stdin = read_standard_input(stdin) if "-" in names else b""
+
+    def pieces(self, spec: InputSpec) -> Iterator[Piece]:
+        """The units of an input that is not of whole ``steps``, in order."""
+        if spec.kind == "image":
+            yield Piece(Path(spec.name), False, None, (spec.name, 0))
+        elif spec.kind == "rows":
+            array = open_array(spec.name)
+            step = max(1, _READ_BYTES // (4 * self._dimension))
+            for start in range(0, spec.length, step):
+                rows = array.rows(start, start + step)
+                _check_finite(rows, spec.name, start)
+                for number, row in enumerate(rows, start):
+                    yield Piece(row, True, None, (spec.name, number))
+        else:
+            for text, source, offset, time, meta in self._units(spec):
+                yield Piece(flatten(text), False, text, (source, offset), time, meta)
+
+    def steps(self, spec: InputSpec) -> Iterator[Plan]:
+        """The working memories of an array [T, B, W, D]; an offset is the row within its lane."""
+        array = open_array(spec.name)
+        shape = array.shape
+        if len(shape) == 3 and self._lanes > 1:
+            slabs = iter([array.read()[None]])
+        else:
+            step = max(1, _READ_BYTES // (4 * math.prod(shape[1:])))
+            starts = range(0, shape[0], step)
+            slabs = (array.rows(start, start + step) for start in starts)
+        width, step_number = shape[-2], 0
+        for slab in slabs:
+            _check_finite(slab, spec.name, step_number)
+            for data in slab.reshape(len(slab), self._lanes, width, self._dimension):
+                first = step_number * width
+                yield [
+                    [
+                        Piece(row, True, None, (spec.name, first + number))
+                        for number, row in enumerate(lane)
+                    ]
+                    for lane in data
+                ]
+                step_number += 1
+
+    def _examine(self, name: str) -> InputSpec:
+        kind = classify(name)
+        if kind != "array":
+            if name != "-" and os.path.isfile(name):
+                check_file(name)
+            return InputSpec(kind, name)
+        shape = open_array(name).shape
+        lanes, dimension = self._lanes, self._dimension
+        if shape[-1:] == (dimension,):
+            if len(shape) == 2:
+                return InputSpec("rows", name, shape[0])
+            if len(shape) == 3 and (lanes == 1 or shape[0] == lanes):
+                return InputSpec("steps", name, shape[0] if lanes == 1 else 1)
+            if len(shape) == 4 and shape[1] == lanes:
+                return InputSpec("steps", name, shape[0])
+        rows = f"[N, {dimension}]" if lanes == 1 else f"[N, {dimension}] for each lane"
+        three = f"[T, W, {dimension}]" if lanes == 1 else f"[{lanes}, W, {dimension}]"
+        expected = f"{three}, [T, {lanes}, W, {dimension}] or {rows}"
+        hint = "the store's hidden_dim and lanes are the D and B of its arrays"
+        raise ShapeError(name, expected, list(shape), hint)
+
+    def _units(self, spec: InputSpec) -> Iterator[TextUnit]:
+        if spec.kind == "literal":
+            return (unit for unit in self._literals if unit.source == spec.name)
+        return read_texts(spec.name, self._unit, stdin=io.BytesIO(self._stdin))
+
+
+def _checked_names(
+    paths: Sequence[str | os.PathLike[str]], texts: Sequence[str], unit: str
+) -> list[str]:
+    parse_unit(unit)
+    names = [os.fspath(path) for path in paths]
+    if not names and not texts:
+        raise InputError("no input given", "name files, '-' for standard input, or a text")
+    if names.count("-") > 1:
+        raise InputError("'-' is given twice", "standard input can be read once")
+    return names
+
+
+def _check_finite(rows: Vectors, name: str, start: int) -> None:
+    """Raise `InputError` naming the first index along axis 0 that holds NaN or Inf."""
+    finite = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
+    if not finite.all():
+        at = start + int(np.argmin(finite))
+        raise InputError(f"{name}: index {at} holds NaN or Inf", "remove or repair it")
