@@ -30,6 +30,7 @@ __all__ = ["PRESETS", "MemoriaConfig", "PresetName", "complaints", "preset_value
 
 TieBreak = Literal["hash", "oldest"]
 Layout = Literal["dense", "sparse", "auto"]
+VectorType = Literal["float32", "float16", "int8"]
 PresetName = Literal["tutorial", "gpt2", "enwik8", "sort", "bert"]
 
 _Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
@@ -96,8 +97,26 @@ class MemoriaConfig(BaseModel):
         max_length=4096,
         description="What turns inputs into vectors: 'hash', 'array', 'hf:ID', 'st:ID'.",
     )
+    backbone_fingerprint: StrictStr = Field(
+        "",
+        max_length=128,
+        description="Hash of the weights that the backbone had when the memory was made.",
+    )
     backbone_options: dict[StrictStr, StrictStr | StrictBool | StrictInt | FiniteFloat] = Field(
         default_factory=dict, description="Options the backbone was chosen with."
+    )
+    vector_dtype: VectorType = Field(
+        "float32",
+        description="How vectors are kept in a store: 'float32', 'float16' or 'int8'; the memory "
+        "works with what that rounds them to.",
+    )
+    capacity: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = Field(
+        None, description="Engrams kept, per lane; none: as many as come."
+    )
+    lifespan_by: StrictStr = Field(
+        "constant",
+        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+        description="What gives a new engram its lifespan: 'constant' gives initial_lifespan.",
     )
     unit: StrictStr = Field(
         "sentence",
@@ -146,7 +165,7 @@ class MemoriaConfig(BaseModel):
         """All fields as TOML text; written to ``path`` too when it is given."""
         import tomli_w
 
-        text = tomli_w.dumps(self.model_dump())
+        text = tomli_w.dumps(self.model_dump(exclude_none=True))
         if path is not None:
             try:
                 Path(path).write_text(text, encoding="utf-8")

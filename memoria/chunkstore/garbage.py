@@ -17,7 +17,9 @@ from memoria.errors import DamageError, MemoriaError, StorageError
 __all__ = ["TEMPORARY", "collect", "is_stale", "remove_tree", "survey"]
 
 TEMPORARY = ".tmp"
-_OWN = frozenset({"era", "events", "log", "sources", "state", "texts", "vectors"})  # top names
+_OWN = frozenset(  # names at the top
+    "commands era events log scales sources state texts vectors".split()
+)
 
 
 def survey(source: Source, root: Root) -> list[str]:

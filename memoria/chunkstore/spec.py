@@ -26,7 +26,15 @@ __all__ = [
     "parse_array",
 ]
 
-_DATA_TYPES: Final = {"f4": "float32", "f8": "float64", "i8": "int64", "i4": "int32", "u1": "uint8"}
+_DATA_TYPES: Final = {
+    "f2": "float16",
+    "f4": "float32",
+    "f8": "float64",
+    "i8": "int64",
+    "i4": "int32",
+    "i1": "int8",
+    "u1": "uint8",
+}
 _DTYPES: Final = {name: dtype for dtype, name in _DATA_TYPES.items()}
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}(/[A-Za-z0-9_][A-Za-z0-9_-]{0,63}){0,7}")
 _MAX_CHUNK_BYTES: Final = 2**30
@@ -45,9 +53,9 @@ GROUP_METADATA: Final[Mapping[str, Any]] = {
 class ArraySpec:
     """An array [rows, *row_shape] that grows along axis 0.
 
-    ``name`` is its path inside the store (``"log/ids"``), ``dtype`` one of f4 f8 i8 i4 u1 (little
-    endian). A file holds ``chunk_rows`` rows, or, with ``shard_rows``, that many rows as inner
-    chunks of ``chunk_rows`` each. Every chunk carries a crc32c. ``fill`` pads the last chunk and
+    ``name`` is its path inside the store (``"log/ids"``), ``dtype`` one of f2 f4 f8 i8 i4 i1 u1
+    (little endian). A file holds ``chunk_rows`` rows, or, with ``shard_rows``, that many rows as
+    inner chunks of ``chunk_rows`` each. Every chunk carries a crc32c. ``fill`` pads the last chunk and
     is a value that is illegal as data: NaN, -1, 255. A bad value raises `ConfigError`.
     """
 
@@ -83,7 +91,7 @@ class ArraySpec:
             raise ConfigError(f"{self.name}: dimension_names = {names!r}: one per axis")
 
     def _check_fill(self) -> None:
-        if self.dtype in ("f4", "f8"):
+        if self.dtype.startswith("f"):
             if not math.isnan(self.fill):
                 raise ConfigError(f"{self.name}: fill = {self.fill!r}: must be NaN for floats")
             object.__setattr__(self, "fill", math.nan)  # one NaN object, so that specs compare
@@ -169,7 +177,7 @@ class ArraySpec:
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
             "codecs": codecs,
             "data_type": _DATA_TYPES[self.dtype],
-            "fill_value": "NaN" if self.dtype in ("f4", "f8") else self.fill,
+            "fill_value": "NaN" if self.dtype.startswith("f") else self.fill,
             "node_type": "array",
             "shape": [rows, *self.row_shape],
             "storage_transformers": [],
@@ -191,7 +199,7 @@ def parse_array(name: str, document: Any) -> tuple[ArraySpec, int]:
         codec = document["codecs"][0]
         sharded = codec["name"] == "sharding_indexed"
         chunk = codec["configuration"]["chunk_shape"] if sharded else shape
-        floating = document["data_type"] in ("float32", "float64")
+        floating = str(document["data_type"]).startswith("float")
         dimension_names = document.get("dimension_names")
         spec = ArraySpec(
             name=name,
@@ -246,7 +254,7 @@ def empty_group() -> dict[str, Any]:
 
 
 def _bytes_codec(dtype: str) -> dict[str, Any]:
-    if dtype == "u1":  # one byte has no order
+    if dtype in ("u1", "i1"):  # one byte has no order
         return {"name": "bytes"}
     return {"name": "bytes", "configuration": {"endian": "little"}}
 

@@ -148,7 +148,7 @@ class Inspection:
         """What was done by hand between steps, [E, 3]: (finished steps, kind, engram)."""
         if self._files.events == 0:
             return np.empty((0, 3), np.int64)
-        return self._files.read("events")[:, : EventColumn.TIME]
+        return self._files.event_rows()[:, : EventColumn.TIME]
 
     @property
     def snapshots(self) -> Mapping[str, Snapshot]:

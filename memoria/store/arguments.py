@@ -12,10 +12,9 @@ from torch import Tensor
 from memoria.config import MemoriaConfig
 from memoria.core.checks import as_memory_data
 from memoria.errors import InputError, ShapeError
+from memoria.store.payloads import Meta
 from memoria.store.texts import Place
 from memoria.timeline.gain import parse_rule
-
-__all__ = ["Data", "Delta", "Places", "Texts", "as_cue", "as_gains", "by_row", "check_delta"]
 
 _MOST_STEPS: Final = 2.0**52
 
@@ -23,6 +22,8 @@ Data = Tensor | np.ndarray[Any, np.dtype[Any]]
 Delta = Tensor | np.ndarray[Any, np.dtype[Any]] | Sequence[Sequence[float]] | float | str
 Texts = Sequence[str | None] | Sequence[Sequence[str | None]]
 Places = Sequence[Place | None] | Sequence[Sequence[Place | None]]
+Times = Sequence[int | None] | Sequence[Sequence[int | None]]
+Metas = Sequence[Meta | None] | Sequence[Sequence[Meta | None]]
 
 
 def as_cue(config: MemoriaConfig, data: Data) -> Tensor:
@@ -97,7 +98,8 @@ def by_row(values: Any, lanes: int, count: int, name: str) -> list[Any]:
 
 
 def _nested(values: Sequence[Any]) -> bool:
-    """Whether the first value is a row of a lane: not a text, not a place, not None."""
+    """Whether the first value is a row of a lane: not None, a text, place, time or meta."""
     first = values[0]
-    is_place = isinstance(first, tuple) and len(first) == 2 and isinstance(first[0], str)
-    return not (first is None or isinstance(first, str) or (is_place and isinstance(first[1], int)))
+    if isinstance(first, tuple) and len(first) == 2 and isinstance(first[0], str):
+        return not isinstance(first[1], int)
+    return isinstance(first, Sequence) and not isinstance(first, str)

@@ -37,7 +37,8 @@ class Pending(_Checked):
 
     ``reminded`` [lanes][R] ids, ``scores`` their log correlations, ``longterm`` [lanes] how many
     of them came from long-term search, ``partial`` [lanes] whether some short-term one did not.
-    All are empty unless reminded.
+    All are empty unless reminded. ``expiry`` of the working memory, by id; empty where each will
+    live ``initial_lifespan``.
     """
 
     phase: Literal["idle", "working", "reminded"] = "idle"
@@ -45,6 +46,7 @@ class Pending(_Checked):
     scores: tuple[tuple[_Number, ...], ...] = ()
     longterm: tuple[_Count, ...] = ()
     partial: tuple[StrictBool, ...] = ()
+    expiry: tuple[_Number, ...] = ()
 
     def fits(self, lanes: int) -> bool:
         """Whether it can be of a store with so many lanes."""
@@ -58,6 +60,24 @@ class Pending(_Checked):
                 zip(self.reminded, self.scores, self.longterm, strict=True)
             )
         )
+
+
+class Settings(BaseModel):
+    """What may change in the life of a memory: no part of its configuration and its digest.
+
+    ``backbone`` says where the backbone lies, where that is not what the configuration names;
+    ``unit`` is what part of a text becomes one engram unless another is named, ``ask`` holds
+    constants of asking. Keys that this version does not know are kept.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    backbone: Annotated[StrictStr, Field(min_length=1, max_length=4096)] | None = None
+    unit: Annotated[StrictStr, Field(max_length=64)] = "sentence"
+    ask: dict[StrictStr, StrictStr | StrictBool | StrictInt | FiniteFloat | None] = Field(
+        default_factory=dict
+    )
+    notes: Annotated[StrictStr, Field(max_length=2**16)] = ""
 
 
 class StateHead(_Checked):
@@ -122,6 +142,7 @@ class StoreAttributes(_Checked):
     model_config = ConfigDict(extra="ignore")
 
     config: dict[str, Any]
+    settings: Settings = Settings()
     step: _Count
     pending: Pending
     digest: str
@@ -151,14 +172,20 @@ class StoreAttributes(_Checked):
         """What is wrong, and where; "" if nothing is."""
         if not self.pending.fits(self.memory_config().lanes):
             return "pending", "does not fit the number of lanes"
-        missing = {"snapshots", "era"} - self.model_fields_set
+        missing = {"snapshots", "era", "settings"} - self.model_fields_set
         if missing or "events" not in self.state.model_fields_set:
             return min(missing, default="state.events"), "Field required"
         return "era", "" if self.era.sound() else "keeps more than there was"
 
+    @staticmethod
+    def of_config(config: MemoriaConfig) -> tuple[dict[str, Any], Settings]:
+        """The attributes ``config`` and ``settings`` of a new memory."""
+        values = config.model_dump(mode="json", exclude={"unit"})
+        return values, Settings(unit=config.unit)
+
     def memory_config(self) -> MemoriaConfig:
         """The configuration; raises `DamageError`."""
         try:
-            return MemoriaConfig(**self.config)
+            return MemoriaConfig(**self.config, unit=self.settings.unit)
         except (TypeError, ConfigError) as error:
             raise DamageError(f"the store's configuration is not readable: {error}") from None

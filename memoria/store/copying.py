@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,14 +22,16 @@ from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
 from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import finished_view, past_view
-from memoria.store.schema import StepColumn, array_specs, era_prefix
+from memoria.store.schema import EventColumn, StepColumn, array_specs, era_prefix
 from memoria.store.state import state_arrays
 from memoria.store.texts import TextShelf
 from memoria.timeline.log import IntArray
 
 _LOG = ("log/ids", "log/expiry")
 _TEXTS = ("texts/bytes", "texts/index")
-_SOURCES = ("sources/bytes", "sources/ends")
+_SOURCES = ("sources/bytes", "sources/index", "sources/readings", "sources/units")
+_EVENTS = ("events/index", "events/values", "events/bytes")
+_COMMANDS = ("commands/index", "commands/bytes")
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,9 @@ def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -
 
 
 def _as_they_are(files: MemoryFiles) -> dict[str, Any]:
-    names = ["vectors", "log/steps", *_LOG, *_TEXTS, *_SOURCES, "events"]
+    names = ["vectors", "log/steps", *_LOG, *_TEXTS, *_SOURCES, *_EVENTS, *_COMMANDS]
+    if files.has_scales:
+        names.append("scales")
     return {name: _lazy(files, name) for name in names}
 
 
@@ -138,7 +143,9 @@ def _compacted(
     ends = np.concatenate(([0], held))[steps.log_ends()]
     rows = _as_they_are(files)
     wanted = np.concatenate((old, begun))
-    rows["vectors"] = LazyRows(len(wanted), lambda a, b: files.vectors(wanted[a:b]))
+    for name in ("vectors", "scales") if files.has_scales else ("vectors",):
+        rows[name] = LazyRows(len(wanted), partial(_stored, files, name, wanted))
+    rows |= _events_of(files, old)
     rows["log/ids"] = ids[chosen]
     rows["log/expiry"] = files.read("log/expiry")[chosen]
     rows |= TextShelf(files).only(wanted)
@@ -157,6 +164,24 @@ def _compacted(
         steps=tuple(before),
     )
     return era, rows
+
+
+def _stored(files: MemoryFiles, name: str, ids: IntArray, start: int, stop: int) -> Any:
+    return files.stored_vectors(name, ids[start:stop])
+
+
+def _events_of(files: MemoryFiles, kept: IntArray) -> dict[str, Any]:
+    """All events; those of engrams that are left behind carry nothing any more."""
+    index = files.event_rows().copy()
+    ends = index[:, EventColumn.END]
+    sizes = np.diff(ends, prepend=0)
+    carrying = (sizes > 0) & np.isin(index[:, EventColumn.ENGRAM], kept)
+    payloads = [files.event_payload(number) for number in np.flatnonzero(carrying).tolist()]
+    index[:, EventColumn.END] = np.cumsum(np.where(carrying, sizes, 0))
+    return {
+        "events/index": index,
+        "events/bytes": np.frombuffer(b"".join(payloads), np.uint8),
+    }
 
 
 def _same_era(files: MemoryFiles, generation: int) -> tuple[Era, dict[str, Any]]:

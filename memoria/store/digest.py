@@ -20,16 +20,6 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
 
-__all__ = [
-    "chain_after",
-    "chain_start",
-    "current_digest",
-    "event_digest",
-    "next_digest",
-    "state_digest",
-    "step_digest",
-]
-
 _BYTES_AT_ONCE: Final = 2**24
 
 
@@ -59,7 +49,7 @@ def step_digest(
     first_short: np.ndarray[Any, np.dtype[np.int64]],
     content: Iterable[bytes],
 ) -> bytes:
-    """The digest after a step whose ``content`` is vectors, log ids, log expiry, texts."""
+    """The digest after a step whose ``content`` is stored vectors, log ids and expiry, texts."""
     digest = hashlib.sha256(chain)
     digest.update(np.array([*rows, *entries], "<i8").tobytes())
     digest.update(np.asarray(first_short, "<i8").tobytes())
@@ -76,7 +66,7 @@ def state_digest(
         return chain.hex()
     rows = (first_row, files.created)
     digest = hashlib.sha256(chain)
-    digest.update(json.dumps([pending.phase, pending.reminded]).encode())
+    digest.update(json.dumps([pending.phase, pending.reminded, pending.expiry]).encode())
     for part in _vectors(files, rows):
         digest.update(part)
     digest.update(shelf.content(*rows))
@@ -96,23 +86,37 @@ def _content(
 def _vectors(files: MemoryFiles, rows: tuple[int, int]) -> Iterator[bytes]:
     """Part by part: a step may be larger than memory."""
     at_once = max(1, _BYTES_AT_ONCE // (4 * files.config.hidden_dim))
-    for first in range(*rows, at_once):
-        yield files.new_vectors(first, min(first + at_once, rows[1])).tobytes()
+    for name in ("vectors", "scales") if files.has_scales else ("vectors",):
+        for first in range(*rows, at_once):
+            yield files.new_stored(name, first, min(first + at_once, rows[1])).tobytes()
 
 
 def chain_after(files: MemoryFiles, steps: StepTable, step: int, events: int) -> bytes:
     """The chain after ``step`` finished steps and the first ``events`` events."""
     chain = steps.digest(step) if step else chain_start(files.attributes.config)
-    happened = files.read("events", 0, events) if events else np.empty((0, 4), np.int64)
-    for event in happened[happened[:, EventColumn.STEP] == step]:
-        chain = event_digest(chain, event)
+    happened = files.event_rows(0, events)[:, EventColumn.STEP]
+    first, last = np.searchsorted(happened, [step, step + 1]).tolist()
+    return chain_over_events(chain, files, first, last)
+
+
+def chain_over_events(chain: bytes, files: MemoryFiles, first: int, last: int) -> bytes:
+    """The chain after the events [first, last)."""
+    rows, values = files.event_rows(first, last), files.event_values(first, last)
+    for at, row in enumerate(rows):
+        chain = event_digest(chain, row, float(values[at]), files.event_payload(first + at))
     return chain
 
 
-def event_digest(chain: bytes, event: np.ndarray[Any, np.dtype[np.int64]]) -> bytes:
-    """The digest after one event, a row of ``events``; its time is no part of it."""
+def event_digest(
+    chain: bytes,
+    event: np.ndarray[Any, np.dtype[np.int64]],
+    value: float = 0.0,
+    payload: bytes = b"",
+) -> bytes:
+    """The digest after one event, a row of ``events/index``; its time is no part of it."""
     kind = event[[EventColumn.STEP, EventColumn.KIND, EventColumn.ENGRAM]]
-    return hashlib.sha256(chain + b"event" + kind.astype("<i8").tobytes()).digest()
+    content = kind.astype("<i8").tobytes() + np.array([value], "<f8").tobytes() + payload
+    return hashlib.sha256(chain + b"event" + content).digest()
 
 
 def current_digest(files: MemoryFiles, lanes: int) -> str:

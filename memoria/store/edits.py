@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,9 +17,9 @@ __all__ = ["happen"]
 
 
 def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> IntArray:
-    """Let an event happen to the engrams ``ids`` of ``core``; returns its rows of ``events``.
+    """Let an event happen to the engrams ``ids`` of ``core``; returns who it changed.
 
-    They are ascending by engram; what is pinned already is not pinned again, nor unpinned what is
+    The ids are ascending; what is pinned already is not pinned again, nor unpinned what is
     not pinned. Raises `InputError` for ids that are unknown, forgotten or repeated.
     """
     wanted = checked_ids(ids, files.created)
@@ -37,11 +35,8 @@ def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> I
     {EventKind.FORGET: core.forget, EventKind.PIN: core.pin, EventKind.UNPIN: core.unpin}[kind](
         positions
     )
-    changed = wanted[(positions >= 0).any(0).numpy()]
-    rows = np.empty((len(changed), 4), np.int64)
-    rows[:] = (core.step, kind, 0, time.time_ns() // 1_000_000)
-    rows[:, 2] = changed
-    return rows
+    changed: IntArray = wanted[(positions >= 0).any(0).numpy()]
+    return changed
 
 
 def _positions(core: MemoryCore, ids: IntArray) -> Tensor:

@@ -23,18 +23,19 @@ def read_events(
     last = files.events if last is None else last
     if last <= first:
         return Events.empty()
-    rows = files.read("events", first, last)
+    rows = files.event_rows(first, last)
     made = Events(
         steps=rows[:, EventColumn.STEP],
         kinds=rows[:, EventColumn.KIND],
         ids=rows[:, EventColumn.ENGRAM],
         times=rows[:, EventColumn.TIME],
-        values=np.zeros(len(rows)),
+        values=files.event_values(first, last),
     )
     if not (
         max(1, since) <= made.steps[0] <= made.steps[-1] <= done
         and (made.steps[1:] >= made.steps[:-1]).all()
-        and EventKind.FORGET <= made.kinds.min() <= made.kinds.max() <= EventKind.UNPIN
+        and EventKind.FORGET <= made.kinds.min() <= made.kinds.max() <= max(EventKind)
+        and np.isfinite(made.values).all()
         and 0 <= made.ids.min() <= made.ids.max() < files.created
     ):
         raise DamageError(f"{files.name}: events are not a table of events")

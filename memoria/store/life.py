@@ -192,7 +192,9 @@ def fold(
     since = np.full(len(ids), first)
     state = fold_log(Lifespans(first, expiry, pinned, fires, since), firings, len(steps), names=ids)
     expiry, fires, pinned = state.expiry, state.fires, state.pinned
-    expiry[ids >= done_rows] = len(steps) + config.initial_lifespan
+    if pending.expiry and len(pending.expiry) != rows - done_rows:
+        raise DamageError(f"{files.name}: pending.expiry is not of the step begun")
+    expiry[ids >= done_rows] = pending.expiry or len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
         fires[_places(ids, old, first_new, fired)] += 1

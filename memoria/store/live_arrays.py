@@ -13,7 +13,7 @@ from memoria.store.attributes import Era
 from memoria.store.digest import chain_start, event_digest, step_digest
 from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.schema import EventColumn, StepColumn
+from memoria.store.schema import CommandColumn, EventColumn, StepColumn
 from memoria.store.texts import TextShelf, texts_content
 from memoria.timeline.cofiring import FiringLog, lane_logs
 from memoria.timeline.log import FiringRecord, IntArray
@@ -44,7 +44,7 @@ def digest_words(
     values: Mapping[str, Any],
     tables: FiringRecord,
     life: Life,
-    vectors: np.ndarray[Any, np.dtype[np.float32]],
+    stored: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
     raw: list[bytes],
 ) -> tuple[IntArray, bool]:
     """The chain over what there is, [T, 4]: that of the store itself where all of it is there.
@@ -65,7 +65,7 @@ def digest_words(
             chain = event_digest(chain, tables.events[event])
             event += 1
         content = (
-            vectors[row : at[step]].tobytes(),
+            *(part[row : at[step]].tobytes() for part in stored.values()),
             tables.ids[log : kept[step]].tobytes(),
             tables.expiry[log : kept[step]].tobytes(),
             texts_content(raw[row : at[step]]),
@@ -104,10 +104,11 @@ def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes])
     """Every append-only array but the vectors."""
     now = time.time_ns() // 1_000_000
     times = np.append(tables.times, np.full(life.step - len(tables.times), now))
-    events = tables.events.copy()
+    events = np.zeros((len(tables.events), len(EventColumn)), np.int64)
+    events[:, : EventColumn.END] = tables.events[:, : EventColumn.END]
     events[events[:, EventColumn.TIME] == 0, EventColumn.TIME] = now
     created, ends = tables.made * life.lanes, np.cumsum(tables.counts)
-    none = np.full(len(raw), -1, np.int64)
+    none, none_bytes = np.full(len(raw), -1, np.int64), np.empty(0, np.uint8)
     text_ends = np.cumsum([len(text) for text in raw], dtype=np.int64)
     last = int(np.flatnonzero([len(text) for text in raw]).max(initial=-1)) + 1
     return {
@@ -115,10 +116,16 @@ def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes])
         "log/ids": tables.ids,
         "log/expiry": tables.expiry,
         "texts/bytes": np.frombuffer(b"".join(raw), np.uint8),
-        "texts/index": np.column_stack((text_ends, none, none))[:last],
-        "sources/bytes": np.empty(0, np.uint8),
-        "sources/ends": np.empty(0, np.int64),
-        "events": events,
+        "texts/index": np.column_stack((text_ends, text_ends, none, none, none))[:last],
+        "sources/bytes": none_bytes,
+        "sources/index": np.empty((0, 2), np.int64),
+        "sources/readings": np.empty((0, 9), np.int64),
+        "sources/units": np.empty((0, 4), np.int64),
+        "events/index": events,
+        "events/values": np.zeros(len(events)),
+        "events/bytes": none_bytes,
+        "commands/index": np.empty((0, len(CommandColumn)), np.int64),
+        "commands/bytes": none_bytes,
         "kept/ids": life.ids,
         "kept/ends": tables.ends,
         "kept/places": np.empty(0, np.int64),
@@ -137,7 +144,7 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> FiringRecord:
     table = files.read("log/steps")
     ever = table[:, StepColumn.LOG_END]
     start = np.frombuffer(chain_start(files.attributes.config), ">i8").astype(np.int64)[None]
-    named = files.rows("sources/ends") > 0  # which the memory forgets, so that digests change
+    named = TextShelf(files).has_more_than_texts()  # which the memory forgets: digests change
     texts = TextShelf(files).texts(life.ids)
     return FiringRecord(
         ids=ids[alive],
@@ -147,7 +154,7 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> FiringRecord:
         counts=np.diff(ever, prepend=0),
         times=steps.times(),
         first_short=table[:, StepColumn.FIRST_SHORT :],
-        events=files.read("events") if files.events else np.empty((0, 4), np.int64),
+        events=files.event_rows()[:, : EventColumn.END],
         digests=np.concatenate((start, steps.digests()))[: 0 if named else None],
         texts={i: t for i, t in zip(life.ids.tolist(), texts, strict=True) if t is not None},
     )

@@ -24,8 +24,10 @@ from memoria.chunkstore.spec import ArraySpec
 from memoria.config import MemoriaConfig
 from memoria.errors import DamageError, InputError
 from memoria.store.attributes import StoreAttributes
-from memoria.store.schema import STATE_GROUP, era_prefix
-from memoria.timeline.log import IntArray
+from memoria.store.payloads import decode_revision
+from memoria.store.schema import STATE_GROUP, EventColumn, era_prefix
+from memoria.store.vector_codec import decode_vectors
+from memoria.timeline.log import EventKind, IntArray
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class MemoryFiles:
         self._cut = cut
         self._raw: dict[str, Any] = {}
         self._now: StoreAttributes | None = None
+        self._revisions: dict[int, dict[str, Any]] = {}
+        self._edited_to = 0  # events up to which the revisions are known
         self._load()
 
     @property
@@ -148,8 +152,41 @@ class MemoryFiles:
 
     @property
     def events(self) -> int:
-        """Rows of ``events``."""
-        return self.rows("events")
+        """Events that have happened."""
+        return self.rows("events/index")
+
+    def event_rows(self, first: int = 0, last: int | None = None) -> IntArray:
+        """Rows [first, last) of ``events/index``, [E, 5]: see `EventColumn`."""
+        rows: IntArray = self.read("events/index", first, last)
+        return rows
+
+    def event_values(self, first: int = 0, last: int | None = None) -> npt.NDArray[np.float64]:
+        """The values of the events [first, last), [E]."""
+        values: npt.NDArray[np.float64] = self.read("events/values", first, last)
+        return values
+
+    def event_payload(self, number: int) -> bytes:
+        """What event ``number`` carries; b"" for nothing."""
+        ends = self.read("events/index", max(0, number - 1), number + 1)[:, EventColumn.END]
+        start, stop = (0, *ends.tolist())[-2:]
+        if not 0 <= start <= stop <= self.rows("events/bytes"):
+            raise DamageError(f"{self.name}: events/index points outside of events/bytes")
+        return bytes(self.read("events/bytes", start, stop).tobytes())
+
+    @property
+    def revisions(self) -> dict[int, dict[str, Any]]:
+        """What edits have made of engrams by now: ``text``, ``vector``, ``meta``, by id."""
+        if self._edited_to != self.events:
+            first = self._edited_to if self._edited_to < self.events else 0
+            known = self._revisions if first else {}
+            rows = self.event_rows(first)
+            edits = np.flatnonzero(rows[:, EventColumn.KIND] == EventKind.EDIT)
+            for at in edits.tolist():
+                engram = int(rows[at, EventColumn.ENGRAM])
+                changed = decode_revision(self.event_payload(first + at), self.config)
+                known[engram] = known.get(engram, {}) | changed
+            self._revisions, self._edited_to = known, self.events
+        return self._revisions
 
     @property
     def log_end(self) -> int:
@@ -211,15 +248,34 @@ class MemoryFiles:
         if len(rows) and int(rows.min()) < 0:
             gone = int(ids[int(rows.argmin())])
             raise InputError(f"engram {gone}: compaction has removed its vector")
-        found = self.gather("vectors", rows)
+        scales = self.gather("scales", rows) if self.has_scales else None
+        found = decode_vectors(self.gather("vectors", rows), scales)
         if not np.isfinite(found).all():
             raise DamageError(f"{self.name}: vectors hold NaN or Inf")
+        if self.revisions:
+            found = found.copy()
+            for at in np.flatnonzero(np.isin(ids, list(self.revisions))).tolist():
+                found[at] = self.revisions[int(ids[at])].get("vector", found[at])
         return found
 
+    def stored_vectors(self, name: str, ids: IntArray) -> npt.NDArray[Any]:
+        """The rows of ``vectors`` or ``scales`` of engrams that are there, as they are stored."""
+        return self.gather(name, self.engram_rows(ids))
+
     def new_vectors(self, first: int, last: int) -> npt.NDArray[np.float32]:
-        """The vectors of the engrams [first, last), none of them from before the era."""
+        """The vectors of the engrams [first, last) at birth, none of them from before the era."""
+        scales = self.new_stored("scales", first, last) if self.has_scales else None
+        return decode_vectors(self.new_stored("vectors", first, last), scales)
+
+    def new_stored(self, name: str, first: int, last: int) -> npt.NDArray[Any]:
+        """The rows of ``vectors`` or ``scales`` of the engrams [first, last), as `new_vectors`."""
         shift = self._era.rows - self._era.kept
-        return self.read("vectors", first - shift, last - shift)
+        return self.read(name, first - shift, last - shift)
+
+    @property
+    def has_scales(self) -> bool:
+        """Whether vectors are int8, each with a scale."""
+        return self.config.vector_dtype == "int8"
 
     @cached_property
     def kept(self) -> IntArray:
@@ -277,7 +333,7 @@ class MemoryFiles:
         earlier = step < era.step and step in era.steps
         row: IntArray = self.all_kept_places[era.steps.index(step) if earlier else -1]
         known = int(np.flatnonzero(row >= 0).max(initial=-1)) + 1
-        if known > self.rows("sources/ends"):
+        if known > self.rows("sources/index"):
             raise DamageError(f"{self.path}: kept/places tells of sources that are not there")
         return row[:known]
 
@@ -291,13 +347,17 @@ class MemoryFiles:
         self.config: MemoriaConfig = self.attributes.memory_config()
         self._era = self.attributes.era
         self._prefix = era_prefix(self._era)
+        self._revisions, self._edited_to = {}, 0
         for name in ("kept", "kept_ends", "all_kept_places"):
             self.__dict__.pop(name, None)
-        names = ("vectors", "log/ids", "log/expiry", "log/steps", "texts/index")
-        rows, log, expiry, steps, texts = (self.store.rows(self._name(name)) for name in names)
+        names = ("vectors", "log/ids", "log/expiry", "log/steps", "texts/index", "events/index")
+        rows, log, expiry, steps, texts, events = (self.store.rows(self._name(n)) for n in names)
+        scales = self.store.rows(self._name("scales")) if self.has_scales else rows
+        values = self.store.rows(self._name("events/values"))
         if rows < self._era.kept or log < self._era.log_kept:
             raise DamageError(f"{self.name}: the arrays of the era are shorter than what it kept")
-        if expiry != log or texts > rows or (not self.is_past and steps != self.attributes.step):
+        odd = expiry != log or texts > rows or scales != rows or values != events
+        if odd or (not self.is_past and steps != self.attributes.step):
             raise DamageError(f"{self.name}: the arrays are not of one length")
 
 

@@ -13,7 +13,13 @@ from memoria.store.attributes import Pending, StateHead
 from memoria.store.digest import chain_after
 from memoria.store.life import StepTable
 from memoria.store.memory_files import Cut, MemoryFiles
-from memoria.store.schema import EventColumn, StepColumn
+from memoria.store.schema import (
+    CommandColumn,
+    EventColumn,
+    ReadingColumn,
+    StepColumn,
+    TextColumn,
+)
 from memoria.store.snapshots import named
 from memoria.store.texts import TextShelf
 
@@ -45,7 +51,7 @@ def _view(files: MemoryFiles, step: int, events: int) -> MemoryFiles:
     steps = StepTable.read(files)
     _check_there(files, step, len(steps), events)
     created = int(steps.rows()[step - 1]) if step else 0
-    rows = _rows(files, steps, step, created) | {"events": events}
+    rows = _rows(files, steps, step, created, events)
     digest = chain_after(files, steps, step, events).hex()
     now = files.attributes
     state = now.state
@@ -69,7 +75,7 @@ def _events_with(files: MemoryFiles, step: int) -> int:
         snapshots = files.attributes.snapshots.values()
         named = (one.events for one in snapshots if one.step == step)
         return era.events if step == era.step else min(named, default=0)
-    happened = files.read("events")[:, EventColumn.STEP] if files.events else np.empty(0)
+    happened = files.event_rows()[:, EventColumn.STEP]
     return int(np.searchsorted(happened, step, side="left"))
 
 
@@ -88,25 +94,57 @@ def _check_there(files: MemoryFiles, step: int, done: int, events: int) -> None:
         )
 
 
-def _rows(files: MemoryFiles, steps: StepTable, step: int, created: int) -> dict[str, int]:
-    """Where each array ended after ``step`` finished steps."""
+def _rows(
+    files: MemoryFiles, steps: StepTable, step: int, created: int, events: int
+) -> dict[str, int]:
+    """Where each array ended after ``step`` finished steps and ``events`` events."""
     log = int(steps.log_ends()[step - 1]) if step else 0
     rows = files.rows_before(created)
     index = min(rows, files.rows("texts/index"))
-    texts = sources = names = 0
-    if index:
-        texts = int(files.read("texts/index", index - 1, index)[0, 0])
-        sources = TextShelf(files).sources_before(index)
-    sources = max(sources, len(files.kept_places(step)))
-    if sources:
-        names = int(files.read("sources/ends", sources - 1, sources)[0])
+    texts = _last(files, "texts/index", index, TextColumn.META_END)
+    named = TextShelf(files).sources_before(index)
+    readings = _done_before(files, "sources/readings", ReadingColumn, step, events)
+    if readings:
+        named = max(named, int(files.read("sources/readings", 0, readings)[:, 0].max()) + 1)
+    sources = max(named, len(files.kept_places(step)))
+    commands = _done_before(files, "commands/index", CommandColumn, step, events)
     return {
         "vectors": rows,
+        "scales": rows,
         "log/steps": step,
         "log/ids": log,
         "log/expiry": log,
         "texts/index": index,
         "texts/bytes": texts,
-        "sources/ends": sources,
-        "sources/bytes": names,
+        "sources/index": sources,
+        "sources/bytes": _last(files, "sources/index", sources, 1),
+        "sources/readings": readings,
+        "sources/units": _last(files, "sources/readings", readings, ReadingColumn.UNITS_END),
+        "events/index": events,
+        "events/values": events,
+        "events/bytes": _last(files, "events/index", events, EventColumn.END),
+        "commands/index": commands,
+        "commands/bytes": _last(files, "commands/index", commands, CommandColumn.END),
     }
+
+
+def _last(files: MemoryFiles, name: str, rows: int, column: int) -> int:
+    """The last value of a column of the first ``rows`` rows; 0 of none."""
+    if rows > files.rows(name):
+        raise DamageError(f"{files.name}: {name} has {files.rows(name)} rows, not {rows}")
+    return int(files.read(name, rows - 1, rows)[0, column]) if rows else 0
+
+
+def _done_before(
+    files: MemoryFiles,
+    name: str,
+    column: type[ReadingColumn] | type[CommandColumn],
+    step: int,
+    events: int,
+) -> int:
+    """How many rows were written when there had been no more than these steps and events."""
+    table = files.read(name)
+    steps, happened = table[:, column.STEP], table[:, column.EVENTS]
+    if column is CommandColumn:  # one that begins here belongs to what comes after
+        events -= 1
+    return int(((steps < step) | ((steps == step) & (happened <= events))).sum())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -37,10 +37,21 @@ from memoria.store.reading import open_files
 from memoria.store.schema import EventColumn, array_specs, era_prefix
 from memoria.store.state import written_state
 from memoria.store.texts import encoded_texts
+from memoria.store.vector_codec import encode_vectors
 
 __all__ = ["load_memory", "save_memory"]
 
 LaneTexts = Sequence[Mapping[int, str]]
+
+_TOLD: Final = (  # what a memory does not run by
+    "wm_length",
+    "rule",
+    "backbone",
+    "backbone_fingerprint",
+    "backbone_options",
+    "vector_dtype",
+    "unit",
+)
 
 
 def save_memory(
@@ -56,8 +67,9 @@ def save_memory(
     was forgotten yet, the store is the one that would have come of the same steps, digest and all.
     All steps that the memory did itself are said to have ended now.
     ``texts`` [B] are texts of engrams by id (`Engrams.engram_ids`). ``settings`` are of the
-    configuration, such as ``rule`` or ``backbone``, and must not be what the memory runs by. One
-    with a ``search`` of its own goes on in a store with the usual one.
+    configuration, such as ``rule``, ``backbone`` or ``vector_dtype`` (float32 unless named), and
+    must not be what the memory runs by. One with a ``search`` of its own goes on in a store with
+    the usual one.
 
     Raises `StateError` for an empty memory, within a step, with ``lane_ids``, and where a store
     could not tell what was done: each step must have reminded once, and only what fired gained;
@@ -81,20 +93,26 @@ def save_memory(
         )
     if texts is not None:  # the steps had their digests without
         tables = replace(tables, digests=tables.digests[:0])
-    values = config.model_dump(mode="json")
-    vectors = vectors_of(core, life)
+    values, unfrozen = StoreAttributes.of_config(config)
+    stored = encode_vectors(vectors_of(core, life), config.vector_dtype)
     raw = encoded_texts(life.ids, tables.texts | _by_id(texts, lanes, life))
-    words, told = digest_words(values, tables, life, vectors, raw)
+    words, told = digest_words(values, tables, life, stored, raw)
     era = era_of(tables, life, told)
     chain = words[-1].astype(">i8").tobytes()
     for event in tables.events[tables.events[:, EventColumn.STEP] == life.step]:
         chain = event_digest(chain, event)
-    rows = rows_of(tables, life, words, raw) | {"vectors": vectors}
+    rows = rows_of(tables, life, words, raw) | stored
     logs = logs_of(tables, life)
     created, entries = life.next_id * lanes, int(tables.counts.sum())
     head, written = written_state(life, logs, 1, created, entries, len(tables.events))
     attributes = StoreAttributes(
-        config=values, step=life.step, pending=Pending(), digest=chain.hex(), state=head, era=era
+        config=values,
+        settings=unfrozen,
+        step=life.step,
+        pending=Pending(),
+        digest=chain.hex(),
+        state=head,
+        era=era,
     ).document()
     specs = array_specs(config, era)
     prefix = era_prefix(era)
@@ -170,8 +188,9 @@ def _config(
     whole = config.replace(lanes=state.lanes, hidden_dim=state.vectors.dimension)
     if "backbone" not in config.model_fields_set:  # vectors that came as they are
         whole = whole.replace(backbone="array", wm_length=max(1, working))
+    whole = whole.replace(vector_dtype="float32")
     made = whole.replace(**settings)
-    for name in ("wm_length", "rule", "backbone", "backbone_options", "unit"):
+    for name in _TOLD:
         whole = whole.replace(**{name: getattr(made, name)})
     if made != whole:
         wrong = [name for name in settings if getattr(made, name) != getattr(whole, name)]

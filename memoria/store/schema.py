@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from memoria.chunkstore.spec import ArraySpec
-from memoria.config import MemoriaConfig
+from memoria.config import MemoriaConfig, VectorType
 from memoria.store.attributes import Era, StoreAttributes
 
 EDGES_PER_ENGRAM: Final = 64  # connections written out per engram; the log holds all of them
@@ -18,8 +18,13 @@ STATE_GROUP: Final = "state"
 ERA_GROUP: Final = "era"
 
 _VECTOR_CHUNK: Final = 16
-_VECTOR_SHARD: Final = 512
-_SHARD_BYTES: Final = 2**26  # a wide vector gets smaller shards, since tails are rewritten
+_MOST_VECTOR_CHUNKS: Final = 32  # of a file
+_VECTOR_NUMBERS: Final = 98_304  # of a file, since a commit rewrites the last one
+_VECTOR_TYPES: Final[dict[VectorType, tuple[str, float | int]]] = {
+    "float32": ("f4", math.nan),
+    "float16": ("f2", math.nan),
+    "int8": ("i1", -128),
+}
 _LOG_CHUNK: Final = 8192
 _STATE_CHUNK: Final = 65536
 _LEAST_STATE_CHUNK: Final = 256
@@ -35,13 +40,44 @@ class StepColumn(IntEnum):
     FIRST_SHORT = 7  # the lane's first short-term engram; older ones are long-term
 
 
+class TextColumn(IntEnum):
+    """Columns of ``texts/index``, one row an engram; ends are in ``texts/bytes``."""
+
+    TEXT_END = 0  # the text begins where the meta of the engram before ends
+    META_END = 1  # the meta, a JSON object, begins where the text ends
+    SOURCE = 2  # number of the source, -1: none
+    OFFSET = 3  # characters before the text in its source, -1: none
+    TIME = 4  # the engram's own, milliseconds since 1970-01-01 UTC, -1: none
+
+
+class ReadingColumn(IntEnum):
+    """Columns of ``sources/readings``, one row each time a source was read."""
+
+    SOURCE = 0  # its number
+    STEP = 1  # steps finished by then
+    EVENTS = 2  # events by then
+    TIME = 3  # milliseconds since 1970-01-01 UTC
+    UNITS_END = 4  # rows of ``sources/units`` by then
+    HASH = 5  # four columns: sha256 of the content as big-endian words
+
+
+class CommandColumn(IntEnum):
+    """Columns of ``commands/index``, one row a command that changed the memory."""
+
+    STEP = 0  # steps finished when it began
+    EVENTS = 1  # events when it began
+    TIME = 2  # milliseconds since 1970-01-01 UTC
+    END = 3  # of its words in ``commands/bytes``
+
+
 class EventColumn(IntEnum):
-    """Columns of ``events``, one row for every engram that something was done to between steps."""
+    """Columns of ``events/index``, one row for each engram that something was done to."""
 
     STEP = 0  # steps finished by then
     KIND = 1  # an `EventKind`
     ENGRAM = 2  # its id
     TIME = 3  # milliseconds since 1970-01-01 UTC
+    END = 4  # of its payload in ``events/bytes``
 
 
 def era_prefix(era: Era) -> str:
@@ -54,7 +90,6 @@ def array_specs(config: MemoriaConfig, era: Era | None = None) -> list[ArraySpec
     era = era or Era()
     prefix = era_prefix(era)
     specs = _arrays(config)
-    specs.append(ArraySpec("events", "i8", (4,), 1024, None, -1, ("event", "field")))
     if prefix:
         kept, steps = (_least_chunk(n) for n in (era.kept, era.step))
         specs.append(ArraySpec("kept/ids", "i8", (), kept, None, -1, ("engram",)))
@@ -65,26 +100,37 @@ def array_specs(config: MemoriaConfig, era: Era | None = None) -> list[ArraySpec
 
 def _arrays(config: MemoriaConfig) -> list[ArraySpec]:
     dimension, lanes = config.hidden_dim, config.lanes
-    chunks = max(1, min(_VECTOR_SHARD // _VECTOR_CHUNK, _SHARD_BYTES // (64 * dimension)))
+    chunks = max(1, min(_MOST_VECTOR_CHUNKS, _VECTOR_NUMBERS // _VECTOR_CHUNK // dimension))
+    dtype, fill = _VECTOR_TYPES[config.vector_dtype]
     columns = StepColumn.FIRST_SHORT + lanes
     step_rows = max(1, min(1024, 2**17 // columns))
+    vectors = ArraySpec(
+        "vectors",
+        dtype,
+        (dimension,),
+        _VECTOR_CHUNK,
+        chunks * _VECTOR_CHUNK,
+        fill,
+        ("engram", "dimension"),
+    )
+    scales = ArraySpec("scales", "f4", (), 4096, None, math.nan, ("engram",))
     return [
-        ArraySpec(
-            "vectors",
-            "f4",
-            (dimension,),
-            _VECTOR_CHUNK,
-            chunks * _VECTOR_CHUNK,
-            math.nan,
-            ("engram", "dimension"),
-        ),
+        vectors,
+        *([scales] if config.vector_dtype == "int8" else []),
         ArraySpec("log/steps", "i8", (columns,), step_rows, None, -1, ("step", "column")),
         ArraySpec("log/ids", "i8", (), _LOG_CHUNK, None, -1, ("entry",)),
         ArraySpec("log/expiry", "f8", (), _LOG_CHUNK, None, math.nan, ("entry",)),
-        ArraySpec("texts/bytes", "u1", (), 65536, None, 255, ("byte",)),
-        ArraySpec("texts/index", "i8", (3,), 4096, None, -1, ("engram", "field")),
+        ArraySpec("texts/bytes", "u1", (), 32768, None, 255, ("byte",)),
+        ArraySpec("texts/index", "i8", (5,), 1024, None, -1, ("engram", "field")),
         ArraySpec("sources/bytes", "u1", (), 4096, None, 255, ("byte",)),
-        ArraySpec("sources/ends", "i8", (), 512, None, -1, ("source",)),
+        ArraySpec("sources/index", "i8", (2,), 512, None, -1, ("source", "field")),
+        ArraySpec("sources/readings", "i8", (9,), 256, None, -1, ("reading", "field")),
+        ArraySpec("sources/units", "i8", (4,), 2048, None, -1, ("unit", "field")),
+        ArraySpec("events/index", "i8", (5,), 1024, None, -1, ("event", "field")),
+        ArraySpec("events/values", "f8", (), 1024, None, math.nan, ("event",)),
+        ArraySpec("events/bytes", "u1", (), 4096, None, 255, ("byte",)),
+        ArraySpec("commands/index", "i8", (4,), 512, None, -1, ("command", "field")),
+        ArraySpec("commands/bytes", "u1", (), 4096, None, 255, ("byte",)),
     ]
 
 

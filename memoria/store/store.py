@@ -19,8 +19,10 @@ from memoria.errors import StateError
 from memoria.store.arguments import (
     Data,
     Delta,
+    Metas,
     Places,
     Texts,
+    Times,
     as_cue,
     as_gains,
     by_row,
@@ -29,8 +31,8 @@ from memoria.store.arguments import (
 from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttributes
 from memoria.store.digest import (
     chain_after,
+    chain_over_events,
     chain_start,
-    event_digest,
     next_digest,
     state_digest,
 )
@@ -45,6 +47,7 @@ from memoria.store.schema import EventColumn, array_specs
 from memoria.store.snapshots import named, new_snapshot
 from memoria.store.state import written_state
 from memoria.store.texts import TextShelf
+from memoria.store.vector_codec import decode_vectors, encode_vectors
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
 
@@ -73,9 +76,11 @@ class MemoryStore:
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: MemoriaConfig) -> MemoryStore:
         """A new store at ``path``, open for writing. Raises `StoreExistsError`."""
-        values = config.model_dump(mode="json")
+        values, settings = StoreAttributes.of_config(config)
+        _check_known(config)
         attributes = StoreAttributes(
             config=values,
+            settings=settings,
             step=0,
             pending=_IDLE,
             digest=chain_start(values).hex(),
@@ -146,24 +151,40 @@ class MemoryStore:
         data: Data,
         texts: Texts | None = None,
         places: Places | None = None,
+        times: Times | None = None,
+        meta: Metas | None = None,
     ) -> IntArray:
-        """Make ``data`` [B, W, D], or [W, D] with one lane, working memory; returns its ids [B, W].
+        """Make vectors working memory; called again before `remind`, it adds to them.
 
-        ``texts`` [B][W] (or [W]) stay beside the engrams, ``places`` are (source, offset) each.
-        Called again before `remind`, it adds to the working memory.
+        Args:
+            data: [B, W, D], or [W, D] with one lane; rounded to the configuration's
+                ``vector_dtype``.
+            texts: texts that stay beside the engrams, [B][W] (or [W]); None: no text.
+            places: (source, offset in characters) of each.
+            times: each engram's own time, milliseconds since 1970-01-01 UTC.
+            meta: an object of JSON values for each, at most 64 KiB as JSON.
+
+        Returns:
+            Ids of the new engrams, int64 [B, W].
         """
         self._check_writable()
+        _check_known(self._config)
         if self.phase == "reminded":
             raise StateError("the step has been reminded already", "adjust first")
         taken = as_cue(self._config, data)
         lanes, count, dimension = taken.shape
-        flat_texts = by_row(texts, lanes, count, "texts")
-        flat_places = by_row(places, lanes, count, "places")
+        named = {"texts": texts, "places": places, "times": times, "meta": meta}
+        beside = [by_row(values, lanes, count, name) for name, values in named.items()]
         core = self._memory()
         first = self._files.created
         rows = taken.transpose(0, 1).reshape(count * lanes, dimension).numpy()
-        self._shelf.stage(first, flat_texts, flat_places)
-        self._files.append("vectors", rows)
+        stored = encode_vectors(rows, self._config.vector_dtype)
+        self._shelf.stage(first, *beside)
+        for name, values in stored.items():
+            self._files.append(name, values)
+        if self._config.vector_dtype != "float32":
+            rounded = torch.from_numpy(decode_vectors(stored["vectors"], stored.get("scales")))
+            taken = rounded.reshape(count, lanes, dimension).transpose(0, 1).contiguous()
         core.add(taken)
         self._pending = Pending(phase="working")
         return np.arange(first, first + count * lanes).reshape(count, lanes).T
@@ -223,11 +244,13 @@ class MemoryStore:
         rule: Delta | None = None,
         texts: Texts | None = None,
         places: Places | None = None,
+        times: Times | None = None,
+        meta: Metas | None = None,
     ) -> Reminded:
         """``add``, ``remind``, ``adjust`` in one; returns what was reminded."""
         self._check_idle()
         check_delta(rule)
-        self.add(data, texts, places)
+        self.add(data, texts, places, times, meta)
         reminded = self.remind()
         self.adjust(rule)
         return reminded
@@ -332,11 +355,28 @@ class MemoryStore:
     def _by_hand(self, kind: EventKind, ids: Sequence[int] | IntArray) -> IntArray:
         self._check_writable()
         self._check_idle()
-        if len(rows := happen(self._memory(), self._files, kind, ids)):
-            self._files.append("events", rows)
-        for row in rows:
-            self._chain = event_digest(self._chain, row)
-        return rows[:, EventColumn.ENGRAM]
+        changed = happen(self._memory(), self._files, kind, ids)
+        self._stage_events(kind, changed)
+        return changed
+
+    def _stage_events(
+        self, kind: EventKind, ids: IntArray, value: float = 0.0, payload: bytes = b""
+    ) -> None:
+        """Stage one event of ``kind`` for each engram, all with this value and payload."""
+        if len(ids) == 0:
+            return
+        files, first = self._files, self._files.events
+        rows = np.empty((len(ids), len(EventColumn)), np.int64)
+        rows[:] = (self._steps, kind, 0, time.time_ns() // 1_000_000, 0)
+        rows[:, EventColumn.ENGRAM] = ids
+        rows[:, EventColumn.END] = files.rows("events/bytes") + len(payload) * (
+            np.arange(len(ids)) + 1
+        )
+        files.append("events/index", rows)
+        files.append("events/values", np.full(len(ids), value))
+        if payload:
+            files.append("events/bytes", np.frombuffer(payload * len(ids), np.uint8))
+        self._chain = chain_over_events(self._chain, files, first, first + len(ids))
 
     def _check_idle(self) -> None:
         if self.phase != "idle":
@@ -397,3 +437,13 @@ class MemoryStore:
                 files.events,
             )
             files.replace_state(generation, arrays)
+
+
+def _check_known(config: MemoriaConfig) -> None:
+    """Raise `StateError` for what this version cannot keep to."""
+    if config.capacity is not None or config.lifespan_by != "constant":
+        name = "lifespan_by" if config.capacity is None else "capacity"
+        raise StateError(
+            f"{name} = {getattr(config, name)!r}: this version cannot keep to it",
+            "make the memory without it, or use a later version",
+        )

@@ -1,7 +1,7 @@
-"""The texts beside the engrams: one UTF-8 byte array, and an index row an engram.
+"""What stands beside the engrams: text, meta, source, offset, time. One row of an index each.
 
-``texts/index`` row r is (end of the text in ``texts/bytes``, number of the source or -1, character
-offset in the source or -1). Rows may be fewer than engrams: the rest have no text. Torch-free.
+`TextColumn` names the columns of ``texts/index``. Rows may be fewer than engrams: the rest have
+nothing. Torch-free.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from operator import index
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.payloads import Meta, decode_meta, encode_meta
+from memoria.store.schema import TextColumn
 from memoria.timeline.log import IntArray
-
-__all__ = ["Place", "TextShelf", "encoded_texts", "texts_content"]
 
 Place = tuple[str, int]
 
@@ -26,44 +27,63 @@ _GAP: Final = 2**16  # bytes between two texts that a read rather skips
 
 
 class TextShelf:
-    """Reads the texts of engrams and stages new ones. Raises `DamageError` where they are wrong."""
+    """Reads texts, places, times and meta of engrams, and stages new ones.
+
+    What edits have made of a text or meta counts, unless a method says "at birth". Raises
+    `DamageError` where the arrays are wrong.
+    """
 
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
         self._sources: dict[str, int] | None = None  # numbers by name, in order
 
     def stage(
-        self, first: int, texts: Sequence[str | None], places: Sequence[Place | None]
+        self,
+        first: int,
+        texts: Sequence[str | None],
+        places: Sequence[Place | None],
+        times: Sequence[int | None],
+        meta: Sequence[Meta | None],
     ) -> None:
-        """Stage the texts and places of the engrams from row ``first`` on."""
-        if all(text is None for text in texts) and all(place is None for place in places):
+        """Stage what stands beside the engrams from id ``first`` on: nothing where all is None."""
+        if all(one is None for values in (texts, places, times, meta) for one in values):
             return
-        encoded = [b"" if text is None else _encode(text) for text in texts]
+        raw_texts = [b"" if text is None else _encode(text) for text in texts]
+        raw_meta = [encode_meta(one) for one in meta]
+        moments = [-1 if time is None else _checked_time(time) for time in times]
         checked = [None if place is None else _checked(place) for place in places]
         start = self._files.rows("texts/bytes")
-        ends = start + np.cumsum([len(text) for text in encoded])
+        parts = [part for pair in zip(raw_texts, raw_meta, strict=True) for part in pair]
+        ends = start + np.cumsum([len(part) for part in parts]).reshape(-1, 2)
         where = [_NO_PLACE if place is None else self._numbered(place) for place in checked]
         missing = self._row(first) - self._files.rows("texts/index")
-        gap = np.tile(np.array([[start, -1, -1]], np.int64), (missing, 1))
-        rows = np.column_stack((ends, np.array(where, np.int64)))
+        gap = np.tile(np.array([[start, start, -1, -1, -1]], np.int64), (missing, 1))
+        rows = np.column_stack((ends, np.array(where, np.int64), np.array(moments, np.int64)))
         self._files.append("texts/index", np.concatenate((gap, rows)))
-        self._files.append("texts/bytes", np.frombuffer(b"".join(encoded), np.uint8))
+        self._files.append("texts/bytes", np.frombuffer(b"".join(parts), np.uint8))
 
     def texts(self, ids: IntArray) -> list[str | None]:
         """The text of each engram; None where there is none."""
-        starts, ends, _ = self._rows(ids)
-        out: list[str | None] = [None] * len(ids)
-        present = np.flatnonzero(ends > starts)
-        present = present[np.argsort(starts[present], kind="stable")]
-        for group in _near(present, starts[present], ends[present]):
-            first, last = int(starts[group[0]]), int(ends[group].max())
-            raw = self._files.read("texts/bytes", first, last).tobytes()
-            spans = zip(
-                (starts[group] - first).tolist(), (ends[group] - first).tolist(), strict=True
-            )
-            for place, (start, end) in zip(group.tolist(), spans, strict=True):
-                out[place] = _decode(raw[start:end])
-        return out
+        return self._revised(ids, "text", self.first_texts(ids))
+
+    def first_texts(self, ids: IntArray) -> list[str | None]:
+        """The text of each engram at birth."""
+        starts, ends, _, _ = self._rows(ids)
+        return [None if raw is None else _decode(raw) for raw in self._bytes(starts, ends)]
+
+    def meta(self, ids: IntArray) -> list[dict[str, Any] | None]:
+        """The meta of each engram; None where there is none."""
+        return self._revised(ids, "meta", self.first_meta(ids))
+
+    def first_meta(self, ids: IntArray) -> list[dict[str, Any] | None]:
+        """The meta of each engram at birth."""
+        _, starts, ends, _ = self._rows(ids)
+        return [None if raw is None else decode_meta(raw) for raw in self._bytes(starts, ends)]
+
+    def times(self, ids: IntArray) -> list[int | None]:
+        """Each engram's own time, milliseconds since 1970; None where there is none."""
+        times = self._rows(ids)[3][:, 2]
+        return [None if time < 0 else time for time in times.tolist()]
 
     def places(self, ids: IntArray) -> list[Place | None]:
         """The source and character offset of each engram; None where there is none."""
@@ -71,8 +91,8 @@ class TextShelf:
         return [None if n < 0 else (names[n], offset) for n, offset in where.tolist()]
 
     def where(self, ids: IntArray) -> IntArray:
-        """(place in `sources`, character offset) of each engram, [n, 2]; -1 where there is none."""
-        _, _, where = self._rows(ids)
+        """(number in `sources`, character offset) of each engram, [n, 2]; -1: there is none."""
+        where = self._rows(ids)[3][:, :2]
         if len(where) and not -1 <= int(where[:, 0].min()) <= int(where[:, 0].max()) < len(
             self._numbers()
         ):
@@ -80,7 +100,7 @@ class TextShelf:
         return where
 
     def sources(self) -> list[str]:
-        """The names of all sources, in the order in which they came."""
+        """The names of all sources as they were given, in the order in which they came."""
         return list(self._numbers())
 
     def last_place(self, source: str) -> int | None:
@@ -96,8 +116,9 @@ class TextShelf:
         places = np.full(len(self._numbers()), -1, np.int64)
         table = self._files.read("texts/index")
         before = self._files.kept_places(self._files.attributes.step)
-        ends, sources, offsets = table.T
-        sound = _ascends(ends, self._files.rows("texts/bytes"))
+        text_ends, meta_ends, sources, offsets, _ = table.T
+        total = self._files.rows("texts/bytes")
+        sound = _ascends(np.column_stack((text_ends, meta_ends)).ravel(), total)
         if not (sound and sources.max(initial=-1) < len(places) and len(before) <= len(places)):
             raise DamageError("texts/index points at what is not there")
         placed = sources >= 0
@@ -108,86 +129,127 @@ class TextShelf:
     def only(self, ids: IntArray) -> dict[str, Any]:
         """The rows of ``texts/index`` and ``texts/bytes`` of a memory with these engrams alone."""
         if self._files.rows("texts/index") == 0:
-            return {"texts/index": np.empty((0, 3), np.int64), "texts/bytes": np.empty(0, np.uint8)}
-        starts, ends, where = self._rows(ids)
-        sizes = ends - starts
+            index = np.empty((0, len(TextColumn)), np.int64)
+            return {"texts/index": index, "texts/bytes": np.empty(0, np.uint8)}
+        starts, middles, ends, where = self._rows(ids)
         parts = [
             self._files.read("texts/bytes", start, end)
             for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
             if end > start
         ]
-        table = np.column_stack((np.cumsum(sizes), where))
+        last = np.cumsum(ends - starts)
         return {
-            "texts/index": table,
+            "texts/index": np.column_stack((last - (ends - middles), last, where)),
             "texts/bytes": np.concatenate([np.empty(0, np.uint8), *parts]),
         }
 
     def content(self, first: int, last: int) -> bytes:
-        """Texts and places of rows [first, last) for the digest; nothing if there are none.
+        """What the digest takes of engrams [first, last) at birth; nothing if there is nothing.
 
         A row of int64 for each engram: bytes of its text, bytes of its source's name (-1: no
-        place), offset (-1: no place); then all texts, then all names.
+        place), offset (-1: no place), time (-1: none), bytes of its meta; then all texts, each
+        with its meta behind it; then all names.
         """
         ids = np.arange(first, last)
-        starts, ends, where = self._rows(ids)
-        if len(ids) == 0 or (int(ends[-1]) == int(starts[0]) and int(where[:, 0].max()) < 0):
+        starts, middles, ends, where = self._rows(ids)
+        nothing = len(ids) == 0 or int(ends[-1]) == int(starts[0])
+        if nothing and (len(ids) == 0 or int(where[:, [0, 2]].max()) < 0):
             return b""
         names = [b"" if place is None else _encode(place[0]) for place in self.places(ids)]
         sizes = np.array([len(name) for name in names])
         sizes[where[:, 0] < 0] = -1
         texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
-        return _content(ends - starts, sizes, where[:, 1], texts + b"".join(names))
+        columns = (middles - starts, sizes, where[:, 1], where[:, 2], ends - middles)
+        return _content(columns, texts + b"".join(names))
 
     def sources_before(self, row: int) -> int:
-        """How many sources the first ``row`` rows of ``texts/index`` name: the first so many."""
+        """How many sources there must be for the first ``row`` rows of ``texts/index``."""
         table = self._files.read("texts/index", 0, row)
-        named = int(table[:, 1].max(initial=-1)) + 1
-        if named > self._files.rows("sources/ends"):
+        named = int(table[:, TextColumn.SOURCE].max(initial=-1)) + 1
+        if named > self._files.rows("sources/index"):
             raise DamageError("texts/index names a source that is not there")
         return named
+
+    def has_more_than_texts(self) -> bool:
+        """Whether any engram has a source, a time or meta."""
+        table = self._files.read("texts/index")
+        told = table[:, [TextColumn.SOURCE, TextColumn.TIME]].max(initial=-1) >= 0
+        return bool(told or (table[:, TextColumn.META_END] > table[:, TextColumn.TEXT_END]).any())
 
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
         self._sources = None
 
-    def _rows(self, ids: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    def _revised(self, ids: IntArray, name: str, first: list[Any]) -> list[Any]:
+        revisions = self._files.revisions
+        if not revisions:
+            return first
+        return [
+            revisions.get(engram, {}).get(name, value)
+            for engram, value in zip(ids.tolist(), first, strict=True)
+        ]
+
+    def _bytes(self, starts: IntArray, ends: IntArray) -> list[bytes | None]:
+        """The bytes [start, end) of each; None where there are none."""
+        out: list[bytes | None] = [None] * len(starts)
+        present = np.flatnonzero(ends > starts)
+        present = present[np.argsort(starts[present], kind="stable")]
+        for group in _near(present, starts[present], ends[present]):
+            first, last = int(starts[group[0]]), int(ends[group].max())
+            raw = self._files.read("texts/bytes", first, last).tobytes()
+            spans = zip(
+                (starts[group] - first).tolist(), (ends[group] - first).tolist(), strict=True
+            )
+            for place, (start, end) in zip(group.tolist(), spans, strict=True):
+                out[place] = raw[start:end]
+        return out
+
+    def _rows(self, ids: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+        """Where the text begins, where it ends and the meta begins, where that ends; the rest."""
         known = self._files.rows("texts/index")
         at = self._files.engram_rows(ids)
         inside = (at >= 0) & (at < known)
-        rows = np.full((len(ids), 3), -1, np.int64)
+        rows = np.full((len(ids), len(TextColumn)), -1, np.int64)
         rows[inside] = self._files.gather("texts/index", at[inside])
         total = self._files.rows("texts/bytes")
         starts = np.where(inside, 0, total)  # engrams without a row have their text at the end
         later = inside & (at > 0)
-        starts[later] = self._files.gather("texts/index", at[later] - 1)[:, 0]
-        ends = np.where(inside, rows[:, 0], starts)
-        if not ((starts >= 0) & (starts <= ends) & (ends <= total)).all():
+        before = self._files.gather("texts/index", at[later] - 1)
+        starts[later] = before[:, TextColumn.META_END]
+        middles = np.where(inside, rows[:, TextColumn.TEXT_END], starts)
+        ends = np.where(inside, rows[:, TextColumn.META_END], starts)
+        sound = (starts >= 0) & (starts <= middles) & (middles <= ends) & (ends <= total)
+        if not sound.all():
             raise DamageError("texts/index points outside of texts/bytes")
-        return starts, ends, rows[:, 1:]
+        return starts, middles, ends, rows[:, TextColumn.SOURCE :]
 
     def _row(self, engram: int) -> int:
         return int(self._files.engram_rows(np.array([engram]))[0])
 
     def _numbers(self) -> dict[str, int]:
         if self._sources is None:
-            ends = self._files.read("sources/ends")
-            if not _ascends(ends, self._files.rows("sources/bytes")):
-                raise DamageError("sources/ends points outside of sources/bytes")
+            ends = self._files.read("sources/index")
+            if not _ascends(ends.ravel(), self._files.rows("sources/bytes")):
+                raise DamageError("sources/index points outside of sources/bytes")
             raw = self._files.read("sources/bytes").tobytes()
-            names = [_decode(raw[a:b]) for a, b in zip([0, *ends][:-1], ends, strict=True)]
+            starts = [0, *ends[:-1, 1].tolist()] if len(ends) else []
+            names = [_decode(raw[a:b]) for a, b in zip(starts, ends[:, 0].tolist(), strict=True)]
             self._sources = {name: number for number, name in enumerate(names)}
         return self._sources
 
-    def _numbered(self, place: Place) -> tuple[int, int]:
-        source, offset = place
+    def name_source(self, source: str, resolved: str = "") -> int:
+        """The number of the source ``source``; a new one is staged with its resolved name."""
         numbers = self._numbers()
         if source not in numbers:
-            raw = _encode(source)
+            raw, absolute = _encode(source), _encode(resolved)
             end = self._files.rows("sources/bytes") + len(raw)
-            self._files.append("sources/bytes", np.frombuffer(raw, np.uint8))
-            self._files.append("sources/ends", np.array([end]))
+            self._files.append("sources/bytes", np.frombuffer(raw + absolute, np.uint8))
+            self._files.append("sources/index", np.array([[end, end + len(absolute)]]))
             numbers[source] = len(numbers)
-        return numbers[source], offset
+        return numbers[source]
+
+    def _numbered(self, place: Place) -> tuple[int, int]:
+        return self.name_source(place[0]), place[1]
 
 
 def encoded_texts(ids: IntArray, texts: Mapping[int, str]) -> list[bytes]:
@@ -196,15 +258,16 @@ def encoded_texts(ids: IntArray, texts: Mapping[int, str]) -> list[bytes]:
 
 
 def texts_content(texts: Sequence[bytes]) -> bytes:
-    """What `TextShelf.content` says of engrams that have ``texts`` and no places."""
+    """What `TextShelf.content` says of engrams that have ``texts`` and nothing else."""
     if not any(texts):
         return b""
     none = np.full(len(texts), -1)
-    return _content(np.array([len(text) for text in texts]), none, none, b"".join(texts))
+    sizes = np.array([len(text) for text in texts])
+    return _content((sizes, none, none, none, np.zeros(len(texts))), b"".join(texts))
 
 
-def _content(sizes: IntArray, names: IntArray, offsets: IntArray, raw: bytes) -> bytes:
-    return np.column_stack((sizes, names, offsets)).astype("<i8").tobytes() + raw
+def _content(columns: Sequence[npt.NDArray[Any]], raw: bytes) -> bytes:
+    return np.column_stack(columns).astype("<i8").tobytes() + raw
 
 
 def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
@@ -233,6 +296,16 @@ def _checked(place: Place) -> Place:
         raise InputError(f"place {place!r}: the offset is not within 0 and 2^63")
     _encode(source)
     return source, offset
+
+
+def _checked_time(time: int) -> int:
+    try:
+        moment = index(time)
+    except TypeError:
+        raise InputError(f"time {time!r} is not a whole number of milliseconds") from None
+    if not 0 <= moment < 2**62:
+        raise InputError(f"time {moment} is not within 0 and 2^62 milliseconds since 1970")
+    return moment
 
 
 def _encode(text: str) -> bytes:

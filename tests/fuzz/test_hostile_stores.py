@@ -122,10 +122,10 @@ def test_ids_that_ascend_by_overflow(small: Sealed, tmp_path: Path) -> None:
 
 
 def test_ends_of_names_that_ascend_by_overflow(small: Sealed, tmp_path: Path) -> None:
-    last = small.read("sources/ends")[-1]
-    small.put("sources/ends", np.array([0, *CLIMB, last]))
+    last = small.read("sources/index")[-1, 1]
+    small.put("sources/index", np.array([[0, CLIMB[0]], [*CLIMB[1:]], [last, last]]))
     place = small.write(tmp_path / "store")
-    with MemoryStore.open(place) as store, pytest.raises(DamageError, match="sources/ends"):
+    with MemoryStore.open(place) as store, pytest.raises(DamageError, match="sources/index"):
         store.last_place("file0.txt")
 
 

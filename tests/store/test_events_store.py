@@ -258,7 +258,7 @@ def test_events_by_hand(tmp_path: Path) -> None:
         store.commit()
         assert life_of(store.path).lifespan()[:6].tolist() == [3, 4, 5, 4, 4, 4]
     with closing(StoreFiles.open(tmp_path / "s")) as files:
-        rows = files.read("events")[:, : EventColumn.TIME].tolist()
+        rows = files.read("events/index")[:, : EventColumn.TIME].tolist()
     pins = [[1, EventKind.PIN, engram] for engram in (1, 3, 2)]
     gone = [[2, EventKind.FORGET, 1], [2, EventKind.FORGET, 4]]
     assert rows == [*pins, *gone, [2, EventKind.UNPIN, 2]]
@@ -349,7 +349,7 @@ def test_events_only_between_steps(tmp_path: Path, verb: str) -> None:
     "row",
     [
         [2, 0, 0, 0],
-        [2, 4, 0, 0],
+        [2, 8, 0, 0],
         [3, 1, 0, 0],
         [0, 1, 0, 0],
         [1, 1, 0, 0],
@@ -378,7 +378,8 @@ def test_events_that_cannot_have_been_are_damage(
         store.commit()
         store.close()
     with closing(StoreFiles.open(path, "r+")) as files:
-        files.append("events", np.array([row]))
+        files.append("events/index", np.array([[*row, 0]]))
+        files.append("events/values", [0.0])
         files.commit()
     with pytest.raises(DamageError):
         life_of(path)

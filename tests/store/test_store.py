@@ -972,7 +972,7 @@ FORGED_CELLS: list[tuple[str, tuple[Any, ...], list[int]]] = [
     ("state/1/ids", (0,), [-1, 10**6, 2**62, -(2**63)]),
     ("texts/index", (30, 0), [-1, 10**6, 2**62, -(2**63)]),
     ("texts/bytes", (slice(None),), [255]),
-    ("sources/ends", (0,), [-1, 10**6, -(2**63)]),
+    ("sources/index", (0, 0), [-1, 10**6, -(2**63)]),
 ]
 
 

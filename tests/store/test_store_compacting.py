@@ -46,7 +46,7 @@ def snapshots_of(path: Path) -> dict[str, tuple[int, int]]:
 def steps_with_events(path: Path) -> set[int]:
     files = open_files(path)
     try:
-        return set(files.read("events")[:, 0].tolist())
+        return set(files.read("events/index")[:, 0].tolist())
     finally:
         files.close()
 
@@ -359,7 +359,14 @@ def test_plain_zarr_reads_what_is_compacted(store: Path, tmp_path: Path) -> None
     era = group["era/1"]
     files = open_files(path)
     try:
-        for name in ("vectors", "log/steps", "log/ids", "log/expiry", "texts/index", "events"):
+        for name in (
+            "vectors",
+            "log/steps",
+            "log/ids",
+            "log/expiry",
+            "texts/index",
+            "events/index",
+        ):
             np.testing.assert_array_equal(era[name][...], files.read(name))
         assert era["kept/ids"][...].tolist() == files.kept.tolist()
     finally:

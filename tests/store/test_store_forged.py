@@ -180,9 +180,9 @@ def long_lived(path: Path, more: int) -> Path:
     logged = sealed.read("era/2/log/ids")
     logged[kept:] = shifted(logged[kept:], before, more)
     sealed.put("era/2/log/ids", logged)
-    events = sealed.read("era/2/events")
+    events = sealed.read("era/2/events/index")
     events[:, EventColumn.ENGRAM] = shifted(events[:, EventColumn.ENGRAM], before, more)
-    sealed.put("era/2/events", events)
+    sealed.put("era/2/events/index", events)
     state = sealed.attributes["state"]
     assert state["rows"] >= before
     name = f"state/{state['generation']}/ids"

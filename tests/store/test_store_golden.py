@@ -22,7 +22,7 @@ from verify_tools import STORES
 
 from make import SOUND_SAMPLES  # isort: skip
 
-from memoria.config import MemoriaConfig
+from memoria.config import MemoriaConfig, VectorType
 from memoria.errors import DamageError, OtherFormatError
 from memoria.store import MemoryStore, life
 from memoria.store.attributes import Era, Snapshot
@@ -245,10 +245,26 @@ def tables() -> dict[str, list[list[str]]]:
     return out
 
 
-@pytest.mark.parametrize(("dimension", "lanes"), [(16, 1), (64, 2), (768, 3), (65536, 500)])
-def test_the_tables_of_arrays_are_those_of_the_code(dimension: int, lanes: int) -> None:
-    config = MemoriaConfig(hidden_dim=dimension, lanes=lanes)
+@pytest.mark.parametrize(
+    ("dimension", "lanes", "dtype"),
+    [
+        (16, 1, "float32"),
+        (64, 2, "float16"),
+        (768, 3, "int8"),
+        (768, 3, "float32"),
+        (65536, 500, "float32"),
+    ],
+)
+def test_the_tables_of_arrays_are_those_of_the_code(
+    dimension: int, lanes: int, dtype: VectorType
+) -> None:
+    config = MemoriaConfig(hidden_dim=dimension, lanes=lanes, vector_dtype=dtype)
     table, rows = tables()["Append-only arrays"], {"vectors": "N", "log/steps": "T"}
+    table[0][1] = dtype
+    if dtype == "int8":
+        table[0][5] = "-128"
+    else:
+        del table[1]
     prefix = "era/7/"
     specs = array_specs(config, Era(generation=7))
     assert [prefix + row[0] for row in table] == [spec.name for spec in specs]
@@ -319,7 +335,8 @@ def test_the_attributes_are_those_that_are_written(tmp_path: Path) -> None:
     assert page["The `config` attribute"] == sorted(attributes["config"])
     assert page["The `era` attribute"] == sorted(Era.model_fields)
     assert page["The `snapshots` attribute"] == sorted(Snapshot.model_fields)
-    assert set(attributes["config"]) == set(MemoriaConfig.model_fields)
+    assert page["The `settings` attribute"] == sorted(attributes["settings"])
+    assert {*attributes["config"], "unit"} == set(MemoriaConfig.model_fields)
 
 
 @each_sample

@@ -209,11 +209,12 @@ def test_a_vector(golden: Path) -> None:
     [
         (put((20, 0), 1), "ends at 1, not within"),
         (add_to((20, 0), 10**6), "ends at 1000"),
-        (put((20, 1), 2), "source is number 2, there are 2"),
-        (put((20, 1), -7), "source is number -7"),
-        (put((20, 2), -1), "its place is -1 in source"),
-        (put((20, 2), -5), "its place is -5 in source"),
-        (put((1, 1), 1), "the next new one is 0"),
+        (put((20, 1), 1), "the meta ends at 1, not within"),
+        (put((20, 2), 2), "source is number 2, there are 2"),
+        (put((20, 2), -7), "source is number -7"),
+        (put((20, 3), -1), "its place is -1 in source"),
+        (put((20, 3), -5), "its place is -5 in source"),
+        (put((20, 4), -2), "its time is -2"),
     ],
 )
 def test_the_index_of_texts(texts: Path, change: Change, said: str) -> None:
@@ -221,10 +222,14 @@ def test_the_index_of_texts(texts: Path, change: Change, said: str) -> None:
     report = verify(texts)
     assert said in words(list(report.findings), "texts")
     reader = SpecReader(TEXTS)
-    row = 1 if said.startswith("the next") else 20
-    step = int(np.searchsorted(reader.steps[:, 1], row, side="right")) + 1
+    step = int(np.searchsorted(reader.steps[:, 1], 20, side="right")) + 1
     assert ("texts/index", 0, step) in named(list(report.findings), "texts")
     assert report.sound_step < step
+
+
+def test_a_meta_that_is_not_json(texts: Path) -> None:
+    forge(texts, "texts/index", add_to((20, 1), 2))
+    assert "engram 20: the meta is not JSON" in words(found(texts), "texts")
 
 
 def test_a_text_that_is_no_utf8(texts: Path) -> None:
@@ -242,7 +247,7 @@ def test_a_text_that_begins_within_a_character(texts: Path) -> None:
     engram = int(np.searchsorted(reader.index[:, 0], at, side="right"))
 
     def cut(values: Any) -> None:
-        values[engram - 1, 0] = at
+        values[engram - 1, :2] = at
 
     forge(texts, "texts/index", cut)
     text = words(found(texts), "texts")
@@ -258,8 +263,8 @@ def test_texts_that_belong_to_nobody(texts: Path) -> None:
 @pytest.mark.parametrize(
     ("array", "change", "said"),
     [
-        ("sources/ends", put(0, -4), "its name ends at -4"),
-        ("sources/ends", put(1, 10**9), "its name ends at 1000000000"),
+        ("sources/index", put((0, 0), -4), "its names end at -4 and 11"),
+        ("sources/index", put((1, 1), 10**9), "its names end at 21 and 1000000000"),
         ("sources/bytes", put(0, 0xC0), "its name is not UTF-8"),
         ("sources/bytes", lambda values: np.append(values, values[:1]), "the names end at"),
     ],
@@ -269,14 +274,13 @@ def test_names_of_sources(texts: Path, array: str, change: Change, said: str) ->
     assert said in words(found(texts), "sources")
 
 
-def test_sources_are_named_once_and_by_somebody(texts: Path) -> None:
+def test_sources_are_named_once(texts: Path) -> None:
     reader = SpecReader(TEXTS)
     name = np.frombuffer(reader.sources()[0].encode(), np.uint8)
     forge(texts, "sources/bytes", lambda values: np.append(values, name))
-    forge(texts, "sources/ends", lambda values: np.append(values, values[-1:] + len(name)))
+    forge(texts, "sources/index", lambda values: np.append(values, values[-1:] + len(name), 0))
     text = words(found(texts), "sources")
     assert "source 2 has the name of source 0" in text
-    assert "source 2 is named by no engram" in text
 
 
 # -- state and connections -------------------------------------------------------------------------

@@ -1,14 +1,15 @@
-"""A reader of stores written from stores/SPEC-v*.md alone: zarr, hashlib, plain loops.
+"""A reader of stores written from stores/SPEC.md alone: zarr, hashlib, plain loops.
 
-It shares no code with the library, so that the two can be compared. Of format 2 it knows the
-events, not the eras.
+It shares no code with the library, so that the two can be compared.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,14 +59,21 @@ class SpecReader:
         self.kept: list[int] = [] if self.era is None else top["kept/ids"][...].tolist()
         self.kept_ends: list[int] = [] if self.era is None else top["kept/ends"][...].tolist()
         self.vectors: Array = top["vectors"][...]
+        self.scales: Array | None = top["scales"][...] if "scales" in top else None
         self.steps: Array = top["log/steps"][...]
         self.ids: Array = top["log/ids"][...]
         self.expiry: Array = top["log/expiry"][...]
-        self.events: list[list[int]] = top["events"][...].tolist() if "events" in top else []
+        self.events: list[list[int]] = top["events/index"][...].tolist()
+        self.values: list[float] = top["events/values"][...].tolist()
+        self.payload_bytes: bytes = top["events/bytes"][...].tobytes()
         self.index: Array = top["texts/index"][...]
         self.text_bytes: bytes = top["texts/bytes"][...].tobytes()
         self.source_bytes: bytes = top["sources/bytes"][...].tobytes()
-        self.source_ends: list[int] = top["sources/ends"][...].tolist()
+        self.source_index: list[list[int]] = top["sources/index"][...].tolist()
+        self.readings: list[list[int]] = top["sources/readings"][...].tolist()
+        self.units: list[list[int]] = top["sources/units"][...].tolist()
+        self.command_index: list[list[int]] = top["commands/index"][...].tolist()
+        self.command_bytes: bytes = top["commands/bytes"][...].tobytes()
         self.created = len(self.vectors) + self._left_behind()
 
     def _left_behind(self) -> int:
@@ -79,7 +87,31 @@ class SpecReader:
 
     def vectors_of(self, first: int, last: int) -> bytes:
         rows = [self.row(engram) for engram in range(first, last)]
-        return self.vectors[rows].astype("<f4").tobytes()
+        stored = self.vectors[rows].astype(self.vectors.dtype.newbyteorder("<")).tobytes()
+        return stored + (b"" if self.scales is None else self.scales[rows].astype("<f4").tobytes())
+
+    def vector(self, engram: int, events: int | None = None) -> Array:
+        """In float32, as the edits among the first ``events`` events have made it."""
+        row = self.row(engram)
+        scale = np.float32(1) if self.scales is None else self.scales[row]
+        value: Array = self.vectors[row].astype(np.float32) * scale
+        for changed in self.edits(engram, events):
+            if "vector" in changed:
+                raw = base64.b64decode(changed["vector"])
+                size = self.vectors.dtype.itemsize * self.vectors.shape[1]
+                value = np.frombuffer(raw[:size], self.vectors.dtype).astype(np.float32)
+                if self.scales is not None:
+                    value = value * np.frombuffer(raw[size:], "<f4")[0]
+        return value
+
+    def payload(self, event: int) -> bytes:
+        start = self.events[event - 1][4] if event else 0
+        return self.payload_bytes[start : self.events[event][4]]
+
+    def edits(self, engram: int, events: int | None = None) -> list[dict[str, Any]]:
+        """The payloads of the edits of an engram among the first ``events`` events."""
+        chosen = [n for n, event in enumerate(self.events[:events]) if event[1:3] == [6, engram]]
+        return [json.loads(self.payload(n) or b"{}") for n in chosen]
 
     def rows_after(self, step: int) -> int:
         return int(self.steps[step - 1, 1]) if step else 0
@@ -108,7 +140,11 @@ class SpecReader:
         happened = self.events if events is None else self.events[:events]
         if events is None and step is not None:
             happened = [event for event in happened if event[0] < step]
-        happened = [event for event in happened if self.row(event[2]) is not None]
+        happened = [
+            [*event[:3], self.values[number]]
+            for number, event in enumerate(happened)
+            if self.row(event[2]) is not None
+        ]
         out = SpecState(last)
         expiry: dict[int, float] = {}
         fires: dict[int, int] = {}
@@ -122,18 +158,25 @@ class SpecReader:
                 expiry[engram] = float(self.expiry[e])
                 fires[engram] = fires.get(engram, 0) + 1
             self._fire(out, fired)
-            for _, kind, engram, _ in [event for event in happened if event[0] == t]:
-                pinned.discard(engram)
-                if kind == 1:
+            for _, kind, engram, value in [event for event in happened if event[0] == t]:
+                if kind in (1, 4):
+                    pinned.discard(engram)
                     expiry[engram] = t
                 elif kind == 2:
                     pinned.add(engram)
+                elif kind == 3:
+                    pinned.discard(engram)
+                elif kind == 5:
+                    expiry[engram] += value
+                if kind in (2, 5) and engram in pinned:
                     expiry[engram] = t + min(max(1, math.ceil(expiry[engram] - t)), 2**52)
         rows = self.rows_after(last)
         new = list(range(rows, self.created)) if step is None else []
         if new:
-            for engram in new:
+            for number, engram in enumerate(new):
                 expiry[engram] = last + float(self.config["initial_lifespan"])
+                if self.pending["expiry"]:
+                    expiry[engram] = self.pending["expiry"][number]
             if self.pending["phase"] == "reminded":
                 fired = new + [engram for row in self.pending["reminded"] for engram in row]
                 for engram in fired:
@@ -179,24 +222,52 @@ class SpecReader:
                 out.append((source, target, -negative, weight))
         return out
 
-    def text(self, engram: int) -> str | None:
+    def beside(self, engram: int) -> tuple[bytes, bytes, int, int, int]:
+        """Text, meta, number of the source, offset and time at birth."""
         row = self.row(engram)
         if row is None or row >= len(self.index):
-            return None
-        start = int(self.index[row - 1, 0]) if row else 0
-        return self.text_bytes[start : int(self.index[row, 0])].decode() or None
+            return b"", b"", -1, -1, -1
+        start = int(self.index[row - 1, 1]) if row else 0
+        middle, end, source, offset, time = self.index[row].tolist()
+        return self.text_bytes[start:middle], self.text_bytes[middle:end], source, offset, time
+
+    def text(self, engram: int, events: int | None = None) -> str | None:
+        text: str | None = self.beside(engram)[0].decode() or None
+        for changed in self.edits(engram, events):
+            text = changed.get("text", text)
+        return text
+
+    def meta(self, engram: int, events: int | None = None) -> dict[str, Any] | None:
+        raw = self.beside(engram)[1]
+        meta: dict[str, Any] | None = json.loads(raw) if raw else None
+        for changed in self.edits(engram, events):
+            meta = changed.get("meta", meta)
+        return meta
+
+    def time(self, engram: int) -> int | None:
+        time = self.beside(engram)[4]
+        return None if time < 0 else time
 
     def sources(self) -> list[str]:
-        starts = [0, *self.source_ends]
+        """As they were given."""
+        starts = [0, *(resolved for _, resolved in self.source_index)]
+        ends = [given for given, _ in self.source_index]
+        return [self.source_bytes[a:b].decode() for a, b in zip(starts, ends, strict=False)]
+
+    def resolved_sources(self) -> list[str]:
+        return [self.source_bytes[a:b].decode() for a, b in self.source_index]
+
+    def commands(self) -> list[tuple[int, int, int, str]]:
+        """(finished steps, events, time, words) of each."""
+        starts = [0, *(row[3] for row in self.command_index)]
         return [
-            self.source_bytes[a:b].decode() for a, b in zip(starts, self.source_ends, strict=False)
+            (step, events, time, self.command_bytes[start:end].decode())
+            for start, (step, events, time, end) in zip(starts, self.command_index, strict=False)
         ]
 
     def place(self, engram: int) -> tuple[str, int] | None:
-        row = self.row(engram)
-        if row is None or row >= len(self.index) or self.index[row, 1] < 0:
-            return None
-        return self.sources()[int(self.index[row, 1])], int(self.index[row, 2])
+        _, _, source, offset, _ = self.beside(engram)
+        return None if source < 0 else (self.sources()[source], offset)
 
     def digests(self) -> list[bytes]:
         """d_0, d_1, ... after every finished step; up to an era's those that were recorded."""
@@ -220,10 +291,11 @@ class SpecReader:
         return chain
 
     def _after_events(self, chain: bytes, step: int) -> bytes:
-        for event in self.events:
+        for number, event in enumerate(self.events):
             if event[0] == step:
-                numbers = b"".join(n.to_bytes(8, "little") for n in event[:3])
-                chain = hashlib.sha256(chain + b"event" + numbers).digest()
+                content = b"".join(n.to_bytes(8, "little") for n in event[:3])
+                content += struct.pack("<d", self.values[number]) + self.payload(number)
+                chain = hashlib.sha256(chain + b"event" + content).digest()
         return chain
 
     def digest(self) -> str:
@@ -232,21 +304,23 @@ class SpecReader:
         if self.pending["phase"] == "idle":
             return last.hex()
         rows = self.rows_after(len(self.steps)), self.created
-        begun = json.dumps([self.pending["phase"], self.pending["reminded"]]).encode("ascii")
+        parts = [self.pending[name] for name in ("phase", "reminded", "expiry")]
+        begun = json.dumps(parts).encode("ascii")
         data = self.vectors_of(*rows)
         return hashlib.sha256(last + begun + data + self._texts(*rows)).hexdigest()
 
     def _texts(self, first: int, last: int) -> bytes:
-        """Texts and places of the rows [first, last); nothing if there is none of either."""
+        """What stands beside the engrams [first, last) at birth; nothing if nothing does."""
         table, content, names = b"", b"", b""
         nothing = True
-        for row in range(first, last):
-            text, place = (self.text(row) or "").encode(), self.place(row)
+        for engram in range(first, last):
+            text, meta, _, offset, time = self.beside(engram)
+            place = self.place(engram)
             name = b"" if place is None else place[0].encode()
-            sizes = (len(text), *((-1, -1) if place is None else (len(name), place[1])))
+            sizes = len(text), -1 if place is None else len(name), offset, time, len(meta)
             table += b"".join(n.to_bytes(8, "little", signed=True) for n in sizes)
-            content, names = content + text, names + name
-            nothing = nothing and not text and place is None
+            content, names = content + text + meta, names + name
+            nothing = nothing and not text and not meta and place is None and time < 0
         return b"" if nothing else table + content + names
 
 

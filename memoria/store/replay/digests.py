@@ -6,7 +6,7 @@ import os
 from contextlib import closing
 
 from memoria.io.progress import Progress, progress_bar
-from memoria.store.digest import event_digest, next_digest
+from memoria.store.digest import chain_over_events, next_digest
 from memoria.store.past import past_view
 from memoria.store.reading import open_files
 from memoria.store.replay.report import Difference, Replay
@@ -40,8 +40,7 @@ def replay_log(
         before = past_view(files, begin - 1)
         chain = bytes.fromhex(before.attributes.digest)
         for step in logged_steps(files, begin, end, before.events):
-            for event in step.events:
-                chain = event_digest(chain, event)
+            chain = chain_over_events(chain, files, *step.happened)
             chain = next_digest(chain, files, shelf, step.rows, step.entries, step.first_short)
             found.steps += 1
             if chain != step.digest:

@@ -21,7 +21,7 @@ from memoria.core.similarity import log_correlation
 from memoria.errors import InputError
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import as_gains
-from memoria.store.digest import event_digest, next_digest
+from memoria.store.digest import chain_over_events, next_digest
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
@@ -71,8 +71,7 @@ def recompute(
         chain, shelf = bytes.fromhex(before.attributes.digest), TextShelf(files)
         for step in logged_steps(files, begin, end, before.events):
             apply_events(core, step.events)
-            for event in step.events:
-                chain = event_digest(chain, event)
+            chain = chain_over_events(chain, files, *step.happened)
             differences, near = _one_step(core, step, found)
             first_short = core.state.first_shortterm().numpy()
             chain = next_digest(chain, files, shelf, step.rows, step.entries, first_short)

@@ -93,7 +93,13 @@ def relive(
             for step in logged_steps(files, 1, total, with_texts=True):
                 for event in step.events:
                     skipped += not _done_again(store, event)
-                store.step(step.data, texts=step.texts, places=step.places)
+                store.step(
+                    step.data,
+                    texts=step.texts,
+                    places=step.places,
+                    times=step.times,
+                    meta=step.meta,
+                )
                 if time.monotonic() - last >= _COMMIT_EVERY:
                     store.commit()
                     last = time.monotonic()

@@ -26,8 +26,8 @@ class LoggedStep:
     ``number`` counts from 1. ``data`` [B, W, D] were the working memory, engrams ``new`` [B, W];
     ``reminded`` [B][R] the ids reminded in their order, ``expiry`` the expiry of all that fired,
     by id. ``first_short`` [B] are the lanes' first short-term engrams after it, ``digest`` the
-    chain's. ``events`` [E, 4] happened between the step before and this one. ``rows`` and
-    ``entries`` are its engrams and log entries, [first, last).
+    chain's. ``events`` [E, 5] happened between the step before and this one, those that
+    ``happened`` counts; ``rows`` and ``entries`` are its engrams and log entries, [first, last).
     """
 
     number: int
@@ -40,8 +40,11 @@ class LoggedStep:
     first_short: IntArray
     digest: bytes
     events: IntArray
+    happened: tuple[int, int]
     texts: list[list[str | None]]
     places: list[list[Place | None]]
+    times: list[list[int | None]]
+    meta: list[list[dict[str, Any] | None]]
 
 
 def steps_there(files: MemoryFiles, first: int | None, last: int | None) -> tuple[int, int]:
@@ -68,7 +71,7 @@ def logged_steps(
     The first ``known`` events are left out: the state from which these steps go on has them.
     """
     table, shelf = StepTable.read(files), TextShelf(files)
-    lanes, events = files.config.lanes, _events(files)[known:]
+    lanes, events = files.config.lanes, files.event_rows()
     rows = np.concatenate(([0], table.rows()))
     ends = np.concatenate(([0], table.log_ends()))
     entry = int(table.row(first - 1)[StepColumn.LOG_END]) if first > 1 else 0
@@ -85,6 +88,8 @@ def logged_steps(
         flat = np.arange(start, stop)
         vectors = files.new_vectors(start, stop).reshape(width, lanes, -1)
         nothing: list[list[Any]] = [[None] * width for _ in range(lanes)]
+        after = np.searchsorted(events[:, EventColumn.STEP], [number - 1, number])
+        happened = max(known, int(after[0])), max(known, int(after[1]))
         yield LoggedStep(
             number=number,
             rows=(start, stop),
@@ -95,17 +100,13 @@ def logged_steps(
             expiry=dict(zip(ids.tolist(), expiry.tolist(), strict=True)),
             first_short=table.row(number)[StepColumn.FIRST_SHORT :],
             digest=table.digest(number),
-            events=events[events[:, EventColumn.STEP] == number - 1],
-            texts=_by_lane(shelf.texts(flat), lanes) if with_texts else nothing,
+            events=events[slice(*happened)],
+            happened=happened,
+            texts=_by_lane(shelf.first_texts(flat), lanes) if with_texts else nothing,
             places=_by_lane(shelf.places(flat), lanes) if with_texts else nothing,
+            times=_by_lane(shelf.times(flat), lanes) if with_texts else nothing,
+            meta=_by_lane(shelf.meta(flat), lanes) if with_texts else nothing,
         )
-
-
-def _events(files: MemoryFiles) -> IntArray:
-    if files.events == 0:
-        return np.empty((0, 4), np.int64)
-    events: IntArray = files.read("events")
-    return events
 
 
 def _by_lane(values: list[Any], lanes: int) -> list[list[Any]]:

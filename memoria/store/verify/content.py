@@ -110,10 +110,15 @@ def _chunk(
 
 
 def _unlawful(spec: ArraySpec, values: npt.NDArray[Any]) -> list[int]:
-    """Rows of vectors that are not finite."""
-    if spec.name.rpartition("/")[2] != "vectors" or np.isfinite(values).all():
+    """Rows of vectors, or of their scales, with numbers that none can have."""
+    if spec.name.rpartition("/")[2] not in ("vectors", "scales"):
         return []
-    wrong: list[int] = np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist()
+    lawful = values != spec.fill if spec.dtype == "i1" else np.isfinite(values)
+    if spec.dtype == "f4" and not spec.row_shape:
+        lawful &= values >= 0
+    if lawful.all():
+        return []
+    wrong: list[int] = np.flatnonzero(~lawful.reshape(len(values), -1).all(axis=1)).tolist()
     return wrong
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import DamageError, InputError, StorageError
-from memoria.store.digest import chain_start, event_digest, next_digest, state_digest
+from memoria.store.digest import chain_over_events, chain_start, next_digest, state_digest
+from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
 from memoria.store.verify.events import EventList
 from memoria.store.verify.findings import Findings
@@ -51,8 +54,12 @@ class _Check:
         else:
             chain = self._steps.digest(step)
         if chain is not None and step in self._happened:
-            for event in self._events.after(step, 0, events):
-                chain = event_digest(chain, event)
+            happened = self._events.table[:events, EventColumn.STEP]
+            first, last = np.searchsorted(happened, [step, step + 1]).tolist()
+            try:
+                chain = chain_over_events(chain, self._files, first, last)
+            except (DamageError, InputError, StorageError):
+                return None  # a payload cannot be read, which has been named
         return chain
 
     def step(self, number: int) -> int:

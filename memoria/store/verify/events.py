@@ -8,7 +8,7 @@ from memoria.store.schema import EventColumn
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
-from memoria.timeline.log import EventKind, Events, IntArray
+from memoria.timeline.log import EventKind, Events, FloatArray, IntArray
 from memoria.timeline.walk import LifespanTracker
 
 
@@ -27,10 +27,12 @@ class EventList:
     def __init__(self, steps: Steps, findings: Findings) -> None:
         self._steps = steps
         self._findings = findings
-        self.name = steps.array("events")
-        end = steps.loose.sound_end(self.name)
+        self.name = steps.array("events/index")
+        names = (self.name, steps.array("events/values"))
+        end = min(steps.loose.sound_end(name) for name in names)
         self.known = end == steps.loose.committed_rows(self.name)
         self.table: IntArray = steps.loose.read(self.name, 0, end)
+        self._values: FloatArray = steps.loose.read(names[1], 0, end)
         self._check_steps()
         self._at = 0  # of those to be folded in
 
@@ -60,7 +62,7 @@ class EventList:
             self._one(folded, number, row)
 
     def _one(self, folded: FoldedLog, number: int, row: int) -> None:
-        step, kind, engram, _ = self.table[number].tolist()
+        step, kind, engram, *_ = self.table[number].tolist()
         steps = self._steps
         if not 0 <= engram < steps.created_after(step):
             self._say(number, f"engram {engram}: there are {steps.created_after(step)}")
@@ -72,8 +74,10 @@ class EventList:
         pinned = bool(folded.pinned[row])
         if folded.known and not folded.is_alive(row, step):
             self._say(number, f"engram {engram} was forgotten already")
-        elif not EventKind.FORGET <= kind <= EventKind.UNPIN:
-            self._say(number, f"kind {kind} is none of {EventKind.FORGET:d} to {EventKind.UNPIN:d}")
+        elif not EventKind.FORGET <= kind <= max(EventKind):
+            self._say(number, f"kind {kind} is none of {EventKind.FORGET:d} to {max(EventKind):d}")
+        elif not np.isfinite(self._values[number]):
+            self._say(number, f"its value is {self._values[number]}")
         elif kind == EventKind.PIN and pinned:
             self._say(number, f"engram {engram} is pinned already")
         else:
@@ -87,7 +91,8 @@ class EventList:
             return False
         kinds, pinned = events.kinds, folded.pinned[rows]
         alive = pinned | rules.is_alive(folded.expiry[rows], events.steps)
-        is_known = (kinds >= EventKind.FORGET) & (kinds <= EventKind.UNPIN)
+        is_known = (kinds >= EventKind.FORGET) & (kinds <= max(EventKind))
+        is_known &= np.isfinite(events.values)
         twice = ((kinds == EventKind.PIN) & pinned) | ((kinds == EventKind.UNPIN) & ~pinned)
         return folded.known and bool((alive & is_known & ~twice).all())
 
@@ -108,7 +113,7 @@ class EventList:
             kinds=table[:, EventColumn.KIND],
             ids=table[:, EventColumn.ENGRAM],
             times=table[:, EventColumn.TIME],
-            values=np.zeros(len(table)),
+            values=self._values[numbers],
         )
 
     def _check_steps(self) -> None:
@@ -120,7 +125,7 @@ class EventList:
             self._say(number, f"stands after step {happened[number]}, out of order")
 
     def _say(self, number: int, message: str) -> None:
-        step, _, engram, _ = self.table[number].tolist()
+        step, _, engram, *_ = self.table[number].tolist()
         spec = self._steps.loose.spec(self.name)
         lane = engram % self._steps.lanes if engram >= 0 else None
         self._findings.add(

@@ -15,15 +15,26 @@ __all__ = ["check_counts", "check_lengths", "check_pending"]
 
 def check_lengths(loose: LooseFiles, prefix: str, findings: Findings) -> bool:
     """Whether the arrays are as long as each other, so that they can be one memory's."""
-    names = ("log/ids", "log/expiry", "vectors", "texts/index")
-    entries, expiries, vectors, texts = (loose.committed_rows(prefix + name) for name in names)
+    names = ("log/ids", "log/expiry", "vectors", "texts/index", "events/index", "events/values")
+    entries, expiries, vectors, texts, events, values = (
+        loose.committed_rows(prefix + name) for name in names
+    )
     if entries != expiries:
         text = f"log/ids has {entries} entries, log/expiry {expiries}"
         findings.add("log", ROOT_NAME, text, array=prefix + "log/expiry")
     if texts > vectors:
         text = f"texts/index has {texts} rows, there are {vectors} engrams"
         findings.add("texts", ROOT_NAME, text, array=prefix + "texts/index")
-    return entries == expiries and texts <= vectors
+    if events != values:
+        text = f"events/index has {events} rows, events/values {values}"
+        findings.add("events", ROOT_NAME, text, array=prefix + "events/values")
+    scales = vectors
+    if prefix + "scales" in loose.names():
+        scales = loose.committed_rows(prefix + "scales")
+    if scales != vectors:
+        text = f"scales has {scales} rows, there are {vectors} engrams"
+        findings.add("vector", ROOT_NAME, text, array=prefix + "scales")
+    return entries == expiries and texts <= vectors == scales and events == values
 
 
 def check_counts(steps: Steps, findings: Findings) -> None:

@@ -9,13 +9,13 @@ from typing import Literal
 import numpy as np
 
 from memoria.chunkstore.trouble import check_vacant
-from memoria.errors import ConfigError
+from memoria.errors import ConfigError, DamageError
 from memoria.io.progress import Progress
 from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.copying import copy_memory
-from memoria.store.digest import event_digest
+from memoria.store.digest import chain_over_events
 from memoria.store.memory_files import Cut, MemoryFiles
-from memoria.store.schema import EventColumn
+from memoria.store.schema import CommandColumn, EventColumn, ReadingColumn, TextColumn
 from memoria.store.verify.findings import Repaired, Report
 from memoria.store.verify.steps import Steps
 from memoria.store.verify.verifying import Known, verified
@@ -97,16 +97,21 @@ def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
     elif step == era.step:
         events = max(events, era.events)
     chain = steps.digest(step) or b""
-    for event in table[:events][table[:events, EventColumn.STEP] == step]:
-        chain = event_digest(chain, event)
+    happened = table[:events, EventColumn.STEP]
+    first, last = np.searchsorted(happened, [step, step + 1]).tolist()
+    chain = chain_over_events(chain, steps.files, first, last)
     vectors = int(steps.vector_stop[step - 1])
     rows = {
         "vectors": vectors,
+        "scales": vectors,
         "log/steps": step,
         "log/ids": int(steps.log_stop[step - 1]),
         "log/expiry": int(steps.log_stop[step - 1]),
-        "events": events,
+        "events/index": events,
+        "events/values": events,
+        "events/bytes": int(table[events - 1, EventColumn.END]) if events else 0,
         **_texts(steps, vectors),
+        **_side_tables(steps, step, events),
     }
     attributes = _attributes(known, step=step, pending=Pending(), digest=chain.hex())
     cut = Cut(attributes, rows, steps.created_after(step), steps.end_after(step))
@@ -116,16 +121,39 @@ def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
 def _texts(steps: Steps, vectors: int) -> dict[str, int]:
     """Where the texts and sources of the first ``vectors`` engrams end."""
     loose = steps.loose
-    index, ends = steps.array("texts/index"), steps.array("sources/ends")
+    index, ends = steps.array("texts/index"), steps.array("sources/index")
     last = min(vectors, loose.committed_rows(index))
-    table = loose.read(index, 0, last) if last else np.full((1, 3), -1)
-    sources = int(table[:, 1].max()) + 1
+    table = loose.read(index, 0, last) if last else np.full((1, len(TextColumn)), -1)
+    sources = int(table[:, TextColumn.SOURCE].max()) + 1
     if steps.files.attributes.era.generation is not None:
         sources = loose.committed_rows(ends)  # all of them are kept
-    names = int(loose.read(ends, sources - 1, sources)[0]) if sources else 0
+    names = int(loose.read(ends, sources - 1, sources)[0, 1]) if sources else 0
     return {
         "texts/index": last,
-        "texts/bytes": max(0, int(table[-1, 0])),
-        "sources/ends": sources,
+        "texts/bytes": max(0, int(table[-1, TextColumn.META_END])),
+        "sources/index": sources,
         "sources/bytes": names,
+    }
+
+
+def _side_tables(steps: Steps, step: int, events: int) -> dict[str, int]:
+    """Where readings of sources and commands end; none of them where they cannot be read."""
+    none = dict.fromkeys(
+        ("sources/readings", "sources/units", "commands/index", "commands/bytes"), 0
+    )
+    try:
+        rows = {name: steps.loose.sound_rows(steps.array(name)) for name in none}
+    except DamageError:
+        return none
+    readings = rows["sources/readings"]
+    at, happened = readings[:, ReadingColumn.STEP], readings[:, ReadingColumn.EVENTS]
+    kept = int(((at < step) | ((at == step) & (happened <= events))).sum())
+    commands = rows["commands/index"]
+    at, happened = commands[:, CommandColumn.STEP], commands[:, CommandColumn.EVENTS]
+    ran = int(((at < step) | ((at == step) & (happened < events))).sum())
+    return {
+        "sources/readings": kept,
+        "sources/units": int(readings[kept - 1, ReadingColumn.UNITS_END]) if kept else 0,
+        "commands/index": ran,
+        "commands/bytes": int(commands[ran - 1, CommandColumn.END]) if ran else 0,
     }

@@ -8,13 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import DamageError
+from memoria.store.payloads import decode_meta
+from memoria.store.schema import TextColumn
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline.log import IntArray
 
 __all__ = ["check_texts"]
 
-_ROWS: Final = 4096  # of texts/index at once: as many as a file has
+_ROWS: Final = 1024  # of texts/index at once: as many as a file has
 _BYTES: Final = 2**22
 _NONE: Final = -1
 
@@ -31,10 +33,9 @@ def check_texts(steps: Steps, findings: Findings) -> None:
 class _Check:
     def __init__(self, steps: Steps, findings: Findings) -> None:
         self._steps, self._loose, self._findings = steps, steps.loose, findings
-        names = ("texts/index", "texts/bytes", "sources/ends", "sources/bytes")
+        names = ("texts/index", "texts/bytes", "sources/index", "sources/bytes")
         self._index, self._bytes, self._ends, self._names = map(steps.array, names)
         self._bad_source = 2**62  # the first that is wrong
-        self._first_era = steps.files.attributes.era.generation is None
 
     def sources(self) -> int | None:
         """How many sources there are; None where their list cannot be read."""
@@ -45,18 +46,18 @@ class _Check:
             return None
         seen: dict[bytes, int] = {}
         begin = 0
-        for number, end in enumerate(ends.tolist()):
-            if not begin <= end <= len(raw):
-                text = f"its name ends at {end}, not within {begin} and {len(raw)}"
+        for number, (end, stop) in enumerate(ends.tolist()):
+            if not begin <= end <= stop <= len(raw):
+                text = f"its names end at {end} and {stop}, not within {begin} and {len(raw)}"
                 self._of_source(number, text)
                 continue
             name = raw[begin:end]
-            if not _is_utf8(name):
+            if not (_is_utf8(name) and _is_utf8(raw[end:stop])):
                 self._of_source(number, "its name is not UTF-8", self._names, begin)
             if name in seen:
                 self._of_source(number, f"has the name of source {seen[name]}")
             seen.setdefault(name, number)
-            begin = end
+            begin = stop
         if begin != len(raw):
             text = f"the names end at {begin}, there are {len(raw)} bytes"
             self._say("sources", self._names, begin, text)
@@ -65,7 +66,7 @@ class _Check:
     def index(self, sources: int | None) -> None:
         """Row after row of texts/index, and the texts that they mark."""
         rows, total = self._loose.committed_rows(self._index), self._loose.rows(self._bytes)
-        before, named = 0, 0
+        before = 0
         end = self._loose.readable_end(self._index)
         for first in range(0, end, _ROWS):
             last = min(end, first + _ROWS)
@@ -73,22 +74,38 @@ class _Check:
                 before = -1  # not known
                 continue
             table: IntArray = self._loose.read(self._index, first, last)
-            starts = np.append(table[0, 0] if before < 0 else before, table[:-1, 0])
-            falls = (table[:, 0] < starts) | (table[:, 0] > total) | (starts < 0)
+            middles, ends = table[:, TextColumn.TEXT_END], table[:, TextColumn.META_END]
+            starts = np.append(table[0, 0] if before < 0 else before, ends[:-1])
+            falls = (middles < starts) | (ends < middles) | (ends > total) | (starts < 0)
             for at in np.flatnonzero(falls).tolist():
-                text = f"the text ends at {table[at, 0]}, not within {starts[at]} and {total}"
+                text = f"the text ends at {middles[at]}, not within {starts[at]} and {total}"
+                if starts[at] <= middles[at] <= total:
+                    text = f"the meta ends at {ends[at]}, not within {middles[at]} and {total}"
                 self._of_engram(first + at, text, self._index)
-            named = self._places(first, table, sources, named)
-            self._utf8(first, starts, table[:, 0], ~falls)
-            before = int(table[-1, 0])
+            self._places(first, table, sources)
+            self._utf8(first, starts, middles, ~falls)
+            self._meta(first, middles, ends, ~falls)
+            before = int(ends[-1])
         if before >= 0 and end == rows and before < total:
             self._of_engram(rows - 1, f"the texts end at {before}, there are {total} bytes")
-        if sources is not None and named < sources and self._first_era and end == rows:
-            self._say("sources", self._ends, named, f"source {named} is named by no engram")
 
-    def _places(self, first: int, table: IntArray, sources: int | None, named: int) -> int:
-        """Check columns 1 and 2; returns how many sources have been named by now."""
-        source, offset = table[:, 1], table[:, 2]
+    def _meta(self, first: int, starts: IntArray, ends: IntArray, good: Mask) -> None:
+        """Each meta is a JSON object."""
+        for at in np.flatnonzero(good & (ends > starts)).tolist():
+            start, stop = int(starts[at]), int(ends[at])
+            if not self._loose.is_sound(self._bytes, start, stop):
+                continue
+            try:
+                decode_meta(self._loose.read(self._bytes, start, stop).tobytes())
+            except DamageError:
+                self._of_engram(first + at, "the meta is not JSON", self._bytes, start)
+
+    def _places(self, first: int, table: IntArray, sources: int | None) -> None:
+        """Check sources, offsets and times."""
+        source, offset = table[:, TextColumn.SOURCE], table[:, TextColumn.OFFSET]
+        for at in np.flatnonzero(table[:, TextColumn.TIME] < _NONE).tolist():
+            text = f"its time is {table[at, TextColumn.TIME]}"
+            self._of_engram(first + at, text, self._index)
         known = np.iinfo(np.int64).max if sources is None else sources
         wrong = (source < _NONE) | (source >= known)
         for at in np.flatnonzero(wrong).tolist():
@@ -102,12 +119,6 @@ class _Check:
         if len(spoilt):
             engram = int(self._steps.engrams(first + spoilt[:1])[0])
             self._findings.spoilt = min(self._findings.spoilt, self._steps.of_engram(engram))
-        so_far = np.maximum.accumulate(np.append(named - 1, np.where(wrong, -1, source)))
-        if self._first_era:
-            for at in np.flatnonzero(~wrong & (source > so_far[:-1] + 1)).tolist():
-                text = f"its source is number {source[at]}, the next new one is {so_far[at] + 1}"
-                self._of_engram(first + at, text, self._index)
-        return int(so_far[-1]) + 1
 
     def _utf8(self, first: int, starts: IntArray, ends: IntArray, good: Mask) -> None:
         """Each text is UTF-8."""
@@ -123,7 +134,7 @@ class _Check:
             at = last
 
     def _decode(self, first: int, starts: IntArray, ends: IntArray, at: int) -> None:
-        """Texts one behind another; the rows are first + at and on."""
+        """Texts with the metas between them; the rows are first + at and on."""
         begin, stop = int(starts[0]), int(ends[-1])
         if begin == stop or not self._loose.is_sound(self._bytes, begin, stop):
             return

@@ -18,7 +18,7 @@ from memoria.chunkstore.sources.local import LocalSource, Source
 from memoria.errors import DamageError
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.memory_files import Cut, MemoryFiles
-from memoria.store.schema import ERA_GROUP, era_prefix
+from memoria.store.schema import ERA_GROUP, EventColumn, TextColumn, era_prefix
 from memoria.store.verify.content import read_all
 from memoria.store.verify.damaged import Damage, LooseFiles
 from memoria.store.verify.digests import check_digests
@@ -159,8 +159,8 @@ def _check_era(files: MemoryFiles, findings: Findings) -> None:
     files.log_rows(np.zeros(era.step, np.int64))
     files.engram_rows(np.zeros(1, np.int64))
     width = files.all_kept_places.shape[1]
-    if width > files.rows("sources/ends"):
-        text = f"tells of {width} sources, there are {files.rows('sources/ends')}"
+    if width > files.rows("sources/index"):
+        text = f"tells of {width} sources, there are {files.rows('sources/index')}"
         findings.add("era", place, text, array=place)
 
 
@@ -195,7 +195,7 @@ def _tell(damage: Damage, steps: Steps | None, findings: Findings) -> None:
     if damage.kind == "vector" and lane is not None:
         message = f"the vector of engram {engram} {message}"
     spoils = step is not None and not damage.array.startswith("state/")
-    if steps is not None and damage.array == steps.array("events"):
+    if steps is not None and damage.array.startswith(steps.array("events/")):
         spoils = False  # the steps before the first that is lost have their digests
         findings.spoilt = min(findings.spoilt, steps.done + 1)
     findings.add(
@@ -212,13 +212,18 @@ def _first_step(array: str, row: int, steps: Steps) -> int | None:
         return row + 1
     if name in ("log/ids", "log/expiry"):
         return steps.of_entry(row)
-    if name in ("vectors", "texts/index"):
+    if name in ("vectors", "scales", "texts/index"):
         return steps.of_engram(int(steps.engrams(np.array([row]))[0]))
     if name == "texts/bytes":
         return _step_of_text(row, steps)
-    if name == "events":
+    if name == "events/bytes":
+        index = steps.array("events/index")
+        end = steps.loose.sound_end(index)
+        ends = steps.loose.read(index, 0, end)[:, EventColumn.END]
+        row, name = int(np.searchsorted(ends, row, side="right")), "events/index"
+    if name in ("events/index", "events/values"):
         return _step_of_event(row, steps)
-    return 1 if name in ("sources/ends", "sources/bytes") else None
+    return 1 if name in ("sources/index", "sources/bytes") else None
 
 
 def _step_of_text(byte: int, steps: Steps) -> int:
@@ -228,7 +233,7 @@ def _step_of_text(byte: int, steps: Steps) -> int:
     low, high = 0, end  # the ends should ascend: halve
     while low < high:
         middle = (low + high) // 2
-        if int(steps.loose.read(name, middle, middle + 1)[0, 0]) <= byte:
+        if int(steps.loose.read(name, middle, middle + 1)[0, TextColumn.META_END]) <= byte:
             low = middle + 1
         else:
             high = middle
@@ -239,9 +244,10 @@ def _step_of_text(byte: int, steps: Steps) -> int:
 
 def _step_of_event(row: int, steps: Steps) -> int | None:
     """The step that begins after the last event that can be read, if one can."""
-    if row == 0 or not steps.loose.is_sound(steps.array("events"), 0, row):
+    name = steps.array("events/index")
+    if row == 0 or not steps.loose.is_sound(name, 0, row):
         return None
-    return max(0, int(steps.loose.read(steps.array("events"), row - 1, row)[0, 0])) + 1
+    return max(0, int(steps.loose.read(name, row - 1, row)[0, 0])) + 1
 
 
 class _Meter:
