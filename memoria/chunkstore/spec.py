@@ -55,8 +55,8 @@ class ArraySpec:
 
     ``name`` is its path inside the store (``"log/ids"``), ``dtype`` one of f2 f4 f8 i8 i4 i1 u1
     (little endian). A file holds ``chunk_rows`` rows, or, with ``shard_rows``, that many rows as
-    inner chunks of ``chunk_rows`` each. Every chunk carries a crc32c. ``fill`` pads the last chunk and
-    is a value that is illegal as data: NaN, -1, 255. A bad value raises `ConfigError`.
+    inner chunks of ``chunk_rows`` each. Every chunk carries a crc32c. ``fill`` pads the last chunk
+    and is a value that is illegal as data: NaN, -1, 255. A bad value raises `ConfigError`.
     """
 
     name: str

@@ -25,7 +25,7 @@ _VECTOR_TYPES: Final[dict[VectorType, tuple[str, float | int]]] = {
     "float16": ("f2", math.nan),
     "int8": ("i1", -128),
 }
-_LOG_CHUNK: Final = 8192
+_LOG_CHUNK: Final = 4096
 _STATE_CHUNK: Final = 65536
 _LEAST_STATE_CHUNK: Final = 256
 
@@ -103,7 +103,7 @@ def _arrays(config: MemoriaConfig) -> list[ArraySpec]:
     chunks = max(1, min(_MOST_VECTOR_CHUNKS, _VECTOR_NUMBERS // _VECTOR_CHUNK // dimension))
     dtype, fill = _VECTOR_TYPES[config.vector_dtype]
     columns = StepColumn.FIRST_SHORT + lanes
-    step_rows = max(1, min(1024, 2**17 // columns))
+    step_rows = max(1, min(512, 2**16 // columns))
     vectors = ArraySpec(
         "vectors",
         dtype,
@@ -126,7 +126,7 @@ def _arrays(config: MemoriaConfig) -> list[ArraySpec]:
         ArraySpec("sources/index", "i8", (2,), 512, None, -1, ("source", "field")),
         ArraySpec("sources/readings", "i8", (9,), 256, None, -1, ("reading", "field")),
         ArraySpec("sources/units", "i8", (4,), 2048, None, -1, ("unit", "field")),
-        ArraySpec("events/index", "i8", (5,), 1024, None, -1, ("event", "field")),
+        ArraySpec("events/index", "i8", (5,), 512, None, -1, ("event", "field")),
         ArraySpec("events/values", "f8", (), 1024, None, math.nan, ("event",)),
         ArraySpec("events/bytes", "u1", (), 4096, None, 255, ("byte",)),
         ArraySpec("commands/index", "i8", (4,), 512, None, -1, ("command", "field")),
