@@ -26,6 +26,12 @@ from memoria_cli.verbs import verb
 
 _HYPER: Final = "Hyper-parameters"
 _BACKBONE_OPTIONS: Final = "backbone_options"  # given by options of their own
+_NOT_ASKED: Final = (
+    _BACKBONE_OPTIONS,
+    "backbone_fingerprint",
+    "capacity",
+    "lifespan_by",
+)
 _DIMENSION: Final = "hidden_dim"
 
 
@@ -54,7 +60,7 @@ def _init(**given: Any) -> None:
 
 def _config(given: Mapping[str, Any]) -> MemoriaConfig:
     """Settings from options, file, preset and defaults, in that order."""
-    names = [name for name in MemoriaConfig.model_fields if name != _BACKBONE_OPTIONS]
+    names = [name for name in MemoriaConfig.model_fields if name not in _NOT_ASKED]
     values = {name: given[name] for name in names if given[name] is not None}
     if given["preset"] is not None:
         values["preset"] = given["preset"]
@@ -129,7 +135,7 @@ def _signature() -> inspect.Signature:
     fields = [
         _option(name, field)
         for name, field in MemoriaConfig.model_fields.items()
-        if name != _BACKBONE_OPTIONS
+        if name not in _NOT_ASKED
     ]
     settings = {**BACKBONE_OPTIONS, "batch_size": BatchSize, "device": Device}
     return inspect.Signature(

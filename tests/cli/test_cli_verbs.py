@@ -17,6 +17,8 @@ from memoria.store import MemoryStore, read_config
 from memoria_cli.app import command
 from memoria_cli.terminal import output
 
+NOT_ASKED = {"backbone_options", "backbone_fingerprint", "capacity", "lifespan_by"}
+
 
 @pytest.fixture(autouse=True)
 def _diary(tmp_path: Path) -> None:
@@ -56,9 +58,10 @@ class TestInit:
             "wm_length": 9,
             "rule": "uniform:3",
             "backbone": "array",
+            "vector_dtype": "int8",
             "unit": "window:12",
         }
-        assert set(given) == set(MemoriaConfig.model_fields) - {"backbone_options"}
+        assert set(given) == set(MemoriaConfig.model_fields) - NOT_ASKED
         options = [
             text
             for name, value in given.items()

@@ -62,6 +62,10 @@ BOUNDS: dict[str, tuple[list[Any], list[tuple[Any, str]]]] = {
         [{}, {"n": 3, "lower": True, "name": "a"}],
         [("n=3", "dict"), (4, "dict")],
     ),
+    "backbone_fingerprint": (["", "a" * 64], [("x" * 129, "128"), (3, "string")]),
+    "vector_dtype": (["float32", "float16", "int8"], [("float64", "float16"), (8, "float16")]),
+    "capacity": ([None, 1, BIG], [(0, "1"), (-1, "1"), (BIG + 1, str(BIG)), (1.5, "integer")]),
+    "lifespan_by": (["constant", "surprise"], [("", "pattern"), ("A", "pattern"), (1, "string")]),
     "unit": (
         ["sentence", "paragraph", "line", "window:1", "window:512"],
         [("word", "sentence"), ("window:0", "window"), ("window:", "window"), ("lines", "line")],
