@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
@@ -12,6 +12,17 @@ from memoria_cli.terminal import output
 
 SPEED_PANEL: Final = "Speed"
 BACKBONE_PANEL: Final = "Backbone"
+
+
+def panel(title: str) -> Callable[..., Any]:
+    """Make what makes the options of one panel of a help; a default is shown only if stated."""
+
+    def option(name: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+        more = {"show_default": False, **more}
+        return typer.Option(name, help=help, metavar=metavar, rich_help_panel=title, **more)
+
+    return option
+
 
 Engrams: TypeAlias = Annotated[
     list[int] | None,
@@ -93,16 +104,8 @@ def confirm(plan: Sequence[str], question: str, yes: bool) -> None:
 # What a backbone is, and how fast it runs.
 
 
-def _backbone(*declarations: str, about: str, metavar: str | None = None) -> Any:
-    return typer.Option(
-        *declarations,
-        help=about,
-        metavar=metavar,
-        rich_help_panel=BACKBONE_PANEL,
-        show_default=False,
-    )
-
-
+_backbone: Final = panel(BACKBONE_PANEL)
+_speed: Final = panel(SPEED_PANEL)
 RequiredBackbone: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -114,57 +117,42 @@ RequiredBackbone: TypeAlias = Annotated[
 ]
 BatchSize: TypeAlias = Annotated[
     int | None,
-    typer.Option(
+    _speed(
         "--batch-size",
+        "Texts or images that a model takes at a time.",
+        "N",
         min=1,
-        metavar="N",
-        help="Texts or images that a model takes at a time.",
         show_default="the backbone's",
-        rich_help_panel=SPEED_PANEL,
     ),
 ]
 Device: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    _speed(
         "--device",
-        metavar="DEVICE",
-        help="Where a model runs: cpu, cuda, cuda:1.",
+        "Where a model runs: cpu, cuda, cuda:1.",
+        "DEVICE",
         show_default="a GPU if there is one",
-        rich_help_panel=SPEED_PANEL,
     ),
 ]
 Pooling: TypeAlias = Annotated[
-    str | None,
-    _backbone(
-        "--pooling", metavar="HOW", about="Of a model's hidden states: mean, cls, last, none."
-    ),
+    str | None, _backbone("--pooling", "Of a model's hidden states: mean, cls, last, none.", "HOW")
 ]
 Normalize: TypeAlias = Annotated[
     bool | None,
-    _backbone("--normalize/--no-normalize", about="Bring vectors to length 1, or leave them."),
+    _backbone("--normalize/--no-normalize", "Bring vectors to length 1, or leave them."),
 ]
 DType: TypeAlias = Annotated[
     str | None,
-    _backbone(
-        "--dtype",
-        metavar="TYPE",
-        about="Numbers a model computes with: float32, float16, bfloat16.",
-    ),
+    _backbone("--dtype", "Numbers a model computes with: float32, float16, bfloat16.", "TYPE"),
 ]
-Revision: TypeAlias = Annotated[
-    str | None, _backbone("--revision", metavar="REV", about="Revision of a model.")
-]
+Revision: TypeAlias = Annotated[str | None, _backbone("--revision", "Revision of a model.", "REV")]
 MaxLength: TypeAlias = Annotated[
     int | None,
-    _backbone("--max-length", metavar="N", about="Tokens above which a text is encoded in parts."),
+    _backbone("--max-length", "Tokens above which a text is encoded in parts.", "N"),
 ]
 BackboneOptions: TypeAlias = Annotated[
     list[str] | None,
-    _backbone(
-        "--backbone-option",
-        metavar="KEY=VALUE",
-        about="Any other option of the backbone. Repeatable.",
-    ),
+    _backbone("--backbone-option", "Any other option of the backbone. Repeatable.", "KEY=VALUE"),
 ]
 # By the names of the verbs' parameters; all but the last are options of backbones too.
 BACKBONE_OPTIONS: Final[Mapping[str, Any]] = {

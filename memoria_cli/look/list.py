@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json
+from memoria_cli.options import Json, panel
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_minute, format_number, shorten
@@ -17,7 +17,6 @@ from memoria_cli.verbs import verb
 
 _ROWS: Final = 1000  # of a table, unless --limit says
 _TEXT: Final = 72
-_FILTERS: Final = "Filters"
 
 
 class _Kind(StrEnum):
@@ -42,10 +41,7 @@ class _Style(StrEnum):
     CSV = "csv"
 
 
-def _filter(name: str, metavar: str, help: str) -> Any:
-    return typer.Option(
-        f"--{name}", metavar=metavar, help=help, show_default=False, rich_help_panel=_FILTERS
-    )
+_filter: Final = panel("Filters")
 
 
 @verb(
@@ -59,46 +55,36 @@ def list_(
     store: StoreAt,
     kind: Annotated[
         _Kind,
-        typer.Option("--type", help="In which memory they are.", rich_help_panel=_FILTERS),
+        _filter("--type", "In which memory they are.", show_default=True),
     ] = _Kind.LIVING,
-    lane: Annotated[
-        int | None,
-        typer.Option(
-            "--lane", min=0, metavar="N", help="Of this lane only.", rich_help_panel=_FILTERS
-        ),
-    ] = None,
+    lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
     id_: Annotated[
         list[str] | None,
-        _filter("id", "ID", "First digits of the id, or a range like 10..20. Repeatable."),
+        _filter("--id", "First digits of the id, or a range like 10..20. Repeatable.", "ID"),
     ] = None,
     age: Annotated[
-        str | None, _filter("age", "MIN..MAX", "Steps lived; either end may be left out.")
+        str | None, _filter("--age", "Steps lived; either end may be left out.", "MIN..MAX")
     ] = None,
-    lifespan: Annotated[str | None, _filter("lifespan", "MIN..MAX", "Steps left.")] = None,
-    fired: Annotated[str | None, _filter("fired", "MIN..MAX", "How often they fired.")] = None,
+    lifespan: Annotated[str | None, _filter("--lifespan", "Steps left.", "MIN..MAX")] = None,
+    fired: Annotated[str | None, _filter("--fired", "How often they fired.", "MIN..MAX")] = None,
     since: Annotated[
         str | None,
         _filter(
-            "since", "WHEN", "Created then or later: a date (UTC), or 30d (s, m, h, d, w) ago."
+            "--since", "Created then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"
         ),
     ] = None,
     until: Annotated[
-        str | None, _filter("until", "WHEN", "Created then or before; a date with all its day.")
+        str | None, _filter("--until", "Created then or before; a date with all its day.", "WHEN")
     ] = None,
     text: Annotated[
-        str | None, _filter("text", "PART", "With this in the text, in capitals or not.")
+        str | None, _filter("--text", "With this in the text, in capitals or not.", "PART")
     ] = None,
     source: Annotated[
-        str | None, _filter("source", "GLOB", "From a source like this: * and ? stand for any.")
+        str | None, _filter("--source", "From a source like this: * and ? stand for any.", "GLOB")
     ] = None,
     pinned: Annotated[
         bool | None,
-        typer.Option(
-            "--pinned/--not-pinned",
-            help="Only what is pinned, or is not.",
-            show_default=False,
-            rich_help_panel=_FILTERS,
-        ),
+        _filter("--pinned/--not-pinned", "Only what is pinned, or is not."),
     ] = None,
     sort: Annotated[_Order, typer.Option("--sort", help="From the least on.")] = _Order.ID,
     reverse: Annotated[bool, typer.Option("--reverse", help="From the greatest on.")] = False,

@@ -11,7 +11,7 @@ import typer
 
 from memoria.analysis.kinds import KINDS
 from memoria.errors import UsageError
-from memoria_cli.options import Force, Json, Lane
+from memoria_cli.options import Force, Json, Lane, panel
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_number
@@ -30,19 +30,12 @@ The kinds:
 
 {_KINDS}"""
 _ROWS: Final = 30  # of the table for people
-_PANEL: Final = "Of some kinds"
+_some: Final = panel("Of some kinds")
 _FLAGS: Final = {"engrams": "engram", "first": "from", "last": "to"}
 
 
 def _complete(incomplete: str) -> list[tuple[str, str]]:
     return [(name, kind.summary) for name, kind in KINDS.items() if name.startswith(incomplete)]
-
-
-def _some(flag: str, help_: str, shown: str = "N", least: int | None = None) -> Any:
-    more: dict[str, Any] = {} if least is None else {"min": least}
-    return typer.Option(
-        f"--{flag}", metavar=shown, help=help_, show_default=False, rich_help_panel=_PANEL, **more
-    )
 
 
 @verb(
@@ -78,16 +71,16 @@ def plot(
     lane: Lane = None,
     bins: Annotated[
         int | None,
-        _some("bins", "Runs of steps at most: survival, reminded-age, sizes.", least=1),
+        _some("--bins", "Runs of steps at most: survival, reminded-age, sizes.", "N", min=1),
     ] = None,
     limit: Annotated[
         int | None,
-        _some("limit", "Engrams at most: raster, lifespans, connections.", least=1),
+        _some("--limit", "Engrams at most: raster, lifespans, connections.", "N", min=1),
     ] = None,
     by: Annotated[
         str | None,
         _some(
-            "by",
+            "--by",
             "Which they are. raster: even, fired, newest; lifespans: lived, fired; "
             "connections: fired, newest.",
             "WORD",
@@ -95,33 +88,34 @@ def plot(
     ] = None,
     engram: Annotated[
         list[int] | None,
-        _some("engram", "This engram, by id: raster, lifespans, connections. Repeatable.", "ID", 0),
+        _some(
+            "--engram",
+            "This engram, by id: raster, lifespans, connections. Repeatable.",
+            "ID",
+            min=0,
+        ),
     ] = None,
     first: Annotated[
-        int | None, _some("from", "From this step on: raster.", "STEP", least=1)
+        int | None, _some("--from", "From this step on: raster.", "STEP", min=1)
     ] = None,
-    last: Annotated[int | None, _some("to", "Up to this step: raster.", "STEP", least=1)] = None,
+    last: Annotated[int | None, _some("--to", "Up to this step: raster.", "STEP", min=1)] = None,
     max_lag: Annotated[
-        int | None, _some("max-lag", "Steps apart: contiguity, autocorrelation.", least=1)
+        int | None, _some("--max-lag", "Steps apart: contiguity, autocorrelation.", "N", min=1)
     ] = None,
     forgotten: Annotated[
-        bool,
-        typer.Option(
-            "--forgotten",
-            help="The forgotten engrams too: contiguity, connections.",
-            rich_help_panel=_PANEL,
-        ),
+        bool, _some("--forgotten", "The forgotten engrams too: contiguity, connections.")
     ] = False,
     sample: Annotated[
         int | None,
         _some(
-            "sample",
+            "--sample",
             "Count so many engrams, drawn at random: contiguity, autocorrelation; unless said, "
             "all of them where that is quick.",
-            least=1,
+            "N",
+            min=1,
         ),
     ] = None,
-    seed: Annotated[int | None, _some("seed", "Of that sample.", least=0)] = None,
+    seed: Annotated[int | None, _some("--seed", "Of that sample.", "N", min=0)] = None,
     frame: Annotated[
         str | None,
         typer.Option(
@@ -226,8 +220,8 @@ def _table(found: Analysis, frame: str | None) -> list[output.Part]:
     """The first rows for people."""
     columns = found.frame(frame)
     rows = len(next(iter(columns.values())))
-    told = {name: column[:_ROWS].tolist() for name, column in columns.items()}
-    cells = [[_cell(value) for value in row] for row in zip(*told.values(), strict=True)]
+    first = [column[:_ROWS].tolist() for column in columns.values()]
+    cells = [[_cell(value) for value in row] for row in zip(*first, strict=True)]
     head = f"{found.title} ({found.note})" if found.note else found.title
     human: list[output.Part] = [output.Table(head, list(columns), cells)]
     if rows == 0:

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from memoria.errors import DamageError, UsageError
-from memoria_cli.options import Json, Lane, parse_pairs
+from memoria_cli.options import Json, Lane, panel, parse_pairs
 from memoria_cli.stores import StoreAt, split_store, use_one_thread
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
 from memoria_cli.verbs import verb
 
-_LOOK: Final = "Looking"
+_look: Final = panel("Looking")
 _MOST_FPS: Final = 60.0
 _MOST_SPEED: Final = 1e6
 
@@ -67,57 +67,39 @@ def replay(
     ] = None,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch",
-            help="Look at it in the terminal, step by step; q quits, space pauses.",
-            rich_help_panel=_LOOK,
-        ),
+        _look("--watch", "Look at it in the terminal, step by step; q quits, space pauses."),
     ] = False,
     render: Annotated[
         str | None,
-        typer.Option(
-            "--render",
-            metavar="FILE",
-            help="Draw it as an animation: .gif or .mp4 (extra `viz`).",
-            rich_help_panel=_LOOK,
-        ),
+        _look("--render", "Draw it as an animation: .gif or .mp4 (extra `viz`).", "FILE"),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(
+        _look(
             "--speed",
-            metavar="N",
-            help="Steps a second.",
+            "Steps a second.",
+            "N",
             show_default="2; to watch, what brings it to its end in a minute",
-            rich_help_panel=_LOOK,
         ),
     ] = None,
     fps: Annotated[
         float | None,
-        typer.Option(
-            "--fps",
-            metavar="N",
-            help="Pictures a second.",
-            show_default="10 to watch, 12 of .gif, 24 of .mp4",
-            rich_help_panel=_LOOK,
+        _look(
+            "--fps", "Pictures a second.", "N", show_default="10 to watch, 12 of .gif, 24 of .mp4"
         ),
     ] = None,
     most_engrams: Annotated[
         int | None,
-        typer.Option(
+        _look(
             "--most-engrams",
+            "Engrams drawn: of every step those that fire most often.",
+            "N",
             min=1,
             max=400,
-            metavar="N",
-            help="Engrams drawn: of every step those that fire most often.",
             show_default="200",
-            rich_help_panel=_LOOK,
         ),
     ] = None,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Replace the FILE of --render.", rich_help_panel=_LOOK),
-    ] = False,
+    force: Annotated[bool, _look("--force", "Replace the FILE of --render.")] = False,
     json: Json = False,
 ) -> None:
     """Replay the life of a memory and compare every step with what was logged.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria.errors import InputError, StateError, UsageError
-from memoria_cli.options import Engrams, Json, Yes, confirm
+from memoria_cli.options import Engrams, Json, Yes, confirm, panel
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_engrams, format_number, shorten
@@ -20,7 +20,7 @@ from memoria_cli.verbs import verb
 _SHOWN: Final = 20  # engrams named before asking
 _TEXT: Final = 72
 _KEYS: Final = ("id", "lane", "lifespan", "text")
-_FILTERS: Final = "Filters, for --query and --older-than"
+_filter: Final = panel("Filters, for --query and --older-than")
 
 
 class _Kind(StrEnum):
@@ -55,32 +55,22 @@ def forget(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
+        _filter(
             "--limit",
+            "At most N engrams: the best, or the oldest.",
+            "N",
             min=1,
-            metavar="N",
-            help="At most N engrams: the best, or the oldest.",
             show_default="1 with --query alone",
-            rich_help_panel=_FILTERS,
         ),
     ] = None,
     least: Annotated[
         float | None,
-        typer.Option(
-            "--least",
-            metavar="X",
-            help="With --query, only engrams with a correlation of X or more (0 to 1).",
-            show_default=False,
-            rich_help_panel=_FILTERS,
+        _filter(
+            "--least", "With --query, only engrams with a correlation of X or more (0 to 1).", "X"
         ),
     ] = None,
-    lane: Annotated[
-        int | None,
-        typer.Option("--lane", metavar="N", help="Of this lane.", rich_help_panel=_FILTERS),
-    ] = None,
-    kind: Annotated[
-        _Kind | None, typer.Option("--type", help="Of this memory.", rich_help_panel=_FILTERS)
-    ] = None,
+    lane: Annotated[int | None, _filter("--lane", "Of this lane.", "N")] = None,
+    kind: Annotated[_Kind | None, _filter("--type", "Of this memory.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would go; change nothing.")
     ] = False,
