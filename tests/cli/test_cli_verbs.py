@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cli_tools import DIARY, Cli, fingerprint, rows
 
+from memoria.chunkstore.files import StoreFiles
 from memoria.config import PRESETS, MemoriaConfig
 from memoria.store import MemoryStore, read_config
 from memoria_cli.app import command
@@ -534,3 +535,28 @@ def test_no_other_module_prints() -> None:
             for way in ("print(", "sys.stdout", "sys.stderr", "Console(", ".echo("):
                 assert way not in text, f"{path.name} uses {way}"
     assert command().name == "memoria"
+
+
+def test_verbs_of_a_step_open_the_store_once(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    open_store = StoreFiles.open
+
+    def count(path: Any, *more: Any) -> StoreFiles:
+        opened.append(str(path))
+        return open_store(path, *more)
+
+    cli.ok("init", "s")
+    monkeypatch.setattr(StoreFiles, "open", count)
+    for line in (
+        "step s diary.txt",
+        "step s diary.txt --resume",
+        "add s --text Again.",
+        "remind s",
+        "remind s --peek --cue-text moon",
+        "adjust s",
+        "pin s 8",
+        "unpin s 8",
+    ):
+        opened.clear()
+        cli.ok(*line.split())
+        assert opened == ["s"], line
