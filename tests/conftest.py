@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 from cli_tools import Cli
+from hypothesis import HealthCheck, settings
 from s3_server import serving
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+
+# A busy machine is slow to draw examples, too; pytest's own timeout stops what hangs.
+settings.register_profile("memoria", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("memoria")
 
 
 @pytest.fixture
