@@ -18,22 +18,6 @@ from memoria.chunkstore.root import LOCK_NAME
 from memoria.errors import DamageError, StoreNotFoundError
 from memoria.io.bounds import open_regular, parse_json
 
-__all__ = [
-    "ARRAYS",
-    "CHECKPOINT",
-    "EXPERIMENT_FILE",
-    "LOG",
-    "RESULTS",
-    "RUN_FILE",
-    "SUMMARY",
-    "TENSORBOARD",
-    "RunRecord",
-    "as_json",
-    "difference",
-    "read_document",
-    "run_folders",
-]
-
 RUN_FILE: Final = "run.json"
 EXPERIMENT_FILE: Final = "experiment.json"
 RESULTS: Final = "results.jsonl"
@@ -47,10 +31,17 @@ _MOST_BYTES: Final = 1 << 26
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as its folder tells it.
+    """One run, as its folder says.
 
-    ``status`` is "done", "failed", "interrupted" or "running"; one that was killed counts as
-    interrupted. ``metrics`` are the final numbers, empty until it is done.
+    Attributes:
+        path: the folder.
+        experiment, variant, seed: which run it is.
+        status: "done", "failed", "interrupted" or "running"; a killed run counts as interrupted.
+        config: its settings.
+        document: all of ``run.json``.
+        metrics: the final numbers by name, empty until it is done.
+        seconds: time spent on it.
+        error: why it failed.
     """
 
     path: Path
@@ -66,7 +57,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, path: Path) -> RunRecord:
-        """Read the folder. Raises `StoreNotFoundError` for none, `DamageError` for nonsense."""
+        """Read the folder. Raises `StoreNotFoundError` without one, `DamageError` if broken."""
         document = read_document(path / RUN_FILE)
         done = document.get("status") == "done"
         return cls.of(document, path, read_document(path / SUMMARY) if done else {})
@@ -92,6 +83,18 @@ class RunRecord:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DamageError(f"{path / RUN_FILE}: no run of ours: {error!r}") from None
+
+    def row(self, variant: str = "variant") -> dict[str, Any]:
+        """One line about the run, as plain values; ``variant`` is the key of its name."""
+        return {
+            variant: self.variant,
+            "seed": self.seed,
+            "status": self.status,
+            "path": os.fspath(self.path),
+            "seconds": self.seconds,
+            "summary": dict(self.metrics),
+            "error": self.error,
+        }
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The rows of ``results.jsonl``; a last line cut short by a kill is left out."""
@@ -129,7 +132,7 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def read_document(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises `StoreNotFoundError` without the file, `DamageError` for nonsense."""
+    """Read a JSON object. Raises `StoreNotFoundError` without the file, `DamageError` if broken."""
     try:
         with open(open_regular(path), "rb") as file:
             found = parse_json(file.read(_MOST_BYTES))
@@ -143,12 +146,12 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def as_json(document: Mapping[str, Any]) -> str:
-    """As the files hold it, for people too."""
+    """The text that files hold, readable for people too."""
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def difference(held: Any, asked: Any, key: str) -> str | None:
-    """The first thing of ``key`` that differs, in words; the device does not count."""
+    """The first value of ``key`` that differs, in words; the device does not count."""
     if isinstance(held, Mapping) and isinstance(asked, Mapping):
         for name in sorted({*held, *asked} - {"device"}):
             if held.get(name) != asked.get(name):

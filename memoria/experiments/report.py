@@ -1,4 +1,4 @@
-"""The runs below a folder, however deep, with those that cannot be read."""
+"""`Report`: what the runs below a folder say together, as plain values."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from memoria.experiments.experiment import Experiment, Metric, find_experiment
 from memoria.experiments.records import EXPERIMENT_FILE, RUN_FILE, RunRecord, read_document
 from memoria.experiments.statistics import bootstrap_interval, compare, sign_flip_p
 
+Row = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Unreadable:
@@ -24,102 +26,18 @@ class Unreadable:
 
 
 @dataclass(frozen=True)
-class Gathered:
-    """All runs below a folder: of one experiment together, its variants as they were asked for."""
-
-    records: list[RunRecord]
-    unreadable: list[Unreadable]
-
-    def by_experiment(self) -> dict[str, list[RunRecord]]:
-        """The runs of each experiment, by name."""
-        found: dict[str, list[RunRecord]] = {}
-        for record in sorted(self.records, key=lambda one: one.experiment):
-            found.setdefault(record.experiment, []).append(record)
-        return found
-
-
-def gather(folder: Path) -> Gathered:
-    """Read every run below ``folder``, or ``folder`` itself; links are not followed.
-
-    Variants of the same name in different folders are told apart by the folder's name, where one
-    has run with the same seed in both. Raises `StoreNotFoundError` where there is no run.
-    """
-    records, unreadable = [], []
-    for path in _runs(folder):
-        try:
-            records.append(RunRecord.read(path))
-        except (MemoriaError, OSError) as error:
-            unreadable.append(Unreadable(path, str(error)))
-    if not records and not unreadable:
-        raise StoreNotFoundError(f"{folder}: no runs in it", "name a folder of `experiment run`")
-    ranks: dict[Path, dict[str, int]] = {}
-    for record in records:
-        above = record.path.parent
-        ranks.setdefault(above, _order(above))
-
-    def place(record: RunRecord) -> tuple[Any, ...]:
-        rank = ranks[record.path.parent]
-        first = next((rank[one] for one in _names(record.variant) if one in rank), len(rank))
-        return os.fspath(record.path.parent), first, record.variant, record.seed
-
-    return Gathered(_told_apart(sorted(records, key=place), folder), unreadable)
-
-
-def _runs(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise StoreNotFoundError(f"{folder}: no such folder")
-    for inner, names, files in os.walk(folder, followlinks=False):
-        names.sort()
-        if RUN_FILE in files:
-            names.clear()  # runs hold no runs
-            yield Path(inner)
-
-
-def _order(folder: Path) -> dict[str, int]:
-    """The variants of an experiment's folder, in the order in which they were asked for."""
-    try:
-        found = read_document(folder / EXPERIMENT_FILE).get("variants")
-    except MemoriaError:
-        found = None
-    listed = found if isinstance(found, list) else []
-    return {str(name): number for number, name in enumerate(listed)}
-
-
-def _names(variant: str) -> Iterator[str]:
-    """``"memoria depth=2"`` was asked for as it is, or as ``"memoria"`` at a point of a sweep."""
-    yield variant
-    yield variant.partition(" ")[0]
-
-
-def _told_apart(records: list[RunRecord], folder: Path) -> list[RunRecord]:
-    seen: dict[tuple[str, str, int], set[Path]] = {}
-    for record in records:
-        key = (record.experiment, record.variant, record.seed)
-        seen.setdefault(key, set()).add(record.path.parent)
-    twice = {key[:2] for key, folders in seen.items() if len(folders) > 1}
-    return [
-        replace(record, variant=f"{_inner(record.path.parent, folder)}: {record.variant}")
-        if (record.experiment, record.variant) in twice
-        else record
-        for record in records
-    ]
-
-
-def _inner(path: Path, folder: Path) -> str:
-    inner = os.path.relpath(path, folder)
-    return path.name if inner == "." else inner
-
-
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
 class ExperimentReport:
     """The runs of one experiment.
 
-    ``variants``: rows of `results.compare` with a 95 % bootstrap ``interval`` of each mean;
-    ``comparisons``: ``against`` minus each other variant, in each metric, over the seeds that both
-    have. ``unfinished`` are those runs that are not done; they count nowhere.
+    Attributes:
+        name, summary: of the experiment.
+        metrics: the numbers reported.
+        against: the variant that the others are compared with.
+        variants: rows of `statistics.compare`, with a 95 % bootstrap "interval" of each mean.
+        comparisons: ``against`` minus each other variant, in each metric, over the seeds of both.
+        findings: sentences of the experiment about its finished runs.
+        records: all runs, those that are not done too, which count nowhere.
+        experiment: None where it is not installed.
     """
 
     name: str
@@ -178,18 +96,7 @@ class ExperimentReport:
             "comparisons": self.comparisons,
             "differing": self.differing(),
             "findings": self.findings,
-            "runs": [
-                {
-                    "variant": one.variant,
-                    "seed": one.seed,
-                    "status": one.status,
-                    "path": os.fspath(one.path),
-                    "seconds": one.seconds,
-                    "summary": dict(one.metrics),
-                    "error": one.error,
-                }
-                for one in self.records
-            ],
+            "runs": [one.row() for one in self.records],
         }
 
 
@@ -213,41 +120,51 @@ class Report:
 
 
 def read_report(folder: Path, against: str | None = None, metrics: Sequence[str] = ()) -> Report:
-    """What the runs below ``folder`` say; ``against`` is compared with the other variants.
+    """Read every run below ``folder``, however deep, and compare variants over seeds.
 
-    ``metrics`` leaves out all others. Raises `StoreNotFoundError` without runs, `ConfigError` for
-    a variant or a metric that no experiment there has.
+    Links are not followed. Variants of the same name in different folders are told apart by the
+    folder's name, where one has run with the same seed in both.
+
+    Args:
+        folder: of runs, or a run itself.
+        against: the variant that the others are compared with; the first unless given.
+        metrics: the only numbers to report; all unless given.
+
+    Raises:
+        StoreNotFoundError: there is no run below ``folder``.
+        ConfigError: no experiment there has such a variant or metric.
     """
-    gathered = gather(folder)
-    by_experiment = gathered.by_experiment()
-    _check(against, {one.variant for one in gathered.records}, "variant")
+    records, unreadable = _read_runs(folder)
+    by_experiment: dict[str, list[RunRecord]] = {}
+    for record in sorted(records, key=lambda one: one.experiment):
+        by_experiment.setdefault(record.experiment, []).append(record)
+    _check(against, {one.variant for one in records}, "variant")
     kinds = {name: _experiment(name) for name in by_experiment}
     known = {name: _metrics(kinds[name], by_experiment[name]) for name in by_experiment}
     for name in metrics:
         _check(name, {one.name for all_of in known.values() for one in all_of}, "metric")
     reports = []
-    for name, records in by_experiment.items():
+    for name, of_experiment in by_experiment.items():
         chosen = [one for one in known[name] if not metrics or one.name in metrics]
-        reports.append(_reported(name, kinds[name], chosen, records, against))
-    return Report(folder, reports, gathered.unreadable)
+        reports.append(_report(name, kinds[name], chosen, of_experiment, against))
+    return Report(folder, reports, unreadable)
 
 
-def _reported(
+def _report(
     name: str,
     experiment: Experiment[Any] | None,
     metrics: Sequence[Metric],
     records: Sequence[RunRecord],
     against: str | None,
 ) -> ExperimentReport:
-    names = list(dict.fromkeys(one.variant for one in records))
-    finished = [one.variant for one in records if one.status == "done"]
-    first = against if against in names else next(iter(finished), names[0])
+    done = [one for one in records if one.status == "done"]
+    names = [one.variant for one in records]
+    first = against if against in names else [*(one.variant for one in done), *names][0]
     table = compare(records, metrics, first)
     variants = [{key: value for key, value in row.items() if key != "behind"} for row in table]
     for row in variants:
-        for told in row["metrics"].values():
-            told["interval"] = _interval(list(told["values"].values()))
-    done = [one for one in records if one.status == "done"]
+        for found in row["metrics"].values():
+            found["interval"] = _interval(list(found["values"].values()))
     return ExperimentReport(
         name=name,
         summary="" if experiment is None else experiment.summary,
@@ -260,7 +177,7 @@ def _reported(
             for one in metrics
             if row["behind"] and row["behind"][one.name]["runs"]
         ],
-        findings=_findings(experiment, done),
+        findings=[] if experiment is None or not done else experiment.tell(done),
         records=records,
         experiment=experiment,
     )
@@ -291,7 +208,7 @@ def _interval(values: Sequence[float]) -> list[float] | None:
 
 
 def _experiment(name: str) -> Experiment[Any] | None:
-    """None for one that is not installed here: its numbers are told all the same."""
+    """The experiment; None for one that is not installed here, whose numbers are reported too."""
     try:
         return find_experiment(name)
     except MemoriaError:
@@ -311,11 +228,67 @@ def _metrics(experiment: Experiment[Any] | None, records: Sequence[RunRecord]) -
     return declared or [Metric(name, name) for name in dict.fromkeys(others)]
 
 
-def _findings(experiment: Experiment[Any] | None, done: Sequence[RunRecord]) -> list[str]:
-    return [] if experiment is None or not done else experiment.tell(done)
-
-
 def _check(name: str | None, known: set[str], what: str) -> None:
     if name is not None and name not in known:
         message = f"{what} {name!r}: there is none in these runs"
         raise ConfigError(message, f"there are {', '.join(sorted(known)) or 'none at all'}")
+
+
+def _read_runs(folder: Path) -> tuple[list[RunRecord], list[Unreadable]]:
+    """The runs, variants in the order in which they were asked for, and what cannot be read."""
+    records, unreadable = [], []
+    for path in _run_folders(folder):
+        try:
+            records.append(RunRecord.read(path))
+        except (MemoriaError, OSError) as error:
+            unreadable.append(Unreadable(path, str(error)))
+    if not records and not unreadable:
+        raise StoreNotFoundError(f"{folder}: no runs in it", "name a folder of `experiment run`")
+    orders = {above: _variant_order(above) for above in {one.path.parent for one in records}}
+
+    def order(record: RunRecord) -> tuple[Any, ...]:
+        above, asked = record.path.parent, orders[record.path.parent]
+        # "memoria depth=2" was asked for as it is, or as "memoria" at a point of a sweep
+        names = (record.variant, record.variant.partition(" ")[0])
+        first = next((asked[one] for one in names if one in asked), len(asked))
+        return os.fspath(above), first, record.variant, record.seed
+
+    return _tell_apart(sorted(records, key=order), folder), unreadable
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        raise StoreNotFoundError(f"{folder}: no such folder")
+    for inner, names, files in os.walk(folder, followlinks=False):
+        names.sort()
+        if RUN_FILE in files:
+            names.clear()  # runs hold no runs
+            yield Path(inner)
+
+
+def _variant_order(folder: Path) -> dict[str, int]:
+    """The variants of an experiment's folder by name, numbered as they were asked for."""
+    try:
+        found = read_document(folder / EXPERIMENT_FILE).get("variants")
+    except MemoriaError:
+        found = None
+    listed = found if isinstance(found, list) else []
+    return {str(name): number for number, name in enumerate(listed)}
+
+
+def _tell_apart(records: list[RunRecord], folder: Path) -> list[RunRecord]:
+    """Name variants after their folder too where the same run is in several."""
+    seen: dict[tuple[str, str, int], set[Path]] = {}
+    for record in records:
+        key = (record.experiment, record.variant, record.seed)
+        seen.setdefault(key, set()).add(record.path.parent)
+    repeated = {key[:2] for key, folders in seen.items() if len(folders) > 1}
+
+    def named(record: RunRecord) -> RunRecord:
+        if (record.experiment, record.variant) not in repeated:
+            return record
+        inner = os.path.relpath(record.path.parent, folder)
+        name = record.path.parent.name if inner == "." else inner
+        return replace(record, variant=f"{name}: {record.variant}")
+
+    return [named(record) for record in records]

@@ -125,7 +125,7 @@ def run(
         "experiment": plan.experiment,
         "preset": plan.preset,
         "path": os.path.abspath(folder),
-        "runs": [_run_record(one, "model") for one in records],
+        "runs": [one.row("model") for one in records],
         "table": table,
         "reference": reference,
         "findings": experiment.tell(done),
@@ -231,7 +231,7 @@ def sweep(
     table = _best_first(compare(records, metrics), metrics[0])
     document |= {
         "engine": engine,
-        "runs": [_run_record(one, "variant") for one in records],
+        "runs": [one.row() for one in records],
         "table": [{key: value for key, value in row.items() if key != "behind"} for row in table],
     }
     human = _results(f"{document['experiment']}, best first", table, metrics, {})
@@ -323,18 +323,6 @@ def _percent(what: str) -> Iterator[Progress]:
     """Progress of work whose units people do not count."""
     with output.progress(what, "%") as show:
         yield lambda done, total: show(_WHOLE * done // max(total, 1), _WHOLE)
-
-
-def _run_record(one: RunRecord, variant: str) -> dict[str, Any]:
-    return {
-        variant: one.variant,
-        "seed": one.seed,
-        "status": one.status,
-        "path": os.fspath(one.path),
-        "seconds": one.seconds,
-        "summary": dict(one.metrics),
-        "error": one.error,
-    }
 
 
 def _report_failures(records: Sequence[RunRecord], folder: Path) -> bool:
