@@ -20,8 +20,6 @@ from pydantic import (
 from memoria.config import complaints
 from memoria.errors import ConfigError
 
-__all__ = ["PRESETS", "ExperimentConfig", "ModelNames", "parse_seeds", "parse_settings"]
-
 PRESETS: Final = ("small", "paper")
 _MOST_SEED: Final = 2**31 - 1
 _NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_+.]*(-[A-Za-z0-9_+.]+)*$"  # it names a folder
@@ -131,16 +129,25 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not key:
             raise ConfigError(f"setting {setting!r}: not KEY=VALUE", "such as steps=200")
-        table = found
-        *above, last = key.split(".")
-        for name in above:
-            table = table.setdefault(name, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"setting {key!r}: {name} is given as a whole too")
-        if last in table:
-            raise ConfigError(f"setting {key!r}: given twice")
-        table[last] = _parsed(value)
+        put_setting(found, key, _parsed(value), f"setting {key!r}", "given twice")
     return found
+
+
+def put_setting(tables: dict[str, Any], key: str, value: Any, name: str, again: str) -> None:
+    """Put ``value`` under ``key`` ("a.b" is b in the table a).
+
+    Raises `ConfigError`, which begins with ``name``, for a table that is a value already, and with
+    ``again`` for a key that is there.
+    """
+    table = tables
+    *above, last = key.split(".")
+    for part in above:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{name}: {part} is given as a whole too")
+    if last in table:
+        raise ConfigError(f"{name}: {again}")
+    table[last] = value
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -8,8 +8,6 @@ from typing import Final
 
 from memoria.errors import InputError
 
-__all__ = ["QUESTIONS", "cues_from", "help_text"]
-
 QUESTIONS: Final = (
     "What does the finally clause of a try statement do?",
     "When are default parameter values evaluated?",
@@ -34,15 +32,21 @@ def help_text(every_topic: bool = False) -> str:
     ``every_topic`` takes the rest of them too. The same for the same Python. Raises `InputError`
     where Python came without it.
     """
+    topics = help_topics()
+    names = sorted(topics) if every_topic else _TOPICS
+    paragraphs = [one for name in names if name in topics for one in _prose(topics[name])]
+    return "\n\n".join(dict.fromkeys(paragraphs)) + "\n"
+
+
+def help_topics() -> dict[str, str]:
+    """The topics of Python's help by name. Raises `InputError` where Python came without them."""
     try:
         from pydoc_data.topics import topics
     except ImportError:
         raise InputError(
             "pydoc_data.topics: this Python came without its help texts", "name text files"
         ) from None
-    names = sorted(topics) if every_topic else _TOPICS
-    paragraphs = [one for name in names if name in topics for one in _prose(topics[name])]
-    return "\n\n".join(dict.fromkeys(paragraphs)) + "\n"
+    return dict(topics)
 
 
 def _prose(text: str) -> Iterator[str]:

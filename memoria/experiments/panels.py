@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
 from memoria.errors import MissingExtraError
 from memoria.experiments.records import RunRecord
@@ -20,6 +19,8 @@ _STYLES: Final = ("-", "--", ":")
 _COLUMNS: Final = 3
 _PANEL: Final = (3.6, 2.8)  # inches
 _ALONE: Final = (6.4, 3.6)
+
+Curve = tuple[Sequence[float], Sequence[float | None]]  # places and values
 
 
 def colour(number: int) -> str:
@@ -33,7 +34,15 @@ def plain(text: str) -> str:
 
 
 class Panels:
-    """``count`` panels, three in a row, with one legend. Raises `MissingExtraError`."""
+    """A figure of ``count`` panels, three in a row, with one legend.
+
+    Args:
+        count: of panels.
+        rows: of names on the left, for which they must be tall enough.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
 
     def __init__(self, count: int, rows: int = 0) -> None:
         try:
@@ -43,7 +52,7 @@ class Panels:
         width = 2 if count == 4 else min(count, _COLUMNS)
         height = -(-count // width)
         wide, tall = _ALONE if count == 1 else _PANEL
-        tall = max(tall, 0.3 * rows + 1.0)  # with names in ``rows`` rows
+        tall = max(tall, 0.3 * rows + 1.0)
         size = (wide * width, tall * height + 0.5)
         self._width = width
         self._figure: Any = Figure(figsize=size, layout="constrained")
@@ -56,24 +65,30 @@ class Panels:
         """The matplotlib axes of one panel."""
         return self._panels[number]
 
-    def line(
-        self, panel: int, places: Sequence[Any], values: ArrayLike, number: int, label: str
+    def add_curves(
+        self, panel: int, curves: Sequence[Curve], number: int, label: str, dashed: bool = False
     ) -> None:
-        """Mean and range of ``values`` [runs, places]; NaN is no value."""
-        table = np.asarray(values, dtype=np.float64)
-        known = np.atleast_1d(np.isfinite(table).any(axis=0))
-        shown = [place for place, there in zip(places, known, strict=True) if there]
-        table = table[:, known]
-        (line,) = self._panels[panel].plot(
-            shown,
-            np.nanmean(table, axis=0),
-            color=colour(number),
-            ls=_STYLES[number // len(_COLOURS) % len(_STYLES)],
-            marker="." if len(shown) < 40 else None,
-            label=plain(label),
-        )
-        low, high = np.nanmin(table, axis=0), np.nanmax(table, axis=0)
-        self._panels[panel].fill_between(shown, low, high, color=colour(number), alpha=0.15, lw=0)
+        """Draw the mean of ``curves``, and their range as a band.
+
+        Args:
+            panel: which one.
+            curves: one for each run.
+            number: of the variant, which has a colour and a style.
+            label: of the variant, for the legend.
+            dashed: draw a thin dashed mean alone, as a second curve of the variant.
+        """
+        places, values = _aligned(curves)
+        if not places:
+            return
+        axes, mean, hue = self._panels[panel], np.nanmean(values, axis=0), colour(number)
+        if dashed:
+            axes.plot(places, mean, color=hue, ls="--", lw=0.8, alpha=0.7)
+            return
+        style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
+        marker = "." if len(places) < 40 else None
+        (line,) = axes.plot(places, mean, color=hue, ls=style, marker=marker, label=plain(label))
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        axes.fill_between(places, low, high, color=hue, alpha=0.15, lw=0)
         self._labels.setdefault(plain(label), line)
 
     def starts_a_row(self, panel: int) -> bool:
@@ -81,7 +96,7 @@ class Panels:
         return panel % self._width == 0
 
     def finish(self, panel: int, title: str, below: str) -> None:
-        """What stands above and below a panel."""
+        """Write what stands above and below a panel."""
         axes = self._panels[panel]
         axes.set_title(title, fontsize=9)
         axes.set_xlabel(below, fontsize=8)
@@ -104,26 +119,51 @@ class Panels:
 
 
 def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Path) -> bool:
-    """Draw rows of kind "validation" to ``path`` (.png, .svg, .pdf); False if there are none.
+    """Draw a metric as it was validated during training, one line a variant.
 
-    Raises `MissingExtraError` without matplotlib.
+    Args:
+        records: runs, of which rows of kind "validation" are drawn.
+        metric: its key in the rows.
+        title: its name for people.
+        path: .png, .svg or .pdf.
+
+    Returns:
+        False if there is nothing to draw.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
     """
-    curves: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    found: dict[str, list[Curve]] = {}
     for record in records:
-        for row in record.rows():
-            value, step = row.get(metric), row.get("step")
-            if row.get("kind") == "validation" and isinstance(value, int | float):
-                curves[record.variant][int(step or 0)].append(float(value))
-    if not curves:
+        rows = [row for row in record.rows() if row.get("kind") == "validation"]
+        curve = [
+            (int(row.get("step") or 0), float(row[metric]))
+            for row in rows
+            if isinstance(row.get(metric), int | float)
+        ]
+        if curve:
+            steps, values = zip(*curve, strict=True)
+            found.setdefault(record.variant, []).append((steps, values))
+    if not found:
         return False
     panels = Panels(1)
-    for number, (variant, points) in enumerate(curves.items()):
-        steps = sorted(points)
-        most = max(map(len, points.values()))
-        table = np.full((most, len(steps)), np.nan)  # a column a step, as many values as there are
-        for column, step in enumerate(steps):
-            table[: len(points[step]), column] = points[step]
-        panels.line(0, steps, table, number, variant)
+    for number, (variant, curves) in enumerate(found.items()):
+        panels.add_curves(0, curves, number, variant)
     panels.finish(0, title, "training step")
     panels.write(path)
     return True
+
+
+def _aligned(curves: Sequence[Curve]) -> tuple[list[float], NDArray[np.float64]]:
+    """The places where any curve has a value [P], and the values [curves, P]; NaN is none."""
+    by_place = [
+        {
+            place: value
+            for place, value in zip(*curve, strict=True)
+            if value is not None and np.isfinite(value)
+        }
+        for curve in curves
+    ]
+    places = sorted({place for one in by_place for place in one})
+    values = [[one.get(place, np.nan) for place in places] for one in by_place]
+    return places, np.array(values, dtype=np.float64)

@@ -26,8 +26,6 @@ from memoria.experiments.experiment import find_experiment
 from memoria.experiments.records import EXPERIMENT_FILE, difference, read_document
 from memoria.experiments.run import write_document
 
-__all__ = ["Plan", "is_plan_file", "make_plan", "read_plan"]
-
 _KEYS: Final = ("experiment", "preset", "config", "variants")
 _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,59}")
 

@@ -94,6 +94,17 @@ class ReadingConfig(ExperimentConfig):
         wanted = self.hidden_dim if self.backbone == "hash" else None
         return read_passages(self.data, backbone=self.backbone, dimension=wanted, unit=self.unit)
 
+    def stream(self, passages: Passages, unseen: float = 0.0) -> Stream:
+        """In which order they are read, and which never (a share of ``unseen``)."""
+        return streamed(
+            passages,
+            width=self.wm_length,
+            steps=self.steps,
+            chapter=self.chapter,
+            unseen=unseen,
+            seed=self.seed,
+        )
+
     def memory(self, dimension: int) -> MemoriaConfig:
         """Memoria's own configuration. Raises `ConfigError`."""
         from memoria.config import MemoriaConfig

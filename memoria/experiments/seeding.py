@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["generator_states", "seeded", "set_generator_states"]
-
 
 @contextmanager
 def seeded(seed: int, device: Any = "cpu") -> Iterator[None]:

@@ -36,6 +36,7 @@ from pydantic import (
 
 from memoria.config import complaints
 from memoria.errors import ConfigError
+from memoria.experiments.config import put_setting
 from memoria.experiments.engines import RunSpec, local
 from memoria.experiments.plan import Plan, read_plan
 from memoria.experiments.ray_engine import Resources, on_ray
@@ -145,15 +146,7 @@ def nested(point: Mapping[str, Any]) -> dict[str, Any]:
     """``{"a.b": 1}`` as ``{"a": {"b": 1}}``. Raises `ConfigError` where both are given."""
     found: dict[str, Any] = {}
     for key, value in point.items():
-        table = found
-        *above, last = key.split(".")
-        for name in above:
-            table = table.setdefault(name, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"[sweep]: {key!r}: {name} is given as a whole too")
-        if last in table:
-            raise ConfigError(f"[sweep]: {key!r}: a part of it is given too")
-        table[last] = value
+        put_setting(found, key, value, f"[sweep]: {key!r}", "a part of it is given too")
     return found
 
 

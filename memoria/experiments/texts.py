@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,23 +15,25 @@ from memoria.errors import ConfigError, InputError, MissingExtraError, StorageEr
 from memoria.experiments.demo_texts import help_text
 
 SPLITS: Final = ("training", "validation", "test")
-# name: (repository, configuration, revision, split of each, field). The authors took 7 % of PG-19.
-HUB: Final[Mapping[str, tuple[str, str | None, str | None, tuple[str, ...], str]]] = {
-    "wikitext-103": (
-        "Salesforce/wikitext",
-        "wikitext-103-raw-v1",
-        None,
-        ("train", "validation", "test"),
-        "text",
+
+
+class _HubData(NamedTuple):
+    """A data set of the hub, and which of its splits are training, validation and test."""
+
+    repository: str
+    name: str | None
+    revision: str | None
+    splits: Sequence[str]
+
+
+_PARQUET: Final = "refs/convert/parquet"
+_HUB: Final = {
+    "wikitext-103": _HubData(
+        "Salesforce/wikitext", "wikitext-103-raw-v1", None, ("train", "validation", "test")
     ),
-    "pg19": (
-        "deepmind/pg19",
-        None,
-        "refs/convert/parquet",
-        ("train[:7%]", "validation", "test"),
-        "text",
-    ),
-    "enwik8": ("LTCB/enwik8", "enwik8", "refs/convert/parquet", ("train",), "text"),
+    # the authors took 7 % of PG-19
+    "pg19": _HubData("deepmind/pg19", None, _PARQUET, ("train[:7%]", "validation", "test")),
+    "enwik8": _HubData("LTCB/enwik8", "enwik8", _PARQUET, ("train",)),
 }
 _NAMES: Final = {"training": "train", "validation": "valid", "test": "test"}
 _SHARES: Final = (0.9, 0.95)  # where validation and test begin in a text without splits
@@ -48,14 +50,14 @@ def text_splits(data: str) -> dict[str, str]:
     """
     if data == "pydoc":
         return _cut(help_text())
-    if data in HUB:
+    if data in _HUB:
         parts = ["".join(row) for row in _hub_texts(data)]
         return _cut(parts[0]) if len(parts) == 1 else dict(zip(SPLITS, parts, strict=True))
     path = Path(data)
     if path.is_dir():
         return {split: _read(_named(path, name)) for split, name in _NAMES.items()}
     if not path.exists():
-        known = ", ".join(["pydoc", *HUB])
+        known = ", ".join(["pydoc", *_HUB])
         raise InputError(f"data = {data!r}: no such file", f"known by name are {known}")
     return _cut(_read(path))
 
@@ -75,9 +77,10 @@ def hub_rows(repository: str, name: str | None, revision: str | None, split: str
 
 
 def _hub_texts(data: str) -> Iterator[Iterator[str]]:
-    repository, name, revision, splits, field = HUB[data]
-    for split in splits:
-        rows = (str(row[field]) for row in hub_rows(repository, name, revision, split))
+    found = _HUB[data]
+    for split in found.splits:
+        loaded = hub_rows(found.repository, found.name, found.revision, split)
+        rows = (str(row["text"]) for row in loaded)
         yield (row if row.endswith("\n") else row + "\n" for row in rows)
 
 

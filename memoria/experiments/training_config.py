@@ -11,8 +11,6 @@ from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.rivals import RIVALS
 from memoria.experiments.rivals.config import NetworkSize, RivalConfig
 
-__all__ = ["TrainingConfig"]
-
 
 class TrainingConfig(NetworkSize, ExperimentConfig):
     """One network per model of `RIVALS`, all of the same size, trained with the same steps."""

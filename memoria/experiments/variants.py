@@ -20,8 +20,6 @@ from memoria.core.state import LONGTERM, positions_of
 from memoria.core.ties import TieRule, hash_keys
 from memoria.errors import ConfigError
 
-__all__ = ["VARIANTS", "RandomLinks", "make_memoria"]
-
 VARIANTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "memoria": "As released: Hebbian connections, a random entry per unreminded engram.",

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats  # noqa: F401 (loaded here, so that no example has to wait for it)
 from hypothesis import given
 from hypothesis import strategies as st
 

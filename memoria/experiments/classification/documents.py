@@ -9,10 +9,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from memoria.errors import InputError, StorageError
+from memoria.experiments.demo_texts import help_topics
 from memoria.experiments.texts import SPLITS, hub_rows
 from memoria.io.bounds import open_regular, parse_json
-
-__all__ = ["Document", "labelled_documents"]
 
 _HYPERPARTISAN: Final = ("SemEvalWorkshop/hyperpartisan_news_detection", "byarticle")
 _SHARES: Final = (0.8, 0.9)  # where validation and test begin
@@ -132,12 +131,7 @@ def _checked(found: dict[str, list[Document]], name: str) -> dict[str, list[Docu
 
 
 def _help_pieces() -> Iterable[tuple[str, str]]:
-    try:
-        from pydoc_data.topics import topics
-    except ImportError:
-        raise InputError(
-            "pydoc_data.topics: this Python came without its help texts", "name a file"
-        ) from None
+    topics = help_topics()
     for label, names in _KINDS.items():
         for name in names:
             text = topics.get(name, "")

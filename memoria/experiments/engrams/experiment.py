@@ -138,17 +138,9 @@ def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
         with _kept_life(config.store[config.seed]) as chronicle:
             yield chronicle
         return
-    from memoria.experiments.reading import streamed
 
     passages = config.passages()
-    stream = streamed(
-        passages,
-        width=config.wm_length,
-        steps=config.steps,
-        chapter=config.chapter,
-        unseen=0.0,
-        seed=config.seed,
-    )
+    stream = config.stream(passages)
     own = config.memory(passages.vectors.shape[1])
     yield read_life(own, config.model, passages, stream, run.progress)
 

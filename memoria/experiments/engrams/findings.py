@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memoria.analysis import Chronicle, analyse
+from memoria.experiments.panels import Curve as DrawnCurve
 from memoria.experiments.panels import Panels
 from memoria.experiments.records import RunRecord
 from memoria.experiments.statistics import bootstrap_interval, rank_correlation
@@ -214,15 +215,13 @@ _PANELS: Final = {
     "ageing": ("age of what long-term memory reminds of", "step"),
 }
 
-_Curve = tuple[list[float], list[float | None]]
-
 
 def draw_engrams(records: Sequence[RunRecord], path: Path) -> bool:
     """Draw what finished runs found to ``path``; False if there are none.
 
     Raises `MissingExtraError` without matplotlib.
     """
-    found: dict[str, dict[str, list[_Curve]]] = {}
+    found: dict[str, dict[str, list[DrawnCurve]]] = {}
     for record in records:
         for row in record.rows() if record.status == "done" else ():
             if row.get("kind") == "curve" and row.get("x"):
@@ -233,20 +232,7 @@ def draw_engrams(records: Sequence[RunRecord], path: Path) -> bool:
     panels = Panels(len(_PANELS))
     for panel, (name, (title, below)) in enumerate(_PANELS.items()):
         for number, (variant, of_variant) in enumerate(found.items()):
-            places, values = _together(of_variant.get(name, []))
-            if places:
-                panels.line(panel, places, values, number, variant)
+            panels.add_curves(panel, of_variant.get(name, []), number, variant)
         panels.finish(panel, title, below)
     panels.write(path)
     return True
-
-
-def _together(curves: list[_Curve]) -> tuple[list[float], Any]:
-    """All curves over the places of any, NaN where a curve has none: [places], [curves, places]."""
-    places = sorted({place for xs, _ in curves for place in xs})
-    at = {place: number for number, place in enumerate(places)}
-    table = np.full((len(curves), len(places)), np.nan)
-    for row, (xs, ys) in zip(table, curves, strict=True):
-        for place, value in zip(xs, ys, strict=True):
-            row[at[place]] = np.nan if value is None else value
-    return places, table

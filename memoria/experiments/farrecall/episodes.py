@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from memoria.experiments.farrecall.experiment import FarRecallConfig
 
-__all__ = ["SPLITS", "episodes"]
-
 SPLITS: Final = {"training": 0, "validation": 1, "test": 2}
 
 Ints = NDArray[np.int64]

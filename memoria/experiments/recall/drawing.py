@@ -6,13 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from memoria.experiments.panels import Panels, colour
+from memoria.experiments.panels import Panels
 from memoria.experiments.records import RunRecord
-
-__all__ = ["draw_recall"]
 
 _Rows = list[dict[str, Any]]
 _ByModel = dict[str, list[_Rows]]
@@ -54,10 +49,9 @@ def _retention(panels: Panels, panel: int, by_model: _ByModel, noise: str) -> No
         last = [_last(rows, noise) for rows in runs]
         bins: list[Any] = max((row["bins"] for row in last), key=len)
         labels = max(labels, [_ages(*one) for one in bins], key=len)
-        places = range(len(bins))
-        panels.line(panel, places, _stacked(row["recall"] for row in last), number, model)
-        alive = np.nanmean(_stacked(row["alive"] for row in last), axis=0)
-        panels[panel].plot(places, alive, color=colour(number), ls="--", lw=0.8, alpha=0.7)
+        for name in ("recall", "alive"):
+            curves = [(range(len(row[name])), row[name]) for row in last]
+            panels.add_curves(panel, curves, number, model, dashed=name == "alive")
     panels[panel].set_xticks(range(len(labels)), labels, rotation=60)
     panels[panel].set_ylim(-0.03, 1.03)
     panels.finish(panel, f"recalled, cue: {noise}", "read so many steps ago")
@@ -67,11 +61,11 @@ def _history(panels: Panels, panel: int, by_model: _ByModel, key: str) -> None:
     measure: Callable[[_Rows], float] = _recall_of if key == "recall" else _recognition_of
     for number, (model, runs) in enumerate(by_model.items()):
         steps = sorted({row["checkpoint"] for rows in runs for row in rows})
-        values = [
-            [measure([row for row in rows if row["checkpoint"] == step]) for step in steps]
+        curves = [
+            (steps, [measure([row for row in rows if row["checkpoint"] == step]) for step in steps])
             for rows in runs
         ]
-        panels.line(panel, steps, values, number, model)
+        panels.add_curves(panel, curves, number, model)
     panels[panel].set_ylim(-0.03, 1.03)
     panels.finish(panel, _AS_IT_READS[key], "steps read")
 
@@ -97,13 +91,6 @@ def _recognition_of(rows: _Rows) -> float:
 def _mean(values: Iterable[float | None]) -> float:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else float("nan")
-
-
-def _stacked(rows: Iterable[Sequence[float]]) -> NDArray[np.float64]:
-    """Rows of unequal length, NaN on the right."""
-    listed = list(rows)
-    width = max(map(len, listed), default=0)
-    return np.array([[*row, *[np.nan] * (width - len(row))] for row in listed])
 
 
 def _ages(least: int, most: int) -> str:

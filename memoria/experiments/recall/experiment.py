@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from memoria.experiments.recall.measure import Asked
     from memoria.experiments.recall.memories import Memory
 
-__all__ = ["Recall", "RecallConfig"]
-
 _RIVALS: Final = ("knn-fifo", "knn-lru", "knn-random", "knn-unbounded")
 _MOST_TOLD: Final = 8  # models that are compared in words
 _NUMBERS: Final = ("recall", "recall_at_1", "alive", "remote", "recognition", "half_life")
@@ -93,18 +91,10 @@ class Recall(Experiment[RecallConfig]):
     )
 
     def execute(self, config: RecallConfig, run: Run) -> Mapping[str, Any]:
-        from memoria.experiments.reading import streamed
         from memoria.experiments.recall.measure import Asked, checkpoints_of, live
 
         passages = config.passages()
-        stream = streamed(
-            passages,
-            width=config.wm_length,
-            steps=config.steps,
-            chapter=config.chapter,
-            unseen=config.unseen,
-            seed=config.seed,
-        )
+        stream = config.stream(passages, config.unseen)
         kept = run.restored() or {"step": 0, "asked": []}
         asked = [Asked.of(one) for one in kept["asked"]]
         steps, noises = len(stream.read), [parse_noise(one) for one in config.noise]

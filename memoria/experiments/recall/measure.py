@@ -33,9 +33,6 @@ from memoria.experiments.recall.noise import Noise, cues, parse_noise
 from memoria.experiments.statistics import area_under_curve
 from memoria.io.progress import Progress, no_progress
 
-__all__ = ["Asked", "Bin", "bins_at", "checkpoints_of", "half_life", "live", "overall"]
-
-
 _WHOLE_LIFE: Final = 4  # times as many cues as of a bin, drawn from everything read
 
 

@@ -24,8 +24,6 @@ from memoria.experiments.reading import MEMORY_SETTINGS, Indices, Vectors
 from memoria.experiments.variants import make_memoria
 from memoria.timeline.gain import parse_rule
 
-__all__ = ["EVICTIONS", "Eviction", "MemoriaMemory", "Memory", "NearestMemory", "Reminders"]
-
 Eviction = Literal["fifo", "lru", "random", "unbounded"]
 EVICTIONS: Final[tuple[Eviction, ...]] = get_args(Eviction)
 

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from memoria.errors import ConfigError, InputError
 from memoria.experiments.reading import Indices, Passages, Vectors
 
-__all__ = ["Noise", "cues", "parse_noise"]
-
 _HINT = "give none, words:P with P from 0 to 1, or vector:S with S of 0 or more"
 
 

@@ -14,10 +14,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from memoria.experiments.rivals.config import NoSettings, check_settings
-from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Past, Trunk, all_real, newest
-
-__all__ = ["CompressiveSettings", "CompressiveTransformer"]
 
 
 class CompressiveSettings(NoSettings):
@@ -84,9 +81,6 @@ class CompressiveTransformer(Trunk):
 
     def _keep(self, name: str, past: Past) -> None:
         self._carried[name], self._carried[f"{name}_real"] = past
-
-    def memory_size(self) -> MemorySize:
-        return MemorySize(self.config.memory, self.config.layers * self.config.memory)
 
 
 def _visible(real: Tensor) -> Tensor:

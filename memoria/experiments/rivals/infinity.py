@@ -16,10 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from memoria.experiments.rivals.config import NoSettings, check_settings
-from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
-
-__all__ = ["InfinityFormer", "InfinitySettings"]
 
 
 class InfinitySettings(NoSettings):
@@ -98,6 +95,3 @@ class InfinityFormer(Trunk):
         if signal is None:
             return fitted
         return fitted.where(real.any(1).view(-1, 1, 1), signal)
-
-    def memory_size(self) -> MemorySize:
-        return MemorySize(self.config.memory, self.config.layers * self.config.memory)

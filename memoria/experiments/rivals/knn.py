@@ -17,8 +17,6 @@ from memoria.experiments.rivals.config import NoSettings, check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Block, Trunk, all_real, causal_mask, newest, rotated
 
-__all__ = ["MemorizingSettings", "MemorizingTransformer"]
-
 
 class MemorizingSettings(NoSettings):
     """What only this rival has."""

@@ -24,18 +24,6 @@ from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 from memoria.experiments.variants import make_memoria
 
-__all__ = [
-    "FullSearch",
-    "MemoriaSettings",
-    "MemoriaTransformer",
-    "RandomLinked",
-    "RandomSample",
-    "ShortTerm",
-    "WordedRule",
-    "WorkingOnly",
-    "scale_queries",
-]
-
 _MEMORY = "memory."  # begins the names of the memory's own tensors
 
 

@@ -12,9 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from memoria.experiments.rivals.segment_model import MemorySize, SegmentOutput
-from memoria.experiments.rivals.trunk import Block, Unrolled
-
-__all__ = ["RecurrentMemory"]
+from memoria.experiments.rivals.trunk import Block, Unrolled, real_or_itself
 
 
 class RecurrentMemory(Unrolled):
@@ -58,6 +56,4 @@ def _visible(states: Tensor, real: Tensor | None, count: int) -> Tensor:
     allowed[-count:] = True
     if real is None:
         return allowed.view(1, 1, length, length)
-    seen = functional.pad(real, (count, count), value=True).view(len(real), 1, 1, length)
-    itself = torch.eye(length, dtype=torch.bool, device=states.device)
-    return (allowed & seen) | itself
+    return real_or_itself(allowed, functional.pad(real, (count, count), value=True))

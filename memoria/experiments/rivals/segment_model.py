@@ -12,21 +12,15 @@ from torch import Tensor, nn
 from memoria.errors import InputError, ShapeError
 from memoria.experiments.rivals.config import NoSettings, RivalConfig, check_settings
 
-__all__ = [
-    "MemorySize",
-    "RivalConfig",
-    "SegmentModel",
-    "SegmentOutput",
-    "parameter_count",
-    "read_before",
-]
-
 
 @dataclass(frozen=True)
 class SegmentOutput:
-    """logits [B, S, V]; hidden [B, S, D], the states that made them; extra_loss, a scalar.
+    """What a model says of one segment.
 
-    ``extra_loss`` is what the memory itself wants to learn (0 for most): add it to the loss.
+    Attributes:
+        logits: [B, S, V].
+        hidden: the states that made them [B, S, D].
+        extra_loss: scalar to add to the loss, what the memory itself wants to learn; 0 for most.
     """
 
     logits: Tensor
@@ -36,9 +30,11 @@ class SegmentOutput:
 
 @dataclass(frozen=True)
 class MemorySize:
-    """Vectors of size D per lane: ``attended`` by one layer in one segment, ``kept`` in all.
+    """Remembered vectors [D] per lane; a key with its value counts as one.
 
-    A key with its value counts as one. ``kept`` counts what can come back; None: without bound.
+    Attributes:
+        attended: those that one layer attends to in one segment, at most.
+        kept: those that can come back, in all layers; None is without bound.
     """
 
     attended: int
@@ -46,15 +42,22 @@ class MemorySize:
 
 
 class SegmentModel(nn.Module, ABC):
-    """A causal language model that reads in segments, and carries what it remembers.
+    """A causal language model that reads segment after segment and carries what it remembers.
 
-    Lanes (axis 0) never influence each other. Gradients flow through what is carried for
-    ``unroll`` segments only (1: not at all): a trainer that wants them runs that many segments
-    with gradients before its loss, and calls ``detach()`` after its step.
+    Lanes (axis 0) never influence each other.
+
+    Attributes:
+        unroll: segments through which gradients flow (1: none flow from one to the next). To use
+            them, run that many segments with gradients before the loss, and call `detach` after
+            the optimiser's step.
+        settings_class: what ``config.settings`` may hold.
+
+    Raises:
+        ConfigError: ``config.settings`` do not fit.
     """
 
     unroll = 1
-    settings_class: type[NoSettings] = NoSettings  # what config.settings may hold
+    settings_class: type[NoSettings] = NoSettings
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__()
@@ -69,14 +72,20 @@ class SegmentModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
-        """Read the next segment: tokens [B, S] int64; attention_mask [B, S], 0 at padding.
+        """Read the next segment.
 
-        Padding stands on the right, and is not remembered.
+        Args:
+            tokens: int64 [B, S].
+            attention_mask: [B, S], 0 at padding, which stands on the right and is not remembered.
+
+        Raises:
+            ShapeError: a segment longer than ``config.segment``, or a mask of another shape.
+            InputError: tokens are no integers.
         """
 
-    @abstractmethod
     def memory_size(self) -> MemorySize:
-        """How much it remembers at most."""
+        """How much it remembers at most; unless overridden the budget, in every layer."""
+        return MemorySize(self.config.memory, self.config.layers * self.config.memory)
 
     def reset(self) -> None:
         """Forget what was carried; the next segment may have other lanes."""

@@ -21,8 +21,6 @@ from memoria.experiments.rivals.config import check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
 
-__all__ = ["Titans", "TitansSettings"]
-
 
 class TitansSettings(UnrolledSettings):
     """What only this rival has."""

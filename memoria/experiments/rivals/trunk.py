@@ -36,9 +36,16 @@ class Attention(nn.Module):
         allowed: Tensor | None = None,
         positions: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
-        """states [B, S, D], source [B, N, D], allowed bool [B or 1, 1, S or 1, N] -> [B, S, D].
+        """Attend from ``states`` to ``source``.
 
-        ``positions`` ([S], [N]) turn queries and keys; without them the source has no order.
+        Args:
+            states: queries [B, S, D].
+            source: keys and values [B, N, D].
+            allowed: bool [B or 1, 1, S or 1, N]; None is all.
+            positions: ([S], [N]) of queries and keys; without them the source has no order.
+
+        Returns:
+            [B, S, D].
         """
         query, (key, value) = self.queries(states), self.pairs(source)
         if positions is not None:
@@ -52,7 +59,7 @@ class Attention(nn.Module):
     def weighed(
         self, states: Tensor, source: Tensor, allowed: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `forward` without order, and the weights [B, H, S, N]; 0 where nothing is allowed."""
+        """As `forward` without positions; also the weights [B, H, S, N], 0 where none is allowed."""
         query, (key, value) = self.queries(states), self.pairs(source)
         score = query @ key.transpose(-2, -1) * key.shape[-1] ** -0.5
         if allowed is None:
@@ -171,29 +178,43 @@ class Trunk(SegmentModel):
     def remember(self, hidden: Tensor, real: Tensor | None) -> None:
         """After the last block: take ``hidden`` [B, S, D] into memory."""
 
-    def memory_size(self) -> MemorySize:
-        return MemorySize(0, 0)
-
 
 def causal_mask(
     states: Tensor, real: Tensor | None, before: int = 0, past_real: Tensor | None = None
 ) -> Tensor:
-    """What each place may see, bool [B or 1, 1, S, before + S]: the past, real ones, itself."""
+    """Which positions each may attend to: earlier ones that are real, and itself.
+
+    Args:
+        states: [B, S, D], of which only the shape counts.
+        real: bool [B, S], false at padding; None where all is real.
+        before: remembered vectors in front of the segment (P).
+        past_real: bool [B, P], false where they hold nothing; None where all are real.
+
+    Returns:
+        bool [B or 1, 1, S, P + S].
+    """
     length = states.shape[1]
     allowed = states.new_ones((length, before + length), dtype=torch.bool).tril(before)
     if real is None and past_real is None:
         return allowed.view(1, 1, length, -1)
-    if real is None:
-        real = states.new_ones(states.shape[:2], dtype=torch.bool)
+    real = all_real(states, real)
     if past_real is None:
         past_real = real.new_ones((len(real), before))
-    seen = torch.cat((past_real, real), 1).view(len(real), 1, 1, -1)
-    itself = torch.eye(length, dtype=torch.bool, device=states.device)
-    return (allowed & seen) | functional.pad(itself, (before, 0))
+    return real_or_itself(allowed, torch.cat((past_real, real), 1))
+
+
+def real_or_itself(allowed: Tensor, real: Tensor) -> Tensor:
+    """``allowed`` [S, N] without positions that are not ``real`` [B, N], but with itself.
+
+    The S positions are the last of the N.
+    """
+    length, count = allowed.shape
+    itself = allowed.new_ones((length, count)).tril(count - length).triu(count - length)
+    return (allowed & real.view(len(real), 1, 1, count)) | itself
 
 
 def rotated(heads: Tensor, positions: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021): ``heads`` [B, H, N, E] turned by ``positions`` [N].
+    """Turn ``heads`` [B, H, N, E] by ``positions`` [N]: rotary positions (Su et al. 2021).
 
     Pair i of E / 2 turns by position * 10000^(-2i / E), so products depend on distances alone.
     """
@@ -209,14 +230,22 @@ Past = tuple[Tensor, Tensor]  # states [B, N, D], and bool [B, N]: False where t
 
 
 def all_real(states: Tensor, real: Tensor | None) -> Tensor:
-    """``real``, or true everywhere."""
+    """``real`` [B, N]; all true for None, of the shape of ``states`` [B, N, D]."""
     return states.new_ones(states.shape[:2], dtype=torch.bool) if real is None else real
 
 
 def newest(past: Past | None, states: Tensor, real: Tensor, count: int) -> tuple[Past, Past]:
-    """The last ``count`` of past and ``states`` that are real; and what they displace.
+    """Append ``states`` [B, N, D] to ``past`` and keep the last ``count`` of each lane.
 
-    Real ones stand on the right, in order. What is displaced may be empty: [B, 0, D].
+    Args:
+        past: what was kept before; None is nothing.
+        states: new vectors.
+        real: bool [B, N]; what is not real is kept only where real ones are too few.
+        count: how many to keep.
+
+    Returns:
+        What is kept, and what is displaced (perhaps [B, 0, D]); real ones on the right, in order.
+        Without gradients.
     """
     if past is not None:
         states, real = torch.cat((past[0], states), 1), torch.cat((past[1], real), 1)
@@ -230,7 +259,10 @@ def newest(past: Past | None, states: Tensor, real: Tensor, count: int) -> tuple
 
 
 class NoMemory(Trunk):
-    """The shared decoder by itself; the measure of all others' parameters."""
+    """The shared decoder alone: each segment as if it were the first. Others match its size."""
+
+    def memory_size(self) -> MemorySize:
+        return MemorySize(0, 0)
 
 
 class UnrolledSettings(NoSettings):

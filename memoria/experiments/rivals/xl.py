@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memoria.errors import MissingExtraError
 from memoria.experiments.rivals.config import RivalConfig
-from memoria.experiments.rivals.segment_model import MemorySize, SegmentModel, SegmentOutput
+from memoria.experiments.rivals.segment_model import SegmentModel, SegmentOutput
 from memoria.experiments.rivals.trunk import Block, Trunk, all_real, newest
 
 
@@ -30,9 +30,6 @@ class TransformerXL(Trunk):
         if number == self.config.layers - 1:  # the same for all layers
             self._carried["real"] = kept[1]
         return result
-
-    def memory_size(self) -> MemorySize:
-        return MemorySize(self.config.memory, self.config.layers * self.config.memory)
 
 
 class PackagedXL(SegmentModel):
@@ -83,9 +80,6 @@ class PackagedXL(SegmentModel):
             (kept, kept_real), _ = newest(None, states, real, self.config.memory)
             self._carried[f"layer{number}"], self._carried[_REAL] = kept, kept_real
         return SegmentOutput(logits, hidden, logits.new_zeros(()))
-
-    def memory_size(self) -> MemorySize:
-        return MemorySize(self.config.memory, self.config.layers * self.config.memory)
 
 
 _REAL = "real"

@@ -14,8 +14,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SPLITS", "oracle", "sequences", "sorted_symbols"]
-
 SPLITS: Final = {"training": 0, "validation": 1, "test": 2}
 _LEAST, _MOST = 1, 9  # of the weights, both included
 _AT_ONCE: Final = 2**24  # comparisons; bounds memory
