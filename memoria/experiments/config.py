@@ -39,7 +39,7 @@ class ExperimentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {name: {} for name in PRESETS}
 
     models: ModelNames = ["memoria", "none"]
     seeds: list[Annotated[StrictInt, Field(ge=0, le=_MOST_SEED)]] = Field(
@@ -70,15 +70,15 @@ class ExperimentConfig(BaseModel):
     @classmethod
     def preset_names(cls) -> list[str]:
         """The presets there are."""
-        return list(cls.presets or PRESETS)
+        return list(cls.presets)
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> Self:
         """The named preset with ``overrides`` on top. Raises `ConfigError`."""
-        known = cls.presets or {one: {} for one in PRESETS}
-        if name not in known:
-            raise ConfigError(f"preset = {name!r}: unknown", f"choose one of {', '.join(known)}")
-        return cls(**_merged(known[name], overrides))
+        if name not in cls.presets:
+            known = ", ".join(cls.presets)
+            raise ConfigError(f"preset = {name!r}: unknown", f"choose one of {known}")
+        return cls(**_merged(cls.presets[name], overrides))
 
     def replace(self, **changes: Any) -> Self:
         """A copy with ``changes``, checked like a new one."""

@@ -36,6 +36,12 @@ class Metric:
     better: str = ""
 
 
+ANSWER_METRICS: Final = (
+    Metric("accuracy", "accuracy of the answers", "higher"),
+    Metric("loss", "loss of the answers, nats", "lower"),
+)
+
+
 class Experiment(ABC, Generic[C]):
     """One kind of experiment. Stateless: the state of a run lives in its `Run`.
 

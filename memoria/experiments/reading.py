@@ -23,17 +23,21 @@ from memoria.timeline.gain import parse_rule
 if TYPE_CHECKING:
     from memoria.config import MemoriaConfig
 
-# Fields of `MemoriaConfig` that `make_memoria` takes too.
-MEMORY_SETTINGS: Final = (
+Vectors = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+_TEXTS: Final = (".txt", ".md", ".jsonl")
+
+# Fields of `MemoriaConfig` that both `ReadingConfig` and `make_memoria` have.
+_SHARED: Final = (
     "num_reminded_stm",
     "stm_capacity",
     "ltm_search_depth",
     "initial_lifespan",
     "num_final_ltms",
-    "random_entries",
-    "tie_break",
     "seed",
 )
+MEMORY_SETTINGS: Final = (*_SHARED, "random_entries", "tie_break")  # of `make_memoria`
 
 # The authors' settings for GPT-2, and units short enough for as many steps as a text gives.
 GPT2_SETTINGS: Final = {
@@ -109,23 +113,8 @@ class ReadingConfig(ExperimentConfig):
         """Memoria's own configuration. Raises `ConfigError`."""
         from memoria.config import MemoriaConfig
 
-        return MemoriaConfig(
-            hidden_dim=dimension,
-            wm_length=self.wm_length,
-            num_reminded_stm=self.num_reminded_stm,
-            stm_capacity=self.stm_capacity,
-            ltm_search_depth=self.ltm_search_depth,
-            initial_lifespan=float(self.initial_lifespan),
-            num_final_ltms=self.num_final_ltms,
-            rule=self.rule,
-            seed=self.seed,
-        )
-
-
-Vectors = NDArray[np.float32]
-Indices = NDArray[np.int64]
-
-_TEXTS: Final = (".txt", ".md", ".jsonl")
+        own = {name: getattr(self, name) for name in (*_SHARED, "wm_length", "rule")}
+        return MemoriaConfig(hidden_dim=dimension, **own)
 
 
 @dataclass(frozen=True)

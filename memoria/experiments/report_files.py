@@ -9,9 +9,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from memoria.errors import InputError, MemoriaError, MissingExtraError
 from memoria.experiments.panels import Panels, colour, plain
@@ -49,10 +48,22 @@ img {{ max-width: 100%; background: #fff; }}
 
 
 def write_report(report: Report, path: Path, force: bool = False) -> list[str]:
-    """Write the report to ``path``, by its ending .md, .html or .json; what a user should know.
+    """Write the report as Markdown, as one page of HTML, or as JSON.
 
     HTML holds its pictures; those of Markdown lie beside it as ``STEM-EXPERIMENT-NAME.png``.
-    Raises `InputError` for another ending, `StoreExistsError` unless ``force``, `StorageError`.
+
+    Args:
+        report: what `read_report` found.
+        path: ends with .md, .html or .json.
+        force: replace files that exist.
+
+    Returns:
+        Notes for the user, such as why plots are missing.
+
+    Raises:
+        InputError: another ending.
+        StoreExistsError: ``path`` exists, without ``force``.
+        StorageError: it cannot be written.
     """
     ending = path.suffix.lower()
     if ending not in FORMATS:
@@ -83,13 +94,9 @@ def _drawn(report: Report, folder: Path) -> tuple[dict[str, list[Path]], list[st
         here = folder / str(number)
         here.mkdir()
         try:
-            found = (
-                []
-                if one.experiment is None or not one.done
-                else one.experiment.draw(one.done, here)
-            )
+            own = one.experiment.draw(one.done, here) if one.experiment and one.done else []
             dots = here / "numbers.png"
-            drawn[one.name] = [*found, *([dots] if draw_dots(one, dots) else [])]
+            drawn[one.name] = [*own, dots] if draw_dots(one, dots) else own
         except MissingExtraError as error:
             return {}, [f"without plots: {error}"]
         except MemoriaError as error:
@@ -157,31 +164,27 @@ def _element(part: Part) -> str:
     return f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """A title; ``level`` 1 is that of the whole."""
 
     level: int
     text: str
 
 
-@dataclass(frozen=True)
-class Paragraph:
+class Paragraph(NamedTuple):
     """A few sentences."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Rows:
+class Rows(NamedTuple):
     """A table: cells of text under headings."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """A file with a picture, and what it shows."""
 
     path: Path
@@ -214,8 +217,8 @@ def _experiment(one: ExperimentReport, pictures: Sequence[Path]) -> Iterator[Par
         "seeds, [95 % bootstrap interval of the mean]."
     )
     if differing := one.differing():
-        told = "; ".join(f"{key}: {_values(values)}" for key, values in differing.items())
-        yield Paragraph(f"Not all runs have the same settings, so mind what is compared. {told}.")
+        listed = "; ".join(f"{key}: {_values(values)}" for key, values in differing.items())
+        yield Paragraph(f"Not all runs have the same settings, so mind what is compared. {listed}.")
     titles = [metric.title for metric in one.metrics]
     yield Rows(("variant", "runs", *titles), [_variant(row, one) for row in one.variants])
     if one.comparisons:
@@ -260,12 +263,12 @@ def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def _spread(told: dict[str, Any]) -> str:
-    if told["mean"] is None:
+def _spread(found: dict[str, Any]) -> str:
+    if found["mean"] is None:
         return "-"
-    sd = "" if told["sd"] is None else f" ± {told['sd']:.3g}"
-    interval = "" if told["interval"] is None else f" [{_between(told['interval'])}]"
-    return f"{told['mean']:.4g}{sd}{interval}"
+    sd = "" if found["sd"] is None else f" ± {found['sd']:.3g}"
+    interval = "" if found["interval"] is None else f" [{_between(found['interval'])}]"
+    return f"{found['mean']:.4g}{sd}{interval}"
 
 
 def _between(interval: Sequence[float] | None) -> str:
@@ -277,10 +280,15 @@ _MOST_VARIANTS: Final = 30
 
 
 def draw_dots(report: ExperimentReport, path: Path) -> bool:
-    """Draw the numbers of finished runs; False if there are none.
+    """Draw the final numbers of runs: a panel a metric, a row a variant, a dot a seed.
 
-    The bar is the mean. More than 30 variants or 9 metrics are left to the table. Raises
-    `MissingExtraError` without matplotlib.
+    The bar is the mean. More than 30 variants or 9 metrics are left to the table.
+
+    Returns:
+        False if there are no numbers.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
     """
     metrics = [
         one
@@ -294,11 +302,11 @@ def draw_dots(report: ExperimentReport, path: Path) -> bool:
     for panel, metric in enumerate(metrics):
         axes = panels[panel]
         for number, row in enumerate(rows):
-            told = row["metrics"][metric.name]
-            values = list(told["values"].values())
+            found = row["metrics"][metric.name]
+            values = list(found["values"].values())
             axes.plot(values, [number] * len(values), "o", color=colour(number), alpha=0.6, ms=4)
-            if told["mean"] is not None:
-                axes.plot([told["mean"]], [number], "|", color=colour(number), ms=16, mew=2)
+            if found["mean"] is not None:
+                axes.plot([found["mean"]], [number], "|", color=colour(number), ms=16, mew=2)
         names = [plain(row["variant"]) for row in rows] if panels.starts_a_row(panel) else []
         axes.set_yticks(range(len(rows)), names or [""] * len(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)

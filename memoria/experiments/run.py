@@ -40,8 +40,16 @@ _SECONDS: Final = "seconds"
 class Run:
     """One run, open for writing; of several processes of one run only the first writes.
 
-    Raises `StoreLockedError` while another process runs it, `ConfigError` when the folder holds a
-    run of another configuration, `StorageError` where the disk refuses.
+    Args:
+        path: its folder.
+        about: experiment, variant, seed and config, as ``run.json`` keeps them.
+        progress: hears of every step.
+        stopping: asked whether the run shall stop.
+
+    Raises:
+        StoreLockedError: another process runs it.
+        ConfigError: the folder holds another run.
+        StorageError: the folder cannot be made or written.
     """
 
     def __init__(
@@ -63,7 +71,11 @@ class Run:
         self._began = time.monotonic()
         self.is_done = False
         if self.writes:
-            _make_folder(path)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                reason = error.strerror or error
+                raise StorageError(f"{path}: cannot be created: {reason}") from None
             self._lock = WriterLock(path)
         try:
             self._take_over(about)
@@ -113,7 +125,13 @@ class Run:
             torch.save(kept, aside)
 
     def restored(self, device: Any = "cpu") -> dict[str, Any] | None:
-        """What the last `checkpoint` kept; None at the first attempt. Rows after it are dropped."""
+        """What the last `checkpoint` kept, on ``device``; None at the first attempt.
+
+        Rows that were logged after it are dropped.
+
+        Raises:
+            DamageError: the checkpoint cannot be read.
+        """
         path = self.path / CHECKPOINT
         if not path.is_file():
             return None
@@ -173,7 +191,7 @@ class Run:
             write_document(self.path / RUN_FILE, self._document)
 
     def close(self) -> None:
-        """Give the folder free; a second call does nothing."""
+        """Release the folder; a second call does nothing."""
         if self._boards is not None:
             self._boards.close()
         if self._rows is not None:
@@ -189,7 +207,7 @@ class Run:
         self.close()
 
     def _take_over(self, about: Mapping[str, Any]) -> None:
-        """Go on with what is in the folder, unless it is another run."""
+        """Continue what is in the folder. Raises `ConfigError` for another run."""
         path = self.path / RUN_FILE
         if not path.is_file():
             self._document.update(created=_now(), attempts=0)
@@ -223,13 +241,6 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
         aside.write_text(as_json(document), encoding="utf-8")
 
 
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be created: {error.strerror or error}") from None
-
-
 def _finite(value: Any) -> Any:
     """Plain values of JSON: numbers of numpy and torch too."""
     if isinstance(value, Mapping):
@@ -257,9 +268,11 @@ def has_tensorboard() -> bool:
 
 
 class Boards:
-    """Writes event files into ``folder`` from the first row on; without the extra, nothing.
+    """Rows of a run as TensorBoard shows them; without the extra ``train`` it writes nothing.
 
-    ``from_step`` hides what an earlier attempt wrote from this step on.
+    Args:
+        folder: for event files, which is made at the first row.
+        from_step: hide what an earlier attempt wrote from this step on.
     """
 
     def __init__(self, folder: Path, from_step: int | None = None) -> None:
@@ -268,7 +281,7 @@ class Boards:
         self._is_there = has_tensorboard()
 
     def show(self, row: Mapping[str, Any]) -> None:
-        """The numbers of a row that has a "step"."""
+        """Write the numbers of a row that has a "step"."""
         step = row.get("step")
         if not self._is_there or not isinstance(step, int):
             return
@@ -285,6 +298,6 @@ class Boards:
                 self._writer.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
-        """Bring out what is buffered."""
+        """Write what is buffered."""
         if self._writer is not None:
             self._writer.close()

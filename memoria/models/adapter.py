@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from memoria.config import complaints
 from memoria.core.abstractor import Abstractor
 from memoria.errors import ConfigError, InputError
 from memoria.io.atomic_write import atomic_write
@@ -211,10 +212,7 @@ def _checked(settings: dict[str, Any]) -> MemorySettings:
     try:
         return TypeAdapter(MemorySettings).validate_python(settings)
     except ValidationError as error:
-        detail = error.errors()[0]
-        said = detail["msg"]
-        message = f"{detail['loc'][0]} = {detail['input']!r}: {said[:1].lower()}{said[1:]}"
-        raise ConfigError(message) from None
+        raise ConfigError(complaints(error)) from None
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

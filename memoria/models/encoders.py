@@ -140,7 +140,6 @@ class MemoriaBertModel(EncoderHost, BertModel):
 class MemoriaBertForMaskedLM(MemoryHead, BertForMaskedLM):
     """`BertForMaskedLM` with ``memory``."""
 
-    config: MemoriaBertConfig
     config_class = MemoriaBertConfig
     host = MemoriaBertModel
 
@@ -148,7 +147,6 @@ class MemoriaBertForMaskedLM(MemoryHead, BertForMaskedLM):
 class MemoriaBertForSequenceClassification(MemoryHead, BertForSequenceClassification):
     """`BertForSequenceClassification` with ``memory``."""
 
-    config: MemoriaBertConfig
     config_class = MemoriaBertConfig
     host = MemoriaBertModel
 
@@ -175,7 +173,6 @@ class MemoriaRobertaModel(EncoderHost, RobertaModel):
 class MemoriaRobertaForMaskedLM(MemoryHead, RobertaForMaskedLM):
     """`RobertaForMaskedLM` with ``memory``."""
 
-    config: MemoriaRobertaConfig
     config_class = MemoriaRobertaConfig
     host = MemoriaRobertaModel
 
@@ -183,6 +180,5 @@ class MemoriaRobertaForMaskedLM(MemoryHead, RobertaForMaskedLM):
 class MemoriaRobertaForSequenceClassification(MemoryHead, RobertaForSequenceClassification):
     """`RobertaForSequenceClassification` with ``memory``."""
 
-    config: MemoriaRobertaConfig
     config_class = MemoriaRobertaConfig
     host = MemoriaRobertaModel

@@ -82,7 +82,6 @@ class MemoriaGPT2Model(MemoryHost, GPT2Model):
 class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):
     """`GPT2LMHeadModel` with ``memory``. Use it segment by segment, batch rows as streams."""
 
-    config: MemoriaGPT2Config
     config_class = MemoriaGPT2Config
     host = MemoriaGPT2Model
 
@@ -104,6 +103,5 @@ class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):
 class MemoriaGPT2ForSequenceClassification(MemoryHead, GPT2ForSequenceClassification):
     """`GPT2ForSequenceClassification` with ``memory``."""
 
-    config: MemoriaGPT2Config
     config_class = MemoriaGPT2Config
     host = MemoriaGPT2Model

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from transformers import initialization
 from transformers.utils import output_capturing
 
-from memoria.config import MemoriaConfig
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
 from memoria.errors import ConfigError
@@ -58,19 +57,12 @@ def new_segment_memory(settings: MemorySettings, abstractor: Abstractor) -> Segm
         value = getattr(settings, name)
         if value is not None and value < 1:
             raise ConfigError(f"{name} = {value}: must be 1 or more")
-    checked = MemoriaConfig(
-        num_reminded_stm=settings.num_reminded_stm,
-        stm_capacity=settings.stm_capacity,
-        ltm_search_depth=settings.ltm_search_depth,
-        initial_lifespan=float(settings.initial_lifespan),
-        num_final_ltms=settings.num_final_ltms,
-    )
     memoria = Memoria(
-        checked.num_reminded_stm,
-        checked.stm_capacity,
-        checked.ltm_search_depth,
-        checked.initial_lifespan,
-        checked.num_final_ltms,
+        settings.num_reminded_stm,
+        settings.stm_capacity,
+        settings.ltm_search_depth,
+        float(settings.initial_lifespan),
+        settings.num_final_ltms,
         track_id=True,
         keep_history=settings.keep_history,
         seed=settings.memory_seed,

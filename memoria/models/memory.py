@@ -29,6 +29,13 @@ class SegmentMemory:
     gradient passes from one segment to the next. Assigning ``memoria`` (another `Memoria`, or
     anything with its methods) starts from an empty memory.
 
+    Attributes:
+        lanes: rows that a batch must have; None while nothing has been read.
+        seen: last hidden states [B, N, D] of the segment read last, which become engrams next.
+        seen_mask: bool [B, N], false at padding; None if there was none.
+        last: what the segment read last was reminded of, and how much attention that got.
+        alpha, reset_period: as given.
+
     Args:
         memoria: the memory itself.
         abstractor: makes the engrams; the memory lives where its weights are.
@@ -73,33 +80,13 @@ class SegmentMemory:
         return self._memoria.timestep
 
     @property
-    def lanes(self) -> int | None:
-        """Rows that a batch must have; None while nothing has been read."""
-        return self._lanes
-
-    @property
-    def seen(self) -> Tensor | None:
-        """Last hidden states [B, N, D] of the segment read last, which become engrams next."""
-        return self._seen
-
-    @property
-    def seen_mask(self) -> Tensor | None:
-        """Bool [B, N], false at padding; None if there was none."""
-        return self._seen_mask
-
-    @property
-    def last(self) -> Segment | None:
-        """What the segment read last was reminded of, and how much attention that got."""
-        return self._current
-
-    @property
     def texts(self) -> tuple[str, ...] | None:
         """The text of each row [B] of the batch read next: kept beside its engrams, for stores."""
         return self._texts.coming
 
     @texts.setter
     def texts(self, texts: Sequence[str] | None) -> None:
-        self._texts.coming = None if texts is None else checked_texts(texts, self._lanes)
+        self._texts.coming = None if texts is None else checked_texts(texts, self.lanes)
 
     def reset(self) -> None:
         """Forget everything; the next batch may have another size."""
@@ -107,10 +94,10 @@ class SegmentMemory:
         self._forget_all()
 
     def _forget_all(self) -> None:
-        self._seen: Tensor | None = None
-        self._seen_mask: Tensor | None = None
-        self._current: Segment | None = None
-        self._lanes: int | None = None
+        self.seen: Tensor | None = None
+        self.seen_mask: Tensor | None = None
+        self.last: Segment | None = None
+        self.lanes: int | None = None
         self._pending: Tensor | None = None  # indices of a step that was begun and not ended
         self._trained = 0
         self._texts = SegmentTexts()
@@ -138,7 +125,7 @@ class SegmentMemory:
     @contextmanager
     def one_segment(self) -> Iterator[None]:
         """Within the block all forward passes are one segment: only the first steps the memory."""
-        before, self._generating, self._current = self._generating, True, None
+        before, self._generating, self.last = self._generating, True, None
         try:
             yield
         finally:
@@ -166,23 +153,23 @@ class SegmentMemory:
             return None
         self._check_lanes(lanes)
         self._end_pending()
-        if self._current is not None and (continued or self._generating):
-            return self._current.again()
+        if self.last is not None and (continued or self._generating):
+            return self.last.again()
         coming, self._texts.coming = self._texts.coming, None
         if training and self.reset_period is not None and self._trained >= self.reset_period:
             self.reset()
         self._texts.now = None if coming is None else checked_texts(coming, lanes)
         self._trained += training
-        self._lanes = lanes
-        self._current = Segment(mask)
-        return self._current
+        self.lanes = lanes
+        self.last = Segment(mask)
+        return self.last
 
     def remember_seen(self, segment: Segment | None) -> None:
         """Turn the hidden states of the segment before, if any, into engrams and remind."""
-        if segment is None or segment.read or not segment.empty or self._seen is None:
+        if segment is None or segment.read or not segment.empty or self.seen is None:
             return
-        mask = self._seen_mask
-        self._remember(segment, self._engrams_of(self._seen, mask), self._texts.seen)
+        mask = self.seen_mask
+        self._remember(segment, self._engrams_of(self.seen, mask), self._texts.seen)
 
     def remember_now(self, segment: Segment, hidden: Tensor, mask: Tensor | None) -> None:
         """Turn hidden states [B, N, D] of this segment into engrams and remind."""
@@ -205,8 +192,8 @@ class SegmentMemory:
         if not segment.read:
             self._adjust(segment)
             segment.read = True
-            self._current = segment.again()
-            self._current.gains = segment.gains
+            self.last = segment.again()
+            self.last.gains = segment.gains
         if hidden is not None:
             self._see(hidden.detach(), mask, continued)
 
@@ -243,20 +230,20 @@ class SegmentMemory:
             self._pending = None
 
     def _see(self, hidden: Tensor, mask: Tensor | None, continued: bool) -> None:
-        before, before_mask = self._seen, self._seen_mask
+        before, before_mask = self.seen, self.seen_mask
         if continued and before is not None:
             if mask is not None or before_mask is not None:
                 parts = ((before, before_mask), (hidden, mask))
                 mask = torch.cat([_full(states) if m is None else m for states, m in parts], 1)
             hidden = torch.cat((before, hidden), 1)
-        self._seen, self._seen_mask, self._texts.seen = hidden, mask, self._texts.now
+        self.seen, self.seen_mask, self._texts.seen = hidden, mask, self._texts.now
 
     def _check_lanes(self, lanes: int) -> None:
-        holds = self._seen is not None or self.timestep > 0
-        if holds and self._lanes is not None and lanes != self._lanes:
+        holds = self.seen is not None or self.timestep > 0
+        if holds and self.lanes is not None and lanes != self.lanes:
             raise ShapeError(
                 "batch",
-                f"[{self._lanes}, ...]: the memory has a lane for each row",
+                f"[{self.lanes}, ...]: the memory has a lane for each row",
                 f"[{lanes}, ...]",
                 "call model.memory.reset() to begin anew, or drop the last, smaller batch",
             )
@@ -266,11 +253,11 @@ class SegmentMemory:
         self._end_pending()
         state = {_PREFIX + name: value for name, value in self._memoria.state().items()}
         state["trained"] = torch.tensor(self._trained)
-        state["lanes"] = torch.tensor(self._lanes or 0)
-        if self._seen is not None:
-            state["seen"] = self._seen.clone()
-        if self._seen_mask is not None:
-            state["seen_mask"] = self._seen_mask.clone()
+        state["lanes"] = torch.tensor(self.lanes or 0)
+        if self.seen is not None:
+            state["seen"] = self.seen.clone()
+        if self.seen_mask is not None:
+            state["seen_mask"] = self.seen_mask.clone()
         if self._memoria.core is not None:
             self._texts.forget(self._memoria.core)
         state["texts"] = self._texts.state()
@@ -295,8 +282,8 @@ class SegmentMemory:
             inner["data"] = inner["data"].to(self._device)
         self._memoria.load_state(inner)
         self._forget_all()
-        self._trained, self._lanes = int(state["trained"]), int(state["lanes"]) or None
-        self._seen, self._seen_mask = state.get("seen"), state.get("seen_mask")
+        self._trained, self.lanes = int(state["trained"]), int(state["lanes"]) or None
+        self.seen, self.seen_mask = state.get("seen"), state.get("seen_mask")
         if "texts" in state:
             self._texts = SegmentTexts.from_state(state["texts"])
 
@@ -336,7 +323,7 @@ class SegmentMemory:
         loaded.track_age = loaded.track_age or loaded.keep_history
         self._memoria = loaded
         self._forget_all()
-        self._lanes = loaded.config.lanes
+        self.lanes = loaded.config.lanes
 
 
 def _full(states: Tensor) -> Tensor:

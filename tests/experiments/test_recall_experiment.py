@@ -184,18 +184,18 @@ class TestCounting:
             return list(answers)
 
         first, last = ask(NearestMemory(12, "unbounded", 3), "none")
-        assert (first.step, last.step) == (20, 40)
-        assert last.recalled.tolist() == last.first.tolist() == last.alive.tolist() == [1.0] * 7
+        assert (first.checkpoint, last.checkpoint) == (20, 40)
+        assert last.recall.tolist() == last.recall_at_1.tolist() == last.alive.tolist() == [1.0] * 7
         assert (last.remote, last.auc) == (1.0, 1.0)
         window = ask(NearestMemory(12, "fifo", 3, sizes=[size] * 40), "none")[1]
         assert window.kept == size
         assert window.alive.tolist()[:4] == [1.0] * 4  # up to 7 steps ago
         assert window.alive.tolist()[5:] == [0.0, 0.0]  # 16 and more
-        assert window.recalled.tolist() == window.alive.tolist()
+        assert window.recall.tolist() == window.alive.tolist()
         assert window.numbers()["recall"] == pytest.approx(0.25, abs=0.03)
         assert window.remote == 0.0
         spoilt = ask(NearestMemory(12, "unbounded", 3), "vector:50")[1]
-        assert spoilt.recalled.mean() < 0.2
+        assert spoilt.recall.mean() < 0.2
         assert spoilt.auc == pytest.approx(0.5, abs=0.15)
 
     def test_every_memory_gets_the_same_cues(self) -> None:

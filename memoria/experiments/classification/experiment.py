@@ -28,7 +28,6 @@ class ClassificationConfig(TrainingConfig):
             "steps": 200,
             "learning_rate": 2e-3,
             "validate_every": 50,
-            "models": _MODELS,
         },
         # Hyperpartisan news with RoBERTa-base, segments of 512, batch 8, 20 epochs (of the 516
         # articles in four fifths of 645), rate 3e-5 without warm-up: the authors' script defaults

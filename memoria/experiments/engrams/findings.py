@@ -20,9 +20,8 @@ Each lane is a life of its own; numbers are means over lanes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +41,8 @@ _LEAST_LIVES: Final = 5  # of which a bootstrap interval says more than their ra
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A finding of the paper; it shows where ``name`` is above 0."""
+class Finding(NamedTuple):
+    """A finding of the paper; a life shows it where the number ``name`` is above 0."""
 
     name: str
     claim: str
@@ -80,9 +78,8 @@ FINDINGS: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Curve:
-    """``y`` against ``x`` [N]; NaN where there is nothing."""
+class Curve(NamedTuple):
+    """Values ``y`` at ``x``, float64 [N]; NaN where there is none."""
 
     name: str
     x: Floats
@@ -119,7 +116,7 @@ def curves(chronicle: Chronicle) -> Iterator[Curve]:
 
 
 def verdict(finding: Finding, values: Sequence[float]) -> str:
-    """In plain words whether the lives with these ``values`` show the finding."""
+    """Whether lives with these ``values`` show the finding, in a sentence."""
     if not values:
         return f"{finding.claim}: cannot be told: a short life, or one without its log"
     count, shown = len(values), sum(value > 0 for value in values)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, StrictBool, model_validator
 
 from memoria.experiments.config import ModelNames
-from memoria.experiments.experiment import Metric, TrainedExperiment
+from memoria.experiments.experiment import ANSWER_METRICS, TrainedExperiment
 from memoria.experiments.training_config import TrainingConfig
 
 _MODELS: Final = ["memoria", "memoria-stm", "memoria-wm"]
@@ -23,7 +23,7 @@ class FarRecallConfig(TrainingConfig):
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # Chosen by trial: within minutes on two cores the parts of Memoria differ clearly.
-        "small": {"models": _MODELS},
+        "small": {},
         # No such experiment is in the paper; this one is as long as its longest sorting task.
         "paper": {
             "facts": 8,
@@ -96,10 +96,7 @@ class FarRecall(TrainedExperiment[FarRecallConfig]):
     summary = "Answer from facts that were shown long ago, with noise since."
     Config = FarRecallConfig
     task = "memoria.experiments.farrecall.task:FarRecallTask"
-    metrics = (
-        Metric("accuracy", "accuracy of the answers", "higher"),
-        Metric("loss", "loss of the answers, nats", "lower"),
-    )
+    metrics = ANSWER_METRICS
 
     def reference(self, config: FarRecallConfig) -> Mapping[str, float]:
         """One who knows which values a fact may have, and nothing of the episode."""

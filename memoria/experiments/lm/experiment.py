@@ -29,7 +29,6 @@ class LMConfig(TrainingConfig):
             "learning_rate": 2e-3,
             "reset_period": 100,
             "validate_every": 150,
-            "models": _MODELS,
         },
         # WikiText-103, segments of 150. Size, batch, rate, warm-up, six epochs, lifespan 9, 50
         # engrams, 400 short-term, 50 and 50 reminded, depth 10: the authors' released

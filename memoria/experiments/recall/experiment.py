@@ -113,9 +113,9 @@ class Recall(Experiment[RecallConfig]):
             asked.append(answer)
             run.log({"kind": "retention", **answer.document()})
             if answer.noise == noises[-1]:
-                run.log({"kind": "validation", "step": answer.step, **_numbers(asked)})
+                run.log({"kind": "validation", "step": answer.checkpoint, **_numbers(asked)})
                 documents = [one.document() for one in asked]
-                run.checkpoint({"step": answer.step, "asked": documents})
+                run.checkpoint({"step": answer.checkpoint, "asked": documents})
         _write_arrays(asked, len(noises), run)
         return {**_numbers(asked), "steps": steps, "passages": stream.read.size}
 
@@ -175,7 +175,7 @@ def _told(metric: Metric, first: Mapping[str, Any], other: Mapping[str, Any]) ->
 
 def _numbers(asked: Sequence[Asked]) -> dict[str, float | int | None]:
     """The numbers of the last checkpoint: the mean over noises, then each, ``recall@words:0.3``."""
-    last = [one for one in asked if one.step == asked[-1].step]
+    last = [one for one in asked if one.checkpoint == asked[-1].checkpoint]
     found = {str(one.noise): one.numbers() for one in last}
     numbers: dict[str, float | int | None] = {"kept": last[0].kept}
     for name in _NUMBERS:
@@ -193,13 +193,12 @@ def _write_arrays(asked: Sequence[Asked], noises: int, run: Run) -> None:
     import numpy as np
 
     most = max(len(one.bins) for one in asked)
-    for name in ("recalled", "first", "alive"):
+    for name in ("recall", "recall_at_1", "alive"):
         rows = [
             np.pad(getattr(one, name), (0, most - len(one.bins)), constant_values=np.nan)
             for one in asked
         ]
-        table = np.array(rows).reshape(-1, noises, most)
-        run.array({"recalled": "recall", "first": "recall_at_1"}.get(name, name), table)
-    run.array("checkpoints", np.array([one.step for one in asked[::noises]]))
+        run.array(name, np.array(rows).reshape(-1, noises, most))
+    run.array("checkpoints", np.array([one.checkpoint for one in asked[::noises]]))
     run.array("first_age", np.array([one.least for one in asked[-1].bins]))
     run.array("last_age", np.array([one.most for one in asked[-1].bins]))

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -33,6 +33,7 @@ from memoria.experiments.recall.noise import Noise, cues, parse_noise
 from memoria.experiments.statistics import area_under_curve
 from memoria.io.progress import Progress, no_progress
 
+_ARRAYS: Final = ("probes", "alive", "recall", "recall_at_1")
 _WHOLE_LIFE: Final = 4  # times as many cues as of a bin, drawn from everything read
 
 
@@ -50,59 +51,54 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """One checkpoint at one noise; arrays [bins]."""
+    """What a memory answered at one checkpoint, to cues of one noise.
 
-    step: int
+    Attributes:
+        checkpoint: steps read.
+        noise: of the cues.
+        kept: vectors that the memory keeps.
+        bins: ranges of ages.
+        probes: cues of each bin, int64 [bins].
+        alive, recall, recall_at_1: shares of each bin, float64 [bins]; see above.
+        remote: recall of the first half of the life; None where no cue is of it.
+        auc: recognition.
+    """
+
+    checkpoint: int
     noise: Noise
     kept: int
     bins: Sequence[Bin]
     probes: Indices
     alive: NDArray[np.float64]
-    recalled: NDArray[np.float64]
-    first: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    recall_at_1: NDArray[np.float64]
     remote: float | None
     auc: float | None
 
     def document(self) -> dict[str, Any]:
         """As plain values; `of` reads it back."""
-        return {
-            "checkpoint": self.step,
-            "noise": str(self.noise),
-            "kept": self.kept,
-            "bins": [list(one) for one in self.bins],
-            "probes": self.probes.tolist(),
-            "alive": self.alive.tolist(),
-            "recall": self.recalled.tolist(),
-            "recall_at_1": self.first.tolist(),
-            "remote": self.remote,
-            "auc": self.auc,
-        }
+        arrays = {name: getattr(self, name).tolist() for name in _ARRAYS}
+        bins = [list(one) for one in self.bins]
+        return {**vars(self), "noise": str(self.noise), "bins": bins, **arrays}
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Asked:
-        """What `document` gave."""
-        return cls(
-            step=document["checkpoint"],
-            noise=parse_noise(document["noise"]),
-            kept=document["kept"],
-            bins=[Bin(*one) for one in document["bins"]],
-            probes=np.array(document["probes"]),
-            alive=np.array(document["alive"]),
-            recalled=np.array(document["recall"]),
-            first=np.array(document["recall_at_1"]),
-            remote=document["remote"],
-            auc=document["auc"],
-        )
+        """What `document` gave, perhaps with other keys beside."""
+        values = {field.name: document[field.name] for field in fields(cls)}
+        values |= {name: np.array(values[name]) for name in _ARRAYS}
+        values["noise"] = parse_noise(values["noise"])
+        values["bins"] = [Bin(*one) for one in values["bins"]]
+        return cls(**values)
 
     def numbers(self) -> dict[str, float | None]:
         """In one number each: recall, recall_at_1, alive, remote, recognition, half_life."""
         return {
-            "recall": overall(self.recalled, self.bins),
-            "recall_at_1": overall(self.first, self.bins),
+            "recall": overall(self.recall, self.bins),
+            "recall_at_1": overall(self.recall_at_1, self.bins),
             "alive": overall(self.alive, self.bins),
             "remote": self.remote,
             "recognition": self.auc,
-            "half_life": half_life(self.recalled, self.bins),
+            "half_life": half_life(self.recall, self.bins),
         }
 
 
@@ -187,14 +183,14 @@ def _ask(
     returned = (of_seen.ids == seen[:, None]).any(axis=1)[old]
     of_unseen = memory.remind(cues(passages, unseen, noise, rng))
     return Asked(
-        step=step,
+        checkpoint=step,
         noise=noise,
         kept=len(alive),
         bins=bins,
         probes=np.array([len(ids) for ids in groups]),
         alive=np.array(kept),
-        recalled=np.array(found),
-        first=np.array(first),
+        recall=np.array(found),
+        recall_at_1=np.array(first),
         remote=float(returned.mean()) if len(returned) else None,
         auc=area_under_curve(_best(of_seen), _best(of_unseen)),
     )

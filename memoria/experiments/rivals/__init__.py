@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -26,20 +26,18 @@ class Rival:
     Attributes:
         name: what users call it.
         summary: one sentence for lists.
-        module, kind: where its class is, which is loaded when it is used.
+        place: its class as "module:class", which is loaded when it is used.
         extra: what must be installed for it, if anything.
     """
 
     name: str
     summary: str
-    module: str
-    kind: str
+    place: str
     extra: str | None = None
 
     def model_class(self) -> type[SegmentModel]:
         """Its class. Raises `MissingExtraError` without what it needs."""
-        module = import_module(f"memoria.experiments.rivals.{self.module}")
-        loaded: type[SegmentModel] = getattr(module, self.kind)
+        loaded: type[SegmentModel] = EntryPoint(self.name, self.place, "").load()
         return loaded
 
     def __call__(self, config: RivalConfig) -> SegmentModel:
@@ -54,56 +52,34 @@ class Rival:
             return model.build(config)
 
 
-_ALL: Final = (
-    Rival("none", "No memory: each segment as if it were the first.", "trunk", "NoMemory"),
-    Rival("xl", "Transformer-XL: each layer's last inputs.", "xl", "TransformerXL"),
-    Rival(
-        "xl-x-transformers",
-        "Transformer-XL of the package x-transformers.",
-        "xl",
-        "PackagedXL",
-        "rivals",
-    ),
-    Rival(
-        "compressive",
+_CLASSES: Final = {
+    "none": ("trunk:NoMemory", "No memory: each segment as if it were the first."),
+    "xl": ("xl:TransformerXL", "Transformer-XL: each layer's last inputs."),
+    "xl-x-transformers": ("xl:PackagedXL", "Transformer-XL of the package x-transformers."),
+    "compressive": (
+        "compressive:CompressiveTransformer",
         "Compressive Transformer: as xl, and what falls out of it compressed.",
-        "compressive",
-        "CompressiveTransformer",
     ),
-    Rival(
-        "infinity",
-        "Infinity-former: the past as a continuous signal.",
-        "infinity",
-        "InfinityFormer",
-    ),
-    Rival(
-        "rmt",
-        "Recurrent memory tokens, learned through several segments.",
-        "rmt",
-        "RecurrentMemory",
-    ),
-    Rival("knn", "Memorizing Transformer: nearest past keys.", "knn", "MemorizingTransformer"),
-    Rival("memoria", "Memoria, as released.", "memoria", "MemoriaTransformer"),
-    Rival("memoria-gpt2", "Memoria in transformers' GPT-2.", "pretrained", "MemoriaGPT2", "hf"),
-    Rival("memoria-wm", "Memoria's working memory alone.", "memoria", "WorkingOnly"),
-    Rival("memoria-stm", "Memoria without long-term reminders.", "memoria", "ShortTerm"),
-    Rival("memoria-random", "Random instead of Hebbian connections.", "memoria", "RandomLinked"),
-    Rival("memoria-sample", "A random sample instead of the search.", "memoria", "RandomSample"),
-    Rival(
-        "memoria-full",
-        "All of long-term memory instead of the search.",
-        "memoria",
-        "FullSearch",
-    ),
-    Rival(
-        "memoria-worded",
-        "No random entries, as the paper words it.",
-        "memoria",
-        "WordedRule",
-    ),
-    Rival("titans", "Titans: a memory in weights that learns while it reads.", "titans", "Titans"),
+    "infinity": ("infinity:InfinityFormer", "Infinity-former: the past as a continuous signal."),
+    "rmt": ("rmt:RecurrentMemory", "Recurrent memory tokens, learned through several segments."),
+    "knn": ("knn:MemorizingTransformer", "Memorizing Transformer: nearest past keys."),
+    "memoria": ("memoria:MemoriaTransformer", "Memoria, as released."),
+    "memoria-gpt2": ("pretrained:MemoriaGPT2", "Memoria in transformers' GPT-2."),
+    "memoria-wm": ("memoria:WorkingOnly", "Memoria's working memory alone."),
+    "memoria-stm": ("memoria:ShortTerm", "Memoria without long-term reminders."),
+    "memoria-random": ("memoria:RandomLinked", "Random instead of Hebbian connections."),
+    "memoria-sample": ("memoria:RandomSample", "A random sample instead of the search."),
+    "memoria-full": ("memoria:FullSearch", "All of long-term memory instead of the search."),
+    "memoria-worded": ("memoria:WordedRule", "No random entries, as the paper words it."),
+    "titans": ("titans:Titans", "Titans: a memory in weights that learns while it reads."),
+}
+_EXTRAS: Final = {"xl-x-transformers": "rivals", "memoria-gpt2": "hf"}
+RIVALS: Final[Mapping[str, Rival]] = MappingProxyType(
+    {
+        name: Rival(name, summary, f"{__name__}.{place}", _EXTRAS.get(name))
+        for name, (place, summary) in _CLASSES.items()
+    }
 )
-RIVALS: Final[Mapping[str, Rival]] = MappingProxyType({one.name: one for one in _ALL})
 
 
 def build_rival(name: str, config: RivalConfig) -> SegmentModel:

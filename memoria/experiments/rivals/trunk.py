@@ -59,7 +59,7 @@ class Attention(nn.Module):
     def weighed(
         self, states: Tensor, source: Tensor, allowed: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """As `forward` without positions; also the weights [B, H, S, N], 0 where none is allowed."""
+        """As `forward` without positions, and the weights [B, H, S, N], 0 where none is allowed."""
         query, (key, value) = self.queries(states), self.pairs(source)
         score = query @ key.transpose(-2, -1) * key.shape[-1] ** -0.5
         if allowed is None:

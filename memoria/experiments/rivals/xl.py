@@ -63,8 +63,9 @@ class PackagedXL(SegmentModel):
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
         mask = self.checked_tokens(tokens, attention_mask)
-        past = [self._carried[name] for name in sorted(self._carried, key=_number) if name != _REAL]
-        there = self._carried.get(_REAL)
+        names = [f"layer{number}" for number in range(self.config.layers)]
+        past = [self._carried[name] for name in names if name in self._carried]
+        there = self._carried.get("real")
         (logits, hidden), passed = self.network(
             tokens,
             mask=mask,
@@ -76,14 +77,7 @@ class PackagedXL(SegmentModel):
         real = all_real(hidden, mask)
         if there is not None:
             real = torch.cat((there, real), 1)
-        for number, states in enumerate(passed):
+        for name, states in zip(names, passed, strict=True):
             (kept, kept_real), _ = newest(None, states, real, self.config.memory)
-            self._carried[f"layer{number}"], self._carried[_REAL] = kept, kept_real
+            self._carried[name], self._carried["real"] = kept, kept_real
         return SegmentOutput(logits, hidden, logits.new_zeros(()))
-
-
-_REAL = "real"
-
-
-def _number(name: str) -> int:
-    return int(name.removeprefix("layer")) if name != _REAL else -1

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from memoria.experiments.config import ModelNames
-from memoria.experiments.experiment import Metric, TrainedExperiment
+from memoria.experiments.experiment import ANSWER_METRICS, TrainedExperiment
 from memoria.experiments.training_config import TrainingConfig
 
 _MODELS: Final = ["memoria", "none", "xl"]
@@ -27,7 +27,6 @@ class SortingConfig(TrainingConfig):
             "init_std": 0.1,
             "steps": 400,
             "learning_rate": 2e-3,
-            "models": _MODELS,
         },
         # Network, optimiser and symbols as in the authors' released configuration
         # (memoria-gpt2-sort and the defaults of its script): to be trusted. Lengths 1K..32K with
@@ -80,10 +79,7 @@ class Sorting(TrainedExperiment[SortingConfig]):
     summary = "Sort symbols by how often they came in a sequence much longer than a segment."
     Config = SortingConfig
     task = "memoria.experiments.sorting.task:SortingTask"
-    metrics = (
-        Metric("accuracy", "accuracy of the answers", "higher"),
-        Metric("loss", "loss of the answers, nats", "lower"),
-    )
+    metrics = ANSWER_METRICS
 
     def reference(self, config: SortingConfig) -> Mapping[str, float]:
         """Exact counts of the last 1, 2, 4... segments, and chance, on the test split."""
