@@ -21,6 +21,7 @@ __all__ = [
     "StoreLockedError",
     "StoreNotFoundError",
     "UsageError",
+    "first_line",
 ]
 
 
@@ -111,3 +112,9 @@ class DamageError(MemoriaError):
     """The store's bytes are not what was committed: a checksum, a missing chunk, a broken rule."""
 
     exit_code = 3
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that says something of an error from elsewhere, else its type's name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -9,8 +9,6 @@ import numpy as np
 from memoria.backbones.base import BackboneBase, Batch, OptionValue, Vectors, check_options
 from memoria.errors import BackboneError, InputError, ShapeError
 
-__all__ = ["ArrayBackbone", "create"]
-
 
 class ArrayBackbone(BackboneBase):
     """encode(x) = x as float32 [N, D], checked: numbers, finite, D wide.

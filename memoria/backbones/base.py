@@ -11,17 +11,6 @@ from numpy.typing import NDArray
 
 from memoria.errors import BackboneError
 
-__all__ = [
-    "Backbone",
-    "BackboneBase",
-    "Batch",
-    "OptionValue",
-    "Vectors",
-    "check_options",
-    "check_texts",
-    "option",
-]
-
 OptionValue: TypeAlias = str | bool | int | float
 Vectors: TypeAlias = NDArray[np.float32]
 Batch: TypeAlias = Sequence[Any] | NDArray[Any]  # items; of an array, its rows

@@ -23,8 +23,6 @@ from memoria.io.progress import Progress, progress_bar
 from memoria.io.texts import TextUnit
 from memoria.io.units import flatten
 
-__all__ = ["EncodeResult", "encode_batches", "encode_inputs"]
-
 _READ_BYTES: Final = 1 << 24  # of an array, read from a file at a time
 
 

@@ -18,10 +18,8 @@ from memoria.backbones.base import (
     check_options,
     check_texts,
 )
-from memoria.backbones.wordhash import ONE, WordTable, mix, pair_hashes
+from memoria.backbones.word_hashes import ONE, WordTable, mix, pair_hashes
 from memoria.errors import BackboneError
-
-__all__ = ["DEFAULT_DIMENSION", "HashBackbone", "create", "words_of"]
 
 DEFAULT_DIMENSION: Final = 384
 _MIN_DIMENSION: Final = 8
@@ -61,7 +59,7 @@ class HashBackbone(BackboneBase):
     """v = sum over features f of weight(f) * sqrt(count(f)) * s(f), then v / ||v||.
 
     Features are the words, their groups of 3 to 5 letters with the word's ends marked, and pairs
-    of neighbouring words; s(f) has a +1 or -1 in four of the D places, chosen by f's hash, so
+    of neighbouring words; s(f) has a +1 or -1 in four of the D coordinates, chosen by f's hash, so
     s(f) . s(g) is near 0 for f != g. Common English words count half. All sums are of integers
     and the rest is exactly rounded, so vectors are the same bits on every machine. A text
     without words is encoded by its signs, an empty one has a vector of its own.
@@ -134,13 +132,13 @@ class HashBackbone(BackboneBase):
     def _project(
         self, sums: NDArray[np.float64], row: _Ints, hashes: NDArray[np.uint64], weight: _Ints
     ) -> None:
-        """Add each feature's weight, signed, at its place in each band of its row."""
+        """Add each feature's weight, signed, at its coordinate in each band of its row."""
         seeds = np.array([_GOLDEN * (i + 1) % 2**64 for i in range(_SIGNS)], dtype=np.uint64)
         bits = mix(hashes[:, None] + seeds)
         offset = ((bits >> np.uint64(32)) * self._band_size >> np.uint64(32)).astype(np.int64)
-        place = row[:, None] * self.dimension + self._band_start + offset
+        cell = row[:, None] * self.dimension + self._band_start + offset
         signed = np.where(bits & np.uint64(1), weight[:, None], -weight[:, None])
-        sums += np.bincount(place.ravel(), signed.ravel(), minlength=len(sums))
+        sums += np.bincount(cell.ravel(), signed.ravel(), minlength=len(sums))
 
 
 def _damped(counts: _Ints) -> _Ints:

@@ -7,18 +7,15 @@ from importlib import import_module
 from typing import Any
 
 from memoria.backbones.base import BackboneBase, OptionValue, check_options
-from memoria.backbones.hf_common import (
+from memoria.backbones.pretrained import (
     IMAGE_OPTIONS,
     TEXT_OPTIONS,
     Settings,
-    first_line,
     loading,
     local_folder,
     quiet,
 )
-from memoria.errors import BackboneError, MissingExtraError
-
-__all__ = ["create"]
+from memoria.errors import BackboneError, MissingExtraError, first_line
 
 
 def create(

@@ -8,18 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.backbones.base import BackboneBase, Batch, Vectors
-from memoria.backbones.hf_common import Settings, finished, first_line
-from memoria.errors import BackboneError, InputError, MissingExtraError
-
-__all__ = ["HfImageBackbone"]
+from memoria.backbones.base import Batch, Vectors
+from memoria.backbones.pretrained import PooledBackbone, Settings
+from memoria.errors import BackboneError, InputError, MissingExtraError, first_line
 
 # By its content a file is what it likes: some formats would start a program, such as Ghostscript.
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _MOST_PIXELS: Final = 1 << 26  # 192 MiB as RGB
 
 
-class HfImageBackbone(BackboneBase):
+class HfImageBackbone(PooledBackbone):
     """v = pool(last hidden states of a picture), then v / ||v|| unless ``normalize`` is off.
 
     ``mean`` is over all positions, ``cls`` the first and ``last`` the last of them; ``none``
@@ -27,27 +25,12 @@ class HfImageBackbone(BackboneBase):
     says and read as RGB, animations by their first frame.
     """
 
-    def __init__(self, name: str, settings: Settings, model: Any, processor: Any) -> None:
-        self._model, self._processor, self._settings = model, processor, settings
-        options = {
-            "pooling": settings.pooling,
-            "normalize": settings.normalize,
-            "dtype": settings.dtype,
-            "revision": getattr(model.config, "_commit_hash", None) or settings.revision,
-        }
-        kept = {key: value for key, value in options.items() if value is not None}
-        super().__init__(name, 0, kept)
-        self.dimension = int(self._forward([_pillow(name).new("RGB", (32, 32))]).shape[2])
+    _row = "patch, not per image"
 
-    def encode(self, batch: Batch) -> Vectors:
-        """Vectors [N, D] float32 of N pictures. Raises `BackboneError`, `InputError`."""
-        if self._settings.pooling == "none":
-            raise BackboneError(
-                f"backbone {self.name!r}: pooling = 'none' gives one row per patch, not per image",
-                "choose mean, cls or last",
-            )
-        rows = self.encode_rows(batch)
-        return np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *rows])
+    def __init__(self, name: str, settings: Settings, model: Any, processor: Any) -> None:
+        self._processor = processor
+        super().__init__(name, settings, model)
+        self.dimension = int(self._forward([_pillow(name).new("RGB", (32, 32))]).shape[2])
 
     def encode_rows(self, batch: Batch) -> list[Vectors]:
         """For each picture its rows [n, D] float32: its positions with ``none``, else one."""
@@ -57,7 +40,7 @@ class HfImageBackbone(BackboneBase):
                 self._opened(item) for item in batch[start : start + self._settings.batch_size]
             ]
             for states in self._forward(images):
-                results.append(finished(self.name, self._pooled(states), self._settings.normalize))
+                results.append(self._finish(self._pooled(states)))
         return results
 
     def _pooled(self, states: Vectors) -> Vectors:
@@ -84,10 +67,7 @@ class HfImageBackbone(BackboneBase):
                     hidden = hidden.flatten(2).transpose(1, 2)
                 result: Vectors = hidden.cpu().numpy()
         except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-            raise BackboneError(
-                f"backbone {self.name!r} failed on {len(images)} images: {first_line(error)}",
-                "with memory short, give a smaller batch_size",
-            ) from error
+            raise self._failure(f"{len(images)} images", error) from error
         return result
 
     def _opened(self, item: Any) -> Any:

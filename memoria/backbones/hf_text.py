@@ -8,15 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.backbones.base import BackboneBase, Batch, Vectors, check_texts
-from memoria.backbones.hf_common import Settings, finished, first_line
+from memoria.backbones.base import Batch, Vectors, check_texts
+from memoria.backbones.pretrained import PooledBackbone, Settings
 from memoria.errors import BackboneError
-
-__all__ = ["HfTextBackbone"]
 
 _DEFAULT_LENGTH: Final = 512  # tokens, for models that name no limit
 _NO_LIMIT: Final = 1_000_000  # what tokenizers write when they know none is far above
-# These number positions from the padding token's number on, so some places cannot be used.
+# These number positions from the padding token's number on, so some of them cannot be used.
 _OFFSET_POSITIONS: Final = frozenset(
     "roberta xlm-roberta xlm-roberta-xl camembert mpnet longformer data2vec-text ibert esm".split()
 )
@@ -31,7 +29,7 @@ class _Window:
     rows: slice
 
 
-class HfTextBackbone(BackboneBase):
+class HfTextBackbone(PooledBackbone):
     """v = pool(last hidden states), then v / ||v|| unless ``normalize`` is off.
 
     ``mean`` is over all tokens with the special ones, ``cls`` is the first, ``last`` the last
@@ -40,8 +38,10 @@ class HfTextBackbone(BackboneBase):
     ``none`` every token comes once. `notices` counts such texts. Padding never changes a result.
     """
 
+    _row = "token, not per text"
+
     def __init__(self, name: str, settings: Settings, model: Any, tokenizer: Any) -> None:
-        self._model, self._tokenizer, self._settings = model, tokenizer, settings
+        self._tokenizer = tokenizer
         self._before, self._after = _special_tokens(tokenizer)
         self._length = _length(name, settings, model.config, tokenizer)
         self._room = self._length - len(self._before) - len(self._after)
@@ -57,27 +57,9 @@ class HfTextBackbone(BackboneBase):
                 f"the text tokens of a window",
             )
         self._seen = self._long = 0
-        options = {
-            "pooling": settings.pooling,
-            "normalize": settings.normalize,
-            "dtype": settings.dtype,
-            "max_length": self._length,
-            "overlap": self._overlap,
-            "revision": getattr(model.config, "_commit_hash", None) or settings.revision,
-        }
-        kept = {key: value for key, value in options.items() if value is not None}
-        super().__init__(name, 0, kept)
+        lengths: dict[str, int] = {"max_length": self._length, "overlap": self._overlap}
+        super().__init__(name, settings, model, **lengths)
         self.dimension = int(self._rows_of(self._windows(0, []))[0].shape[1])
-
-    def encode(self, batch: Batch) -> Vectors:
-        """Vectors [N, D] float32 of N texts. Raises `BackboneError`."""
-        if self._settings.pooling == "none":
-            raise BackboneError(
-                f"backbone {self.name!r}: pooling = 'none' gives one row per token, not per text",
-                "choose mean, cls or last",
-            )
-        rows = self.encode_rows(batch)
-        return np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *rows])
 
     def encode_rows(self, batch: Batch) -> list[Vectors]:
         """For each text its rows [n, D] float32: its tokens with ``none``, else one."""
@@ -164,10 +146,8 @@ class HfTextBackbone(BackboneBase):
                     states = (states * weight).sum(1) / weight.sum(1)
                 hidden: Vectors = states.cpu().numpy()
         except (RuntimeError, IndexError, ValueError, TypeError, AttributeError) as error:
-            raise BackboneError(
-                f"backbone {self.name!r} failed on {len(windows)} texts: {first_line(error)}",
-                "with memory short, give a smaller batch_size or max_length",
-            ) from error
+            knobs = "batch_size or max_length"
+            raise self._failure(f"{len(windows)} texts", error, knobs) from error
         if self._settings.pooling == "mean":
             return [hidden[row : row + 1] for row in range(len(windows))]
         if self._settings.pooling == "cls":
@@ -184,7 +164,7 @@ class HfTextBackbone(BackboneBase):
         else:
             share = np.array(weights, dtype=np.float32) / np.float32(sum(weights))
             rows = (np.concatenate(parts) * share[:, None]).sum(axis=0, keepdims=True)
-        return finished(self.name, rows, self._settings.normalize)
+        return self._finish(rows)
 
 
 def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:

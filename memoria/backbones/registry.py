@@ -10,9 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors
-from memoria.errors import BackboneError, MemoriaError
-
-__all__ = ["GROUP", "check_backbone", "known_backbones", "load_backbone", "split_name"]
+from memoria.errors import BackboneError, MemoriaError, first_line
 
 GROUP: Final = "memoria.backbones"
 # A table of our own, so that a source tree without installed metadata works too.
@@ -116,15 +114,10 @@ def _foreign(
             except Exception as error:  # somebody else's package: anything can go wrong
                 raise BackboneError(
                     f"backbone {head!r} ({entry.value}) does not load: "
-                    f"{type(error).__name__}: {_first_line(error)}",
+                    f"{type(error).__name__}: {first_line(error)}",
                     "repair or reinstall the package that provides it",
                 ) from error
     raise BackboneError(f"backbone {head!r} is unknown", _known_hint())
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 class _Foreign(BackboneBase):
@@ -159,7 +152,7 @@ class _Foreign(BackboneBase):
             raise
         except Exception as error:
             raise BackboneError(
-                f"backbone {self.name!r} failed: {type(error).__name__}: {_first_line(error)}"
+                f"backbone {self.name!r} failed: {type(error).__name__}: {first_line(error)}"
             ) from error
 
     def _checked(self, answer: Any, count: int | None) -> Vectors:

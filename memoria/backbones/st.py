@@ -9,25 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.backbones.base import BackboneBase, Batch, OptionValue, Vectors, check_texts
-from memoria.backbones.hf_common import (
-    Settings,
-    finished,
-    first_line,
-    loading,
-    local_folder,
-    quiet,
-)
+from memoria.backbones.base import Batch, OptionValue, Vectors, check_texts
+from memoria.backbones.pretrained import PretrainedBackbone, Settings, loading, local_folder, quiet
 from memoria.errors import BackboneError, MissingExtraError
 from memoria.io.bounds import open_regular, parse_json
-
-__all__ = ["SentenceBackbone", "create"]
 
 _MOST_LISTING: Final = 1 << 20  # bytes
 _OPTIONS: Final = ("normalize", "batch_size", "device", "revision", "max_length")
 
 
-class SentenceBackbone(BackboneBase):
+class SentenceBackbone(PretrainedBackbone):
     """v = the model's sentence embedding, then v / ||v|| unless ``normalize`` is off.
 
     A text above the model's ``max_length`` tokens is halved at spaces until its parts fit; its
@@ -35,7 +26,6 @@ class SentenceBackbone(BackboneBase):
     """
 
     def __init__(self, name: str, settings: Settings, model: Any) -> None:
-        self._model, self._settings = model, settings
         limit = getattr(model, "max_seq_length", None)
         if settings.max_length is not None:
             if limit is not None and settings.max_length > limit:
@@ -46,12 +36,12 @@ class SentenceBackbone(BackboneBase):
             limit = model.max_seq_length = settings.max_length
         self._limit: int | None = limit
         self._seen = self._long = 0
-        options: dict[str, OptionValue] = {"normalize": settings.normalize}
-        if limit is not None:
-            options["max_length"] = int(limit)
-        if settings.revision is not None:
-            options["revision"] = settings.revision
-        super().__init__(name, 0, options)
+        recorded = {
+            "normalize": settings.normalize,
+            "max_length": None if limit is None else int(limit),
+            "revision": settings.revision,
+        }
+        super().__init__(name, settings, model, recorded)
         self.dimension = int(self._embedded(["a"]).shape[1])
 
     def encode(self, batch: Batch) -> Vectors:
@@ -69,7 +59,7 @@ class SentenceBackbone(BackboneBase):
         np.add.at(total, owner, weight)
         rows = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
         np.add.at(rows, owner, vectors * (weight / total[owner])[:, None])
-        return finished(self.name, rows, self._settings.normalize)
+        return self._finish(rows)
 
     def notices(self) -> list[str]:
         if not self._long:
@@ -100,10 +90,7 @@ class SentenceBackbone(BackboneBase):
                 convert_to_numpy=True,
             )
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
-            raise BackboneError(
-                f"backbone {self.name!r} failed on {len(texts)} texts: {first_line(error)}",
-                "with memory short, give a smaller batch_size",
-            ) from error
+            raise self._failure(f"{len(texts)} texts", error) from error
         return np.asarray(vectors, dtype=np.float32)
 
 

@@ -63,7 +63,7 @@ class InputStream:
 
     Iterating yields `WorkingMemory` after `WorkingMemory`, at most ``limit``; it reads lazily and
     encodes in batches with `store_backbone`, loaded when the first text or image comes. ``unit``
-    and ``wm_length`` default to the configuration's. ``last_place(source)`` gives the last offset
+    and ``wm_length`` default to the configuration's. ``last_offset(source)`` gives the last offset
     known from a source; units up to it are passed over and counted in ``skipped``. ``notices``
     tells what a user should know, after iterating.
 
@@ -83,7 +83,7 @@ class InputStream:
         unit: str | None = None,
         wm_length: int | None = None,
         limit: int | None = None,
-        last_place: Callable[[str], int | None] | None = None,
+        last_offset: Callable[[str], int | None] | None = None,
         backbone: str | None = None,
         **run_options: OptionValue | None,
     ) -> None:
@@ -98,7 +98,7 @@ class InputStream:
         self._limit = limit
         self._config, self._run_options = config, run_options
         self._backbone: Backbone | None = None
-        self._last_place = last_place
+        self._last_offset = last_offset
         self._known: dict[str, int | None] = {}
         self._reader = InputReader(
             config.lanes,
@@ -271,11 +271,11 @@ class InputStream:
 
     def _is_new(self, piece: Piece) -> bool:
         """Whether the piece lies behind what is known from its source."""
-        if self._last_place is None:
+        if self._last_offset is None:
             return True
         source, offset = piece.place
         if source not in self._known:
-            self._known[source] = self._last_place(source)
+            self._known[source] = self._last_offset(source)
         known = self._known[source]
         return known is None or offset > known
 

@@ -14,8 +14,6 @@ from memoria.io.progress import Progress
 from memoria.query.engram_table import EngramTable
 from memoria.query.inspection import Inspection
 
-__all__ = ["Columns", "Content"]
-
 Columns = dict[str, npt.NDArray[Any]]
 
 _BLOCK: Final = 8192  # engrams at a time

@@ -12,8 +12,6 @@ import numpy as np
 from memoria.exports.content import Content
 from memoria.query.engram_table import EngramTable
 
-__all__ = ["write_jsonl"]
-
 
 def write_jsonl(content: Content, out: Path) -> None:
     """Lane by lane, from the oldest engram on.
@@ -29,13 +27,13 @@ def write_jsonl(content: Content, out: Path) -> None:
             for block in content.engrams(mine):
                 vectors = _numbers(content, block)
                 documents = content.view.documents(block)
-                for place, document in enumerate(documents):
+                for row, document in enumerate(documents):
                     connections: list[dict[str, Any]] = []
                     if ahead is not None and ahead[0] == document["id"]:
                         connections, ahead = ahead[1], next(edges, None)
                     line = json.dumps({**document, "connections": connections}, allow_nan=False)
                     if vectors is not None:
-                        line = f'{line[:-1]}, "vector": [{", ".join(vectors[place])}]}}'
+                        line = f'{line[:-1]}, "vector": [{", ".join(vectors[row])}]}}'
                     file.write(line + "\n")
 
 

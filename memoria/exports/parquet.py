@@ -13,8 +13,6 @@ from memoria.errors import MissingExtraError
 from memoria.exports.content import Content
 from memoria.query.engram_table import FIELDS
 
-__all__ = ["PARQUET_FILES", "write_parquet"]
-
 PARQUET_FILES: Final = frozenset(
     ("engrams.parquet", "edges.parquet", "firings.parquet", "steps.parquet")
 )

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.errors import InputError, MemoriaError, StorageError
+from memoria.errors import InputError, MemoriaError, StorageError, first_line
 from memoria.io.files import check_file, extension, printable, reading, split_key
 
 _Array = NDArray[Any]
@@ -213,12 +213,9 @@ def _errors_of(source: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno:
             raise StorageError(f"{source}: cannot be read: {error.strerror}") from None
         kind = extension(split_key(source)[0])
-        raise InputError(f"{source}: not a sound {kind} file: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return printable(lines[0]) if lines else type(error).__name__
+        raise InputError(
+            f"{source}: not a sound {kind} file: {printable(first_line(error))}"
+        ) from None
 
 
 def _pick(path: str, names: Iterable[str], key: str | None) -> str:

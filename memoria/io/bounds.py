@@ -8,8 +8,6 @@ import os
 import stat
 from typing import Any, Final
 
-__all__ = ["MOST_VALUES", "open_regular", "parse_json", "too_many_values"]
-
 MOST_VALUES: Final = 2**22  # values of one JSON document: 8 to 90 bytes each, once parsed
 
 

@@ -10,8 +10,6 @@ from memoria.errors import MissingExtraError
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["data_frame"]
-
 
 def data_frame(columns: Mapping[str, Any]) -> pandas.DataFrame:
     """Named columns of one length as a data frame. Needs the extra ``viz``."""

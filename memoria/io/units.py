@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 from memoria.errors import UsageError
 
-__all__ = ["MAX_SENTENCE", "MAX_UNIT", "Unit", "flatten", "iter_units", "parse_unit", "split"]
-
 MAX_SENTENCE: Final = 2_000  # characters; longer sentences are cut at a space
 MAX_UNIT: Final = 20_000  # characters; the same for lines and paragraphs
 _WORD_ROOM: Final = 64  # characters a word of a window may take on average before a cut

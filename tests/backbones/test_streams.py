@@ -221,7 +221,7 @@ def test_known_places_are_passed_over(tmp_path: Path) -> None:
     inputs = [lines(tmp_path, "a.txt", 4), lines(tmp_path, "b.txt", 4)]
     (first, *_) = InputStream(config(), inputs)
     known = {inputs[0]: first.places[0][-1][1]}
-    stream = InputStream(config(), inputs, last_place=known.get)
+    stream = InputStream(config(), inputs, last_offset=known.get)
     memories = list(stream)
     assert stream.skipped == 3
     assert memories[0].texts[0][0] == "Sentence four of a.txt."
@@ -245,7 +245,7 @@ def test_stopping_anywhere_and_resuming_is_as_not_stopping(
     for memory in done:
         for source, offset in memory.places[0]:
             known[source] = max(offset, known.get(source, -1))
-    rest = list(InputStream(setting, inputs, last_place=known.get))
+    rest = list(InputStream(setting, inputs, last_offset=known.get))
     assert texts_of(done + rest) == texts_of(whole)
 
 
@@ -253,7 +253,7 @@ def test_resuming_arrays_of_steps(tmp_path: Path) -> None:
     path = array(tmp_path, "a.npy", 5, 2, 4, D)
     whole = list(InputStream(config(lanes=2), [path]))
     last = whole[1].places[0][-1][1]
-    rest = list(InputStream(config(lanes=2), [path], last_place=lambda _: last))
+    rest = list(InputStream(config(lanes=2), [path], last_offset=lambda _: last))
     assert len(rest) == 3
     np.testing.assert_array_equal(rest[0].data, whole[2].data)
 

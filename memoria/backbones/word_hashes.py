@@ -12,8 +12,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ONE", "WordTable", "mix", "pair_hashes"]
-
 ONE: Final = 1 << 10  # the weight 1 in fixed point
 _GRAMS: Final = (3, 4, 5)
 _GRAM_WEIGHT: Final = 1_434  # 1.4, of all letter groups of a word together (as a length)
@@ -88,8 +86,8 @@ class WordTable:
         sizes = np.array([len(word) + 2 for word in words], dtype=np.int64)
         ends = np.cumsum(sizes)
         owner = np.repeat(np.arange(len(words)), sizes)
-        place = np.arange(len(letters)) - np.repeat(ends - sizes, sizes)
-        whole = mix(letters + mix(place.astype(np.uint64) + np.uint64(1)))
+        position = np.arange(len(letters)) - np.repeat(ends - sizes, sizes)
+        whole = mix(letters + mix(position.astype(np.uint64) + np.uint64(1)))
         hashes = mix(np.add.reduceat(whole, ends - sizes))
 
         owners, grams = [], []

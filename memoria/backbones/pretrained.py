@@ -1,4 +1,4 @@
-"""What the backbones `hf` and `st` share: options, quiet loading, one-line errors."""
+"""What the backbones `hf` and `st` share: options, quiet loading, one-line errors, one base."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.backbones.base import OptionValue, Vectors, check_options, option
-from memoria.errors import BackboneError, MemoriaError
-
-__all__ = [
-    "IMAGE_OPTIONS",
-    "TEXT_OPTIONS",
-    "Settings",
-    "finished",
-    "first_line",
-    "loading",
-    "local_folder",
-    "quiet",
-]
+from memoria.backbones.base import (
+    BackboneBase,
+    Batch,
+    OptionValue,
+    Vectors,
+    check_options,
+    option,
+)
+from memoria.errors import BackboneError, MemoriaError, first_line
 
 POOLINGS: Final = ("mean", "cls", "last", "none")
 DTYPES: Final = ("float32", "float16", "bfloat16")
@@ -72,12 +68,6 @@ class Settings:
         return settings
 
 
-def first_line(error: BaseException) -> str:
-    """What an error from elsewhere says first."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
-
-
 def local_folder(name: str, argument: str) -> str:
     """The folder that the argument names, or the argument itself when it is an id."""
     path = Path(argument).expanduser()
@@ -119,16 +109,59 @@ def quiet(transformers: Any) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def finished(name: str, rows: Vectors, normalize: bool) -> Vectors:
-    """Rows checked to be finite and, if asked, brought to length 1."""
-    if not np.isfinite(rows).all():
-        raise BackboneError(
-            f"backbone {name!r} gave NaN or Inf", "with float16 weights try dtype=float32"
+class PretrainedBackbone(BackboneBase):
+    """A model of `hf` or `st` with its checked settings; what it records changes the vectors."""
+
+    def __init__(
+        self, name: str, settings: Settings, model: Any, recorded: Mapping[str, OptionValue | None]
+    ) -> None:
+        kept = {key: value for key, value in recorded.items() if value is not None}
+        super().__init__(name, 0, kept)
+        self._model, self._settings = model, settings
+
+    def _finish(self, rows: Vectors) -> Vectors:
+        """Rows checked to be finite and, if asked, brought to length 1."""
+        if not np.isfinite(rows).all():
+            raise BackboneError(
+                f"backbone {self.name!r} gave NaN or Inf", "with float16 weights try dtype=float32"
+            )
+        if self._settings.normalize:
+            length = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
+            rows = (rows / np.maximum(length, 1e-12)).astype(np.float32)
+        return rows
+
+    def _failure(self, items: str, error: Exception, knobs: str = "batch_size") -> BackboneError:
+        return BackboneError(
+            f"backbone {self.name!r} failed on {items}: {first_line(error)}",
+            f"with memory short, give a smaller {knobs}",
         )
-    if normalize:
-        length = np.sqrt((rows.astype(np.float64) ** 2).sum(axis=1, keepdims=True))
-        rows = (rows / np.maximum(length, 1e-12)).astype(np.float32)
-    return rows
+
+
+class PooledBackbone(PretrainedBackbone):
+    """A model of `hf`, whose hidden states are pooled to one vector an item, or kept as rows."""
+
+    _row = "row"  # what one row stands for
+
+    def __init__(
+        self, name: str, settings: Settings, model: Any, **recorded: OptionValue | None
+    ) -> None:
+        revision = getattr(model.config, "_commit_hash", None) or settings.revision
+        shared: dict[str, OptionValue | None] = {
+            "pooling": settings.pooling,
+            "normalize": settings.normalize,
+            "dtype": settings.dtype,
+        }
+        super().__init__(name, settings, model, shared | recorded | {"revision": revision})
+
+    def encode(self, batch: Batch) -> Vectors:
+        """Vectors [N, D] float32 of N items. Raises `BackboneError`, `InputError`."""
+        if self._settings.pooling == "none":
+            raise BackboneError(
+                f"backbone {self.name!r}: pooling = 'none' gives one row per {self._row}",
+                "choose mean, cls or last",
+            )
+        rows = self.encode_rows(batch)
+        return np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *rows])
 
 
 def _whole(name: str, options: Mapping[str, OptionValue], key: str, least: int) -> int | None:
