@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 # Names of the memories by `EngramType`.
 MEMORY_NAMES: Final = np.array(["forgotten", "working", "shortterm", "longterm"])
 
-Texts = Callable[[IntArray], list[str | None]]
-
 
 @dataclass(frozen=True, eq=False)
 class Chronicle:
@@ -60,7 +58,7 @@ class Chronicle:
             a step, by step, int64 [N].
         fired_steps: step of each firing, int64 [N].
         settings: makes `expiries` once they are asked for.
-        shelf: reads texts from the store.
+        read_texts: reads texts from the store by id.
         name: of the store, for messages.
     """
 
@@ -75,7 +73,7 @@ class Chronicle:
     fired_ids: IntArray
     fired_steps: IntArray
     settings: Callable[[], Expiries]
-    shelf: Texts | None = None
+    read_texts: Callable[[IntArray], list[str | None]] | None = None
     name: str = ""
 
     @classmethod
@@ -118,7 +116,7 @@ class Chronicle:
             fired_ids=firings.ids,
             fired_steps=firings.steps,
             settings=settings,
-            shelf=TextShelf(files).texts,
+            read_texts=TextShelf(files).texts,
             name=files.name,
         )
 
@@ -292,7 +290,7 @@ class Chronicle:
     def texts(self, ids: npt.ArrayLike) -> list[str | None]:
         """The texts of engrams; None where there is none. Reads from the store."""
         wanted = np.asarray(ids, np.int64).reshape(-1)
-        return [None] * len(wanted) if self.shelf is None else self.shelf(wanted)
+        return [None] * len(wanted) if self.read_texts is None else self.read_texts(wanted)
 
     def text(self, engram: int) -> str | None:
         """The text of one engram."""

@@ -139,12 +139,12 @@ def contiguity(
 
     Over all ordered pairs i -> j of one lane, also of those that never fired together: of the
     living, or with ``forgotten`` of all. ``connected`` of the ``pairs`` did fire together. In big
-    memories i are a sample, drawn by ``seed``, and j everyone.
+    memories i are a sample, drawn by ``seed``, and j all of them.
     """
     positions = np.flatnonzero(in_scope(chronicle, lane, forgotten) & (chronicle.fires > 0))
-    log, everyone = chronicle.log(positions), np.arange(len(positions))
+    log, ranks = chronicle.log(positions), np.arange(len(positions))
     budget = _ALL_PAIRS if sample is None else np.inf
-    sources = sampled(everyone, _costs(log, len(everyone)), budget, sample, seed)
+    sources = sampled(ranks, _costs(log, len(ranks)), budget, sample, seed)
     sums = _LagSums(min(max_lag, max(0, chronicle.steps - 1)))
     sums.add_pairs(chronicle.lane[positions], chronicle.born[positions], sources)
     _add_weights(sums, chronicle, positions, log, sources)
@@ -157,9 +157,9 @@ def contiguity(
         "pairs": sums.pairs,
         "connected": sums.connected,
     }
-    if len(everyone) == 0:
+    if len(ranks) == 0:
         frame = {name: column[:0] for name, column in frame.items()}
-    left_out = len(sources) < len(everyone)
+    left_out = len(sources) < len(ranks)
     return Analysis(
         kind="contiguity",
         title="Connection weight by distance in creation time",
@@ -167,7 +167,7 @@ def contiguity(
         y_label="P(it fires too)",
         note=note(
             lane,
-            f"pairs of {len(everyone)} engrams, "
+            f"pairs of {len(ranks)} engrams, "
             + ("forgotten ones too" if forgotten else "the living"),
             f"a sample of {len(sources)} of them as the one that fires" if left_out else "",
         ),
@@ -200,7 +200,7 @@ class _LagSums:
             later = np.searchsorted(times, times + lag)
             met = ends[later] == times + lag
             self.pairs[lag + self.most] += chosen[met] @ made[later[met]]
-        self.pairs[self.most] -= len(sources)  # nobody is connected to itself
+        self.pairs[self.most] -= len(sources)  # no engram is connected to itself
 
     def add_weights(self, lags: IntArray, weights: FloatArray) -> None:
         """Add pairs that fired together, by Chan's formula for merging variances."""
@@ -233,7 +233,7 @@ def _costs(log: FiringLog, engrams: int) -> FloatArray:
 def _add_weights(
     sums: _LagSums, chronicle: Chronicle, positions: IntArray, log: FiringLog, sources: IntArray
 ) -> None:
-    """Add the weights from ``sources`` to everyone at ``positions``."""
+    """Add the weights from ``sources`` to all engrams at ``positions``."""
     born, fires = chronicle.born[positions], chronicle.fires[positions]
     reach = np.cumsum(_costs(log, len(positions))[sources])
     first = 0

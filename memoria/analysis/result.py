@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -125,13 +125,9 @@ def write_table(
         StoreExistsError, StorageError: the file is there, or cannot be written.
         MissingExtraError: a .parquet without the extra ``parquet``.
     """
-    place = Path(os.path.abspath(path))
-    form = place.suffix.lower().removeprefix(".")
-    if form not in TABLES:
-        known = ", ".join(f".{one}" for one in TABLES)
-        raise InputError(f"{path}: the extension names no table", f"known are {known}")
+    form = file_format(path, TABLES, "table")
     analysis.frame(frame)
-    with atomic_write(place, force) as aside:
+    with atomic_write(os.path.abspath(path), force) as aside:
         if form == "parquet":
             analysis.write_parquet(aside, frame)
         elif form == "json":
@@ -148,3 +144,16 @@ def _write_csv(analysis: Analysis, path: Path, frame: str | None) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
+
+
+def file_format(path: str | os.PathLike[str], formats: Sequence[str], what: str) -> str:
+    """The one of ``formats`` that the extension of ``path`` names; ``what`` they are, for messages.
+
+    Raises:
+        InputError: it names none of them.
+    """
+    form = Path(path).suffix.lower().removeprefix(".")
+    if form not in formats:
+        known = ", ".join(f".{one}" for one in formats)
+        raise InputError(f"{path}: the extension names no {what}", f"known are {known}")
+    return form

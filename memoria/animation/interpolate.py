@@ -131,7 +131,7 @@ def _lines(
     rays = np.empty((0, 2, 2))
     if pulse > 0.01 and len(sources) and len(targets):
         each = min(_RAYS, len(sources))
-        turn = np.arange(each * len(targets)) % len(sources)  # everyone new in turn
+        turn = np.arange(each * len(targets)) % len(sources)  # each new one in turn
         rays = xy[np.column_stack((sources[turn], np.repeat(targets, each)))]
     return {
         "links": xy[layout.links[visible]],

@@ -86,11 +86,11 @@ def lay_out(shown: ShownEngrams) -> Layout:
     corner, size = (long.left, long.bottom), (long.right - long.left, long.top - long.bottom)
     old = np.nonzero(types == EngramType.LONGTERM)
     xy[old] = np.array(corner) + 0.35 + home[old[1]] * (np.array(size) - 0.7)
-    for t in range(1, len(types)):  # who is gone stays where it was, to fade there
+    for t in range(1, len(types)):  # the forgotten stay where they were, to fade there
         gone = types[t] == 0
         xy[t, gone] = xy[t - 1, gone]
     born = np.logical_or.accumulate(types > 0, axis=0)
-    for t in range(len(types) - 2, -1, -1):  # who is not there yet waits where it will be
+    for t in range(len(types) - 2, -1, -1):  # those not created yet wait where they will be
         xy[t, ~born[t]] = xy[t + 1, ~born[t]]
     return Layout(xy, settled[links], weights)
 

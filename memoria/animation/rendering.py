@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.analysis import Chronicle
+from memoria.analysis.result import file_format
 from memoria.animation.encoders import Picture, delay, save_gif, save_video
 from memoria.animation.interpolate import interpolate
 from memoria.animation.layout import lay_out
@@ -69,15 +70,12 @@ def render(
         StoreExistsError, StorageError: the file is there, or cannot be written.
         MissingExtraError: the extra ``viz`` is not installed.
     """
-    place, form = Path(os.path.abspath(out)), Path(out).suffix.lower().removeprefix(".")
-    if form not in FORMS:
-        known = ", ".join(f".{one}" for one in FORMS)
-        raise InputError(f"{out}: the extension names no animation", f"known are {known}")
+    target, form = Path(os.path.abspath(out)), file_format(out, FORMS, "animation")
     for name, value, most in (("speed", speed, 60.0), ("fps", fps, 60.0)):
         if value is not None and not 0.1 <= value <= most:
             raise ConfigError(f"{name} = {value:g}: must be from 0.1 to {most:g}")
     with closing(open_files(path, at)) as files:
-        check_target(place, force, outside=files.path)
+        check_target(target, force, outside=files.path)
         begin, end = steps_there(files, first, last)
         steps = shown_steps(begin, end)
         rate = fps or FPS[form]
@@ -92,7 +90,7 @@ def render(
         shown = select(chronicle, steps, lane, most_engrams, initial)
     layout = lay_out(shown)
     with (
-        atomic_write(place, force) as aside,
+        atomic_write(target, force) as aside,
         painting(shown, _WIDTH[form]) as painter,
         progress_bar(progress, "drawing", "frames") as show,
     ):
@@ -113,9 +111,9 @@ def render(
             save_video(aside, pictures(), rate)
     between = delay(rate) / 1000 if form == "gif" else 1 / rate
     return {
-        "path": str(place),
+        "path": str(target),
         "format": form,
-        "bytes": place.stat().st_size,
+        "bytes": target.stat().st_size,
         "from": int(steps[0]),
         "to": int(steps[-1]),
         "steps": end - begin + 1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -12,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.analysis.palette import LINES, MEMORY_COLOURS
-from memoria.analysis.result import Analysis, Table
-from memoria.errors import InputError
+from memoria.analysis.result import Analysis, Table, file_format
 from memoria.io.atomic_write import atomic_write
 from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
 from memoria.plots.matplotlib_plots import save_still
@@ -40,13 +38,9 @@ def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = Fals
         StoreExistsError, StorageError: the file is there, or cannot be written.
         MissingExtraError: the extra ``viz`` is not installed.
     """
-    place = Path(os.path.abspath(path))
-    form = place.suffix.lower().removeprefix(".")
-    if form not in PICTURES:
-        known = ", ".join(f".{one}" for one in PICTURES)
-        raise InputError(f"{path}: the extension names no picture", f"known are {known}")
+    form = file_format(path, PICTURES, "picture")
     scene = scene_of(analysis)
-    with atomic_write(place, force) as aside:
+    with atomic_write(os.path.abspath(path), force) as aside:
         if form == "html":
             save_page(scene, aside)
         else:

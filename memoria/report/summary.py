@@ -18,9 +18,9 @@ Document = Mapping[str, Any]
 def heading(about: Document, lane: int | None) -> str:
     """The store's own name, not where it lies: the same report everywhere."""
     name = os.path.basename(str(about["path"]).rstrip("/")) or "memory"
-    moment = "" if about["at"] is None else f"@{about['at']}"
+    at = "" if about["at"] is None else f"@{about['at']}"
     part = "" if lane is None else f", lane {lane}"
-    return words(f"{name}{moment}{part}")
+    return words(f"{name}{at}{part}")
 
 
 def lead(about: Document) -> str:

@@ -38,7 +38,7 @@ def write_report(
         store: the store, an archive or an address of one.
         out: the file, which is there as a whole or not at all.
         at: a snapshot or a step to open the store at.
-        lane: tell of this lane only.
+        lane: show this lane only.
         most_engrams: engrams in the graph at most, 1 to 2,000.
         force: replace what is there.
         progress: called with (parts done, parts in all); True shows a bar.
@@ -55,12 +55,12 @@ def write_report(
     """
     if not 1 <= most_engrams <= MOST_ENGRAMS:
         raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
-    place = Path(os.path.abspath(out))
+    target = Path(os.path.abspath(out))
     files = open_files(store, at)
     with (
         Inspection(files, at) as view,
         progress_bar(progress, "report", "parts") as show,
-        atomic_write(place, force, outside=view.path) as aside,
+        atomic_write(target, force, outside=view.path) as aside,
     ):
         script = library()
         chronicle = Chronicle.of_store(files)
@@ -70,8 +70,8 @@ def write_report(
         aside.write_text(text, encoding="utf-8", newline="\n")
         show(_PARTS, _PARTS)
     return {
-        "path": str(place),
-        "bytes": place.stat().st_size,
+        "path": str(target),
+        "bytes": target.stat().st_size,
         "step": about["step"],
         "engrams": graph["total"],
         "shown": graph["shown"],

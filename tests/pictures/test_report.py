@@ -324,7 +324,7 @@ def dense(steps: int, engrams: int) -> Chronicle:
         fired_ids=fired,
         fired_steps=fired_steps,
         settings=lambda: Expiries.of(entries, steps),
-        shelf=lambda ids: ["\U0001f9e0<\x00&" * 200] * len(ids),
+        read_texts=lambda ids: ["\U0001f9e0<\x00&" * 200] * len(ids),
     )
 
 

@@ -1,4 +1,4 @@
-"""Every kind of analysis, counted slowly from the stories that `Inspection` tells of engrams."""
+"""Every kind of analysis, counted slowly from the records that `Inspection` has of engrams."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rows = list[dict[str, Any]]
 
 
 @dataclass
-class Lived:
+class EngramLife:
     """One engram's life."""
 
     id: int
@@ -46,7 +46,7 @@ class Lived:
 
 
 class Oracle:
-    """A life as plain lists; ``first`` is the first step of which all is known."""
+    """The life of a store as plain lists; ``first`` is the first step of which all is known."""
 
     def __init__(self, path: Path, ids: Iterable[int], lane: int | None, first: int = 1) -> None:
         self.first = first
@@ -54,12 +54,12 @@ class Oracle:
             self.steps = view.step
             self.lanes = view.config.lanes
             self.added = [one["added"] for one in view.history(lane=lane)]
-            told = [view.engram(id_) for id_ in ids]
+            records = [view.engram(id_) for id_ in ids]
         self.engrams = []
-        for one in told:
+        for one in records:
             gone = one["forgotten"]["step"] if one["forgotten"] else 0
             longterm = one["longterm"] or 0
-            made = Lived(one["id"], one["lane"], one["created"]["step"], gone, 0)
+            made = EngramLife(one["id"], one["lane"], one["created"]["step"], gone, 0)
             made.longterm = 0 if gone and longterm >= gone else longterm
             made.fired = {f["step"]: (f["gain"], f["lifespan"]) for f in one["firings"]}
             if lane is None or made.lane == lane:
@@ -90,7 +90,7 @@ class Oracle:
             )
         return rows
 
-    def together(self, one: Lived, other: Lived) -> int:
+    def together(self, one: EngramLife, other: EngramLife) -> int:
         return len(one.fired.keys() & other.fired.keys()) if one.lane == other.lane else 0
 
     def contiguity(self, max_lag: int, forgotten: bool) -> Rows:

@@ -38,17 +38,17 @@ def remember(
         ltm_search_depth=2,
     )
     rng = np.random.default_rng(0)
-    places = rng.random((5, 4), dtype=np.float32)
-    told = texts or tuple(f"thing {n}" for n in range(lanes * width * steps))
+    centres = rng.random((5, 4), dtype=np.float32)
+    all_texts = texts or tuple(f"thing {n}" for n in range(lanes * width * steps))
     count = 0
     with MemoryStore.create(path, config) as store:
         for _ in range(steps):
-            rows = places[rng.integers(5, size=(lanes, width))]
-            said = [told[(count + n) % len(told)] for n in range(lanes * width)]
+            rows = centres[rng.integers(5, size=(lanes, width))]
+            some = [all_texts[(count + n) % len(all_texts)] for n in range(lanes * width)]
             count += lanes * width
             store.add(
                 rows + rng.normal(0, 0.01, rows.shape).astype(np.float32),
-                texts=[said[lane * width : (lane + 1) * width] for lane in range(lanes)],
+                texts=[some[lane * width : (lane + 1) * width] for lane in range(lanes)],
             )
             store.remind()
             store.adjust("uniform:1.5")
