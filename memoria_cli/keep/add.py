@@ -58,7 +58,7 @@ def add(
         )
         memory = stream.single()
         with load_memory_store(files) as opened:
-            ids = opened.add(memory.data, texts=memory.texts, places=memory.places)
+            ids = opened.add(memory.data, memory.texts, memory.places, memory.times, memory.meta)
             opened.commit()
             document = {
                 "path": str(opened.path),

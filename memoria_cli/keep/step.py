@@ -197,7 +197,9 @@ class _Run:
 
     def _step(self, memory: WorkingMemory) -> None:
         self._between_steps = False
-        self._store.step(memory.data, self._rule, memory.texts, memory.places)
+        self._store.step(
+            memory.data, self._rule, memory.texts, memory.places, memory.times, memory.meta
+        )
         self.done += 1
         self.engrams += memory.data.shape[0] * memory.data.shape[1]
         if time.monotonic() - self._last_commit >= self._every:
