@@ -65,7 +65,7 @@ class Endings:
 
     def fires_of(self, ids: IntArray) -> IntArray:
         """How often each of ``ids`` fired, all of which are told of."""
-        return self.fires[_places(self.ids, ids)]
+        return self.fires[_positions(self.ids, ids)]
 
 
 def endings(firings: Firings, rows: int, done: int) -> Endings:
@@ -74,29 +74,29 @@ def endings(firings: Firings, rows: int, done: int) -> Endings:
     An engram is forgotten at the first step not before its last firing that its expiry, as that
     firing left it, has come to. What was forgotten by hand after step s was forgotten at step s.
     """
-    ids, events = _told_of(firings, rows), firings.events.of_kind(*TURNS, *ENDINGS)
-    at = _places(ids, firings.ids)
+    ids, events = _named(firings, rows), firings.events.of_kind(*TURNS, *ENDINGS)
+    at = _positions(ids, firings.ids)
     log = Firings(
         at,
         firings.steps,
         firings.expiry,
-        replace(events, ids=_places(ids, events.ids)),
+        replace(events, ids=_positions(ids, events.ids)),
     )
     state = fold(Lifespans.nothing(len(ids)), log.take(firings.steps <= done), done, names=ids)
     fires = np.bincount(at, minlength=len(ids))
     return Endings(ids, state.gone(), state.expiry, fires)
 
 
-def _told_of(firings: Firings, rows: int) -> IntArray:
+def _named(firings: Firings, rows: int) -> IntArray:
     """Every engram, or those of the log and of events where few are left of very many."""
-    told = len(firings.ids) + len(firings.events)
-    if rows <= 4 * told + 2**20:
+    named = len(firings.ids) + len(firings.events)
+    if rows <= 4 * named + 2**20:
         return np.arange(rows)
     return np.unique(np.concatenate((firings.ids, firings.events.ids)))
 
 
-def _places(ids: IntArray, wanted: IntArray) -> IntArray:
-    """Where ``wanted``, all of them there, stand in ``ids``, ascending from 0 or with gaps."""
+def _positions(ids: IntArray, wanted: IntArray) -> IntArray:
+    """The positions of ``wanted``, all of them there, in ``ids``, ascending from 0 or with gaps."""
     if len(ids) == 0 or int(ids[-1]) == len(ids) - 1:
         return wanted
     return np.searchsorted(ids, wanted)

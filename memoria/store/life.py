@@ -132,7 +132,7 @@ class Life:
     pending: Pending
 
     def of_lane(self, lane: int) -> npt.NDArray[np.bool_]:
-        """Which of the arrays' places belong to the lane."""
+        """Which engrams belong to the lane, bool [A]."""
         if self.lanes == 1:
             return np.ones(len(self.ids), np.bool_)
         mine: npt.NDArray[np.bool_] = self.ids % self.lanes == lane
@@ -179,7 +179,7 @@ def fold(
     if (sizes < 0).any() or sizes.sum() != len(logged) or len(then) != len(logged):
         raise DamageError(f"{files.name}: the step table disagrees with the arrays it counts")
     firings = Firings(
-        _places(ids, old, first_new, logged),
+        _positions(ids, old, first_new, logged),
         np.repeat(np.arange(base.step + 1, len(steps) + 1), sizes),
         then,
         _events_since(files, base, ids, len(steps)),
@@ -197,7 +197,7 @@ def fold(
     expiry[ids >= done_rows] = pending.expiry or len(steps) + config.initial_lifespan
     if pending.phase == "reminded":
         fired = np.concatenate([ids[ids >= done_rows], *map(_as_ids, pending.reminded)])
-        fires[_places(ids, old, first_new, fired)] += 1
+        fires[_positions(ids, old, first_new, fired)] += 1
 
     alive = is_alive(expiry, len(steps)) | (ids >= done_rows)  # T + a tiny lifespan may round to T
     ids = ids[alive]
@@ -269,19 +269,19 @@ def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, In
     return ids, expiry, fires
 
 
-def _places(ids: IntArray, old: int, first_new: int, wanted: IntArray) -> IntArray:
-    """Where ``wanted`` stand in ``ids``: ``old`` ascending ones, then all from first_new on."""
+def _positions(ids: IntArray, old: int, first_new: int, wanted: IntArray) -> IntArray:
+    """The positions of ``wanted`` in ``ids``: ``old`` ascending, then all from first_new."""
     known = len(wanted) == 0 or (
         int(wanted.min()) >= 0 and int(wanted.max()) - first_new < len(ids) - old
     )
     early = np.flatnonzero(wanted < first_new) if known else wanted[:0]
-    place = wanted - (first_new - old)
+    position = wanted - (first_new - old)
     if len(early):
-        place[early] = ranks(ids[:old], wanted[early])
-        known = int(place.min()) >= 0
+        position[early] = ranks(ids[:old], wanted[early])
+        known = int(position.min()) >= 0
     if not known:
         raise DamageError("the firing log names an engram that was not alive")
-    return place
+    return position
 
 
 def _grows(columns: IntArray, most: int | tuple[int, ...]) -> bool:

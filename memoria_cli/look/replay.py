@@ -222,11 +222,11 @@ def _compare(path: str, again: bool, limits: _Limits) -> _Result:
 
 def _rerun(path: str, at: int | str | None, out: str, changes: list[str]) -> _Result:
     values = parse_pairs("--set", changes)
-    from memoria.store.replay.rerun import relive
+    from memoria.store.replay.rerun import rerun
 
     use_one_thread()
     with output.progress("stepping", "steps") as show:
-        made = relive(path, out, values, at, show)
+        made = rerun(path, out, values, at, show)
     human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]
     if made.skipped_events:
         human.append(f"{made.skipped_events} events were of engrams that did not live here")

@@ -20,7 +20,7 @@ from memoria.store.compacting import compact
 from memoria.store.reading import open_files
 from memoria.store.replay.digests import replay_log
 from memoria.store.replay.recompute import recompute
-from memoria.store.replay.rerun import relive
+from memoria.store.replay.rerun import rerun
 from memoria.store.replay.sampling import sample
 
 CONFIG = {
@@ -136,8 +136,8 @@ def test_an_input_that_changed_is_no_near_tie(tmp_path: Path) -> None:
 
 
 def test_the_same_life_under_other_parameters(lived: Path, tmp_path: Path) -> None:
-    same = relive(lived, tmp_path / "same", {})
-    other = relive(lived, tmp_path / "other", {"stm_capacity": 2, "num_final_ltms": 1})
+    same = rerun(lived, tmp_path / "same", {})
+    other = rerun(lived, tmp_path / "other", {"stm_capacity": 2, "num_final_ltms": 1})
     assert same.steps == other.steps == 40
     with MemoryStore.open(tmp_path / "other") as store:
         assert store.config.stm_capacity == 2
@@ -150,7 +150,7 @@ def test_the_same_life_under_other_parameters(lived: Path, tmp_path: Path) -> No
     two.close()
     assert recompute(tmp_path / "other").identical
     with pytest.raises(ConfigError, match="hidden_dim"):
-        relive(lived, tmp_path / "no", {"hidden_dim": 3})
+        rerun(lived, tmp_path / "no", {"hidden_dim": 3})
     assert not (tmp_path / "no").exists()
 
 
@@ -164,7 +164,7 @@ def test_a_life_by_its_rule_alone_is_lived_again_the_same(tmp_path: Path) -> Non
                 store.pin([4])
     with MemoryStore.open(tmp_path / "s") as store:
         digest = store.digest()
-    assert relive(tmp_path / "s", tmp_path / "again", {}).digest == digest
+    assert rerun(tmp_path / "s", tmp_path / "again", {}).digest == digest
 
 
 @pytest.mark.parametrize("priority", ["uniform", "lifespan", "recency"])

@@ -18,7 +18,7 @@ from memoria.store.schema import EventColumn
 from memoria.store.store import MemoryStore
 from memoria.timeline.log import EventKind
 
-__all__ = ["CHANGEABLE", "Relived", "changed_config", "relive"]
+__all__ = ["CHANGEABLE", "Rerun", "changed_config", "rerun"]
 
 CHANGEABLE: Final = (
     "num_reminded_stm",
@@ -36,7 +36,7 @@ _COMMIT_EVERY: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True)
-class Relived:
+class Rerun:
     """What came of it. ``skipped_events`` were done to engrams that did not live in this life."""
 
     path: str
@@ -64,13 +64,13 @@ def changed_config(config: MemoriaConfig, changes: Mapping[str, Any]) -> Memoria
     return MemoriaConfig.from_values({**config.model_dump(), **changes})
 
 
-def relive(
+def rerun(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str],
     changes: Mapping[str, Any],
     at: int | str | None = None,
     progress: Progress | bool = False,
-) -> Relived:
+) -> Rerun:
     """Step through all inputs of the store at ``path`` into a new one at ``out``.
 
     Same vectors, texts and places, in the same steps, with ``changes`` to the configuration; every
@@ -105,7 +105,7 @@ def relive(
                     last = time.monotonic()
                 show(step.number, total)
             store.commit()
-            return Relived(str(store.path), store.timestep, files.created, skipped, store.digest())
+            return Rerun(str(store.path), store.timestep, files.created, skipped, store.digest())
 
 
 def _done_again(store: MemoryStore, event: Any) -> bool:

@@ -49,13 +49,13 @@ def sample(
         chosen = life.types != EngramType.WORKING
         if lane is not None:
             chosen &= life.of_lane(lane)
-        places = np.flatnonzero(chosen)
-        if not 1 <= count <= len(places):
-            raise InputError(f"sample = {count}: must be from 1 to {len(places)}, all that live")
-        weights = _weights(life, priority)[places]
+        living = np.flatnonzero(chosen)
+        if not 1 <= count <= len(living):
+            raise InputError(f"sample = {count}: must be from 1 to {len(living)}, all that live")
+        weights = _weights(life, priority)[living]
         chances = weights / weights.sum()
-        drawn = np.random.default_rng(seed).choice(len(places), count, replace=False, p=chances)
-        taken = places[drawn]
+        drawn = np.random.default_rng(seed).choice(len(living), count, replace=False, p=chances)
+        taken = living[drawn]
         ids = life.ids[taken]
         texts = [(text or "").encode() for text in TextShelf(files).texts(ids)]
         return {

@@ -35,37 +35,37 @@ def check_edges(steps: Steps, ids: IntArray, fires: IntArray, findings: Findings
             findings.add("edges", f"{group}/{name}", text, array=f"{group}/{name}", step=state.step)
     if any(len(column) != state.edges for column in stored):
         return
-    told = _Teller(steps, group, stored, findings)
+    comparison = _Comparison(steps, group, stored, findings)
     source = stored[0]
     order = np.argsort(source, kind="stable")
     falls = np.flatnonzero(source[1:] < source[:-1]) + 1
     for row in falls.tolist():
-        told.say("source", row, f"source {source[row]} stands behind {source[row - 1]}")
+        comparison.say("source", row, f"source {source[row]} stands behind {source[row - 1]}")
     ordered = source[order]
-    told_of = 0  # of the ordered
+    compared = 0  # of the ordered
     log = _firing_log(steps, ids, state.step)
     for positions, target, count in log.edges(len(ids), EDGES_PER_ENGRAM):
         if len(positions) == 0:
             continue
         high = int(np.searchsorted(ordered, ids[positions[-1]], side="right"))
         expected = (ids[positions], ids[target], count, fires[positions])
-        told.compare(order[told_of:high], expected)
-        told_of = high
-    told.compare(order[told_of:], (ids[:0], ids[:0], ids[:0], ids[:0]))
+        comparison.compare(order[compared:high], expected)
+        compared = high
+    comparison.compare(order[compared:], (ids[:0], ids[:0], ids[:0], ids[:0]))
 
 
 def _firing_log(steps: Steps, ids: IntArray, step: int) -> FiringLog:
-    """What fired together up to ``step``, in places among ``ids``; one firing a step and lane."""
+    """What fired together up to ``step``, by position in ``ids``; one firing a step and lane."""
     end = int(steps.log_stop[step - 1]) if step else 0
     logged: IntArray = steps.loose.sound_rows(steps.array("log/ids"))[:end]
-    place = np.searchsorted(ids, logged)
-    lives = np.append(ids, -1)[place] == logged
+    position = np.searchsorted(ids, logged)
+    lives = np.append(ids, -1)[position] == logged
     sizes = steps.log_stop[:step] - steps.log_start[:step]
     firing = np.repeat(np.arange(step), sizes) * steps.lanes + logged % steps.lanes
-    return FiringLog.of(np.where(lives, place, -1), firing)
+    return FiringLog.of(np.where(lives, position, -1), firing)
 
 
-class _Teller:
+class _Comparison:
     """Names the edges that are not what they must be."""
 
     def __init__(

@@ -34,7 +34,7 @@ class _Block:
     ids: IntArray
     expiry: FloatArray
     step: IntArray
-    place: IntArray  # within its step
+    rank: IntArray  # within its step
     new: Mask  # created in that step
     short: Mask  # short-term when the step began
     rows: IntArray  # in ``vectors``, -1: not there
@@ -98,7 +98,7 @@ class LogCheck:
         expiry: FloatArray = loose.read(self._expiry, start, stop)
         sizes = steps.log_stop[some] - steps.log_start[some]
         step = np.repeat(np.arange(first, last), sizes)
-        place = np.arange(start, stop) - np.repeat(steps.log_start[some], sizes)
+        rank = np.arange(start, stop) - np.repeat(steps.log_start[some], sizes)
         created = steps.files.created
         inside = (ids >= 0) & (ids < created)
         safe = np.where(inside, ids, 0)
@@ -114,7 +114,7 @@ class LogCheck:
             ids,
             expiry,
             step,
-            place,
+            rank,
             inside & (ids >= before),
             short,
             rows,
@@ -135,9 +135,9 @@ class LogCheck:
         for step in numbers[sizes < added].tolist():
             row = int(steps.log_start[step - 1])
             self._say(step, row, None, "fewer engrams fired than the step created")
-        leading = block.place < np.repeat(added, sizes)
+        leading = block.rank < np.repeat(added, sizes)
         expected = steps.engrams(
-            np.repeat(steps.vector_start[numbers - 1], sizes)[leading] + block.place[leading]
+            np.repeat(steps.vector_start[numbers - 1], sizes)[leading] + block.rank[leading]
         )
         wrong = np.flatnonzero(leading)[block.ids[leading] != expected]
         wanted = expected[block.ids[leading] != expected]
@@ -212,7 +212,7 @@ class LogCheck:
 
     def _name(self, block: _Block, at: int, message: str, array: str | None = None) -> None:
         step = int(block.step[at])
-        row = int(self._steps.log_start[step - 1] + block.place[at])
+        row = int(self._steps.log_start[step - 1] + block.rank[at])
         lane = int(block.ids[at]) % self._steps.lanes if block.ids[at] >= 0 else None
         self._say(step, row, lane, f"entry {row}: {message}", array)
 

@@ -68,18 +68,18 @@ def check_state(steps: Steps, folded: FoldedLog, findings: Findings) -> tuple[In
         "born": np.searchsorted(steps.created[:step], ids, side="right"),
         "fires": fires,
     }
-    told = _Teller(steps, step, findings)
-    stored = told.read("ids")
+    comparison = _Comparison(steps, step, findings)
+    stored = comparison.read("ids")
     if stored is None:
         return ids, fires
     here, there = np.arange(len(ids)), np.arange(len(stored))
     if not np.array_equal(stored, ids):
-        told.compare_ids(stored, ids)
+        comparison.compare_ids(stored, ids)
         _, there, here = np.intersect1d(stored, ids, return_indices=True)
     for name, values in expected.items():
-        found = told.read(name)
+        found = comparison.read(name)
         if found is not None:
-            told.compare(name, ids[here], found[there], values[here], there)
+            comparison.compare(name, ids[here], found[there], values[here], there)
     return ids, fires
 
 
@@ -88,7 +88,7 @@ def _rounded(values: FloatArray) -> npt.NDArray[np.float32]:
         return values.astype(np.float32)
 
 
-class _Teller:
+class _Comparison:
     """Names the rows of a state's arrays that are not what they must be."""
 
     def __init__(self, steps: Steps, step: int, findings: Findings) -> None:

@@ -40,7 +40,7 @@ class Steps:
         self.good: Mask = np.zeros(self.done, np.bool_)
         self._digests: IntArray = np.zeros((self.done, 4), np.int64)
         self._check(findings)
-        self._place()
+        self._locate()
 
     def array(self, name: str) -> str:
         """Where the array of that name in format 1 lies."""
@@ -164,7 +164,7 @@ class Steps:
                 return lane, f"column {_HEAD + lane} is {value}, the lane has {there} engrams"
         return None, "breaks a rule"
 
-    def _place(self) -> None:
+    def _locate(self) -> None:
         """Which rows of the arrays are each step's, and which steps can be read as a whole.
 
         ``vector_start``, ``vector_stop``, ``log_start``, ``log_stop`` [T]; ``known`` [T].
