@@ -560,3 +560,25 @@ def test_verbs_of_a_step_open_the_store_once(cli: Cli, monkeypatch: pytest.Monke
         opened.clear()
         cli.ok(*line.split())
         assert opened == ["s"], line
+
+
+def test_exported_lines_bring_texts_sources_times_and_meta_back(cli: Cli, tmp_path: Path) -> None:
+    lines = [
+        {"text": "The moon. It was full.", "source": "sky.txt", "offset": 7, "time": 10**12},
+        {"text": "Bread is baked.", "meta": {"by": "Anna", "tags": ["é", 1]}},
+    ]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    exported = []
+    for name, given in (("first", "in.jsonl"), ("second", "first.jsonl")):
+        cli.ok("init", name)
+        cli.ok("step", name, given)
+        cli.ok("export", name, f"{name}.jsonl")
+        text = (tmp_path / f"{name}.jsonl").read_text()
+        exported.append([json.loads(line) for line in text.splitlines()])
+    keys = ("text", "source", "offset", "time", "meta")
+    first, second = ([{key: one[key] for key in keys} for one in rows] for rows in exported)
+    assert first == second
+    assert first == [
+        {**dict.fromkeys(keys), **lines[0]},
+        {**dict.fromkeys(keys), **lines[1], "source": "in.jsonl:2", "offset": 0},
+    ]

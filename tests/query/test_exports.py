@@ -117,6 +117,7 @@ def test_jsonl(view: Inspection, tmp_path: Path, forgotten: bool) -> None:
     vectors = [row.pop("vector") for row in rows]
     assert np.array_equal(np.array(vectors, np.float32), vectors_of(view, expected))
     connections = {row["id"]: row.pop("connections") for row in rows}
+    assert {(row.pop("time"), row.pop("meta")) for row in rows} == {(None, None)}
     assert rows == expected
     found = {
         (id_, one["id"]): (one["cofire_count"], one["weight"])
