@@ -107,11 +107,11 @@ def to_float32(array: _Array, source: str) -> NDArray[np.float32]:
 
 def _open_npy(path: str, key: str | None) -> _Raw:
     with np.errstate(over="ignore"):
-        return _held(np.load(path, mmap_mode="r", allow_pickle=False), path)
+        return _held(np.lib.format.open_memmap(path, mode="r"), path)
 
 
 def _open_npz(path: str, key: str | None) -> _Raw:
-    with np.load(path, allow_pickle=False) as archive:
+    with np.lib.npyio.NpzFile(path, allow_pickle=False) as archive:
         return _held(archive[_pick(path, archive.files, key)], path)
 
 
@@ -142,8 +142,16 @@ def _from_bfloat16(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
 def _open_pt(path: str, key: str | None) -> _Raw:
     import torch
 
-    with warnings.catch_warnings(action="ignore"):  # of other versions of pickle
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of other versions of pickle
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path}: not a file of plain tensors: {printable(first_line(error))}",
+            "save tensors only, with torch.save",
+        ) from None
     if isinstance(loaded, dict):
         tensors = {str(k): v for k, v in loaded.items() if isinstance(v, torch.Tensor)}
         loaded = tensors[_pick(path, tensors, key)]
@@ -189,8 +197,6 @@ _OPENERS: Final[dict[str, Callable[[str, str | None], _Raw]]] = {
 
 
 def _held(array: _Array, path: str) -> _Raw:
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path}: holds several arrays", "name it .npz")
     _check_real(array.dtype, path)
     return array.shape, lambda start, stop: array[start:stop], lambda: array
 
