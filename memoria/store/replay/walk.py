@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -97,19 +96,6 @@ class Walk:
         self._seen = before.events
         self._events = Events.empty()  # read and still to happen
         self._block = _Block.empty(self.step)
-
-    @property
-    def ids_apart(self) -> int:
-        """How far apart the ids are of two engrams of a lane that were made one after another.
-
-        1 where the walk shows all lanes.
-        """
-        return 1 if self._lane is None else self._lanes
-
-    @property
-    def path(self) -> Path:
-        """The store's directory."""
-        return self._files.path
 
     @property
     def last(self) -> int:
