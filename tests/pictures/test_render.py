@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import subprocess
 import time
@@ -13,6 +14,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from cli_tools import DIARY, Cli, command_line, environment
+from past_lives import PastLife, live
 from PIL import Image
 
 from memoria import MemoriaConfig
@@ -44,10 +46,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rule="uniform:2",
         backbone="array",
     )
-    random = np.random.default_rng(3)
+    rng = np.random.default_rng(3)
     with MemoryStore.create(path, config) as made:
         for step in range(26):
-            data = random.normal(size=(2, 2, 6)).astype(np.float32)
+            data = rng.normal(size=(2, 2, 6)).astype(np.float32)
             made.step(data, texts=[[f"{EVIL} {lane}-{step}"] * 2 for lane in range(2)])
     return path
 
@@ -78,6 +80,24 @@ def test_every_engram_is_selected_where_there_is_room(store: Path) -> None:
             both = set(view.firings.steps[view.firings.ids == a].tolist())
             both &= set(view.firings.steps[view.firings.ids == b].tolist())
             assert shown.cofires[a, b] == shown.cofires[b, a] == len(both)
+
+
+def test_an_animation_agrees_with_the_walk_but_for_events_after_the_step(tmp_path: Path) -> None:
+    live(PastLife(4), tmp_path / "store", 30, random.Random(4))
+    shown = selected(tmp_path / "store", 400)
+    with Inspection.open(tmp_path / "store") as view:
+        events = {(step, engram) for step, _, engram in view.events().tolist()}
+    assert events
+    with walk(tmp_path / "store") as course:
+        for row, step in enumerate(shown.steps.tolist()):
+            frame = course.go(step)
+            at = np.searchsorted(frame.ids, shown.ids[shown.types[row] > 0])
+            here = np.flatnonzero(shown.types[row])
+            assert shown.ids[here].tolist() == frame.ids[at].tolist()
+            assert shown.types[row, here].tolist() == frame.types[at].tolist()
+            same = shown.lifespan[row, here] == frame.lifespan[at]
+            same &= shown.forgotten[row, here] == frame.forgotten[at]
+            assert {(step, id_) for id_ in shown.ids[here][~same].tolist()} <= events
 
 
 def test_of_too_many_each_step_keeps_those_that_fire_most(store: Path) -> None:
