@@ -24,7 +24,7 @@ from memoria.query.engram_table import EngramTable
 from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import current_digest
-from memoria.store.firings import endings, read_firings
+from memoria.store.firings import read_firings
 from memoria.store.kinship import common_steps
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
@@ -49,14 +49,20 @@ class Inspection:
 
     A writer may go on meanwhile; this stays with the state it opened. ``lane`` limits a method to
     one lane, ``limit`` to so many records; None means all.
+
+    Attributes:
+        at: the snapshot or step that was asked for; None: the present.
+        config: the memory's settings.
+        steps: what each finished step left behind.
+        life: the living engrams.
     """
 
     def __init__(self, files: MemoryFiles, at: int | str | None = None) -> None:
         self._files = files
-        self._at = at
+        self.at = at
         self.config = files.config
-        self._steps = StepTable.read(files)
-        self.life = fold(files, self.config, self._steps)
+        self.steps = StepTable.read(files)
+        self.life = fold(files, self.config, self.steps)
         self._shelf = TextShelf(files)
 
     @classmethod
@@ -116,11 +122,6 @@ class Inspection:
         return self._files.name
 
     @property
-    def at(self) -> int | str | None:
-        """The snapshot or step that was asked for; None: the present."""
-        return self._at
-
-    @property
     def phase(self) -> str:
         """``idle``, or how far the step begun is."""
         return self.life.pending.phase
@@ -138,11 +139,6 @@ class Inspection:
     def common_steps(self, other: Inspection) -> int:
         """Steps that both memories began with; 0 if their settings differ."""
         return common_steps(self._files, other._files)
-
-    @property
-    def steps(self) -> StepTable:
-        """What each finished step left behind."""
-        return self._steps
 
     def events(self) -> IntArray:
         """What was done by hand between steps, [E, 3]: (finished steps, kind, engram)."""
@@ -168,10 +164,10 @@ class Inspection:
         `COUNTED_PAIRS`. ``bytes`` is the size of the files; with ``at``, of the rows up to there.
         """
         life, config = self.life, self.config
-        times = self._steps.times().tolist()
+        times = self.steps.times().tolist()
         return {
             "path": self.name,
-            "at": self._at,
+            "at": self.at,
             "format_version": FORMAT,
             "step": life.step,
             "phase": self.phase,
@@ -209,10 +205,10 @@ class Inspection:
 
     def table(self, forgotten: bool = False) -> EngramTable:
         """The living engrams as columns; with ``forgotten``, all engrams that ever were."""
-        living = EngramTable.living(self.life, self._steps)
+        living = EngramTable.living(self.life, self.steps)
         if not forgotten:
             return living
-        gone = EngramTable.forgotten(self.firings, self._steps, self.config.lanes, self.created)
+        gone = EngramTable.forgotten(self.firings, self.steps, self.config.lanes, self.created)
         return living.joined(gone)
 
     def documents(self, table: EngramTable) -> list[dict[str, Any]]:
@@ -277,7 +273,7 @@ class Inspection:
         if lane is not None:
             self._checked(lane)
         steps = step_records(
-            self.firings, self._steps, self.life, self.created, lane, self.compacted_steps
+            self.firings, self.steps, self.life, self.created, lane, self.compacted_steps
         )
         return steps if limit is None else steps[max(0, len(steps) - limit) :]
 
@@ -288,27 +284,26 @@ class Inspection:
 
         ``by_hand`` says that it was forgotten by hand, after that step.
         """
-        ended = endings(self.firings, self.created, len(self._steps)).forgotten()
-        by_hand = self.firings.events.of_kind(EventKind.FORGET)
-        order = np.lexsort((-ended.ids, -ended.gone))
+        table = EngramTable.forgotten(self.firings, self.steps, self.config.lanes, self.created)
+        order = np.lexsort((-table.ids, -table.forgotten_step))
         if lane is not None:
-            order = order[ended.ids[order] % self.config.lanes == self._checked(lane)]
-        order = order[:limit]
-        ids, gone = ended.ids[order], ended.gone[order]
-        hand = np.isin(ids, by_hand.ids)
-        times = self._steps.times()[gone - 1]
-        at = np.argsort(by_hand.ids)
-        times[hand] = by_hand.times[at][np.searchsorted(by_hand.ids[at], ids[hand])]
+            order = order[table.lanes[order] == self._checked(lane)]
+        table = table.take(order[:limit])
+        events = self.firings.events.of_kind(EventKind.FORGET)
+        by_hand = np.isin(table.ids, events.ids)
+        times = self.steps.times()[table.forgotten_step - 1]
+        at = np.argsort(events.ids)
+        times[by_hand] = events.times[at][np.searchsorted(events.ids[at], table.ids[by_hand])]
         return records(
             {
-                "id": ids,
-                "lane": ids % self.config.lanes,
-                "step": gone,
+                "id": table.ids,
+                "lane": table.lanes,
+                "step": table.forgotten_step,
                 "time": iso_times(times),
-                "age": gone - self._steps.born(ids),
-                "fire_count": ended.fires[order],
-                "by_hand": hand,
-                "text": self._shelf.texts(ids),
+                "age": table.age,
+                "fire_count": table.fires,
+                "by_hand": by_hand,
+                "text": self._shelf.texts(table.ids),
             }
         )
 
@@ -319,9 +314,7 @@ class Inspection:
         ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
         a forgotten one, with any that ever fired with it.
         """
-        return engram_record(
-            engram, self.firings, self._steps, self.life, self._shelf, self.created
-        )
+        return engram_record(engram, self.firings, self.steps, self.life, self._shelf, self.created)
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""
@@ -342,12 +335,12 @@ class Inspection:
     @cached_property
     def firings(self) -> Firings:
         """Every firing in the log, of the running step too."""
-        return read_firings(self._files, self._steps, self.life)
+        return read_firings(self._files, self.steps, self.life)
 
     @cached_property
     def logs(self) -> list[FiringLog]:
         """What fired together, lane by lane, in ranks among the lane's living engrams."""
-        return lane_logs(self._files, self._steps, self.life)
+        return lane_logs(self._files, self.steps, self.life)
 
     def _bytes(self) -> int:
         if self._files.is_past:
