@@ -15,6 +15,10 @@ from s3_server import serving
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TRANSFORMERS_OFFLINE"] = "1"
+# Caches of other libraries stay out of the home folder, and are kept for the next run.
+_CACHES = Path(tempfile.gettempdir()) / f"memoria-tests-{os.getuid()}"
+os.environ["MPLCONFIGDIR"] = str(_CACHES / "matplotlib")
+os.environ["HF_HOME"] = str(_CACHES / "huggingface")
 
 # A busy machine is slow to draw examples, too; pytest's own timeout stops what hangs.
 settings.register_profile("memoria", deadline=None, suppress_health_check=[HealthCheck.too_slow])
