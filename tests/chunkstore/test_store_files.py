@@ -519,7 +519,7 @@ def test_bad_values_are_refused_and_nothing_is_staged(tmp_path: Path) -> None:
         {"name": "/x"},
         {"name": "a//b"},
         {"name": "c.0"},
-        {"dtype": "f2"},
+        {"dtype": "c8"},
         {"row_shape": (0,)},
         {"row_shape": (2**20, 2**20)},
         {"chunk_rows": 0},
