@@ -32,13 +32,20 @@ _VARIANT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,59}")
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment with its settings: variants times seeds, one run each."""
+    """An experiment with its settings: variants times seeds, one run each.
+
+    Attributes:
+        experiment, preset: their names.
+        config: settings of all runs, with all models and seeds.
+        variants: settings of each variant by its name.
+        rest: tables of a file that belong to no plan.
+    """
 
     experiment: str
     preset: str
     config: ExperimentConfig
     variants: Mapping[str, ExperimentConfig]
-    rest: Mapping[str, Any] = field(default_factory=dict)  # a file's other tables
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
     def specs(self, folder: Path) -> list[RunSpec]:
         """The runs, seed by seed, each in ``folder/VARIANT-SEED``."""
@@ -51,10 +58,12 @@ class Plan:
         ]
 
     def claim(self, folder: Path) -> None:
-        """Make ``folder`` the place of this experiment, or find that it is.
+        """Make ``folder`` this experiment's, or check that it is.
 
-        More models, variants and seeds may come to it. Raises `ConfigError` when it belongs to
-        another experiment or to other settings.
+        More models, variants and seeds may be added to it later.
+
+        Raises:
+            ConfigError: it belongs to another experiment, to other settings, or to something else.
         """
         shared = {"experiment": self.experiment, "config": self.config.shared()}
         try:
@@ -96,9 +105,15 @@ def is_plan_file(text: str) -> bool:
 
 
 def read_plan(path: Path, preset: str | None = None, settings: Mapping[str, Any] = {}) -> Plan:
-    """The plan of a TOML file, with ``preset`` and ``settings`` in place of its own.
+    """Read a plan from a TOML file.
 
-    Tables that belong to none are kept in ``rest``. Raises `ConfigError`.
+    Args:
+        path: the file.
+        preset: used instead of the file's.
+        settings: used instead of the file's, one by one.
+
+    Raises:
+        ConfigError: the file is no plan, or its settings are wrong.
     """
     found = read_toml(path)
     name = found.get("experiment")

@@ -119,10 +119,12 @@ class ReadingConfig(ExperimentConfig):
 
 @dataclass(frozen=True)
 class Passages:
-    """``vectors`` [N, D] with the ``texts`` they stand for, None for rows of arrays.
+    """What a memory reads. No two vectors are equal, since equal passages could not be told apart.
 
-    No two vectors are equal: a passage that comes twice could not be told from itself.
-    ``backbone`` is None where every vector came as it is.
+    Attributes:
+        vectors: float32 [N, D].
+        texts: of each vector; None for rows of arrays.
+        backbone: what made the vectors; None where all came as arrays.
     """
 
     vectors: Vectors
@@ -135,7 +137,12 @@ class Passages:
 
 @dataclass(frozen=True)
 class Stream:
-    """``read`` [T, W]: the passages of each step, by index; ``unseen`` [U]: those never read."""
+    """In which order passages are read.
+
+    Attributes:
+        read: passages of each step, int64 [T, W].
+        unseen: passages that are never read, int64 [U].
+    """
 
     read: Indices
     unseen: Indices
@@ -148,11 +155,21 @@ def read_passages(
     dimension: int | None = None,
     unit: str = "sentence",
 ) -> Passages:
-    """The units of the files ``data`` in order, or of the help that every Python brings.
+    """Read passages and encode them.
 
-    Files as `memoria add` takes them: text, images for image backbones, arrays [N, D] as they are;
-    of a folder its texts (.txt .md .jsonl).
-    Raises `InputError` for what holds fewer than two different passages.
+    Args:
+        data: files as `memoria add` takes them (texts, images for image backbones, arrays [N, D] as
+            they are), or folders, of which texts (.txt .md .jsonl) are read; the help that every
+            Python brings if empty.
+        backbone: what makes vectors of them.
+        dimension: D, where the backbone leaves a choice.
+        unit: what a passage is: "sentence", "paragraph", "line", "window:N".
+
+    Returns:
+        The passages in order, each vector once.
+
+    Raises:
+        InputError: fewer than two different passages.
     """
     if not data:
         pieces = [
@@ -179,11 +196,18 @@ def read_passages(
 def streamed(
     passages: Passages, *, width: int, steps: int | None, chapter: int, unseen: float, seed: int
 ) -> Stream:
-    """The passages in chapters of ``chapter``, the chapters in an order drawn by ``seed``.
+    """Draw the order in which passages are read. What does not fill the last step is left out.
 
-    Within a chapter the text keeps its order. A share ``unseen`` of all passages, drawn too, is
-    never read: one at least, unless it is 0. ``steps`` None reads all; what does not fill the last
-    step is left out.
+    Args:
+        passages: all there are.
+        width: passages of a step (W).
+        steps: how many (T); None reads all.
+        chapter: passages that keep their order; chapters are shuffled.
+        unseen: share of all passages that is never read: at least one, unless it is 0.
+        seed: of the order and of what is not read.
+
+    Raises:
+        InputError: too few passages.
     """
     rng = np.random.default_rng((seed, 1))
     count = len(passages)

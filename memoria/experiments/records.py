@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -119,6 +119,14 @@ class RunRecord:
 
         group = zarr.open_group(self.path / ARRAYS, mode="r")
         return {name: array[...] for name, array in sorted(group.arrays())}
+
+
+def finished_runs(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+    """The runs of each variant that are done, by name; a variant without one has an empty list."""
+    found: dict[str, list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(record.variant, []).extend([record] if record.status == "done" else [])
+    return found
 
 
 def run_folders(folder: Path) -> list[Path]:

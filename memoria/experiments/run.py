@@ -32,9 +32,6 @@ from memoria.io.atomic_write import atomic_write
 from memoria.io.progress import Progress, no_progress
 
 _FORMAT: Final = 1
-_ROWS_BYTES: Final = "results_bytes"
-_STATE: Final = "state"
-_SECONDS: Final = "seconds"
 
 
 class Run:
@@ -119,7 +116,7 @@ class Run:
 
         rows = self._open_rows()
         os.fsync(rows.fileno())
-        kept = {_STATE: dict(state), _ROWS_BYTES: rows.tell(), _SECONDS: self.seconds}
+        kept = {"state": dict(state), "results_bytes": rows.tell(), "seconds": self.seconds}
         target = self.path / CHECKPOINT
         with atomic_write(target, overwrite=True) as aside:
             torch.save(kept, aside)
@@ -139,8 +136,8 @@ class Run:
 
         try:
             kept = torch.load(path, map_location=device, weights_only=True)
-            state, rows = dict(kept[_STATE]), int(kept[_ROWS_BYTES])
-            self._spent, self._began = float(kept[_SECONDS]), time.monotonic()
+            state, rows = dict(kept["state"]), int(kept["results_bytes"])
+            self._spent, self._began = float(kept["seconds"]), time.monotonic()
         except Exception as error:  # torch raises whatever the bytes led it to
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DamageError(

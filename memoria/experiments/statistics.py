@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from memoria.errors import MissingExtraError
 from memoria.experiments.experiment import Metric
-from memoria.experiments.records import RunRecord
+from memoria.experiments.records import RunRecord, finished_runs
 
 _RESAMPLES: Final = 10_000
 _EXACT_PAIRS: Final = 14  # up to which all 2^n signs are tried
@@ -140,11 +140,7 @@ def compare(
         `spread` gives them), and "behind": ``first``'s value minus the row's, likewise, empty in
         the row of ``first``.
     """
-    by_variant: dict[str, list[RunRecord]] = {}
-    for record in records:
-        of_variant = by_variant.setdefault(record.variant, [])
-        if record.status == "done":
-            of_variant.append(record)
+    by_variant = finished_runs(records)
     if first is None:
         first = next(iter(by_variant), "")
     rows = []

@@ -179,7 +179,12 @@ def _text(value: Any) -> str:
 
 @dataclass(frozen=True)
 class Sweep:
-    """``plan`` at every point of ``table``: points times variants times seeds."""
+    """A plan at every point of a table: points times variants times seeds.
+
+    Attributes:
+        plan: experiment and common settings.
+        table: what ``[sweep]`` says.
+    """
 
     plan: Plan
     table: SweepTable
@@ -197,7 +202,7 @@ class Sweep:
         ]
 
     def claim(self, folder: Path) -> None:
-        """Make the points' folders places of this experiment, or find that they are.
+        """Make the points' folders this experiment's, or check that they are.
 
         Raises `ConfigError` for one that belongs to other settings.
         """
@@ -243,11 +248,23 @@ def sweep_runs(
     address: str | None = None,
     progress: Progress | bool = False,
 ) -> list[RunRecord]:
-    """Do the runs that are not done, failed ones up to ``retries`` times again; in their order.
+    """Do the runs that are not done. Failed ones go on from their checkpoints when retried.
 
-    ``local``: ``jobs`` processes here. ``ray``: one task a run, with so many ``cpus`` and ``gpus``,
-    on the cluster at ``address`` or a local one of ``jobs`` workers. Runs that failed go on from
-    their checkpoints. Raises `ConfigError` for another engine, `MissingExtraError` without Ray.
+    Args:
+        specs: the runs.
+        engine: "local" for processes here, "ray" for tasks of a Ray cluster.
+        jobs: processes at a time, or workers of a local cluster.
+        retries: how often a failed run is repeated.
+        cpus, gpus: what a task takes of the cluster.
+        address: of the cluster; without one a local cluster is started.
+        progress: True shows a bar.
+
+    Returns:
+        Their records, in the order of ``specs``.
+
+    Raises:
+        ConfigError: another engine.
+        MissingExtraError: Ray is not installed.
     """
     if engine not in ENGINES:
         raise ConfigError(f"engine = {engine!r}: unknown", f"choose one of {', '.join(ENGINES)}")

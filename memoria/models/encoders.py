@@ -132,7 +132,6 @@ class MemoriaBertLayer(MemoryLayer, BertLayer):
 class MemoriaBertModel(EncoderHost, BertModel):
     """`BertModel` with ``memory``."""
 
-    config: MemoriaBertConfig
     config_class = MemoriaBertConfig
     layer_class = MemoriaBertLayer
 
@@ -165,7 +164,6 @@ class MemoriaRobertaLayer(MemoryLayer, RobertaLayer):
 class MemoriaRobertaModel(EncoderHost, RobertaModel):
     """`RobertaModel` with ``memory``."""
 
-    config: MemoriaRobertaConfig
     config_class = MemoriaRobertaConfig
     layer_class = MemoriaRobertaLayer
 

@@ -69,7 +69,6 @@ class MemoriaGPT2Model(MemoryHost, GPT2Model):
     of keys and values belongs to the segment that the cache began with.
     """
 
-    config: MemoriaGPT2Config
     config_class = MemoriaGPT2Config
     remembers_previous = True
 

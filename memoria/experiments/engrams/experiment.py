@@ -23,7 +23,7 @@ from memoria.experiments.reading import (
     ReadingConfig,
     Stream,
 )
-from memoria.experiments.records import RunRecord
+from memoria.experiments.records import RunRecord, finished_runs
 from memoria.experiments.run import Run
 from memoria.io.progress import Progress, no_progress
 
@@ -119,21 +119,18 @@ class Engrams(Experiment[EngramsConfig]):
     def tell(self, records: Sequence[RunRecord]) -> list[str]:
         from memoria.experiments.engrams.findings import FINDINGS, verdict
 
-        by_model: dict[str, list[RunRecord]] = {}
-        for record in records:
-            if record.status == "done":
-                by_model.setdefault(record.variant, []).append(record)
-        return [
-            f"{model}: {verdict(finding, values)}"
-            for model, runs in by_model.items()
-            for finding in FINDINGS
-            for values in [_known(runs, finding.name)]
-        ]
+        found = []
+        for model, runs in finished_runs(records).items():
+            for one in FINDINGS if runs else ():
+                values = [run.metrics.get(one.name) for run in runs]
+                known = [value for value in values if value is not None]
+                found.append(f"{model}: {verdict(one, known)}")
+        return found
 
 
 @contextmanager
 def _life(config: EngramsConfig, run: Run) -> Iterator[Chronicle]:
-    """The life of the run's store, or one that is lived for it."""
+    """The life of the run's store, or of a memory that reads a text for it."""
     if config.store:
         with _kept_life(config.store[config.seed]) as chronicle:
             yield chronicle
@@ -160,10 +157,6 @@ def _kept_life(name: str) -> Iterator[Chronicle]:
         yield chronicle
 
 
-def _known(runs: Sequence[RunRecord], name: str) -> list[float]:
-    return [run.metrics[name] for run in runs if run.metrics.get(name) is not None]
-
-
 def read_life(
     config: MemoriaConfig,
     variant: str,
@@ -171,7 +164,7 @@ def read_life(
     stream: Stream,
     progress: Progress = no_progress,
 ) -> Chronicle:
-    """The life of a ``variant`` of Memoria that reads ``stream``; gains follow ``config.rule``."""
+    """Let a ``variant`` of Memoria read ``stream``, with gains by ``config.rule``; its life."""
     import numpy as np
     import torch
 

@@ -91,7 +91,7 @@ class Curve(NamedTuple):
 
 
 def numbers(chronicle: Chronicle) -> dict[str, float | None]:
-    """Every finding's number, the mean over lanes in which it can be told."""
+    """Every finding's number, the mean over lanes in which it can be computed."""
     by_lane = [_of_lane(chronicle, lane) for lane in range(chronicle.lanes)]
     names = [one.name for one in FINDINGS] + ["autocorrelation_decay"]
     found: dict[str, float | None] = {}
@@ -120,16 +120,18 @@ def verdict(finding: Finding, values: Sequence[float]) -> str:
     if not values:
         return f"{finding.claim}: cannot be told: a short life, or one without its log"
     count, shown = len(values), sum(value > 0 for value in values)
-    told = f"{finding.measure}: {sum(values) / count:+.3f}"
+    measured = f"{finding.measure}: {sum(values) / count:+.3f}"
     interval = bootstrap_interval(values)
     if count == 1:
-        told += ", one life only"
+        measured += ", one life only"
     elif count < _LEAST_LIVES or interval is None:
-        told += f", from {min(values):+.3f} to {max(values):+.3f}, too few lives for an interval"
+        measured += (
+            f", from {min(values):+.3f} to {max(values):+.3f}, too few lives for an interval"
+        )
     else:
-        told += ", 95 % interval {:+.3f} to {:+.3f}".format(*interval)
+        measured += ", 95 % interval {:+.3f} to {:+.3f}".format(*interval)
     how = {0: "does not show", count: "shows"}.get(shown, "shows in some lives")
-    return f"{finding.claim}: {how}, {shown} of {count} ({told})"
+    return f"{finding.claim}: {how}, {shown} of {count} ({measured})"
 
 
 def _of_lane(chronicle: Chronicle, lane: int) -> dict[str, float | None]:
@@ -152,9 +154,9 @@ def _survival(chronicle: Chronicle, lane: int) -> dict[str, float | None]:
     """Primacy and recency of one lane."""
     last = chronicle.steps - int(np.ceil(_first_lifespan(chronicle)))
     made = chronicle.added // chronicle.lanes
-    mine = chronicle.lane == lane
+    in_lane = chronicle.lane == lane
     alive = np.bincount(
-        chronicle.born[mine & (chronicle.gone == 0)], minlength=chronicle.steps + 1
+        chronicle.born[in_lane & (chronicle.gone == 0)], minlength=chronicle.steps + 1
     )[1:]
     tenth = last // _TENTH
     if tenth < 1:

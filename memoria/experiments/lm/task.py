@@ -33,11 +33,11 @@ class LMTask(Task):
         texts = text_splits(config.data)
         tokens = make_tokens(config.pretrained or config.tokenizer, texts["training"])
         share = config.share(processes.count)
-        mine = slice(processes.rank * share, (processes.rank + 1) * share)
+        own = slice(processes.rank * share, (processes.rank + 1) * share)
         self._streams, self._characters = {}, {}
         for split in SPLITS:
             ids = tokens.encode(texts[split])
-            self._streams[split] = self._rows(ids, split)[mine]
+            self._streams[split] = self._rows(ids, split)[own]
             self._characters[split] = len(texts[split]) / max(1, len(ids))
         self._windows = self._streams["training"].shape[1] // (config.segment * config.segments)
         self.network = _network(config, tokens.size).to(processes.device)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from memoria.experiments.panels import Panels
-from memoria.experiments.records import RunRecord
+from memoria.experiments.records import RunRecord, finished_runs
 
 _Rows = list[dict[str, Any]]
 _ByModel = dict[str, list[_Rows]]
 
 
 def draw_recall(records: Sequence[RunRecord], path: Path) -> bool:
-    """Draw what finished runs found to ``path``; False if there are none.
+    """Draw what finished runs answered.
 
     A panel for each noise: recall@R against the steps since, dashed the share still kept; then
     recall and recognition against the steps read, all noises together. Lines are means over seeds,
-    bands their range. Raises `MissingExtraError` without matplotlib.
+    bands their range.
+
+    Returns:
+        False if there is nothing to draw.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
     """
-    by_model: _ByModel = {}
-    for record in records:
-        if record.status == "done" and (rows := _answers(record)):
-            by_model.setdefault(record.variant, []).append(rows)
+    found = {
+        model: [rows for run in runs if (rows := _answers(run))]
+        for model, runs in finished_runs(records).items()
+    }
+    by_model = {model: runs for model, runs in found.items() if runs}
     if not by_model:
         return False
     runs = [rows for of_model in by_model.values() for rows in of_model]
@@ -39,7 +46,7 @@ def draw_recall(records: Sequence[RunRecord], path: Path) -> bool:
 
 _AS_IT_READS: Final = {
     "recall": "recall of all read so far",
-    "auc": "recognition of all read so far (AUC)",
+    "recognition": "recognition of all read so far (AUC)",
 }
 
 
@@ -58,13 +65,20 @@ def _retention(panels: Panels, panel: int, by_model: _ByModel, noise: str) -> No
 
 
 def _history(panels: Panels, panel: int, by_model: _ByModel, key: str) -> None:
-    measure: Callable[[_Rows], float] = _recall_of if key == "recall" else _recognition_of
+    from memoria.experiments.recall.measure import Asked
+
     for number, (model, runs) in enumerate(by_model.items()):
-        steps = sorted({row["checkpoint"] for rows in runs for row in rows})
-        curves = [
-            (steps, [measure([row for row in rows if row["checkpoint"] == step]) for step in steps])
-            for rows in runs
-        ]
+        curves = []
+        for rows in runs:
+            found: dict[int, list[float]] = {}
+            for row in rows:
+                value, of_step = (
+                    Asked.of(row).numbers()[key],
+                    found.setdefault(row["checkpoint"], []),
+                )
+                of_step += [] if value is None else [value]
+            means = [sum(one) / len(one) if one else None for one in found.values()]
+            curves.append((list(found), means))
         panels.add_curves(panel, curves, number, model)
     panels[panel].set_ylim(-0.03, 1.03)
     panels.finish(panel, _AS_IT_READS[key], "steps read")
@@ -76,21 +90,6 @@ def _answers(record: RunRecord) -> _Rows:
 
 def _last(rows: _Rows, noise: str) -> dict[str, Any]:
     return max((row for row in rows if row["noise"] == noise), key=lambda row: row["checkpoint"])
-
-
-def _recall_of(rows: _Rows) -> float:
-    from memoria.experiments.recall.measure import Asked
-
-    return _mean(Asked.of(row).numbers()["recall"] for row in rows)
-
-
-def _recognition_of(rows: _Rows) -> float:
-    return _mean(row["auc"] for row in rows)
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else float("nan")
 
 
 def _ages(least: int, most: int) -> str:

@@ -138,10 +138,24 @@ def live(
     done: int = 0,
     progress: Progress = no_progress,
 ) -> Iterator[Asked]:
-    """Let ``memory`` read ``stream`` and ask it at ``checkpoints``, those after ``done`` only.
+    """Let a memory read, and ask it at checkpoints.
 
-    ``probes`` cues at most of each bin, four times as many from the whole life and of unseen
-    passages. They depend on ``seed``, checkpoint and noise alone: every memory gets the same.
+    Cues depend on ``seed``, checkpoint and noise alone: every memory gets the same.
+
+    Args:
+        memory: what reads and is asked.
+        passages: the vectors, and their texts.
+        stream: which are read at which step, and which never.
+        checkpoints: steps after which it is asked.
+        noises: of the cues, one after the other.
+        probes: cues of each bin at most; four times as many of all that was read, and of unseen
+            passages.
+        seed: of the cues.
+        done: checkpoints up to this step are not asked again.
+        progress: counts steps.
+
+    Yields:
+        The answers at each checkpoint and noise.
     """
     asked_at = set(checkpoints)
     for step, chosen in enumerate(stream.read, 1):

@@ -31,7 +31,12 @@ _LANES_AT_ONCE: Final = 32  # cues that one memory is asked with at once
 
 
 class Reminders(NamedTuple):
-    """``ids`` int64 and ``scores`` float64 [P, R] of P cues, best first; -1 and -inf pad."""
+    """What P cues bring back, best first.
+
+    Attributes:
+        ids: passages in the order in which they were read, int64 [P, R]; -1 pads.
+        scores: log correlation with the cue, float64 [P, R]; -inf pads.
+    """
 
     ids: Indices
     scores: NDArray[np.float64]
@@ -51,10 +56,14 @@ class Memory(Protocol):
 
 
 class MemoriaMemory:
-    """Memoria, or a ``variant`` of it, in one lane: a store's steps without the disk.
+    """Memoria in one lane: a store's steps without the disk.
 
-    A step's gains follow the configuration's lifespan rule. ``Reminders`` hold what long-term
-    search and short-term memory bring back, at most ``num_final_ltms + num_reminded_stm``.
+    `remind` gives what long-term search and short-term memory bring back, at most
+    ``num_final_ltms + num_reminded_stm``.
+
+    Args:
+        config: settings, with the lifespan rule.
+        variant: one of `VARIANTS`.
     """
 
     def __init__(self, config: MemoriaConfig, variant: str = "memoria") -> None:
@@ -145,11 +154,16 @@ class _SharedVectors:
 
 
 class NearestMemory:
-    """Keeps vectors as they are and brings back the ``reminded`` that correlate best.
+    """Nearest neighbours: keeps vectors as they are and brings back those that correlate best.
 
-    After step t at most ``sizes[t]`` passages are kept. What has to go is the oldest (``fifo``),
-    what was least recently read or among the best of a step's cue (``lru``, the older of equals),
-    or any (``random``, by ``seed``); ``unbounded`` keeps all and is the ceiling.
+    Args:
+        dimension: D.
+        eviction: what has to go: the oldest ("fifo"), what was least recently read or among the
+            best of a step's cue ("lru", the older of equals), any ("random"), or nothing
+            ("unbounded", the ceiling).
+        reminded: how many come back (R).
+        sizes: passages kept after each step at most; None for "unbounded".
+        seed: of "random".
     """
 
     def __init__(

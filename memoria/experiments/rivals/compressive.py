@@ -13,24 +13,26 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, check_settings
+from memoria.experiments.rivals.config import NoSettings
 from memoria.experiments.rivals.trunk import Attention, Block, Past, Trunk, all_real, newest
 
 
 class CompressiveSettings(NoSettings):
-    """What only this rival has."""
+    """Settings of the Compressive Transformer."""
 
     ratio: int = Field(4, ge=2, description="Vectors that become one.")
     weight: float = Field(1.0, ge=0.0, description="Of the reconstruction loss.")
 
 
 class CompressiveTransformer(Trunk):
-    """Carries for each layer ``recentN`` and ``compressedN`` [B, P, D], and which are real."""
+    """Each layer attends to [compressed, recent, itself]; see above for how they are made.
+
+    Carries for each layer ``recentN`` and ``compressedN`` [B, P, D], and which are real.
+    """
 
     settings_class = CompressiveSettings
 
     def add_memory(self) -> None:
-        self.settings = check_settings(CompressiveSettings, self.config)
         hidden, ratio = self.config.hidden, self.settings.ratio
         self.compress = nn.ModuleList(
             nn.Linear(ratio * hidden, hidden) for _ in range(self.config.layers)
@@ -57,7 +59,7 @@ class CompressiveTransformer(Trunk):
     def _compressed(
         self, number: int, attention: Attention, displaced: Past, groups: int, states: Tensor
     ) -> Past:
-        """``groups`` vectors from the newest of ``displaced``; adds the reconstruction loss."""
+        """Compress the newest of ``displaced`` to ``groups`` vectors; add the loss of doing so."""
         ratio = self.settings.ratio
         old, real = (one[:, one.shape[1] - groups * ratio :] for one in displaced)
         old = old.masked_fill(~real.unsqueeze(2), 0.0)

@@ -15,12 +15,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, check_settings
+from memoria.experiments.rivals.config import NoSettings
 from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 
 
 class InfinitySettings(NoSettings):
-    """What only this rival has; the defaults are the authors'."""
+    """Settings of the Infinity-former; the defaults are the authors'."""
 
     tau: float = Field(0.5, gt=0.0, lt=1.0, description="Share of [0, 1] for the old signal.")
     ridge: float = Field(0.5, gt=0.0, description="Penalty of the regression.")
@@ -35,7 +35,6 @@ class InfinityFormer(Trunk):
     settings_class = InfinitySettings
 
     def add_memory(self) -> None:
-        self.settings = check_settings(InfinitySettings, self.config)
         config, count = self.config, self.config.memory
         self.look = nn.ModuleList(
             Attention(config.hidden, config.heads, config.dropout) for _ in range(config.layers)
@@ -56,7 +55,7 @@ class InfinityFormer(Trunk):
         return block.fed(attended)
 
     def _looked(self, look: Attention, place: nn.Module, states: Tensor, signal: Tensor) -> Tensor:
-        """The signal's expectation under each query's density, [B, S, D]."""
+        """Expectation of the signal [B, N, D] under each query's density: [B, S, D]."""
         query, (key, value) = look.queries(states), look.pairs(signal)
         score = query @ key.transpose(2, 3) * key.shape[3] ** -0.5
         mean, width = place(score).unbind(-1)
@@ -67,7 +66,7 @@ class InfinityFormer(Trunk):
         return look.joined(self._density(mean, variance) @ value)
 
     def _density(self, at: Tensor, variance: Tensor | float = 0.0) -> Tensor:
-        """Expectation of every psi under N(at, variance): [...] to [..., N]."""
+        """E[psi_j(t)] for t ~ N(at, variance) and every basis function j: [...] to [..., N]."""
         total = torch.as_tensor(variance, device=at.device).unsqueeze(-1) + self.spread**2
         assert isinstance(self.center, Tensor)
         distance = (at.unsqueeze(-1) - self.center).square()
@@ -77,7 +76,7 @@ class InfinityFormer(Trunk):
 
     @torch.no_grad()
     def _fitted(self, signal: Tensor | None, states: Tensor, real: Tensor) -> Tensor:
-        """Coefficients [B, N, D] of the old signal squeezed and ``states`` behind it."""
+        """Fit coefficients [B, N, D] to the old signal, squeezed, and ``states`` behind it."""
         lanes, length, _ = states.shape
         first = 0.0 if signal is None else self.settings.tau
         at = first + (1 - first) * (torch.arange(length, device=states.device) + 0.5) / length

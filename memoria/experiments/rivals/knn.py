@@ -13,27 +13,29 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, check_settings
+from memoria.experiments.rivals.config import NoSettings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Block, Trunk, all_real, causal_mask, newest, rotated
 
 
 class MemorizingSettings(NoSettings):
-    """What only this rival has."""
+    """Settings of the Memorizing Transformer."""
 
     capacity: int | None = Field(None, ge=1, description="Keys kept; 16 * memory if null.")
     layer: int | None = Field(None, ge=0, description="Which layer; the one above the middle.")
 
 
 class MemorizingTransformer(Trunk):
-    """Carries ``pairs`` [B, N, 2 D], keys and values side by side, and ``real`` [B, N]."""
+    """In one layer ``g * kNN attention + (1 - g) * self-attention``, g a learned gate per head.
+
+    Carries ``pairs`` [B, N, 2 D], keys and values side by side, and ``real`` [B, N].
+    """
 
     settings_class = MemorizingSettings
 
     def add_memory(self) -> None:
-        settings = check_settings(MemorizingSettings, self.config)
-        self.capacity = settings.capacity or 16 * self.config.memory
-        chosen = self.config.layers // 2 if settings.layer is None else settings.layer
+        self.capacity = self.settings.capacity or 16 * self.config.memory
+        chosen = self.config.layers // 2 if self.settings.layer is None else self.settings.layer
         self.chosen = min(chosen, self.config.layers - 1)
         self.gate = nn.Parameter(torch.zeros(self.config.heads, 1, 1))
         self.sharpness = nn.Parameter(torch.full((self.config.heads, 1, 1), 10.0))
@@ -59,7 +61,7 @@ class MemorizingTransformer(Trunk):
         return block.fed(states + block.dropout(attention.joined(mixed)))
 
     def _look_up(self, query: Tensor) -> tuple[Tensor, Tensor]:
-        """What queries [B, H, S, E] find, same shape; and 1.0 in lanes where there is anything."""
+        """Attend from queries [B, H, S, E] to past pairs; also 1.0 for lanes that have any."""
         lanes, heads, _, size = query.shape
         key, value = (
             part.view(lanes, -1, heads, size).transpose(1, 2)

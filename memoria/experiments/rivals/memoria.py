@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from memoria.config import MemoriaConfig
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
-from memoria.experiments.rivals.config import NoSettings, RivalConfig, check_settings
+from memoria.experiments.rivals.config import NoSettings, RivalConfig
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
 from memoria.experiments.variants import make_memoria
@@ -28,7 +28,7 @@ _MEMORY = "memory."  # begins the names of the memory's own tensors
 
 
 class MemoriaSettings(NoSettings):
-    """What only this rival has. Counts are engrams per lane; null takes a share of the budget."""
+    """Settings of Memoria. Counts are engrams per lane; null takes a share of the budget."""
 
     working: int | None = Field(None, ge=1, description="Engrams of a segment; memory / 8.")
     reminded_stm: int | None = Field(None, ge=0, description="Short-term reminders; memory / 4.")
@@ -47,11 +47,11 @@ class MemoriaSettings(NoSettings):
     )
 
     def engrams(self, config: RivalConfig) -> int:
-        """Engrams of a working memory."""
+        """Engrams of a working memory (W)."""
         return self.working or max(1, config.memory // 8)
 
     def memoria(self, variant: str, config: RivalConfig) -> Memoria:
-        """An empty memory within the budget."""
+        """An empty memory of the ``variant`` within the budget ``config.memory``."""
         budget = config.memory
         shortterm = max(1, budget // 4) if self.reminded_stm is None else self.reminded_stm
         rest = max(0, budget - self.engrams(config) - shortterm)
@@ -66,36 +66,48 @@ class MemoriaSettings(NoSettings):
         )
 
     def size(self, memory: MemoriaConfig, config: RivalConfig) -> MemorySize:
-        """What such a ``memory`` lets a layer attend to."""
+        """What a layer may attend to with such a ``memory``."""
         attended = self.engrams(config) + memory.num_reminded_stm + memory.num_final_ltms
         kept = None if memory.num_final_ltms else self.engrams(config) + memory.stm_capacity
         return MemorySize(attended, kept)
 
 
 def scale_queries(abstractor: Abstractor, scale: float) -> None:
-    """Make the spread of the first scores ``scale``: keys of normed states are about 1 each."""
+    """Scale the abstractor's queries so that its first attention scores have deviation ``scale``.
+
+    Keys of normed states have components of about 1.
+    """
     with torch.no_grad():
         queries = abstractor.query_embeddings
         queries.mul_(scale * queries.shape[2] ** -0.5 / queries.std().clamp_min(1e-12))
 
 
 class MemoriaTransformer(Trunk):
-    """Carries ``hidden`` [B, S, D], ``real`` [B, S] and the tensors of `Memoria.state`."""
+    """Every block reads the working memory w, then what it reminds of, r, before its feed-forward:
+
+        x <- x + SA(n x),   x <- x + A(n_w x, w),   x <- x + A(n_r x, r),   x <- x + FF(n_f x)
+
+    with one attention A for both, w = abstractor(last states of the segment before), without
+    gradient into them. After the segment, reminded engrams gain
+    ``share of attention * |reminded| * alpha`` steps (paper, section on lifespan).
+
+    Carries ``hidden`` [B, S, D], ``real`` [B, S] and the tensors of `Memoria.state`.
+    """
 
     variant: ClassVar[str] = "memoria"
     reminds: ClassVar[bool] = True
     settings_class = MemoriaSettings
+    settings: MemoriaSettings
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__(config)
-        self.memoria = self.own_settings.memoria(self.variant, config)
-        self.alpha = self.own_settings.alpha
+        self.memoria = self.settings.memoria(self.variant, config)
+        self.alpha = self.settings.alpha
         self._cue: Tensor | None = None
 
     def add_memory(self) -> None:
-        self.own_settings = check_settings(MemoriaSettings, self.config)
-        hidden, count = self.config.hidden, self.own_settings.engrams(self.config)
-        inner = self.own_settings.abstractor_inner or hidden
+        hidden, count = self.config.hidden, self.settings.engrams(self.config)
+        inner = self.settings.abstractor_inner or hidden
         self.abstractor = Abstractor(count, hidden, inner)
         self.recall = nn.ModuleList(
             Attention(hidden, self.config.heads, self.config.dropout)
@@ -108,7 +120,7 @@ class MemoriaTransformer(Trunk):
 
     def scale_weights(self) -> None:
         super().scale_weights()
-        scale_queries(self.abstractor, self.own_settings.query_scale)
+        scale_queries(self.abstractor, self.settings.query_scale)
 
     def begin(self, states: Tensor) -> None:
         self._cue = None
@@ -161,11 +173,11 @@ class MemoriaTransformer(Trunk):
         self.memoria.load_state(memory)
 
     def memory_size(self) -> MemorySize:
-        return self.own_settings.size(self.memoria.config, self.config)
+        return self.settings.size(self.memoria.config, self.config)
 
 
 def _share(weights: Tensor, real: Tensor | None) -> Tensor:
-    """Attention [B, H, S, N] that each of N got, on average over heads and real places: [B, N]."""
+    """Mean attention over heads and real positions that each of N got: [B, H, S, N] to [B, N]."""
     if real is None:
         return weights.mean((1, 2))
     share = real.to(weights.dtype)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from torch import Tensor, nn
 
 from memoria.errors import ConfigError, MemoriaError, MissingExtraError
-from memoria.experiments.rivals.config import RivalConfig, check_settings
+from memoria.experiments.rivals.config import RivalConfig
 from memoria.experiments.rivals.memoria import MemoriaSettings, scale_queries
 from memoria.experiments.rivals.segment_model import MemorySize, SegmentModel, SegmentOutput
 
@@ -114,9 +114,9 @@ class MemoriaGPT2(_Carrying, SegmentModel):
         super().__init__(config)
         from memoria.models import MemoriaGPT2Config, MemoriaGPT2LMHeadModel
 
-        settings = check_settings(MemoriaSettings, config)
+        settings = self.settings
         memoria = settings.memoria("memoria", config)
-        self.size = settings.size(memoria.config, config)
+        self.size: MemorySize = settings.size(memoria.config, config)
         make_config: Any = MemoriaGPT2Config
         gpt2 = make_config(
             vocab_size=config.vocab_size,

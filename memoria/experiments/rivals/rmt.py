@@ -16,7 +16,10 @@ from memoria.experiments.rivals.trunk import Block, Unrolled, real_or_itself
 
 
 class RecurrentMemory(Unrolled):
-    """Carries ``memory`` [B, M, D]."""
+    """Reads [memory, segment, memory]; the second copy, as it comes out, is the next memory.
+
+    Carries ``memory`` [B, M, D].
+    """
 
     def add_memory(self) -> None:
         self.tokens = nn.Embedding(self.config.memory, self.config.hidden)
@@ -49,7 +52,10 @@ class RecurrentMemory(Unrolled):
 
 
 def _visible(states: Tensor, real: Tensor | None, count: int) -> Tensor:
-    """bool [B or 1, 1, N, N]: reading tokens see each other, all see the past, writing ones all."""
+    """Who attends to whom, bool [B or 1, 1, N, N], N = M + S + M.
+
+    The first M attend to each other, tokens to what is before them, the last M to everything.
+    """
     length = states.shape[1]
     allowed = states.new_ones((length, length), dtype=torch.bool).tril()
     allowed[:count, :count] = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,7 @@ class SegmentModel(nn.Module, ABC):
             them, run that many segments with gradients before the loss, and call `detach` after
             the optimiser's step.
         settings_class: what ``config.settings`` may hold.
+        settings: ``config.settings`` as that class.
 
     Raises:
         ConfigError: ``config.settings`` do not fit.
@@ -61,7 +63,7 @@ class SegmentModel(nn.Module, ABC):
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__()
-        check_settings(self.settings_class, config)
+        self.settings: Any = check_settings(self.settings_class, config)
         self.config = config
         self._carried: dict[str, Tensor] = {}
 
@@ -120,7 +122,7 @@ class SegmentModel(nn.Module, ABC):
 
 
 def read_before(model: SegmentModel, segments: Sequence[Tensor]) -> None:
-    """Read ``segments`` [B, S] in turn, with gradients only where they matter to the next one."""
+    """Read ``segments`` [B, S] in turn, with gradients only where the next one learns from them."""
     learned_from = len(segments) - (model.unroll - 1)
     for number, segment in enumerate(segments):
         with torch.set_grad_enabled(torch.is_grad_enabled() and number >= learned_from):

@@ -17,13 +17,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import check_settings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
 
 
 class TitansSettings(UnrolledSettings):
-    """What only this rival has."""
+    """Settings of Titans."""
 
     chunk: int | None = Field(None, ge=1, description="Tokens of a chunk; segment / 4 if null.")
     rate: float = Field(0.5, gt=0.0, le=1.0, description="Largest step theta.")
@@ -46,7 +45,6 @@ class Titans(Unrolled):
     settings_class = TitansSettings
 
     def add_memory(self) -> None:
-        self.settings = check_settings(TitansSettings, self.config)
         hidden = self.config.hidden
         # W and S of h heads hold 2 D / h vectors of size D
         wanted = -(-2 * hidden // self.config.memory)
@@ -73,7 +71,7 @@ class Titans(Unrolled):
         return block.fed(block.attend(states, real) + answered)
 
     def _read(self, number: int, memory: _Memory, states: Tensor, real: Tensor) -> Tensor:
-        """What the memory answers to ``states`` [B, S, D], which it then has learned."""
+        """Ask the memory with ``states`` [B, S, D] and let it learn them; the answers [B, S, D]."""
         query = functional.normalize(self._split(functional.silu(memory.query(states))), dim=-1)
         key = functional.normalize(self._split(functional.silu(memory.key(states))), dim=-1)
         value = self._split(functional.silu(memory.value(states)))

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from memoria.experiments.rivals.config import NoSettings, RivalConfig, check_settings
+from memoria.experiments.rivals.config import NoSettings, RivalConfig
 from memoria.experiments.rivals.segment_model import (
     MemorySize,
     SegmentModel,
@@ -20,7 +20,13 @@ from memoria.experiments.rivals.segment_model import (
 
 
 class Attention(nn.Module):
-    """Multi-head attention from states to a source, in parts that a rival can put together."""
+    """Multi-head attention ``out(softmax(Q K^T / sqrt(D / H)) V)``, and its parts for rivals.
+
+    Args:
+        hidden: D.
+        heads: H.
+        dropout: share of attention weights dropped in training.
+    """
 
     def __init__(self, hidden: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -90,7 +96,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Self-attention, then a feed-forward layer, each with its norm before and a residual."""
+    """``y = x + SA(n x)``, then ``y + FF(n' y)``."""
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__()
@@ -108,9 +114,16 @@ class Block(nn.Module):
         past: Tensor | None = None,
         past_real: Tensor | None = None,
     ) -> Tensor:
-        """States after attention to ``past`` [B, P, D], inputs of this layer, and themselves.
+        """Add self-attention: ``x + SA(n [past, x])``, causal.
 
-        ``past_real`` bool [B, P] is False where the past holds nothing.
+        Args:
+            states: x [B, S, D].
+            real: bool [B, S], false at padding.
+            past: earlier inputs of this layer [B, P, D].
+            past_real: bool [B, P], false where the past holds nothing.
+
+        Returns:
+            [B, S, D].
         """
         normed = self.attention_norm(states)
         before = 0 if past is None else past.shape[1]
@@ -122,13 +135,13 @@ class Block(nn.Module):
         return result
 
     def fed(self, states: Tensor) -> Tensor:
-        """States after the feed-forward layer."""
+        """Add the feed-forward layer: ``x + FF(n x)``, [B, S, D]."""
         result: Tensor = states + self.dropout(self.feed(self.feed_norm(states)))
         return result
 
 
 class Trunk(SegmentModel):
-    """Embedding, blocks, norm, logits. As it stands it remembers nothing."""
+    """Embedding, blocks, norm, logits; a rival overrides `layer`, `begin` and `remember`."""
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__(config)
@@ -140,10 +153,10 @@ class Trunk(SegmentModel):
         self.scale_weights()
 
     def add_memory(self) -> None:
-        """Make the rival's own modules."""
+        """Make the rival's own modules, before weights are scaled."""
 
     def scale_weights(self) -> None:
-        """Initial weights: those of linear layers and embeddings of deviation std, biases 0."""
+        """Scale linear layers and embeddings to deviation ``config.std``; biases are zero."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
                 # torch has filled it from a uniform distribution of known width or a normal one
@@ -272,13 +285,13 @@ class UnrolledSettings(NoSettings):
 
 
 class Unrolled(Trunk):
-    """What is carried keeps its gradients, and loses them after ``unroll`` segments."""
+    """Base of rivals that learn through ``unroll`` segments: gradients are cut only after them."""
 
     settings_class: type[UnrolledSettings] = UnrolledSettings
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__(config)
-        self.unroll = check_settings(self.settings_class, config).unroll
+        self.unroll = self.settings.unroll
         self._age = 0  # segments since gradients were cut
 
     def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:

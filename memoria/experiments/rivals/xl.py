@@ -18,7 +18,10 @@ from memoria.experiments.rivals.trunk import Block, Trunk, all_real, newest
 
 
 class TransformerXL(Trunk):
-    """Carries ``layer0``, ``layer1``, ... [B, P, D] and ``real`` [B, P], P up to ``memory``."""
+    """Each layer attends to [its last ``memory`` inputs, itself].
+
+    Carries ``layer0``, ``layer1``, ... [B, P, D] and ``real`` [B, P], P up to ``memory``.
+    """
 
     def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
         name = f"layer{number}"
@@ -33,7 +36,10 @@ class TransformerXL(Trunk):
 
 
 class PackagedXL(SegmentModel):
-    """Carries ``layer0``, ``layer1``, ... [B, P, D] and ``real`` [B, P], P up to ``memory``."""
+    """Each layer attends to [its last ``memory`` inputs, itself].
+
+    Carries ``layer0``, ``layer1``, ... [B, P, D] and ``real`` [B, P], P up to ``memory``.
+    """
 
     def __init__(self, config: RivalConfig) -> None:
         super().__init__(config)
