@@ -28,13 +28,15 @@ MOST_CELLS: Final = 2**26  # of 4 bytes; twice that while the living are packed
 _CPU = torch.device("cpu")
 
 
-def load_core(files: MemoryFiles, config: MemoriaConfig) -> MemoryCore:
-    """The memory as it was committed, ready to step.
+def load_core(
+    files: MemoryFiles, config: MemoriaConfig, steps: StepTable | None = None
+) -> MemoryCore:
+    """The memory as it was committed, ready to step; ``steps`` is its table, if read already.
 
     ``auto`` keeps connections as the log. So does ``dense`` where the matrices would have more than
     `MOST_CELLS` cells: a store from elsewhere says what it likes, and the results are the same.
     """
-    steps = StepTable.read(files)
+    steps = StepTable.read(files) if steps is None else steps
     life = fold(files, config, steps)
     logs = lane_logs(files, steps, life)
     capacity = _capacity(life)

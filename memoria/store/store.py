@@ -333,7 +333,7 @@ class MemoryStore:
     def _load(self) -> None:
         """Take over what the files hold."""
         attributes = self._files.attributes
-        steps = StepTable.read(self._files)
+        self._table = steps = StepTable.read(self._files)  # as committed
         self._steps = len(steps)
         self._done_rows = int(steps.rows()[-1]) if self._steps else 0
         self._chain = chain_after(self._files, steps, self._steps, self._files.events)
@@ -345,7 +345,7 @@ class MemoryStore:
 
     def _memory(self) -> MemoryCore:
         if self._core is None:
-            self._core = load_core(self._files, self._config)
+            self._core = load_core(self._files, self._config, self._table)
         return self._core
 
     def _check_writable(self) -> None:
