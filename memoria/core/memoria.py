@@ -1,4 +1,4 @@
-"""`Memoria`: the memory as a model uses it, in tensors."""
+"""`Memoria`: a memory in tensors, as a model uses it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ from memoria.core.vectors import TensorVectors
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.timeline.history import HistoryManager
 from memoria.timeline.log import EventKind
-
-__all__ = ["Memoria"]
 
 
 class Memoria:
@@ -52,7 +50,8 @@ class Memoria:
 
     A subclass may set ``search`` to find long-term engrams in another way (`memoria.core.recall`).
 
-    Raises: `ConfigError` for a setting out of bounds.
+    Raises:
+        ConfigError: a setting is out of bounds.
     """
 
     search: LongTermSearch = staticmethod(graph_search)
@@ -151,9 +150,10 @@ class Memoria:
 
     @torch.no_grad()
     def state(self) -> dict[str, Tensor]:
-        """All that the steps to come depend on, as tensors: for checkpoints. Without `history`.
+        """Everything that later steps depend on, as tensors, for checkpoints; not `history`.
 
-        An empty memory gives an empty dictionary.
+        Returns:
+            Tensors by name, copied; nothing for an empty memory.
         """
         if self._core is None or self._log is None:
             return {}
@@ -163,10 +163,12 @@ class Memoria:
 
     @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave, bit for bit; the settings must be those of then.
+        """Resume from what `state` returned, bit for bit, under the same settings.
 
-        ``history`` knows of the past what the living lived. Raises `InputError`; the memory is then
-        unchanged.
+        ``history`` then begins with what the living engrams went through.
+
+        Raises:
+            InputError: the tensors do not fit together; the memory is unchanged.
         """
         core = log = None
         if state:
@@ -183,10 +185,14 @@ class Memoria:
 
     @torch.no_grad()
     def add_working_memory(self, data: Tensor) -> None:
-        """Make ``data`` [B, W, D] the working memory, or add to it.
+        """Make ``data`` the working memory, or add to it.
 
-        float16, bfloat16 and float64 are converted to float32, gradients are left behind.
-        Raises `ShapeError` or `InputError` (NaN, Inf, integers); the memory is then unchanged.
+        Args:
+            data: floating point [B, W, D]; converted to float32 and detached.
+
+        Raises:
+            ShapeError: another B or D than before, or a size of 0.
+            InputError: NaN, Inf or integers. After an error the memory is unchanged.
         """
         core = self._core
         lanes = None if core is None else core.state.lanes
@@ -206,9 +212,13 @@ class Memoria:
     def remind(self) -> tuple[Tensor, Tensor]:
         """Bring back what the working memory is connected to, and let it all fire together.
 
-        Returns (memories [B, R, D] float32, indices [B, R] int64): long-term reminders first, then
-        short-term, each from newest to oldest, then -1 with zero vectors; one -1 closes a lane of
-        which some short-term engram was not reminded. Raises `StateError` without working memory.
+        Returns:
+            (memories, indices), float32 [B, R, D] and int64 [B, R]: long-term reminders, then
+            short-term ones, each from newest to oldest, then -1 with zero vectors. One -1 closes a
+            lane of which some short-term engram was not reminded.
+
+        Raises:
+            StateError: there is no working memory.
         """
         core, log = self._running("remind")
         working = core.working_positions()
@@ -225,12 +235,19 @@ class Memoria:
 
     @torch.no_grad()
     def adjust_lifespan_and_memories(self, indices: Tensor, lifespan_delta: Tensor) -> None:
-        """End the step: gains, ageing, promotion, forgetting.
+        """End the step: ``lifespan[indices] += delta``, then ``lifespan -= 1`` for every engram.
 
-        ``indices`` [B, N] as ``remind`` returned them (-1 is ignored, repeats add up) gain
-        ``lifespan_delta`` [B, N] steps; every engram loses 1; working memory becomes short-term,
-        the oldest short-term above the capacity long-term; what has no lifespan left is forgotten.
-        Raises `ShapeError` or `InputError`; the memory is then unchanged.
+        Working memory becomes short-term, the oldest short-term engrams above the capacity become
+        long-term, and engrams with no lifespan left are forgotten.
+
+        Args:
+            indices: engrams that gain, int64 [B, N] as `remind` returned them; -1 is ignored,
+                repeats add up.
+            lifespan_delta: steps gained, real [B, N].
+
+        Raises:
+            ShapeError: the shapes differ, or B is another.
+            InputError: an index out of range, NaN or Inf. After an error the memory is unchanged.
         """
         core, log = self._running("adjust_lifespan_and_memories")
         state = core.state
@@ -246,10 +263,15 @@ class Memoria:
 
     @torch.no_grad()
     def forget(self, indices: Tensor) -> None:
-        """Forget the engrams ``indices`` [B, N] (-1 is ignored) at once, pinned or not.
+        """Forget engrams at once, pinned or not. Only between steps.
 
-        Between steps only: raises `StateError` while there is working memory, `ShapeError` and
-        `InputError` as `adjust_lifespan_and_memories` does; the memory is then unchanged.
+        Args:
+            indices: int64 [B, N]; -1 is ignored.
+
+        Raises:
+            StateError: there is working memory.
+            ShapeError, InputError: as `adjust_lifespan_and_memories`. After an error the memory is
+                unchanged.
         """
         core, positions = self._between_steps("forget", indices)
         core.forget(positions)
@@ -259,8 +281,7 @@ class Memoria:
     def pin(self, indices: Tensor) -> None:
         """Let the engrams ``indices`` [B, N] lose no lifespan until `unpin`; errors as `forget`.
 
-        Their lifespan becomes ``ceil(lifespan)`` steps. At the end of a step it does not sink but
-        grows by ``max(0, delta)``, rounded up again.
+        ``lifespan = ceil(lifespan)``; at the end of a step ``ceil(lifespan + max(0, delta))``.
         """
         core, positions = self._between_steps("pin", indices)
         held = core.state.at(core.state.pinned, positions, 0)
