@@ -35,7 +35,7 @@ def read_events(
         max(1, since) <= made.steps[0] <= made.steps[-1] <= done
         and (made.steps[1:] >= made.steps[:-1]).all()
         and EventKind.FORGET <= made.kinds.min() <= made.kinds.max() <= max(EventKind)
-        and np.isfinite(made.values).all()
+        and (np.isfinite(made.values) & (made.values >= 0)).all()
         and 0 <= made.ids.min() <= made.ids.max() < files.created
     ):
         raise DamageError(f"{files.name}: events are not a table of events")

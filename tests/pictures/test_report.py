@@ -16,6 +16,7 @@ from cli_tools import Cli, fingerprint
 from hypothesis import given
 from hypothesis import strategies as st
 from report_stores import HOSTILE, block, column, remember
+from spec_reader import SpecReader
 
 from memoria.analysis import KINDS, Chronicle, open_chronicle
 from memoria.analysis.connections import Edges, strongest_edges
@@ -28,6 +29,7 @@ from memoria.report.graph import Slider, choose
 from memoria.report.page import excerpt, json_for_script, packed
 from memoria.report.plots import library
 from memoria.report.writing import compose
+from memoria.store import MemoryStore
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries
 from memoria.timeline.log import Firings
@@ -178,6 +180,28 @@ def test_what_the_graph_says_is_what_the_chronicle_says(life: Path, tmp_path: Pa
             gone = (chronicle.gone > 0) & (chronicle.gone < step)
             assert counts["forgotten"][step - 1] == np.count_nonzero(gone)
             assert counts["fired"][step - 1] == len(chronicle.fired(step))
+
+
+def test_pinned_engrams_live_as_long_as_the_specification_says(tmp_path: Path) -> None:
+    """Pinned after step 6 and unpinned, or not, after step 9; steps and pages as everywhere."""
+    store = remember(tmp_path / "pins", 6)
+    rng = np.random.default_rng(1)
+    with MemoryStore.open(store, mode="r+") as memory:
+        pins = SpecReader(store).state().engrams
+        memory.pin(list(pins))
+        for step in range(6):
+            memory.step(rng.normal(size=(1, 2, 4)).astype(np.float32))
+            if step == 2:
+                memory.unpin(list(pins)[::2])
+    graph = block(written(store, tmp_path / "pins.html"), "data-graph")
+    engrams = {name: column(values) for name, values in graph["engrams"].items()}
+    expected = SpecReader(store).state()
+    assert any(one.pinned for one in expected.engrams.values())
+    left = dict(zip(engrams["id"], engrams["lifespan"], strict=True))
+    gone = {id_ for id_, step in zip(engrams["id"], engrams["gone"], strict=True) if step}
+    assert {id_: left[id_] for id_ in left if id_ not in gone} == {
+        id_: np.float32(one.expiry - 12) for id_, one in expected.engrams.items()
+    }
 
 
 def test_only_one_lane(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from spec_reader import SpecReader
 
 from memoria.chunkstore.codec import encode_file
 from memoria.config import MemoriaConfig
@@ -22,6 +23,7 @@ from memoria.store.replay.digests import replay_log
 from memoria.store.replay.recompute import recompute
 from memoria.store.replay.rerun import rerun
 from memoria.store.replay.sampling import sample
+from memoria.store.replay.walk import walk
 
 CONFIG = {
     "hidden_dim": 6,
@@ -191,3 +193,19 @@ def test_a_draw_follows_its_priority(lived: Path, priority: str, column: str, la
     mine = np.mean([sample(lived, 1, priority, seed)[column][0] for seed in range(60)])
     even = np.mean([sample(lived, 1, "uniform", seed)[column][0] for seed in range(60)])
     assert bool(mine > even) is larger
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_walk_shows_every_step_as_the_specification_says(quick_folder: Path, lanes: int) -> None:
+    live(quick_folder / "s", 3, lanes=lanes)
+    reader = SpecReader(quick_folder / "s")
+    assert any(one.pinned for one in reader.state().engrams.values())
+    with walk(quick_folder / "s") as course:
+        for step in range(1, 31):
+            frame = course.go(step)
+            expected = reader.state(step).engrams
+            alive = ~frame.forgotten
+            assert frame.ids[alive].tolist() == sorted(expected)
+            left = [one.expiry - step for _, one in sorted(expected.items())]
+            assert frame.lifespan[alive].tolist() == left
+            assert frame.created == reader.rows_after(step)

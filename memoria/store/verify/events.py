@@ -76,7 +76,7 @@ class EventList:
             self._say(number, f"engram {engram} was forgotten already")
         elif not EventKind.FORGET <= kind <= max(EventKind):
             self._say(number, f"kind {kind} is none of {EventKind.FORGET:d} to {max(EventKind):d}")
-        elif not np.isfinite(self._values[number]):
+        elif not 0 <= self._values[number] < np.inf:
             self._say(number, f"its value is {self._values[number]}")
         elif kind == EventKind.PIN and pinned:
             self._say(number, f"engram {engram} is pinned already")
@@ -92,7 +92,7 @@ class EventList:
         kinds, pinned = events.kinds, folded.pinned[rows]
         alive = pinned | rules.is_alive(folded.expiry[rows], events.steps)
         is_known = (kinds >= EventKind.FORGET) & (kinds <= max(EventKind))
-        is_known &= np.isfinite(events.values)
+        is_known &= (events.values >= 0) & (events.values < np.inf)
         twice = ((kinds == EventKind.PIN) & pinned) | ((kinds == EventKind.UNPIN) & ~pinned)
         return folded.known and bool((alive & is_known & ~twice).all())
 
