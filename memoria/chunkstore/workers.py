@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
-
-__all__ = ["Workers"]
+from concurrent.futures import ThreadPoolExecutor
 
 Task = Callable[[], None]
 
@@ -24,9 +21,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self._most = count - 1  # the caller works too
         self._pid = 0
-        self._started = 0
-        self._queue: SimpleQueue[_Batch | None] = SimpleQueue()
-        self._end: Callable[[], object] | None = None
+        self._pool: ThreadPoolExecutor | None = None
 
     def run(self, tasks: Sequence[Task]) -> None:
         """Run all tasks; after all have stopped, raise the first error.
@@ -37,82 +32,52 @@ class Workers:
         if len(tasks) == 1:
             tasks[0]()
             return
-        batch = _Batch(tasks)
+        waiting = list(reversed(tasks))
+        errors: list[BaseException] = []
+        helpers: list[threading.Event] = []  # set when a helper has stopped
+
+        def work() -> None:
+            while not errors:
+                try:
+                    task = waiting.pop()
+                except IndexError:
+                    return
+                try:
+                    task()
+                except BaseException as error:
+                    errors.append(error)
+
+        def help_out() -> None:
+            stopped = threading.Event()
+            helpers.append(stopped)  # before the first look at `errors`: one that comes late ends
+            try:
+                work()
+            finally:
+                stopped.set()
+
         try:
-            self._wake(min(self._most, len(tasks) - 1), batch)
-            batch.work()
+            self._start(help_out, min(self._most, len(tasks) - 1))
+            work()
         except BaseException as error:  # an interrupt: the others must stop before files are reused
-            batch.errors.append(error)
-        batch.wait()
-        if batch.errors:
-            raise batch.errors[0]
+            errors.append(error)
+        while helpers:
+            try:
+                helpers[0].wait()
+                del helpers[0]
+            except BaseException as error:  # an interrupt must not leave a task behind
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def close(self) -> None:
         """End the threads; a second call does nothing, and `run` starts new ones."""
-        if self._end is not None:
-            self._end()
-        self._pid, self._end = 0, None
+        if self._pool is not None and self._pid == os.getpid():
+            self._pool.shutdown(wait=False)
+        self._pool = None
 
-    def _wake(self, helpers: int, batch: _Batch) -> None:
-        if self._pid != os.getpid():  # threads do not survive a fork, and locks not always
-            self._pid, self._started, self._queue = os.getpid(), 0, SimpleQueue()
-            self._end = weakref.finalize(self, _end, self._queue, self._most)
+    def _start(self, task: Task, threads: int) -> None:
+        if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
+            self._pid, self._pool = os.getpid(), ThreadPoolExecutor(max(1, self._most))
         with contextlib.suppress(RuntimeError):  # no more threads: fewer do it, the caller at least
-            while self._started < helpers:
-                threading.Thread(target=_help, args=(self._queue,), daemon=True).start()
-                self._started += 1
-        for _ in range(min(helpers, self._started)):
-            self._queue.put(batch)
-
-
-class _Batch:
-    """The tasks of one call, taken by whichever thread is free."""
-
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self._waiting = list(reversed(tasks))
-        self._helping = 0
-        self._changed = threading.Condition()
-        self.errors: list[BaseException] = []
-
-    def work(self) -> None:
-        """Run tasks until none is left or one has failed."""
-        while not self.errors:
-            try:
-                task = self._waiting.pop()
-            except IndexError:
-                return
-            task()
-
-    def help(self) -> None:
-        """`work` in a helping thread."""
-        with self._changed:  # before the first look at errors: see `wait`
-            self._helping += 1
-        try:
-            self.work()
-        except BaseException as error:
-            self.errors.append(error)
-        finally:
-            with self._changed:
-                self._helping -= 1
-                self._changed.notify()
-
-    def wait(self) -> None:
-        """Until no thread runs a task. One that comes after that finds none, or an error."""
-        while True:
-            try:
-                with self._changed:
-                    self._changed.wait_for(lambda: not self._helping)
-                return
-            except BaseException as error:  # an interrupt must not leave a task behind
-                self.errors.append(error)
-
-
-def _help(queue: SimpleQueue[_Batch | None]) -> None:
-    while (batch := queue.get()) is not None:
-        batch.help()
-        del batch  # what its tasks hold must not stay until the next one comes
-
-
-def _end(queue: SimpleQueue[_Batch | None], threads: int) -> None:
-    for _ in range(threads):
-        queue.put(None)
+            for _ in range(threads):
+                self._pool.submit(task)
