@@ -91,8 +91,10 @@ def _measured(
     place: Path, folder: Path, engrams: int, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     opening, loading = _opening(place, arguments.repeats)
-    first, commits, steps, syncs = _commits(place, folder, arguments.commits)
+    first, commits, steps, syncs = _commits(place, folder, arguments.commits, texts=False)
     commit, sync = timing(commits), timing(syncs)
+    _, text_commits, _, text_syncs = _commits(place, folder, arguments.commits, texts=True)
+    text_commit, text_sync = timing(text_commits), timing(text_syncs)
     return {
         "engrams": engrams,
         "bytes": sum(file.stat().st_size for file in place.rglob("*") if file.is_file()),
@@ -101,6 +103,9 @@ def _measured(
         "commit": commit,
         "fsync": sync,
         "commit_over_fsync": ratio(commit["median_seconds"], sync["median_seconds"]),
+        "text_commit": text_commit,
+        "text_fsync": text_sync,
+        "text_commit_over_fsync": ratio(text_commit["median_seconds"], text_sync["median_seconds"]),
         "first_steps": timing(first),
         "step": timing(steps),
         "gather_500": timing(_gathers(place, arguments.repeats)),
@@ -124,11 +129,12 @@ def _opening(place: Path, repeats: int) -> tuple[list[float], list[float]]:
 
 
 def _commits(
-    place: Path, folder: Path, count: int
+    place: Path, folder: Path, count: int, texts: bool
 ) -> tuple[list[float], list[float], list[float], list[float]]:
     """Seconds of the first steps, then of commits, of the step before each, and of raw fsyncs.
 
-    The first steps after opening load the memory and build its index; one commit takes them all.
+    With ``texts`` each engram has a text, a place, a time and meta. The first steps after opening
+    load the memory and build its index; one commit takes them all.
     """
     from memoria.store import MemoryStore
 
@@ -138,7 +144,7 @@ def _commits(
         for number in range(_FIRST_STEPS + count):
             data = unit_rows(random, SETTING["working"], store.config.hidden_dim)
             started = time.perf_counter()
-            store.step(data)
+            store.step(data, **(_beside(number, len(data)) if texts else {}))
             stepped = time.perf_counter()
             steps.append(stepped - started)
             if number < _FIRST_STEPS - 1:
@@ -147,6 +153,17 @@ def _commits(
             commits.append(time.perf_counter() - stepped)
             syncs += fsync_seconds(folder, 1)
     return steps[:_FIRST_STEPS], commits[1:], steps[_FIRST_STEPS:], syncs
+
+
+def _beside(step: int, count: int) -> dict[str, Any]:
+    return {
+        "texts": [
+            f"Sentence {number} of step {step}, of a usual length." for number in range(count)
+        ],
+        "places": [(f"file{step // 10}.txt", 100 * number) for number in range(count)],
+        "times": [1_700_000_000_000 + step] * count,
+        "meta": [{"speaker": "Ann", "turn": number} for number in range(count)],
+    }
 
 
 def _gathers(place: Path, repeats: int) -> list[float]:
@@ -220,6 +237,8 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
         "step": "later step of 50 engrams, not yet durable",
         "commit": "commit of that step",
         "fsync": "one raw fsync (64 KiB)",
+        "text_commit": "commit of a step with texts and meta",
+        "text_fsync": "one raw fsync between those",
         "gather_500": "500 rows at random",
     }
     tables: list[TableOf] = []
@@ -229,6 +248,7 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
             for key, title in names.items()
         ]
         cells.append(["commit / fsync", row["commit_over_fsync"]])
+        cells.append(["commit / fsync, texts and meta", row["text_commit_over_fsync"]])
         title = f"{row['engrams']:,} engrams x {document['dimension']}, {row['bytes'] / 1e9:.2f} GB"
         tables.append((title, ("", "median ms", "p99 ms"), cells))
     load = document["bulk_load"]

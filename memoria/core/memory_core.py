@@ -125,6 +125,11 @@ class MemoryCore:
         """Let the engrams at ``positions`` [B, N] (-1 ignored) age again. Only between steps."""
         self.state.unpin(positions)
 
+    @torch.no_grad()
+    def recall_by_hand(self, positions: Tensor, gain: float) -> None:
+        """Let the engrams at ``positions`` [B, N] (-1 ignored) gain steps. Only between steps."""
+        self.state.recall(positions, gain, self.step)
+
     def working_positions(self) -> Tensor:
         """Positions of the working memory, [B, W]."""
         return self.state.working()

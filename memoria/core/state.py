@@ -217,6 +217,12 @@ class EngramState:
         self.expiry.scatter_add_(1, positions.clamp_min(0), gain)
         self._soon.append(positions)
 
+    def recall(self, positions: Tensor, gain: float, step: int) -> None:
+        """The engrams at ``positions`` [B, N] gain lifespan between two steps."""
+        self.extend(positions, torch.full(positions.shape, gain, dtype=torch.float64))
+        cells = self.cells(positions.masked_fill(self.at(self.pinned, positions, 0) == 0, -1))
+        self.expiry[cells] = rules.pin(self.expiry[cells], step)
+
     def promote(self, stm_capacity: int) -> None:
         """Working memory becomes short-term; the oldest above the capacity become long-term."""
         types = self.types[:, self._recent :]

@@ -171,11 +171,15 @@ def _stored(files: MemoryFiles, name: str, ids: IntArray, start: int, stop: int)
 
 
 def _events_of(files: MemoryFiles, kept: IntArray) -> dict[str, Any]:
-    """All events; those of engrams that are left behind carry nothing any more."""
+    """All events; those of engrams that are left behind carry nothing any more.
+
+    But for those after the last finished step, which the digest of the memory still needs.
+    """
     index = files.event_rows().copy()
     ends = index[:, EventColumn.END]
     sizes = np.diff(ends, prepend=0)
-    carrying = (sizes > 0) & np.isin(index[:, EventColumn.ENGRAM], kept)
+    late = index[:, EventColumn.STEP] >= files.rows("log/steps")
+    carrying = (sizes > 0) & (late | np.isin(index[:, EventColumn.ENGRAM], kept))
     payloads = [files.event_payload(number) for number in np.flatnonzero(carrying).tolist()]
     index[:, EventColumn.END] = np.cumsum(np.where(carrying, sizes, 0))
     return {

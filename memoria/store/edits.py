@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -11,16 +13,18 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
 from memoria.store.events import checked_ids
 from memoria.store.memory_files import MemoryFiles
-from memoria.timeline.log import EventKind, IntArray
+from memoria.store.vectors import FileVectors
+from memoria.timeline.log import ENDINGS, EventKind, IntArray
 
-__all__ = ["happen"]
 
-
-def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> IntArray:
+def happen(
+    core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any, gain: float = 0.0
+) -> IntArray:
     """Let an event happen to the engrams ``ids`` of ``core``; returns who it changed.
 
-    The ids are ascending; what is pinned already is not pinned again, nor unpinned what is
-    not pinned. Raises `InputError` for ids that are unknown, forgotten or repeated.
+    ``gain`` are the steps that a recall gives. The ids are ascending; what is pinned already is
+    not pinned again, nor unpinned what is not pinned. Raises `InputError` for ids that are
+    unknown, forgotten or repeated.
     """
     wanted = checked_ids(ids, files.created)
     positions = _positions(core, wanted)
@@ -29,14 +33,34 @@ def happen(core: MemoryCore, files: MemoryFiles, kind: EventKind, ids: Any) -> I
         gone = int(wanted[int(found.any(0).logical_not().nonzero()[0])])
         raise InputError(f"engram {gone}: is forgotten already", "`memoria list` shows the living")
     state = core.state
-    if kind is not EventKind.FORGET:
+    if kind in (EventKind.PIN, EventKind.UNPIN):
         changes = state.at(state.pinned, positions, 0) != (kind is EventKind.PIN)
         positions = positions.masked_fill(~changes, -1)
-    {EventKind.FORGET: core.forget, EventKind.PIN: core.pin, EventKind.UNPIN: core.unpin}[kind](
-        positions
-    )
+    apply_event(core, kind, positions, gain)
     changed: IntArray = wanted[(positions >= 0).any(0).numpy()]
     return changed
+
+
+def apply_event(core: MemoryCore, kind: EventKind, positions: Tensor, gain: float = 0.0) -> None:
+    """Do to the engrams at ``positions`` [B, N] what an event does to their lifespan."""
+    if kind in ENDINGS:
+        core.forget(positions)
+    elif kind == EventKind.PIN:
+        core.pin(positions)
+    elif kind == EventKind.UNPIN:
+        core.unpin(positions)
+    elif kind == EventKind.RECALL:
+        core.recall_by_hand(positions, gain)
+
+
+def revise(core: MemoryCore, engram: int, vector: npt.NDArray[np.float32]) -> None:
+    """Let ``core`` work with another vector [D] of the engram from now on."""
+    vectors = core.state.vectors
+    if not isinstance(vectors, FileVectors):
+        raise TypeError("only vectors in files are edited")
+    lane = engram % core.config.lanes
+    position = int(_positions(core, np.array([engram]))[lane, 0])
+    vectors.revise(lane, position, engram, vector)
 
 
 def _positions(core: MemoryCore, ids: IntArray) -> Tensor:

@@ -249,11 +249,10 @@ class MemoryFiles:
             gone = int(ids[int(rows.argmin())])
             raise InputError(f"engram {gone}: compaction has removed its vector")
         scales = self.gather("scales", rows) if self.has_scales else None
-        found = decode_vectors(self.gather("vectors", rows), scales)
+        found = decode_vectors(self.gather("vectors", rows), scales)  # an array of its own
         if not np.isfinite(found).all():
             raise DamageError(f"{self.name}: vectors hold NaN or Inf")
         if self.revisions:
-            found = found.copy()
             for at in np.flatnonzero(np.isin(ids, list(self.revisions))).tolist():
                 found[at] = self.revisions[int(ids[at])].get("vector", found[at])
         return found

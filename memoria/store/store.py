@@ -15,7 +15,7 @@ import torch
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
 from memoria.core.memory_core import MemoryCore
-from memoria.errors import StateError
+from memoria.errors import InputError, StateError
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -36,10 +36,11 @@ from memoria.store.digest import (
     next_digest,
     state_digest,
 )
-from memoria.store.edits import happen
+from memoria.store.edits import happen, revise
 from memoria.store.life import StepTable
 from memoria.store.loading import life_of_core, load_core
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.payloads import Meta, encode_revision
 from memoria.store.reading import open_files
 from memoria.store.recalled import answer, as_pending, log_order, padded_ids, positions_of_ids
 from memoria.store.reminded import Reminded
@@ -279,6 +280,53 @@ class MemoryStore:
         """
         return self._by_hand(EventKind.UNPIN, ids)
 
+    def recall(self, ids: Sequence[int] | IntArray, gain: float) -> IntArray:
+        """Let the engrams ``ids`` gain ``gain`` steps of lifespan; returns them, ascending.
+
+        What a pinned engram gains is rounded up to whole steps. Errors as of `forget`, and
+        `InputError` for a gain below 0 or beyond 2^52.
+        """
+        if not 0 <= gain <= 2.0**52:
+            raise InputError(f"gain = {gain}: not within 0 and 2^52 steps")
+        return self._by_hand(EventKind.RECALL, ids, float(gain))
+
+    def edit(
+        self,
+        id: int,
+        text: str | None = None,
+        vector: Data | None = None,
+        meta: Meta | None = None,
+    ) -> None:
+        """Give the engram ``id`` another text, vector or meta; what is None stays.
+
+        Id, lifespan and connections stay too, and reads of the past see what was in force then.
+        Between steps only; durable with the next `commit`.
+
+        Args:
+            id: a living engram.
+            text: its new text.
+            vector: its new vector, floating point [D].
+            meta: its new meta, an object of JSON values.
+
+        Raises:
+            InputError: nothing is changed, or the engram is unknown or forgotten.
+            StateError: a step is under way.
+            ShapeError: ``vector`` is not of D numbers.
+        """
+        self._check_writable()
+        self._check_idle()
+        config = self._config
+        given = None
+        if vector is not None:
+            given = as_cue(config.replace(lanes=1), vector[None]).numpy()[0, 0]
+        payload = encode_revision(config, text, given, meta)
+        if text is None and given is None and meta is None:
+            raise InputError("nothing is edited", "give a text, a vector or meta")
+        changed = happen(self._memory(), self._files, EventKind.EDIT, [id])
+        self._stage_events(EventKind.EDIT, changed, payload=payload)
+        if given is not None:
+            revise(self._memory(), id, self._files.vectors(changed)[0])
+
     @property
     def snapshots(self) -> Mapping[str, Snapshot]:
         """Names for earlier states, to `open` with ``at``."""
@@ -352,11 +400,13 @@ class MemoryStore:
         if self.mode != "r+":
             raise StateError(f"{self._files.name} is open for reading", "open it with mode='r+'")
 
-    def _by_hand(self, kind: EventKind, ids: Sequence[int] | IntArray) -> IntArray:
+    def _by_hand(
+        self, kind: EventKind, ids: Sequence[int] | IntArray, gain: float = 0.0
+    ) -> IntArray:
         self._check_writable()
         self._check_idle()
-        changed = happen(self._memory(), self._files, kind, ids)
-        self._stage_events(kind, changed)
+        changed = happen(self._memory(), self._files, kind, ids, gain)
+        self._stage_events(kind, changed, gain)
         return changed
 
     def _stage_events(

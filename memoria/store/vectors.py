@@ -32,6 +32,7 @@ class FileVectors:
         self._pool = np.empty((0, dimension), np.float32)
         self._owners = np.full(0, -1, np.int64)  # whose vector a place of the pool holds
         self._next = 0  # the place that is filled next
+        self._revised: dict[int, Floats] = {}  # vectors that edits have made since
         self.load(0)
 
     @property
@@ -53,7 +54,10 @@ class FileVectors:
         out[lane[held], column[held]] = self._pool[place[held]]
         if not held.all():
             lane, column = lane[~held], column[~held]
-            found = self._files.vectors(local[lane, column] * self._lanes + lane)
+            wanted = local[lane, column] * self._lanes + lane
+            found = self._files.vectors(wanted)
+            for row in np.flatnonzero(np.isin(wanted, list(self._revised))).tolist():
+                found[row] = self._revised[int(wanted[row])]
             out[lane, column] = found
             self._keep(owner[~held], found)
         return torch.from_numpy(out)
@@ -70,6 +74,11 @@ class FileVectors:
         self._capacity = capacity
         self._places = np.full(self._lanes * capacity, -1, np.int64)  # in the pool, by owner
         self._owners.fill(-1)
+
+    def revise(self, lane: int, position: int, engram: int, vector: Floats) -> None:
+        """The engram, at ``position`` of ``lane``, has another vector from now on."""
+        self._revised[engram] = vector
+        self._keep(self._owner(np.array([lane]), np.array([position])), vector[None])
 
     def _owner(self, lane: Index, position: Index) -> Index:
         return lane * self._capacity + position

@@ -97,6 +97,7 @@ def _describe(report: Report) -> list[output.Part]:
     if report.garbage["files"]:
         left = f"{report.garbage['files']} files, {format_bytes(report.garbage['bytes'])}"
         parts.append(f"left over by interrupted writers: {left}; the next writer removes them")
+    parts += [f"note: {note.path} {note.message}" for note in report.notes]
     return parts
 
 

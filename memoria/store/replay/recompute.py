@@ -22,10 +22,12 @@ from memoria.errors import InputError
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import as_gains
 from memoria.store.digest import chain_over_events, next_digest
+from memoria.store.edits import apply_event, revise
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.past import past_view
+from memoria.store.payloads import decode_revision
 from memoria.store.reading import open_files
 from memoria.store.recalled import as_pending, positions_of_ids
 from memoria.store.replay.report import Difference, Replay
@@ -70,7 +72,7 @@ def recompute(
         core = load_core(before, files.config)
         chain, shelf = bytes.fromhex(before.attributes.digest), TextShelf(files)
         for step in logged_steps(files, begin, end, before.events):
-            apply_events(core, step.events)
+            apply_events(core, files, step)
             chain = chain_over_events(chain, files, *step.happened)
             differences, near = _one_step(core, step, found)
             first_short = core.state.first_shortterm().numpy()
@@ -86,18 +88,19 @@ def recompute(
         return found
 
 
-def apply_events(core: MemoryCore, events: IntArray) -> None:
-    """Do to ``core`` what was done by hand between two steps, in order."""
-    done = {
-        EventKind.FORGET: core.forget,
-        EventKind.PIN: core.pin,
-        EventKind.UNPIN: core.unpin,
-    }
-    for event in events:
-        engram = int(event[EventColumn.ENGRAM])
+def apply_events(core: MemoryCore, files: MemoryFiles, step: LoggedStep) -> None:
+    """Do to ``core`` what was done by hand before ``step``, in order."""
+    values = files.event_values(*step.happened)
+    for number, (event, value) in enumerate(zip(step.events, values.tolist(), strict=True)):
+        engram, kind = int(event[EventColumn.ENGRAM]), EventKind(int(event[EventColumn.KIND]))
         ids = torch.full((core.state.lanes, 1), -1)
         ids[engram % core.state.lanes, 0] = engram
-        done[EventKind(int(event[EventColumn.KIND]))](positions_of_ids(core, ids))
+        apply_event(core, kind, positions_of_ids(core, ids), value)
+        if kind == EventKind.EDIT:
+            payload = files.event_payload(step.happened[0] + number)
+            vector = decode_revision(payload, files.config).get("vector")
+            if vector is not None:
+                revise(core, engram, vector)
 
 
 def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[Difference], bool]:

@@ -12,11 +12,13 @@ from typing import Any, Final
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
 from memoria.io.progress import Progress, progress_bar
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.payloads import decode_revision
 from memoria.store.reading import open_files
 from memoria.store.replay.steps import logged_steps
 from memoria.store.schema import EventColumn
 from memoria.store.store import MemoryStore
-from memoria.timeline.log import EventKind
+from memoria.timeline.log import ENDINGS, EventKind
 
 __all__ = ["CHANGEABLE", "Rerun", "changed_config", "rerun"]
 
@@ -91,8 +93,8 @@ def rerun(
         total, skipped, last = files.rows("log/steps"), 0, time.monotonic()
         with MemoryStore.create(out, config) as store:
             for step in logged_steps(files, 1, total, with_texts=True):
-                for event in step.events:
-                    skipped += not _done_again(store, event)
+                for number in range(*step.happened):
+                    skipped += not _done_again(store, files, number)
                 store.step(
                     step.data,
                     texts=step.texts,
@@ -108,15 +110,21 @@ def rerun(
             return Rerun(str(store.path), store.timestep, files.created, skipped, store.digest())
 
 
-def _done_again(store: MemoryStore, event: Any) -> bool:
-    """Do to the engram what was done to it; False where it does not live, or was not pinned."""
-    act = {
-        EventKind.FORGET: store.forget,
-        EventKind.PIN: store.pin,
-        EventKind.UNPIN: store.unpin,
-    }[EventKind(int(event[EventColumn.KIND]))]
+def _done_again(store: MemoryStore, files: MemoryFiles, number: int) -> bool:
+    """Do to the engram what event ``number`` did; False where it cannot be done."""
+    event = files.event_rows(number, number + 1)[0]
+    kind, engram = EventKind(int(event[EventColumn.KIND])), int(event[EventColumn.ENGRAM])
     try:
-        act([int(event[EventColumn.ENGRAM])])
+        if kind in ENDINGS:
+            store.forget([engram])
+        elif kind == EventKind.PIN:
+            store.pin([engram])
+        elif kind == EventKind.UNPIN:
+            store.unpin([engram])
+        elif kind == EventKind.RECALL:
+            store.recall([engram], float(files.event_values(number, number + 1)[0]))
+        elif kind == EventKind.EDIT:
+            store.edit(engram, **decode_revision(files.event_payload(number), files.config))
     except InputError:
         return False
-    return True
+    return kind != EventKind.CONFIRM

@@ -18,7 +18,7 @@ class Finding:
 
     ``path`` is the file or directory below the store, ``array`` its array, ``lane`` and ``step``
     (from 1; one more than the finished steps is the step begun) where it does harm; None where
-    that has no meaning. ``kind``: link, stray, missing, unreadable, size, checksum, metadata (a
+    that has no meaning. ``kind``: link, missing, unreadable, size, checksum, metadata (a
     ``zarr.json`` of a group or array), archive, root, attributes, vector, steps, log, events,
     pending, texts, sources, era, state, edges, digest, snapshot.
     """
@@ -28,6 +28,14 @@ class Finding:
     array: str | None
     lane: int | None
     step: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something at ``path`` that is no part of the store, and does no harm."""
+
+    path: str
     message: str
 
 
@@ -64,6 +72,7 @@ class Report:
     end_sound: bool = False  # whether what came after the last step is sound,
     begun: bool = False  # a step is begun,
     begun_sound: bool = False  # and it is sound
+    notes: tuple[Note, ...] = ()  # what is no part of the store; of many the first
 
     @property
     def sound(self) -> bool:
@@ -83,6 +92,7 @@ class Report:
             "garbage": self.garbage,
             "findings": [asdict(finding) for finding in self.findings],
             "more": self.more,
+            "notes": [asdict(note) for note in self.notes],
         }
 
 
@@ -91,6 +101,7 @@ class Findings:
     """Gathers findings, and from which step on the memory cannot be trusted."""
 
     listed: list[Finding] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     more: int = 0
     spoilt: int = 2**62  # the first step that is not sound
     _alike: Counter[tuple[str, str | None]] = field(default_factory=Counter)
@@ -115,6 +126,11 @@ class Findings:
             return
         self._alike[alike] += 1
         self.listed.append(Finding(kind, path, array, lane, step, message))
+
+    def note(self, path: str, message: str) -> None:
+        """Something that is no part of the store."""
+        if len(self.notes) < MOST_ALIKE:
+            self.notes.append(Note(path, message))
 
     def also(self, count: int) -> None:
         """``count`` more of what was added last, not worth listing."""

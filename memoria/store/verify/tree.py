@@ -17,6 +17,7 @@ from memoria.store.verify.findings import Findings
 
 __all__ = ["Tree", "walk"]
 
+DERIVED: Final = "index"  # a directory beside the memory, made from it and no part of it
 _MOST_METADATA: Final = 2**20
 _GAPS: Final = 100  # missing files of one array that are named one by one
 
@@ -49,14 +50,16 @@ def walk(source: Source, root: Root | None, findings: Findings) -> Tree:
             if entry.kind == "link":
                 findings.add("link", place, "is a symbolic link", array=_array(arrays, directory))
             elif entry.kind == "directory":
+                if place == DERIVED:
+                    continue
                 if root is None or place in known or place in arrays:
                     waiting.append(place)
                 elif is_stale(place, root):
                     _count_garbage(source, place, tree, findings)
                 else:
-                    findings.add("stray", place, "is a directory that does not belong here")
+                    findings.note(place, "is a directory that is no part of the store")
             elif entry.kind == "other":
-                findings.add("stray", place, "is neither a file nor a directory")
+                findings.note(place, "is neither a file nor a directory")
             else:
                 tree.files += 1
                 tree.bytes += entry.size
@@ -76,7 +79,7 @@ def _file(
     tree: Tree,
     findings: Findings,
 ) -> None:
-    """One regular file: ours, garbage or a stray."""
+    """One regular file: ours, garbage, or no part of the store."""
     if name.endswith(TEMPORARY):
         tree.garbage["files"] += 1
         tree.garbage["bytes"] += size
@@ -86,8 +89,7 @@ def _file(
     spec = arrays.get(directory)
     number = _number(name, spec) if spec is not None else None
     if spec is None or number is None:
-        message = "is a file that does not belong here"
-        findings.add("stray", place, message, array=_array(arrays, directory))
+        findings.note(place, "is a file that is no part of the store")
         return
     tree.present[directory][number] = size
     if number >= spec.file_count(root.arrays[directory][1]):  # of a commit that did not end

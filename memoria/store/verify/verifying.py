@@ -282,4 +282,5 @@ def _report(
         begun=begun,
         end_sound=end,
         begun_sound=begun and end,
+        notes=tuple(findings.notes),
     )
