@@ -204,6 +204,7 @@ class Recorder:
             counts=counts,
             first_short=np.concatenate([before.first_short, *shorts]),
             events=np.concatenate([before.events, *self._events]),
+            values=np.append(before.values, np.zeros(sum(map(len, self._events)))),
             times=before.times,
             digests=before.digests,
             texts={i: before.texts[i] for i in living.tolist() if i in before.texts},

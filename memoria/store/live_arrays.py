@@ -62,7 +62,7 @@ def digest_words(
     told = True
     for step in range(life.step):
         while event < len(tables.events) and tables.events[event, EventColumn.STEP] == step:
-            chain = event_digest(chain, tables.events[event])
+            chain = event_digest(chain, tables.events[event], tables.values[event])
             event += 1
         content = (
             *(part[row : at[step]].tobytes() for part in stored.values()),
@@ -122,7 +122,7 @@ def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes])
         "sources/readings": np.empty((0, 9), np.int64),
         "sources/units": np.empty((0, 4), np.int64),
         "events/index": events,
-        "events/values": np.zeros(len(events)),
+        "events/values": tables.values,
         "events/bytes": none_bytes,
         "commands/index": np.empty((0, len(CommandColumn)), np.int64),
         "commands/bytes": none_bytes,
@@ -155,6 +155,7 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> FiringRecord:
         times=steps.times(),
         first_short=table[:, StepColumn.FIRST_SHORT :],
         events=files.event_rows()[:, : EventColumn.END],
+        values=files.event_values(),
         digests=np.concatenate((start, steps.digests()))[: 0 if named else None],
         texts={i: t for i, t in zip(life.ids.tolist(), texts, strict=True) if t is not None},
     )

@@ -99,8 +99,8 @@ def save_memory(
     words, told = digest_words(values, tables, life, stored, raw)
     era = era_of(tables, life, told)
     chain = words[-1].astype(">i8").tobytes()
-    for event in tables.events[tables.events[:, EventColumn.STEP] == life.step]:
-        chain = event_digest(chain, event)
+    for at in np.flatnonzero(tables.events[:, EventColumn.STEP] == life.step).tolist():
+        chain = event_digest(chain, tables.events[at], tables.values[at])
     rows = rows_of(tables, life, words, raw) | stored
     logs = logs_of(tables, life)
     created, entries = life.next_id * lanes, int(tables.counts.sum())

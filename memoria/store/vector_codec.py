@@ -44,7 +44,10 @@ def encode_vectors(rows: Floats, dtype: VectorType) -> dict[str, npt.NDArray[Any
                 f"data holds {most:.6g}, beyond the 65504 of float16", "use vectors of length 1"
             )
         return {"vectors": half}
-    scales = np.abs(rows).max(axis=1) / np.float32(_INT8_MOST)
+    most = np.float32(_INT8_MOST)
+    scales = np.abs(rows).max(axis=1) / most
+    for _ in range(4):  # until rounding a rounded vector changes nothing
+        scales = scales * most / most
     divisors = np.where(scales > 0, scales, np.float32(1))[:, None]
     whole = np.clip(np.rint(rows / divisors), -_INT8_MOST, _INT8_MOST)
     return {"vectors": whole.astype(np.int8), "scales": scales.astype(np.float32)}

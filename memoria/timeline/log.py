@@ -112,6 +112,7 @@ class FiringRecord:
         counts: firings of each step, those of forgotten engrams too, int64 [T].
         first_short: first short-term engram (lane-local) after each step, int64 [T, B].
         events: finished steps, kind, engram and time of each event, int64 [V, 4].
+        values: value of each event, float64 [V].
         times: when the first steps ended, which came from a store, int64 [up to T].
         digests: their digests from that of no steps on, int64 [up to 1 + T, 4].
         texts: texts of engrams by id.
@@ -124,6 +125,7 @@ class FiringRecord:
     counts: IntArray
     first_short: IntArray
     events: IntArray
+    values: FloatArray
     times: IntArray
     digests: IntArray
     texts: dict[int, str] = field(default_factory=dict)
@@ -133,4 +135,4 @@ class FiringRecord:
         """An empty record for ``lanes`` lanes."""
         none = np.empty(0, np.int64)
         shorts, events, digests = (np.empty((0, width), np.int64) for width in (lanes, 4, 4))
-        return cls(none, np.empty(0), none, none, none, shorts, events, none, digests)
+        return cls(none, np.empty(0), none, none, none, shorts, events, np.empty(0), none, digests)

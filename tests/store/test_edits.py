@@ -16,7 +16,7 @@ from memoria.store.compacting import compact
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
 from memoria.store.replay.recompute import recompute
-from memoria.store.replay.rerun import relive
+from memoria.store.replay.rerun import rerun
 from memoria.store.texts import TextShelf
 from memoria.store.verify import verify
 
@@ -88,8 +88,8 @@ def test_what_is_done_reads_as_the_specification_says(tmp_path: Path, dtype: Vec
 def test_it_replays_bit_for_bit(tmp_path: Path, dtype: VectorType) -> None:
     path = lived(tmp_path / "s", dtype)
     assert recompute(path).differences == []
-    again = relive(path, tmp_path / "t", {})
-    with MemoryStore.open(path) as store:
+    again = rerun(path, tmp_path / "t", {})
+    with MemoryStore.open(path, at=10) as store:  # without the edit after it
         assert again.digest == store.digest()
 
 

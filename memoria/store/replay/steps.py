@@ -105,7 +105,7 @@ def logged_steps(
             texts=_by_lane(shelf.first_texts(flat), lanes) if with_texts else nothing,
             places=_by_lane(shelf.places(flat), lanes) if with_texts else nothing,
             times=_by_lane(shelf.times(flat), lanes) if with_texts else nothing,
-            meta=_by_lane(shelf.meta(flat), lanes) if with_texts else nothing,
+            meta=_by_lane(shelf.first_meta(flat), lanes) if with_texts else nothing,
         )
 
 
