@@ -64,7 +64,7 @@ def _call(arguments: Sequence[str]) -> int:
 
 
 def _unexpected(as_json: bool, error: Exception) -> int:
-    """A mistake in the command line by its shape, or else one of ours."""
+    """Report a usage error that Typer found, or else an error of ours."""
     if isinstance(error, typer.TyperException):
         message = " ".join(error.format_message().split()).removesuffix(".")
         context = getattr(error, "ctx", None)

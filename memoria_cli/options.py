@@ -15,7 +15,7 @@ BACKBONE_PANEL: Final = "Backbone"
 
 
 def panel(title: str) -> Callable[..., Any]:
-    """Make what makes the options of one panel of a help; a default is shown only if stated."""
+    """Return a maker of options in one panel of a help; a default is shown only if stated."""
 
     def option(name: str, help: str, metavar: str | None = None, **more: Any) -> Any:
         more = {"show_default": False, **more}

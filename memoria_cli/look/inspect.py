@@ -205,7 +205,7 @@ def _lifespans(bins: Sequence[_Document]) -> Picture:
 
 
 def _pyramid(bands: Sequence[_Document]) -> Picture:
-    """Old ones above, as in a pyramid of ages; the working memory counts as short-term."""
+    """Draw ages, the oldest above; the working memory counts as short-term."""
     rows = [
         (
             f"{one['from']}" if one["from"] == one["to"] else f"{one['from']} to {one['to']}",
@@ -298,7 +298,7 @@ def _life(life: _Document, most: int | None) -> list[output.Part]:
 
 
 def _events(life: _Document) -> list[tuple[str, str, str, str]]:
-    """The firings and moves of an engram in order."""
+    """Rows of an engram's firings and moves, in order."""
     created = life["created"]["step"]
     firings = [
         (one["step"], 0, "created" if one["step"] == created else "reminded", one)

@@ -180,7 +180,7 @@ def plot(
 
 
 def _check_options(kind: str, options: Mapping[str, Any]) -> None:
-    """Raise for what this kind does not take, by the names of the command line."""
+    """Raise for options that this kind does not take, by their names in the command line."""
     taken = KINDS[kind].options
     for name in options:
         if name not in taken:
@@ -217,7 +217,7 @@ def _write(found: Analysis, out: str, form: str, frame: str | None, force: bool)
 
 
 def _table(found: Analysis, frame: str | None) -> list[output.Part]:
-    """The first rows for people."""
+    """The first rows as a table."""
     columns = found.frame(frame)
     rows = len(next(iter(columns.values())))
     first = [column[:_ROWS].tolist() for column in columns.values()]

@@ -101,7 +101,7 @@ def demo(
 
 
 class _Tour:
-    """Says things and runs verbs; for --json it is silent and keeps what they answer."""
+    """Prints lines and runs verbs; for --json it prints nothing and keeps their documents."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
@@ -109,7 +109,7 @@ class _Tour:
         self.commands: list[Mapping[str, Any]] = []
 
     def say(self, *lines: str) -> None:
-        """Lines for people, with an empty one before all but the first."""
+        """Print lines for people, with an empty line before all but the first call's."""
         if not self._as_json:
             gap = [""] if self._begun else []
             output.result({}, [*gap, *lines], as_json=False)

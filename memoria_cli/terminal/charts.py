@@ -84,7 +84,7 @@ def bar(share: float, width: int, page: Page) -> str:
 
 
 def bars(rows: Sequence[tuple[str, int]], page: Page, style: str = "") -> list[Line]:
-    """One bar a row of (label, count), the longest for the greatest count."""
+    """Draw one bar for each row of (label, count), the longest for the greatest count."""
     if not rows:
         return []
     labels = max(cell_width(label) for label, _ in rows)
@@ -106,7 +106,7 @@ def pyramid(
     page: Page,
     styles: tuple[str, str] = ("", ""),
 ) -> list[Line]:
-    """Counts to the left and to the right of their labels: rows of (label, left, right).
+    """Draw counts to the left and right of their labels, from rows of (label, left, right).
 
     ``titles`` stand above the left side, the labels and the right side.
     """
@@ -160,7 +160,7 @@ def sparkline(values: Sequence[float], page: Page, width: int, top: float | None
 
 
 def tree(roots: Sequence[Branch], page: Page) -> list[Line]:
-    """Every root with its branches below it, each on one line of the page."""
+    """Draw every root with its branches below it, each on one line of the page."""
     lines: list[Line] = []
     for root in roots:
         lines.append(_leaf("  ", root, page))

@@ -34,7 +34,7 @@ _BLOCKS: Final = "█▁▏├●…"
 
 
 class OutputClosedError(Exception):
-    """The reader of stdout has gone; there is nothing left to say."""
+    """The reader of stdout has gone, so nothing more can be printed."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def table(
 
 @contextmanager
 def collected() -> Iterator[list[Mapping[str, Any]]]:
-    """Documents of `result` are gathered instead of printed: for a verb that runs others."""
+    """Collect the documents of `result` instead of printing them, for a verb that runs others."""
     documents: list[Mapping[str, Any]] = []
     _gathering.append(documents)
     try:
@@ -82,14 +82,14 @@ def collected() -> Iterator[list[Mapping[str, Any]]]:
 
 
 def prepare() -> None:
-    """Let every character through, whatever the locale."""
+    """Make both streams accept every character, whatever the locale."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def result(document: Mapping[str, Any], human: Sequence[Part], as_json: bool) -> None:
-    """The one result of a verb: ``document`` with --json, else the lines and tables for people.
+    """Print the result of a verb: ``document`` with --json, else lines and tables for people.
 
     The text is ASCII in the JSON, with escapes for the rest, so that no locale spoils it.
     """
@@ -110,7 +110,7 @@ def records(
     head: Mapping[str, Any],
     key: str,
 ) -> None:
-    """Records as they come, for lists of any length, in one of three styles.
+    """Print records as they come, for lists of any length, in one of three styles.
 
     ``json``: one document, ``head`` with them as its list ``key``. ``jsonl``: one a line. ``csv``:
     ``columns`` under their names, as they are; escaped where a terminal shows them.
@@ -136,7 +136,7 @@ def records(
 
 
 def _json(value: object) -> str:
-    """On one line and in ASCII, DEL written out too."""
+    """Encode on one line and in ASCII, DEL escaped too."""
     return json.dumps(value, allow_nan=False).replace("\x7f", "\\u007f")
 
 
@@ -150,7 +150,7 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
 
 
 def note(text: str, keep_lines: bool = False) -> None:
-    """A notice for people, on stderr."""
+    """Print a notice for people on stderr."""
     lines = text.rstrip("\n").split("\n") if keep_lines else [text]
     _say("".join(f"{escape(line)}\n" for line in lines))
 
@@ -161,7 +161,7 @@ def paint(sequence: str) -> None:
 
 
 def ask(plan: Sequence[str], question: str) -> bool | None:
-    """The answer, no unless yes, to a question on the terminal after a plan; None without one."""
+    """Ask on the terminal after showing a plan; the default is no, and None if nobody is there."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return None
     note("\n".join(plan), keep_lines=True)
@@ -181,12 +181,12 @@ def failure(code: int, kind: str, message: str, hint: str | None, as_json: bool)
 
 
 def _shortened(text: str) -> str:
-    """Bounded: a value from a file or an argument may be of any length."""
+    """Bound a message, since a value from a file or an argument may be of any length."""
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
 
 
 def finish() -> None:
-    """Bring out what is buffered. Raises `OutputClosedError`, or `OSError` on a full disk."""
+    """Flush what is buffered. Raises `OutputClosedError`, or `OSError` on a full disk."""
     _write("")
 
 
@@ -211,12 +211,12 @@ def _say(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
-    except OSError:  # nobody can be told
+    except OSError:  # stderr is gone too
         _silence(sys.stderr)
 
 
 def _silence(stream: IO[str]) -> None:
-    """Nothing more reaches the stream, not even at exit."""
+    """Send what is written to the stream from now on nowhere, also at exit."""
     try:
         descriptor = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
@@ -252,7 +252,7 @@ def has_terminal() -> bool:
 
 
 def terminal_colours() -> str | None:
-    """How many colours stderr has, in Rich's words; None where it has or wants none."""
+    """Rich's name of the colours that stderr has; None where it has or wants none."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -260,7 +260,7 @@ def terminal_colours() -> str | None:
 
 
 def terminal_page() -> tuple[Page, int]:
-    """(the terminal of stderr as a page, its lines), as they are now."""
+    """Return the terminal of stderr as a page, and its number of lines, as they are now."""
     columns, lines = _terminal_size(sys.stderr)
     asked = _asked_columns()
     columns = min(columns or _PAGE, asked) if asked else columns or _PAGE

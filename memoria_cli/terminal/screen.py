@@ -1,4 +1,4 @@
-"""The terminal on stderr, taken over for a moving picture and given back as it was.
+"""A full-screen view on the terminal of stderr, which is restored when the view ends.
 
 Only lines that have changed are written, so that a picture stays cheap over ssh.
 """
@@ -42,7 +42,7 @@ def check_terminal(option: str) -> None:
 
 
 class Screen:
-    """While entered the terminal is ours; whatever ends the block gives it back."""
+    """Takes over the terminal while entered; whatever ends the block restores it."""
 
     def __init__(self) -> None:
         self._styled, self.colour = painter()
@@ -76,11 +76,11 @@ class Screen:
             os.close(self._keys)
 
     def page(self) -> tuple[Page, int]:
-        """(the page as it is now, its lines)."""
+        """Return the page as it is now, and its number of lines."""
         return output.terminal_page()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Draw ``lines`` from the top; what is below them is emptied."""
+        """Draw ``lines`` from the top and clear what is below them."""
         page, height = self.page()
         parts = []
         if (page.width, height) != self._size:
@@ -137,7 +137,7 @@ class Screen:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block: a terminal is never half given back."""
+    """Defer Ctrl-C and SIGTERM to the end of the block, so that no terminal is half restored."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
@@ -146,7 +146,7 @@ def _undisturbed() -> Iterator[None]:
 
 
 def _keyboard() -> tuple[int | None, bool]:
-    """(where keys come from, whether it was opened for that): stdin, or the terminal itself."""
+    """Return where keys come from (stdin, or the terminal), and whether that must be closed."""
     if sys.stdin is not None and sys.stdin.isatty():
         return sys.stdin.fileno(), False
     try:
@@ -156,7 +156,7 @@ def _keyboard() -> tuple[int | None, bool]:
 
 
 def painter() -> tuple[Callable[[Line], str], bool]:
-    """(what makes escape sequences of a line for stderr, whether there is colour)."""
+    """Return what renders a line with escape sequences for stderr, and whether it has colour."""
     from rich.color import ColorSystem
     from rich.style import Style
 
