@@ -18,6 +18,8 @@ from memoria.io.progress import Progress, progress_bar
 from memoria.query.inspection import Inspection
 from memoria.store.schema import EDGES_PER_ENGRAM
 
+__all__ = ["FORMATS", "Format", "export_memory"]
+
 
 @dataclass(frozen=True)
 class Format:
