@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import scipy.stats  # noqa: F401 (loaded here, so that no example has to wait fo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memoria.errors import MissingExtraError
 from memoria.experiments.statistics import (
     area_under_curve,
     bootstrap_interval,
@@ -92,3 +94,10 @@ def test_rank_correlation() -> None:
     assert rank_correlation([1, 2, 3, 4], [4, 3, 2, 1]) == pytest.approx(-1.0)
     assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
     assert rank_correlation([1, 2], [1, 2]) is None
+
+
+def test_without_scipy_the_hint_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MissingExtraError) as error:
+        bootstrap_interval([1.0, 2.0])
+    assert "pip install 'memoria-engrams[train]'" in str(error.value)
