@@ -111,7 +111,7 @@ def _open_npy(path: str, key: str | None) -> _Raw:
 
 
 def _open_npz(path: str, key: str | None) -> _Raw:
-    with np.lib.npyio.NpzFile(path, allow_pickle=False) as archive:
+    with open(path, "rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as archive:
         return _held(archive[_pick(path, archive.files, key)], path)
 
 
