@@ -129,10 +129,13 @@ def _rows(
 
 
 def _last(files: MemoryFiles, name: str, rows: int, column: int) -> int:
-    """The last value of a column of the first ``rows`` rows; 0 of none."""
+    """Where another array ends: the last value of a column of ``rows`` rows; 0 of none."""
     if rows > files.rows(name):
         raise DamageError(f"{files.name}: {name} has {files.rows(name)} rows, not {rows}")
-    return int(files.read(name, rows - 1, rows)[0, column]) if rows else 0
+    end = int(files.read(name, rows - 1, rows)[0, column]) if rows else 0
+    if end < 0:
+        raise DamageError(f"{files.name}: {name} ends at {end}")
+    return end
 
 
 def _done_before(

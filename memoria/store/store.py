@@ -72,6 +72,7 @@ class MemoryStore:
         self._config = files.config
         self._shelf = TextShelf(files)
         self._core: MemoryCore | None = None
+        self._command: tuple[tuple[int, int, int], Any] | None = None
         self._load()
 
     @classmethod
@@ -327,6 +328,17 @@ class MemoryStore:
         if given is not None:
             revise(self._memory(), id, self._files.vectors(changed)[0])
 
+    def begin_command(self, words: str) -> None:
+        """Record, with the next commit that changes the memory, where it stood before ``words``.
+
+        ``words`` say what is done, such as ``"step diary.txt"``. Steps and events are recorded, so
+        that the command can be undone.
+        """
+        self._check_writable()
+        raw = np.frombuffer(words.encode("utf-8", "replace"), np.uint8)
+        begun = (self._steps, self._files.events, time.time_ns() // 1_000_000)
+        self._command = (begun, raw)
+
     @property
     def snapshots(self) -> Mapping[str, Snapshot]:
         """Names for earlier states, to `open` with ``at``."""
@@ -453,11 +465,18 @@ class MemoryStore:
 
     def _commit(self, tidy: bool) -> None:
         self._write_state_if_due(tidy)
+        digest = self.digest()
+        if self._command is not None and digest != self._files.attributes.digest:
+            (step, events, now), raw = self._command
+            end = self._files.rows("commands/bytes") + len(raw)
+            self._files.append("commands/index", np.array([[step, events, now, end]]))
+            self._files.append("commands/bytes", raw)
+            self._command = None
         attributes = self._files.attributes.model_copy(
             update={
                 "step": self._steps,
                 "pending": self._pending,
-                "digest": self.digest(),
+                "digest": digest,
                 "state": self._state,
                 "snapshots": self._snapshots,
             }

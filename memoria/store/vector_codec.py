@@ -44,7 +44,7 @@ def encode_vectors(rows: Floats, dtype: VectorType) -> dict[str, npt.NDArray[Any
                 f"data holds {most:.6g}, beyond the 65504 of float16", "use vectors of length 1"
             )
         return {"vectors": half}
-    most = np.float32(_INT8_MOST)
+    most: Any = np.float32(_INT8_MOST)
     scales = np.abs(rows).max(axis=1) / most
     for _ in range(4):  # until rounding a rounded vector changes nothing
         scales = scales * most / most

@@ -176,3 +176,18 @@ def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="float16"):
         store.add(rows(1, 1) * 1e6)
     store.close()
+
+
+def test_commands_are_recorded_where_they_began(tmp_path: Path) -> None:
+    path = lived(tmp_path / "s")
+    with MemoryStore.open(path, "r+") as store:
+        store.begin_command("step é.txt")
+        store.step(rows(30))
+        store.commit()
+        store.step(rows(31))
+    with MemoryStore.open(path, "r+") as store:
+        store.begin_command("nothing")
+    reader = SpecReader(path)
+    ((step, events, _, words),) = reader.commands()
+    assert (step, events, words) == (10, 6, "step é.txt")
+    assert verify(path).findings == ()

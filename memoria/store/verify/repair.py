@@ -109,7 +109,7 @@ def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
         "log/expiry": int(steps.log_stop[step - 1]),
         "events/index": events,
         "events/values": events,
-        "events/bytes": int(table[events - 1, EventColumn.END]) if events else 0,
+        "events/bytes": max(0, int(table[events - 1, EventColumn.END])) if events else 0,
         **_texts(steps, vectors),
         **_side_tables(steps, step, events),
     }
@@ -153,7 +153,7 @@ def _side_tables(steps: Steps, step: int, events: int) -> dict[str, int]:
     ran = int(((at < step) | ((at == step) & (happened < events))).sum())
     return {
         "sources/readings": kept,
-        "sources/units": int(readings[kept - 1, ReadingColumn.UNITS_END]) if kept else 0,
+        "sources/units": max(0, int(readings[kept - 1, ReadingColumn.UNITS_END])) if kept else 0,
         "commands/index": ran,
-        "commands/bytes": int(commands[ran - 1, CommandColumn.END]) if ran else 0,
+        "commands/bytes": max(0, int(commands[ran - 1, CommandColumn.END])) if ran else 0,
     }
