@@ -124,9 +124,10 @@ class Era(_Checked):
     steps: tuple[_Count, ...] = ()
 
     def sound(self) -> bool:
-        """Whether nothing more is kept than there was."""
+        """Whether nothing more is kept than there was, and nothing before the first era."""
         return (
-            self.kept <= self.rows
+            (self.generation is not None or self == Era())
+            and self.kept <= self.rows
             and self.log_kept <= self.log_end
             and all(a < b for a, b in pairwise((-1, *self.steps)))
             and all(step <= self.step for step in self.steps)

@@ -39,9 +39,9 @@ def encode_vectors(rows: Floats, dtype: VectorType) -> dict[str, npt.NDArray[Any
         with np.errstate(over="ignore"):
             half = rows.astype(np.float16)
         if not np.isfinite(half).all():
-            most = float(np.abs(rows).max())
+            largest = float(np.abs(rows).max())
             raise InputError(
-                f"data holds {most:.6g}, beyond the 65504 of float16", "use vectors of length 1"
+                f"data holds {largest:.6g}, beyond the 65504 of float16", "use vectors of length 1"
             )
         return {"vectors": half}
     most: Any = np.float32(_INT8_MOST)
