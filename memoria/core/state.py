@@ -226,10 +226,7 @@ class EngramState:
     def promote(self, stm_capacity: int) -> None:
         """Working memory becomes short-term; the oldest above the capacity become long-term."""
         types = self.types[:, self._recent :]
-        types.masked_fill_(types == WORKING, SHORTTERM)
-        short = types == SHORTTERM
-        newer = short.flip(1).cumsum(1).flip(1)  # how many short-term engrams from here on
-        types.masked_fill_(short & (newer > stm_capacity), LONGTERM)
+        types.copy_(rules.promote(types, stm_capacity))
         if types.shape[1]:
             older = (types != SHORTTERM).to(torch.uint8).cumprod(1).sum(1)
             self._recent = int(torch.minimum(self._recent + older, self.length).min())

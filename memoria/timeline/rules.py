@@ -8,7 +8,7 @@ float64 and give the same kind back.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +28,14 @@ _Array = TypeVar("_Array")  # a numpy array or a torch tensor
 
 def effective_gain(delta: _Array, pinned: Any) -> _Array:
     """Steps that ``delta`` adds to an expiry: a ``pinned`` engram loses nothing."""
-    library: Any = _library_of(delta)
+    library = _library_of(delta)
     gains: _Array = library.where(pinned, library.clip(delta, 0.0, None), delta)
     return gains
 
 
 def pin(expiry: _Array, step: Any) -> _Array:
     """Expiry of an engram that is pinned after ``step`` steps: whole steps, at most `LONGEST`."""
-    library: Any = _library_of(expiry)
+    library = _library_of(expiry)
     whole: _Array = library.clip(library.ceil(expiry), None, step + LONGEST)
     return whole
 
@@ -114,13 +114,27 @@ def forgotten_in(expiry: FloatArray, since: IntArray, done: int) -> IntArray:
     return np.where(gone > done, 0, gone)
 
 
+def promote(types: _Array, stm_capacity: int) -> _Array:
+    """The memories of engrams after a step, from those as it ends; [B, M], the oldest first.
+
+    Working memory becomes short-term; the oldest short-term engrams above the capacity become
+    long-term.
+    """
+    library, now = _library_of(types), cast(Any, types)
+    short = (now == EngramType.WORKING) | (now == EngramType.SHORTTERM)
+    newer = library.flip(library.flip(short, (1,)).cumsum(1), (1,))  # short-term from here on
+    kinds = int(EngramType.SHORTTERM), int(EngramType.LONGTERM)
+    promoted: _Array = library.where(short, library.where(newer > stm_capacity, *kinds[::-1]), now)
+    return promoted
+
+
 def memory_of(local_ids: IntArray, first_short: Any) -> npt.NDArray[np.uint8]:
     """The memory that engrams are in between steps: long-term below the lane's ``first_short``."""
     kinds = np.where(local_ids >= first_short, EngramType.SHORTTERM, EngramType.LONGTERM)
     return kinds.astype(np.uint8)
 
 
-def _library_of(array: object) -> object:
+def _library_of(array: object) -> Any:
     """``numpy``, or ``torch`` for its tensors, which is loaded then."""
     name = type(array).__module__.partition(".")[0]
     return sys.modules["torch"] if name == "torch" else np
