@@ -21,8 +21,7 @@ from memoria.store.firings import endings, read_firings
 from memoria.store.life import StepTable
 from memoria.store.life import fold as fold_store
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.past import finished_view
-from memoria.store.reading import open_files
+from memoria.store.reading import finished_view, open_files
 from memoria.store.texts import TextShelf
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType

@@ -15,18 +15,17 @@ acknowledged.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from memoria.chunkstore.disk import Disk
 from memoria.chunkstore.garbage import TEMPORARY, remove_tree
-from memoria.chunkstore.root import ROOT_NAME
+from memoria.chunkstore.root import ROOT_NAME, Root
+from memoria.chunkstore.sources.local import LocalSource
 from memoria.chunkstore.spec import GROUP_METADATA, metadata_bytes
 from memoria.chunkstore.staged import StoredArray
-
-__all__ = ["refresh_children", "write_commit"]
 
 Encoder = Callable[[], Sequence[Any]]
 
@@ -46,7 +45,8 @@ def write_commit(
     staged = list(arrays)
     fresh = [array for array in staged if array.fresh]
     grown = [array for array in staged if not array.fresh and array.rows > array.committed]
-    swaps = [(_temporary(to), to, encode) for array in grown for to, encode in _files(array)]
+    changed = [(path / name, encode) for array in grown for name, encode in _changed_files(array)]
+    swaps = [(_temporary(target), target, encode) for target, encode in changed]
     new_root = _temporary(path / ROOT_NAME)
     written: list[tuple[Path, Encoder]] = [(temporary, encode) for temporary, _, encode in swaps]
     written.append((new_root, lambda: [root]))
@@ -54,7 +54,8 @@ def write_commit(
         for array in grown:
             array.load_tail()
         made = _make_directories(disk, path, fresh, new_groups)
-        _write(disk, [*written, *_new_files(path, fresh, new_groups)])
+        new = [(path / name, encode) for name, encode in _new_files(new_groups, fresh)]
+        _write(disk, [*written, *new])
         for temporary, target, _ in swaps:
             disk.rename(temporary, target)
         touched = {*made, *(array.directory for array in grown)}
@@ -70,6 +71,29 @@ def write_commit(
                     remove_tree(disk, directory)
         raise
     disk.fsync_dir(path)
+
+
+def store_files(
+    root: Root, rows: Mapping[str, Any], first: Mapping[str, int] | None = None
+) -> Iterator[tuple[str, Encoder]]:
+    """Every file but the root as bytes, for what ships a store by other means.
+
+    Args:
+        root: the state to ship: committed rows, nothing behind them.
+        rows: those of each array, as `StoredArray.append` takes them.
+        first: for each array the number of the file from which on they are wanted.
+
+    Yields:
+        (path in the store, function that makes its bytes).
+    """
+
+    def staged() -> Iterator[StoredArray]:  # one after another: it copies the rows
+        for name, (spec, _) in root.arrays.items():
+            array = StoredArray(spec, LocalSource(Path()), 0, True)
+            array.append(rows[name])
+            yield array
+
+    return _new_files(root.groups(), staged(), first)
 
 
 def refresh_children(disk: Disk, arrays: Iterable[StoredArray]) -> None:
@@ -115,24 +139,21 @@ def _may_hold(file: Path, content: bytes) -> bool:
 
 
 def _new_files(
-    path: Path, arrays: Sequence[StoredArray], groups: Sequence[str]
-) -> list[tuple[Path, Encoder]]:
-    """The files of new groups and arrays, their metadata first."""
-    files: list[tuple[Path, Encoder]] = [
-        (path / group / ROOT_NAME, partial(_metadata, GROUP_METADATA)) for group in groups
-    ]
+    groups: Iterable[str], arrays: Iterable[StoredArray], first: Mapping[str, int] | None = None
+) -> Iterator[tuple[str, Encoder]]:
+    """The files of new groups and arrays by their paths in the store, their metadata first."""
+    for group in groups:
+        yield f"{group}/{ROOT_NAME}", partial(_metadata, GROUP_METADATA)
     for array in arrays:
-        metadata = array.spec.metadata(array.rows)
-        files.append((array.directory / ROOT_NAME, partial(_metadata, metadata)))
-        files += _files(array)
-    return files
+        name = array.spec.name
+        yield f"{name}/{ROOT_NAME}", partial(_metadata, array.spec.metadata(array.rows))
+        yield from _changed_files(array, (first or {}).get(name, 0))
 
 
-def _files(array: StoredArray) -> list[tuple[Path, Encoder]]:
-    return [
-        (array.directory / array.spec.file_name(index), partial(array.encode, index))
-        for index in array.changed_files()
-    ]
+def _changed_files(array: StoredArray, first: int = 0) -> Iterator[tuple[str, Encoder]]:
+    for index in array.changed_files():
+        if index >= first:
+            yield f"{array.spec.name}/{array.spec.file_name(index)}", partial(array.encode, index)
 
 
 def _write(disk: Disk, files: Sequence[tuple[Path, Encoder]]) -> None:

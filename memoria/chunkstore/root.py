@@ -74,6 +74,13 @@ class Root:
         """Every group but the root, parents first."""
         return self._groups
 
+    def file_names(self) -> set[str]:
+        """The paths of all files that this root needs, the root itself among them."""
+        names = {ROOT_NAME, *(f"{name}/{ROOT_NAME}" for name in (*self.groups(), *self.arrays))}
+        for name, (spec, count) in self.arrays.items():
+            names |= {f"{name}/{spec.file_name(index)}" for index in range(spec.file_count(count))}
+        return names
+
     def text(self, attributes: Mapping[str, Any]) -> str:
         """The canonical document with ``attributes`` as those of the store."""
         before, after = self._around

@@ -23,9 +23,8 @@ from memoria.query.engram_record import engram_record, step_records
 from memoria.query.engram_table import EngramTable
 from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
-from memoria.store.digest import current_digest
+from memoria.store.digest import common_steps, current_digest
 from memoria.store.firings import read_firings
-from memoria.store.kinship import common_steps
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files

@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from memoria.chunkstore.packing import Encoder, store_files
+from memoria.chunkstore.commit import Encoder, store_files
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import StoreNotFoundError
 from memoria.io.atomic_write import atomic_write

@@ -13,14 +13,12 @@ from typing import Any
 
 from memoria.chunkstore.codec import rows_bytes
 from memoria.chunkstore.disk import Disk
-from memoria.chunkstore.files import StoreFiles
-from memoria.chunkstore.opening import source_at
+from memoria.chunkstore.files import StoreFiles, source_at
 from memoria.errors import StateError
 from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.reading import open_files
+from memoria.store.reading import named, open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
-from memoria.store.snapshots import named
 
 __all__ = ["Compaction", "compact", "go_back", "switch_to"]
 

@@ -21,7 +21,7 @@ from memoria.chunkstore.staged import LazyRows
 from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
 from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.past import finished_view, past_view
+from memoria.store.reading import finished_view, past_view
 from memoria.store.schema import EventColumn, StepColumn, array_specs, era_prefix
 from memoria.store.state import state_arrays
 from memoria.store.texts import TextShelf

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
 from memoria.errors import InputError
 from memoria.store.attributes import NAMES, Snapshot
+from memoria.store.digest import chain_after
+from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.reading import named, open_files
 
 
 def new_snapshot(
@@ -38,12 +43,53 @@ def new_snapshot(
         raise InputError(f"note: {error.errors()[0]['msg']}") from None
 
 
-def named(store: str, snapshots: Mapping[str, Snapshot], name: str) -> Snapshot:
-    """The snapshot of that name; `InputError` if there is none."""
-    if name not in snapshots:
-        some = ", ".join(sorted(snapshots)[:8])
-        raise InputError(
-            f"snapshot = {name!r}: {store} has none of this name",
-            f"it has: {some}" if some else "make one with `memoria snapshot create`",
-        )
-    return snapshots[name]
+def create_snapshot(path: str | os.PathLike[str], name: str, note: str = "") -> Snapshot:
+    """Name what the last finished step of the store at ``path`` left behind. Durable on return.
+
+    A step that has been begun is no part of it. Raises `InputError` for a name that is taken or
+    is none.
+    """
+    files = open_files(path, mode="r+")
+    try:
+        taken = files.attributes.snapshots
+        done = files.attributes.step
+        chain = chain_after(files, StepTable.read(files), done, files.events)
+        made = new_snapshot(files, taken, name, note, done, chain)
+        _commit(files, {**taken, name: made})
+        return made
+    finally:
+        files.close()
+
+
+def delete_snapshot(path: str | os.PathLike[str], name: str) -> Snapshot:
+    """Take a name back; what it named stays until it is compacted. Durable on return."""
+    files = open_files(path, mode="r+")
+    try:
+        taken = dict(files.attributes.snapshots)
+        gone = named(files.name, taken, name)
+        del taken[name]
+        _commit(files, taken)
+        return gone
+    finally:
+        files.close()
+
+
+def list_snapshots(path: str | os.PathLike[str]) -> dict[str, Snapshot]:
+    """The snapshots of the store at ``path`` by name, the earliest state first."""
+    files = open_files(path)
+    try:
+        found = files.attributes.snapshots
+    finally:
+        files.close()
+    order = sorted(found, key=lambda name: (found[name].step, found[name].events, name))
+    return {name: found[name] for name in order}
+
+
+def snapshot_record(name: str, snapshot: Snapshot) -> dict[str, Any]:
+    """As plain values: the name, and the fields of `Snapshot`; ``created`` in milliseconds."""
+    return {"name": name, **snapshot.model_dump(mode="json")}
+
+
+def _commit(files: MemoryFiles, snapshots: dict[str, Snapshot]) -> None:
+    plain = {name: snapshot.model_dump(mode="json") for name, snapshot in snapshots.items()}
+    files.commit({"snapshots": plain})

@@ -41,11 +41,17 @@ from memoria.store.life import StepTable
 from memoria.store.loading import life_of_core, load_core
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.payloads import Meta, encode_revision
-from memoria.store.reading import open_files
-from memoria.store.recalled import answer, as_pending, log_order, padded_ids, positions_of_ids
-from memoria.store.reminded import Reminded
+from memoria.store.reading import named, open_files
+from memoria.store.reminded import (
+    Reminded,
+    answer,
+    as_pending,
+    log_order,
+    padded_ids,
+    positions_of_ids,
+)
 from memoria.store.schema import EventColumn, array_specs
-from memoria.store.snapshots import named, new_snapshot
+from memoria.store.snapshots import new_snapshot
 from memoria.store.state import written_state
 from memoria.store.texts import TextShelf
 from memoria.store.vector_codec import decode_vectors, encode_vectors

@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from memoria.chunkstore.commit import store_files
 from memoria.chunkstore.files import StoreFiles
-from memoria.chunkstore.packing import file_names, store_files
-from memoria.chunkstore.root import ROOT_NAME, Root
+from memoria.chunkstore.root import ROOT_NAME, Root, encode_attributes
 from memoria.chunkstore.sources.buckets import Bucket, ChangedError
 from memoria.chunkstore.sources.s3 import ObjectSource
 from memoria.chunkstore.staged import LazyRows
@@ -27,13 +28,10 @@ from memoria.io.progress import Progress, progress_bar
 from memoria.store.claims import Claim
 from memoria.store.compacting import switch_to
 from memoria.store.copying import contents
-from memoria.store.kinship import common_steps, contains
+from memoria.store.digest import common_steps, contains
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
-from memoria.store.remote_root import fitted
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
-
-__all__ = ["DivergedError", "pull", "push"]
 
 _UPLOADS: Final = 8  # at a time
 _WAIT: Final = 5.0  # seconds after which the claim is looked at
@@ -64,7 +62,7 @@ def push(
         progress_bar(progress, "pushing", "files") as show,
     ):
         source = ObjectSource(bucket)
-        there = _open_remote(source)
+        there = open_files(source) if ROOT_NAME in source.objects else None
         with closing(there) if there is not None else nullcontext():
             report = {
                 "path": local.name,
@@ -77,7 +75,7 @@ def push(
             base = None if there is None else there.store.root
             skipped = {}
             if there is None or contains(local, there):
-                root, origin = fitted(local.store.root, base)
+                root, origin = _fit_root(local.store.root, base)
                 rows = {new: _lazy(local.store, old) for new, old in origin.items()}
                 for name, (spec, count) in {} if base is None else base.arrays.items():
                     if name in root.arrays and root.arrays[name][0] == spec:
@@ -153,7 +151,7 @@ def _pull_into(place: Path, there: MemoryFiles, progress: Progress) -> tuple[int
             generations = (mine.era.generation or 0) + 1, (mine.state.generation or 0) + 1
             switch_to(local, target, contents(there, None, *generations))
             return step, False
-        root, origin = fitted(there.store.root, target.root)
+        root, origin = _fit_root(there.store.root, target.root)
         lacking = {
             name: (origin[name], target.rows(name) if name in target.names() else 0)
             for name in root.arrays
@@ -179,17 +177,6 @@ def _append(target: StoreFiles, root: Root, rows: Mapping[str, LazyRows]) -> Non
     target.commit(attributes)
 
 
-def _open_remote(source: ObjectSource) -> MemoryFiles | None:
-    if ROOT_NAME not in source.objects:
-        return None
-    files = StoreFiles.open(source, "r", expected_specs)
-    try:
-        return MemoryFiles(files)
-    except BaseException:
-        files.close()
-        raise
-
-
 def _upload(
     claim: Claim,
     source: ObjectSource,
@@ -199,7 +186,7 @@ def _upload(
     progress: Progress,
 ) -> tuple[int, int]:
     """Send every file but the root that is not there as it must be: (files, bytes) sent."""
-    names = file_names(root)
+    names = root.file_names()
     whole = sum(min(n, spec.file_count(count)) for spec, count, n in _known(root, skipped))
     total, done, files, size = len(names) - 1 - whole, 0, 0, 0
     running: set[Future[None]] = set()
@@ -242,7 +229,7 @@ def _known(root: Root, skipped: Mapping[str, int]) -> Iterator[tuple[Any, int, i
 
 def _remove_old(source: ObjectSource, root: Root, before: Root | None) -> None:
     """Remove what neither the new root names nor, for those who read it still, the one before."""
-    needed = file_names(root) | (set() if before is None else file_names(before))
+    needed = root.file_names() | (set() if before is None else before.file_names())
     tops = {name.partition("/")[0] for name in (*root.arrays, ERA_GROUP, STATE_GROUP)}
     source.bucket.delete(
         path
@@ -305,3 +292,48 @@ def _diverged(local: MemoryFiles, there: MemoryFiles, hint: str) -> DivergedErro
 
 def _overtaken(bucket: Bucket) -> StorageError:
     return StorageError(f"{bucket.url}: another push was faster", "push again")
+
+
+def _fit_root(given: Root, there: Root | None) -> tuple[Root, dict[str, str]]:
+    """``given`` as the next root where ``there`` is now, and where each array lies in ``given``.
+
+    No name may stand for other bytes: each copy numbers state and era for itself, so that
+    ``state/7`` may be something else on either side, and gets a number that neither has used.
+
+    Snapshots that only ``there`` names stay, where the states they name can still be told.
+    """
+    if there is None:
+        return given, {name: name for name in given.arrays}
+    mine: dict[str, Any] = json.loads(given.attributes)
+    theirs: dict[str, Any] = json.loads(there.attributes)
+    moved: dict[str, str] = {}
+    for group in (ERA_GROUP, STATE_GROUP):
+        a, b = mine.get(group) or {}, theirs.get(group) or {}
+        old, taken = a.get("generation"), b.get("generation")
+        if old is not None and taken is not None and a != b and old <= taken:
+            moved[f"{group}/{old}/"] = f"{group}/{taken + 1}/"
+            mine[group] = {**a, "generation": taken + 1}
+    _keep_snapshots(mine, theirs)
+    arrays, origin = {}, {}
+    for name, (spec, rows) in given.arrays.items():
+        new = _moved(name, moved)
+        arrays[new] = (replace(spec, name=new), rows)
+        origin[new] = name
+    return Root(encode_attributes(mine), arrays), origin
+
+
+def _moved(name: str, moved: Mapping[str, str]) -> str:
+    for old, new in moved.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name
+
+
+def _keep_snapshots(mine: dict[str, Any], theirs: Mapping[str, Any]) -> None:
+    if "snapshots" not in mine:
+        return
+    era = mine.get(ERA_GROUP) or {}
+    for name, one in (theirs.get("snapshots") or {}).items():
+        told = one["step"] >= era.get("step", 0) or one["step"] in era.get("steps", ())
+        if told and name not in mine["snapshots"]:
+            mine["snapshots"][name] = one

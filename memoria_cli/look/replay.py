@@ -197,7 +197,7 @@ def _compare(path: str, again: bool, limits: _Limits) -> _Result:
             use_one_thread()
             found = recompute(path, **limits, progress=show)
         else:
-            from memoria.store.replay.digests import replay_log
+            from memoria.store.replay.steps import replay_log
 
             steps = {name: value for name, value in limits.items() if name != "lane"}
             found = replay_log(path, **steps, progress=show)

@@ -35,7 +35,7 @@ def create(
 
     STORE@NAME opens it from then on, read-only. A step that has been begun is no part of it.
     """
-    from memoria.store.naming import create_snapshot, snapshot_record
+    from memoria.store.snapshots import create_snapshot, snapshot_record
 
     made = create_snapshot(store, name, note)
     document = {"path": os.path.abspath(store), **_dated(snapshot_record(name, made))}
@@ -49,7 +49,7 @@ def create(
 )
 def list_(store: Store, json: Json = False) -> None:
     """List the snapshots of a store, the earliest state first."""
-    from memoria.store.naming import list_snapshots, snapshot_record
+    from memoria.store.snapshots import list_snapshots, snapshot_record
 
     records = [_dated(snapshot_record(name, one)) for name, one in list_snapshots(store).items()]
     columns: dict[str, output.Column] = {
@@ -71,7 +71,7 @@ def list_(store: Store, json: Json = False) -> None:
 def show(store: Store, name: Name, json: Json = False) -> None:
     """Show one snapshot: what it names, and how much that holds."""
     from memoria.query.inspection import Inspection
-    from memoria.store.naming import snapshot_record
+    from memoria.store.snapshots import snapshot_record
 
     with Inspection.open(store, at=name) as view:
         record = _dated(snapshot_record(name, view.snapshots[name]))
@@ -145,7 +145,7 @@ def restore(
 )
 def delete(store: Store, name: Name, json: Json = False) -> None:
     """Take a name back. The state stays in the past until `memoria compact` drops it."""
-    from memoria.store.naming import delete_snapshot, snapshot_record
+    from memoria.store.snapshots import delete_snapshot, snapshot_record
 
     gone = _dated(snapshot_record(name, delete_snapshot(store, name)))
     human = f"snapshot {name} is deleted; it named step {gone['step']}"

@@ -19,10 +19,10 @@ from memoria.errors import ConfigError, InputError
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact
 from memoria.store.reading import open_files
-from memoria.store.replay.digests import replay_log
 from memoria.store.replay.recompute import recompute
 from memoria.store.replay.rerun import rerun
 from memoria.store.replay.sampling import sample
+from memoria.store.replay.steps import replay_log
 from memoria.store.replay.walk import walk
 
 CONFIG = {

@@ -26,12 +26,10 @@ from memoria.store.edits import apply_event, revise
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.past import past_view
 from memoria.store.payloads import decode_revision
-from memoria.store.reading import open_files
-from memoria.store.recalled import as_pending, positions_of_ids
-from memoria.store.replay.report import Difference, Replay
-from memoria.store.replay.steps import LoggedStep, logged_steps, steps_there
+from memoria.store.reading import open_files, past_view
+from memoria.store.reminded import as_pending, positions_of_ids
+from memoria.store.replay.steps import Difference, LoggedStep, Replay, logged_steps, steps_there
 from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline import rules

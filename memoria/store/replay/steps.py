@@ -1,22 +1,28 @@
-"""The finished steps of a store, one after another, as they were logged. Torch-free."""
+"""The finished steps of a store read again from its log, and what a replay of them found.
+
+Torch-free: that they would come out so again is for `recompute` to tell.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError
+from memoria.io.progress import Progress, progress_bar
+from memoria.store.digest import chain_over_events, next_digest
 from memoria.store.life import FloatArray, StepTable
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.reading import open_files, past_view
 from memoria.store.schema import EventColumn, StepColumn
 from memoria.store.texts import Place, TextShelf
 from memoria.timeline.log import IntArray
-
-__all__ = ["LoggedStep", "logged_steps", "steps_there"]
 
 
 @dataclass(frozen=True)
@@ -111,3 +117,95 @@ def logged_steps(
 
 def _by_lane(values: list[Any], lanes: int) -> list[list[Any]]:
     return [values[lane::lanes] for lane in range(lanes)]
+
+
+_MOST: Final = 100  # differences that are told
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A step at which something else came out: ``kind`` is reminded, lifespan, type or digest."""
+
+    step: int
+    lane: int | None
+    kind: str
+    logged: list[float]
+    recomputed: list[float]
+
+
+@dataclass
+class Replay:
+    """What a replay found: `Difference`s (100 at most) and in how many steps.
+
+    ``near_ties`` are those at which rounding decided. In ``given_gains`` steps the lifespan gained
+    is not that of the store's rule: it was given otherwise.
+    """
+
+    steps: int
+    first: int
+    last: int
+    differences: list[Difference]
+    near_ties: list[int]
+    different_steps: int = 0
+    given_gains: int = 0
+
+    @property
+    def identical(self) -> bool:
+        """Whether every step came out bit for bit."""
+        return not self.different_steps
+
+    def note(self, step: int, differences: list[Difference], near: bool) -> None:
+        """Step number ``step`` came out with ``differences``."""
+        if differences:
+            self.different_steps += 1
+            self.differences += differences[: max(0, _MOST - len(self.differences))]
+            if near:
+                self.near_ties.append(step)
+
+    def record(self) -> dict[str, Any]:
+        """As plain values: `memoria replay --json`."""
+        first = self.differences[0] if self.differences else None
+        return {
+            "steps": self.steps,
+            "identical": self.identical,
+            "first_difference": None if first is None else asdict(first),
+            "near_ties": self.near_ties,
+            "different_steps": self.different_steps,
+            "given_gains": self.given_gains,
+            "from": self.first,
+            "to": self.last,
+        }
+
+
+def replay_log(
+    path: str | os.PathLike[str],
+    first: int | None = None,
+    last: int | None = None,
+    at: int | str | None = None,
+    progress: Progress | bool = False,
+) -> Replay:
+    """Read steps ``first`` to ``last`` and compare the digest of each with the one it left.
+
+    That the log is what it was when each step ended: not that the steps would come out so again,
+    which `recompute` tells. Raises `InputError` for steps that are not there.
+    """
+    with (
+        closing(open_files(path, at)) as files,
+        progress_bar(progress, "replaying", "steps") as show,
+    ):
+        begin, end = steps_there(files, first, last)
+        found = Replay(0, begin, end, [], [])
+        if end < begin:
+            return found
+        shelf = TextShelf(files)
+        before = past_view(files, begin - 1)
+        chain = bytes.fromhex(before.attributes.digest)
+        for step in logged_steps(files, begin, end, before.events):
+            chain = chain_over_events(chain, files, *step.happened)
+            chain = next_digest(chain, files, shelf, step.rows, step.entries, step.first_short)
+            found.steps += 1
+            if chain != step.digest:
+                found.note(step.number, [Difference(step.number, None, "digest", [], [])], False)
+                chain = step.digest
+            show(found.steps, end - begin + 1)
+        return found

@@ -19,8 +19,7 @@ from memoria.errors import DamageError, InputError
 from memoria.store.events import read_events
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.past import past_view
-from memoria.store.reading import open_files
+from memoria.store.reading import open_files, past_view
 from memoria.store.replay.steps import steps_there
 from memoria.store.schema import StepColumn
 from memoria.store.texts import TextShelf

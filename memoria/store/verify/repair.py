@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from memoria.chunkstore.trouble import check_vacant
+from memoria.chunkstore.disk import check_vacant
 from memoria.errors import ConfigError, DamageError
 from memoria.io.progress import Progress
 from memoria.store.attributes import Pending, StateHead, StoreAttributes

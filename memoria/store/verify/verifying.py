@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
+from memoria.chunkstore.files import source_at
 from memoria.chunkstore.locks import ReaderLease
-from memoria.chunkstore.opening import source_at
 from memoria.chunkstore.root import FORMAT, ROOT_NAME
 from memoria.chunkstore.sources.local import LocalSource, Source
 from memoria.errors import DamageError
