@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import struct
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,8 +29,6 @@ from memoria.chunkstore.sources.local import (
 )
 from memoria.errors import DamageError, StorageError
 
-__all__ = ["ZipSource"]
-
 _MOST_ENTRIES: Final = 2**18
 _MOST_DIRECTORY_BYTES: Final = 2**26
 _MOST_NAME: Final = 640
@@ -39,8 +38,9 @@ _HINT: Final = "get the archive again, or export it anew"
 _END: Final = struct.Struct("<4s4H2LH")
 _END_64_PLACE: Final = struct.Struct("<4sLQL")
 _END_64: Final = struct.Struct("<4sQ2H2L4Q")
-_CENTRAL: Final = struct.Struct("<4s6H3L5H2L")
 _LOCAL: Final = struct.Struct("<4s5H3L2H")
+_ENTRY_BYTES: Final = 46  # of the directory, without the name
+_SIGNATURE: Final = b"PK\1\2"  # with which each begins
 _UTF8: Final = 0x800
 _FULL: Final = 0xFFFFFFFF  # the number stands in a field of its own
 _UNIX: Final = 3
@@ -64,7 +64,7 @@ class ZipSource:
         real = Path(os.path.realpath(path))
         try:
             self._zip = LocalSource(real.parent).open(real.name)
-            self._stored = dict(self._entries())
+            self._stored = dict(self._entries(real))
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
@@ -114,32 +114,34 @@ class ZipSource:
     def close(self) -> None:
         self._zip.close()
 
-    def _entries(self) -> Iterator[tuple[str, _Stored]]:
+    def _entries(self, real: Path) -> Iterator[tuple[str, _Stored]]:
         """Every file of the archive with its name."""
-        count, start, size = self._directory()
-        raw = self._bytes(start, size)
-        found: dict[str, tuple[int, int]] = {}
-        at = 0
-        for _ in range(count):
-            if at + _CENTRAL.size > len(raw) or raw[at : at + 4] != b"PK\1\2":
-                raise self._odd("its directory is broken")
-            at, name, header, length = self._central(raw, at)
-            if name in found:
-                raise self._odd(f"'{name}' is there twice")
-            found[name] = header, length
-        if at != len(raw):
+        count, start = self._directory()
+        try:
+            with zipfile.ZipFile(real) as archive:
+                found = archive.infolist()
+        except (zipfile.BadZipFile, NotImplementedError, ValueError):
+            found = []
+        if len(found) != count:
             raise self._odd("its directory is broken")
+        names = set[str]()
         behind = start
-        for name, (header, length) in sorted(found.items(), key=lambda one: -one[1][0]):
-            least = _LOCAL.size + len(name) + length
-            if header + least > behind:
+        for info in sorted(found, key=lambda info: -info.header_offset):
+            name = self._checked_name(info)
+            if name in names:
+                raise self._odd(f"'{name}' is there twice")
+            names.add(name)
+            if info.header_offset + _LOCAL.size + len(name) + info.file_size > behind:
                 raise self._odd(f"'{name}' lies over something else")
             if not name.endswith("/"):
-                yield name, _Stored(header, length, behind)
-            behind = header
+                yield name, _Stored(info.header_offset, info.file_size, behind)
+            behind = info.header_offset
 
-    def _directory(self) -> tuple[int, int, int]:
-        """(entries, offset, bytes) of the directory, which must end where its end record begins."""
+    def _directory(self) -> tuple[int, int]:
+        """(entries, offset) of the directory, which must end where its end record begins.
+
+        Checked before `zipfile` allocates what the end record says.
+        """
         end = self._zip.size - _END.size
         if end < 0:
             raise self._odd("it is too short")
@@ -148,13 +150,13 @@ class ZipSource:
         )
         if signature != b"PK\5\6" or comment:
             raise self._odd("there is no end of a zip at its end")
-        if _FULL in (size, start) or count == 0xFFFF:
-            place = end - _END_64_PLACE.size
+        place = end - _END_64_PLACE.size
+        if place >= 0 and self._bytes(place, 4) == b"PK\6\7":
             end = place - _END_64.size
             if end < 0:
                 raise self._odd("it is too short")
-            mark, _, offset, disks = _END_64_PLACE.unpack(self._bytes(place, _END_64_PLACE.size))
-            if mark != b"PK\6\7" or offset != end or disks != 1:
+            _, _, offset, disks = _END_64_PLACE.unpack(self._bytes(place, _END_64_PLACE.size))
+            if offset != end or disks != 1:
                 raise self._odd("its zip64 end is not where it must be")
             signature, length, _, _, disk, first, here, count, size, start = _END_64.unpack(
                 self._bytes(end, _END_64.size)
@@ -163,67 +165,36 @@ class ZipSource:
                 raise self._odd("its zip64 end is broken")
         if disk or first or here != count or start + size != end:
             raise self._odd("its directory is not where it must be")
-        if count > _MOST_ENTRIES or size > _MOST_DIRECTORY_BYTES or count * _CENTRAL.size > size:
+        if count > _MOST_ENTRIES or size > _MOST_DIRECTORY_BYTES or count * _ENTRY_BYTES > size:
             raise self._odd(f"a directory of {count} entries in {size} bytes")
-        return count, start, size
-
-    def _central(self, raw: bytes, at: int) -> tuple[int, str, int, int]:
-        """(end of the directory's record at ``at``, name, offset of its file, size)."""
-        fields = _CENTRAL.unpack_from(raw, at)
-        _, version, _, flags, method, _, _, _, packed, plain = fields[:10]
-        name_length, extra_length, comment_length, disk, _, attributes, header = fields[10:]
-        begin = at + _CENTRAL.size
-        extra_begin = begin + name_length
-        end = extra_begin + extra_length + comment_length
-        if end > len(raw):
+        if self._bytes(start, size).count(_SIGNATURE) > 2 * count:  # a checksum may look like one
             raise self._odd("its directory is broken")
-        name = self._checked_name(raw[begin:extra_begin])
-        packed, plain, header = self._wide(
-            name, raw[extra_begin : extra_begin + extra_length], packed, plain, header
-        )
-        kind = stat.S_IFMT(attributes >> 16) if version >> 8 == _UNIX else 0
-        folder = name.endswith("/")
-        if flags & ~_UTF8:
-            raise self._odd(f"'{name}' is encrypted or was written as a stream")
-        if method or packed != plain or (folder and plain):
-            raise self._odd(f"'{name}' is compressed")
-        if disk or kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
-            raise self._odd(f"'{name}' is no plain file")
-        return end, name, header, plain
+        return count, start
 
-    def _wide(self, name: str, extra: bytes, *numbers: int) -> list[int]:
-        """``numbers``, those that did not fit taken from the zip64 field of ``extra``."""
-        found = list(numbers)
-        missing = [k for k, number in enumerate(numbers) if number == _FULL]
-        at = 0
-        while missing and at + 4 <= len(extra):
-            kind, length = struct.unpack_from("<2H", extra, at)
-            if kind == 1 and 8 * len(missing) <= length <= len(extra) - at - 4:
-                for k, number in zip(
-                    missing, struct.unpack_from(f"<{len(missing)}Q", extra, at + 4), strict=True
-                ):
-                    found[k] = number
-                return found
-            at += 4 + length
-        if missing:
-            raise self._odd(f"'{name}' has no size")
-        return found
-
-    def _checked_name(self, raw: bytes) -> str:
-        try:
-            name = raw.decode("ascii")
-        except UnicodeDecodeError:
-            name = ""
+    def _checked_name(self, info: zipfile.ZipInfo) -> str:
+        """The name of an entry that is stored as it is: no compression, no link, no odd path."""
+        name = info.orig_filename  # as it stands in the archive
         parts = name.removesuffix("/").split("/")
-        sound = name.isprintable() and not any(letter in name for letter in "\\:")
-        sound = sound and len(name) <= _MOST_NAME and len(parts) <= _MOST_PARTS
         if (
-            not sound
-            or len(name) > 640
-            or len(parts) > 12
+            not (name.isascii() and name.isprintable())
+            or any(letter in name for letter in "\\:")
+            or len(name) > _MOST_NAME
+            or len(parts) > _MOST_PARTS
             or any(part in ("", ".", "..") for part in parts)
         ):
-            raise self._odd(f"the name {raw[:80]!r} does not belong into a store")
+            raise self._odd(f"the name {name[:80]!r} does not belong into a store")
+        folder = name.endswith("/")
+        kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == _UNIX else 0
+        if info.flag_bits & ~_UTF8:
+            raise self._odd(f"'{name}' is encrypted or was written as a stream")
+        if (
+            info.compress_type
+            or info.compress_size != info.file_size
+            or (folder and info.file_size)
+        ):
+            raise self._odd(f"'{name}' is compressed")
+        if info.volume or kind not in (0, stat.S_IFDIR if folder else stat.S_IFREG):
+            raise self._odd(f"'{name}' is no plain file")
         return name
 
     def _bytes(self, offset: int, length: int) -> bytes:
