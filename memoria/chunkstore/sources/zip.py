@@ -121,7 +121,7 @@ class ZipSource:
             with zipfile.ZipFile(real) as archive:
                 found = archive.infolist()
         except (zipfile.BadZipFile, NotImplementedError, ValueError):
-            found = []
+            raise self._odd("its directory is broken") from None
         if len(found) != count:
             raise self._odd("its directory is broken")
         names = set[str]()
