@@ -19,14 +19,12 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationError,
+    field_validator,
 )
-from pydantic import field_validator as _field_validator
 
 from memoria.errors import ConfigError, StorageError
 from memoria.io.bounds import open_regular
 from memoria.timeline.gain import parse_rule
-
-__all__ = ["PRESETS", "MemoriaConfig", "PresetName", "complaints", "preset_values", "read_toml"]
 
 TieBreak = Literal["hash", "oldest"]
 Layout = Literal["dense", "sparse", "auto"]
@@ -124,7 +122,7 @@ class MemoriaConfig(BaseModel):
         description="What part of a text becomes one engram: sentence, paragraph, line, window:N.",
     )
 
-    @_field_validator("rule")
+    @field_validator("rule")
     @classmethod
     def _rule_is_known(cls, value: str) -> str:
         try:

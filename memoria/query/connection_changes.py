@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 
 from memoria.io.progress import Progress, no_progress
-from memoria.timeline.cofiring import FiringLog, count_distinct
+from memoria.timeline.cofiring import FiringLog, count_distinct, ranks
 from memoria.timeline.log import Firings, IntArray
 
 _PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
@@ -90,30 +90,10 @@ class Tails:
         return _tail(self.a, ids[ids < self.shared], self.common), _tail(self.b, ids, self.common)
 
 
-def cofire_counts(
-    firings: Firings, low: IntArray, high: IntArray, shared: int | None = None
-) -> tuple[IntArray, IntArray, IntArray]:
-    """(co-fire count, fire counts of ``low``, of ``high``) of pairs; 0 for ids from ``shared``."""
-    wanted = np.unique(np.concatenate((low, high)))
-    if shared is not None:
-        wanted = wanted[wanted < shared]
-    counted = np.isin(firings.ids, wanted)
-    ids, steps = firings.ids[counted], firings.steps[counted]
-    of = {id_: steps[ids == id_] for id_ in wanted.tolist()}
-    never = np.empty(0, np.int64)
-    ends = zip(low.tolist(), high.tolist(), strict=True)
-    pairs = [(of.get(i, never), of.get(j, never)) for i, j in ends]
-    counts = [(np.isin(i, j).sum(), len(i), len(j)) for i, j in pairs]
-    together, first, second = np.array(counts, np.int64).reshape(-1, 3).T
-    return together, first, second
-
-
 def _tail(firings: Firings, ids: IntArray, common: int) -> FiringLog:
     later = firings.steps > common
     fired, steps = firings.ids[later], firings.steps[later]
-    rank = np.searchsorted(ids, fired)
-    here = np.append(ids, -1)[rank] == fired
-    return FiringLog.of(np.where(here, rank, -1), steps)
+    return FiringLog.of(ranks(ids, fired), steps)
 
 
 def _cells(log: FiringLog, sources: IntArray, width: int) -> tuple[IntArray, IntArray]:

@@ -12,10 +12,11 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from memoria.io.progress import Progress, progress_bar
-from memoria.query.connection_changes import Tails, cofire_counts
+from memoria.query.connection_changes import Tails
 from memoria.query.documents import finite_or_none, records
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.query.inspection import Inspection
+from memoria.timeline.cofiring import cofire_counts
 
 RelationKind = Literal["same", "continues", "precedes", "diverged", "unrelated"]
 

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.errors import InputError
 from memoria.query.documents import finite_or_none, iso_time, iso_times, records
-from memoria.store.firings import Endings, endings
+from memoria.query.engram_table import EngramTable
+from memoria.store.firings import Endings
 from memoria.store.life import Life, StepTable
 from memoria.store.texts import TextShelf
+from memoria.timeline.cofiring import cofired
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries
 from memoria.timeline.log import EventKind, Events, Firings, IntArray
@@ -29,9 +30,9 @@ _EVENT_NAMES: Final = {
 
 def step_records(
     firings: Firings,
+    endings: Endings,
     table: StepTable,
     life: Life,
-    rows: int,
     lane: int | None,
     compacted_steps: int = 0,
 ) -> list[dict[str, Any]]:
@@ -39,9 +40,9 @@ def step_records(
 
     Args:
         firings: the log.
+        endings: what became of every engram.
         table: what each step left behind.
         life: the state now.
-        rows: engrams ever created.
         lane: counts of this lane only; None counts all lanes together.
         compacted_steps: steps before the last compaction; counts that need engrams it removed are
             None.
@@ -53,7 +54,7 @@ def step_records(
     share = 1 if lane is None else life.lanes
     added = np.diff(table.rows(), prepend=0) // share
     fired = np.bincount(firings.steps[counted], minlength=done + 2)[1 : done + 1]
-    ended = endings(firings, rows, done).forgotten()
+    ended = endings.forgotten()
     gone = ended.gone if lane is None else ended.gone[ended.ids % life.lanes == lane]
     forgotten = np.bincount(gone, minlength=done + 1)[1:]
     later = (added - forgotten)[::-1].cumsum()[::-1]  # from each step on
@@ -79,46 +80,25 @@ def _known(values: IntArray, unknown: int) -> list[int | None]:
 
 
 def engram_record(
-    engram: int, firings: Firings, table: StepTable, life: Life, shelf: TextShelf, rows: int
+    row: EngramTable,
+    firings: Firings,
+    endings: Endings,
+    table: StepTable,
+    life: Life,
+    shelf: TextShelf,
 ) -> dict[str, Any]:
-    """The life of one engram. Raises `InputError` for an unknown or compacted id."""
-    if not 0 <= engram < rows:
-        known = f"the ids are 0 to {rows - 1}" if rows else "the store has no engrams yet"
-        raise InputError(f"engram = {engram}: there is none", known)
-    done, lane = len(table), engram % life.lanes
-    created = int(table.born(np.array([engram]))[0]) + 1
-    ended = endings(firings, rows, done)
-    forgotten = ended.forgotten()
-    at = np.flatnonzero(forgotten.ids == engram)
-    gone = int(forgotten.gone[at[0]]) if len(at) else None
+    """The life of one engram, the only one of ``row``."""
+    [document] = row.documents(shelf)
+    engram, created = document["id"], document.pop("created_step")
+    gone: int | None = document.pop("forgotten_step")
     events = firings.events.take(firings.events.ids == engram)
-    own = firings.take(firings.ids == engram)
-    end = done if gone is None else gone
     by_hand = EventKind.FORGET in events.kinds  # so it lived through the end of that step
-    kind, index, left, pinned = "forgotten", None, forgotten.expiry[at] - end, False
-    if gone is None:
-        row = int(np.searchsorted(life.ids, engram))
-        if row == len(life.ids) or life.ids[row] != engram:
-            raise InputError(f"engram {engram}: compaction has removed it")
-        kind = EngramType(int(life.types[row])).name.lower()
-        index = int(np.count_nonzero(life.of_lane(lane)[:row]))
-        left, pinned = life.lifespan()[row : row + 1], bool(life.pinned[row])
-    source = shelf.places(np.array([engram]))[0]
-    return {
-        "id": engram,
-        "lane": lane,
-        "index": index,
-        "type": kind,
-        "lifespan": finite_or_none(left)[0],
-        "age": end - created + 1,
-        "fire_count": len(own.ids),
-        "pinned": pinned,
-        "text": shelf.texts(np.array([engram]))[0],
-        "source": None if source is None else source[0],
-        "offset": None if source is None else source[1],
-        "created": _step_and_time(table, created),
+    return document | {
+        "created": {"step": created, "time": document.pop("created_time")},
         **_promotions(table, life, engram, created, None if gone is None else gone + by_hand),
-        "forgotten": None if gone is None else _step_and_time(table, gone),
+        "forgotten": (
+            None if gone is None else {"step": gone, "time": iso_time(int(table.times()[gone - 1]))}
+        ),
         "events": records(
             {
                 "step": events.steps,
@@ -126,15 +106,11 @@ def engram_record(
                 "time": iso_times(events.times),
             }
         ),
-        "firings": _firing_records(own, created, events, done),
-        **_connections(engram, firings, life, shelf, ended, gone is None),
+        "firings": _firing_records(
+            firings.take(firings.ids == engram), created, events, len(table)
+        ),
+        **_connections(engram, firings, life, shelf, endings, gone is None),
     }
-
-
-def _step_and_time(table: StepTable, step: int) -> dict[str, Any]:
-    """A step with the time it ended; None for the running one."""
-    time = iso_time(int(table.times()[step - 1])) if step <= len(table) else None
-    return {"step": step, "time": time}
 
 
 def _promotions(
@@ -162,19 +138,16 @@ def _firing_records(
 
 
 def _connections(
-    engram: int, firings: Firings, life: Life, shelf: TextShelf, ended: Endings, lives: bool
+    engram: int, firings: Firings, life: Life, shelf: TextShelf, endings: Endings, lives: bool
 ) -> dict[str, Any]:
     """The strongest connections each way: of a living engram with living ones, else with any."""
-    steps = firings.steps[firings.ids == engram]
-    together = np.isin(firings.steps, steps) & (firings.ids % life.lanes == engram % life.lanes)
-    partners, counts = np.unique(firings.ids[together], return_counts=True)
-    kept = partners != engram
+    partners, counts = cofired(firings, engram, life.lanes)
     if lives:
-        kept &= np.isin(partners, life.ids)
-    partners, counts = partners[kept], counts[kept]
+        kept = np.isin(partners, life.ids)
+        partners, counts = partners[kept], counts[kept]
     out = {}
     for name, sources in (("outgoing", np.full(len(partners), engram)), ("incoming", partners)):
-        weights = counts / np.maximum(ended.fires_of(sources), 1)
+        weights = counts / np.maximum(endings.fires_of(sources), 1)
         best = np.lexsort((partners, -counts, -weights))[:MOST_CONNECTIONS]
         out[name] = records(
             {

@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.query.documents import finite_or_none, iso_times, or_none, records
-from memoria.store.firings import endings
+from memoria.store.firings import Endings
 from memoria.store.life import FloatArray, Life, StepTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.log import Firings, IntArray
+from memoria.timeline.log import IntArray
 
 # Names of `EngramType` by number; NULL, a position without a living engram, is a forgotten one.
 TYPE_NAMES: Final = ("forgotten", "working", "shortterm", "longterm")
+LIVING_TYPES: Final = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)
 FIELDS: Final = (
     *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
     *("created_step", "created_time", "forgotten_step", "text", "source", "offset"),
@@ -75,9 +76,9 @@ class EngramTable:
         )
 
     @classmethod
-    def forgotten(cls, firings: Firings, steps: StepTable, lanes: int, rows: int) -> EngramTable:
-        """The forgotten engrams among the ``rows`` ever created, ascending by id."""
-        ended = endings(firings, rows, len(steps)).forgotten()
+    def forgotten(cls, endings: Endings, steps: StepTable, lanes: int) -> EngramTable:
+        """The engrams that ``endings`` has as forgotten, ascending by id."""
+        ended = endings.forgotten()
         ids, gone = ended.ids, ended.gone
         born = steps.born(ids)
         return cls(

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -20,11 +20,11 @@ from memoria.chunkstore.root import FORMAT
 from memoria.errors import InputError
 from memoria.query.documents import iso_time, iso_times, records
 from memoria.query.engram_record import engram_record, step_records
-from memoria.query.engram_table import EngramTable
+from memoria.query.engram_table import FIELDS, LIVING_TYPES, TYPE_NAMES, EngramTable
 from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import common_steps, current_digest
-from memoria.store.firings import read_firings
+from memoria.store.firings import Endings, endings, read_firings
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
@@ -36,10 +36,7 @@ from memoria.timeline.log import EventKind, Firings, IntArray
 
 COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long
 _BINS: Final = 12
-_LISTED: Final = (
-    *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
-    "text",
-)
+_LISTED: Final = (*FIELDS[: FIELDS.index("pinned") + 1], "text")
 _LIVING: Final = EngramFilter()
 
 
@@ -92,12 +89,7 @@ class Inspection:
     def __enter__(self) -> Inspection:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -207,8 +199,7 @@ class Inspection:
         living = EngramTable.living(self.life, self.steps)
         if not forgotten:
             return living
-        gone = EngramTable.forgotten(self.firings, self.steps, self.config.lanes, self.created)
-        return living.joined(gone)
+        return living.joined(EngramTable.forgotten(self.endings, self.steps, self.config.lanes))
 
     def documents(self, table: EngramTable) -> list[dict[str, Any]]:
         """The rows of ``table`` as records with their texts."""
@@ -272,7 +263,7 @@ class Inspection:
         if lane is not None:
             self._checked(lane)
         steps = step_records(
-            self.firings, self.steps, self.life, self.created, lane, self.compacted_steps
+            self.firings, self.endings, self.steps, self.life, lane, self.compacted_steps
         )
         return steps if limit is None else steps[max(0, len(steps) - limit) :]
 
@@ -283,7 +274,7 @@ class Inspection:
 
         ``by_hand`` says that it was forgotten by hand, after that step.
         """
-        table = EngramTable.forgotten(self.firings, self.steps, self.config.lanes, self.created)
+        table = EngramTable.forgotten(self.endings, self.steps, self.config.lanes)
         order = np.lexsort((-table.ids, -table.forgotten_step))
         if lane is not None:
             order = order[table.lanes[order] == self._checked(lane)]
@@ -313,7 +304,15 @@ class Inspection:
         ``outgoing`` and ``incoming`` are its ten strongest connections with living engrams; for
         a forgotten one, with any that ever fired with it.
         """
-        return engram_record(engram, self.firings, self.steps, self.life, self._shelf, self.created)
+        if not 0 <= engram < self.created:
+            last = self.created - 1
+            known = f"the ids are 0 to {last}" if self.created else "the store has no engrams yet"
+            raise InputError(f"engram = {engram}: there is none", known)
+        table = self.table(forgotten=True)
+        row = table.take(table.ids == engram)
+        if len(row) == 0:
+            raise InputError(f"engram {engram}: compaction has removed it")
+        return engram_record(row, self.firings, self.endings, self.steps, self.life, self._shelf)
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""
@@ -337,6 +336,11 @@ class Inspection:
         return read_firings(self._files, self.steps, self.life)
 
     @cached_property
+    def endings(self) -> Endings:
+        """What became of every engram ever created."""
+        return endings(self.firings, self.created, self.step)
+
+    @cached_property
     def logs(self) -> list[FiringLog]:
         """What fired together, lane by lane, in ranks among the lane's living engrams."""
         return lane_logs(self._files, self.steps, self.life)
@@ -353,9 +357,7 @@ class Inspection:
         return [
             {
                 "lane": lane,
-                "working": row[EngramType.WORKING],
-                "shortterm": row[EngramType.SHORTTERM],
-                "longterm": row[EngramType.LONGTERM],
+                **{TYPE_NAMES[kind]: row[kind] for kind in LIVING_TYPES},
                 "forgotten": life.next_id - sum(row),
             }
             for lane, row in enumerate(counts.tolist())

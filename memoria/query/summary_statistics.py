@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.query.documents import records
-from memoria.query.engram_table import TYPE_NAMES
+from memoria.query.engram_table import LIVING_TYPES, TYPE_NAMES
 from memoria.query.inspection import Inspection
-from memoria.store.firings import endings
 from memoria.timeline.cofiring import FiringLog, count_distinct
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
@@ -38,12 +37,11 @@ def pyramid(view: Inspection, lane: int | None = None) -> list[dict[str, int]]:
     bands = int(age.max()) // width + 1
     cells = np.bincount(age // width * len(EngramType) + types, minlength=bands * len(EngramType))
     counts = cells.reshape(bands, len(EngramType)).tolist()
-    kinds = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)
     return [
         {
             "from": band * width,
             "to": band * width + width - 1,
-            **{kind.name.lower(): row[kind] for kind in kinds},
+            **{TYPE_NAMES[kind]: row[kind] for kind in LIVING_TYPES},
         }
         for band, row in enumerate(counts)
     ]
@@ -60,8 +58,7 @@ def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
         ``engrams`` counted, ``since``, ``median`` (age that half of them outlive; None if more than
         half live on) and ``points``, at most 61 of {``age``, ``share``}.
     """
-    ended = endings(view.firings, view.created, view.step)
-    ids, gone = ended.ids, ended.gone
+    ids, gone = view.endings.ids, view.endings.gone
     if lane is not None or view.compacted_steps:
         first = int(view.steps.rows()[view.compacted_steps - 1]) if view.compacted_steps else 0
         in_lane = (ids >= first) & _of_lane(ids % view.life.lanes, lane)

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import Firings, IntArray
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -302,6 +302,28 @@ class FiringLog:
         self._groups = np.concatenate(([0], np.cumsum(sizes)))
         self._indexed = self._used
         self._scanned = 0
+
+
+def cofired(firings: Firings, engram: int, lanes: int) -> tuple[IntArray, IntArray]:
+    """(partner, co-fire count) of all that fired with an engram of a memory of ``lanes``, by id."""
+    together = np.isin(firings.steps, firings.steps[firings.ids == engram])
+    together &= (firings.ids % lanes == engram % lanes) & (firings.ids != engram)
+    return np.unique(firings.ids[together], return_counts=True)
+
+
+def cofire_counts(
+    firings: Firings, low: IntArray, high: IntArray, shared: int | None = None
+) -> tuple[IntArray, IntArray, IntArray]:
+    """(co-fire count, fire counts of ``low``, of ``high``) of pairs; 0 for ids from ``shared``."""
+    wanted = np.unique(np.concatenate((low, high)))
+    known = wanted if shared is None else wanted[wanted < shared]
+    log = FiringLog.of(ranks(known, firings.ids), firings.steps)
+    fires, (source, target, count) = log.connections(len(wanted))
+    first, second = np.searchsorted(wanted, low), np.searchsorted(wanted, high)
+    pairs, asked = source * len(wanted) + target, first * len(wanted) + second
+    at = np.searchsorted(pairs, asked)
+    together = np.where(np.append(pairs, -1)[at] == asked, np.append(count, 0)[at], 0)
+    return together, fires[first], fires[second]
 
 
 def strongest_first(which: IntArray, partner: IntArray, count: IntArray, most: int) -> IntArray:

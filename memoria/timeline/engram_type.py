@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["EngramType"]
-
 
 class EngramType(IntEnum):
     """Which memory an engram belongs to; stored as uint8. NULL marks padding."""

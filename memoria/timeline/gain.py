@@ -14,8 +14,6 @@ import numpy.typing as npt
 
 from memoria.errors import ConfigError
 
-__all__ = ["LifespanRule", "parse_rule"]
-
 _HINT: Final = "give 'uniform:X' or 'correlation:ALPHA', such as uniform:5 or correlation:8"
 
 

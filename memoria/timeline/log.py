@@ -6,7 +6,7 @@ from this record by the rules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Final
 
@@ -63,13 +63,7 @@ class Events:
 
     def take(self, chosen: BoolArray | slice) -> Events:
         """Some of the events, by a mask [E] or a slice."""
-        return Events(
-            steps=self.steps[chosen],
-            kinds=self.kinds[chosen],
-            ids=self.ids[chosen],
-            times=self.times[chosen],
-            values=self.values[chosen],
-        )
+        return Events(*(getattr(self, column.name)[chosen] for column in fields(self)))
 
     def of_kind(self, *kinds: EventKind) -> Events:
         """Events of some kinds."""
