@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
+from memoria_cli.options import option
 from memoria_cli.terminal import output
 from memoria_cli.verbs import print_help_without_verb
 
@@ -104,8 +105,7 @@ def _show_version(wanted: bool) -> None:
 def _main(
     context: typer.Context,
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        bool, option("--version", "Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     print_help_without_verb(context)

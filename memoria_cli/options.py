@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
@@ -14,74 +15,64 @@ SPEED_PANEL: Final = "Speed"
 BACKBONE_PANEL: Final = "Backbone"
 
 
+def option(names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
+    """An option of a verb; spaces part its names."""
+    return typer.Option(*names.split(), help=help, metavar=metavar, **more)
+
+
+def argument(metavar: str, help: str, **more: Any) -> Any:
+    """An argument of a verb; the help shows no default of it."""
+    return typer.Argument(metavar=metavar, help=help, show_default=False, **more)
+
+
 def panel(title: str) -> Callable[..., Any]:
     """Return a maker of options in one panel of a help; a default is shown only if stated."""
-
-    def option(name: str, help: str, metavar: str | None = None, **more: Any) -> Any:
-        more = {"show_default": False, **more}
-        return typer.Option(name, help=help, metavar=metavar, rich_help_panel=title, **more)
-
-    return option
+    return partial(option, rich_help_panel=title, show_default=False)
 
 
-Engrams: TypeAlias = Annotated[
-    list[int] | None,
-    typer.Argument(metavar="[ID]...", help="Engrams by id.", show_default=False),
-]
-NamedEngrams: TypeAlias = Annotated[
-    list[int], typer.Argument(metavar="ID...", help="Engrams by id.", show_default=False)
-]
+Engrams: TypeAlias = Annotated[list[int] | None, argument("[ID]...", "Engrams by id.")]
+NamedEngrams: TypeAlias = Annotated[list[int], argument("ID...", "Engrams by id.")]
 Inputs: TypeAlias = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[INPUT]...",
-        help="Arrays (.npy .npz .pt .safetensors .zarr, FILE.npz:KEY for one of several), "
+    argument(
+        "[INPUT]...",
+        "Arrays (.npy .npz .pt .safetensors .zarr, FILE.npz:KEY for one of several), "
         "text (.txt .md .jsonl, FILE.jsonl:FIELD, - for standard input) or images.",
-        show_default=False,
     ),
 ]
 Texts: TypeAlias = Annotated[
-    list[str] | None,
-    typer.Option("--text", metavar="TEXT", help="A text itself, as one more input. Repeatable."),
+    list[str] | None, option("--text", "A text itself, as one more input. Repeatable.", "TEXT")
 ]
 Unit: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--unit",
-        metavar="UNIT",
-        help="What part of a text becomes one engram: sentence, paragraph, line, window:N.",
+        "What part of a text becomes one engram: sentence, paragraph, line, window:N.",
+        "UNIT",
         show_default="the store's",
     ),
 ]
 WmLength: TypeAlias = Annotated[
     int | None,
-    typer.Option(
-        "--wm-length",
-        min=1,
-        metavar="N",
-        help="Units of a working memory.",
-        show_default="the store's",
-    ),
+    option("--wm-length", "Units of a working memory.", "N", min=1, show_default="the store's"),
 ]
 Rule: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--rule",
-        metavar="RULE",
-        help="Lifespan rule: correlation[:ALPHA] shares ALPHA steps per engram by correlation, "
+        "Lifespan rule: correlation[:ALPHA] shares ALPHA steps per engram by correlation, "
         "uniform:X gives each X.",
+        "RULE",
         show_default="the store's",
     ),
 ]
-Lane: TypeAlias = Annotated[
-    int | None, typer.Option("--lane", min=0, metavar="N", help="Of this lane only.")
-]
-Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")]
+Lane: TypeAlias = Annotated[int | None, option("--lane", "Of this lane only.", "N", min=0)]
+Force: TypeAlias = Annotated[bool, option("--force", "Replace FILE if it exists.")]
 Yes: TypeAlias = Annotated[
-    bool, typer.Option("--yes", "-y", help="Go ahead without asking; needed where nobody can be.")
+    bool, option("--yes -y", "Go ahead without asking; needed where nobody can be.")
 ]
 Json: TypeAlias = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document; errors too, on stderr.")
+    bool, option("--json", "Print one JSON document; errors too, on stderr.")
 ]
 
 
@@ -108,12 +99,7 @@ _backbone: Final = panel(BACKBONE_PANEL)
 _speed: Final = panel(SPEED_PANEL)
 RequiredBackbone: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--backbone",
-        metavar="NAME",
-        help="Refuse to go on unless the store was made with this backbone.",
-        show_default=False,
-    ),
+    option("--backbone", "Refuse to go on unless the store was made with this backbone.", "NAME"),
 ]
 BatchSize: TypeAlias = Annotated[
     int | None,
@@ -147,8 +133,7 @@ DType: TypeAlias = Annotated[
 ]
 Revision: TypeAlias = Annotated[str | None, _backbone("--revision", "Revision of a model.", "REV")]
 MaxLength: TypeAlias = Annotated[
-    int | None,
-    _backbone("--max-length", "Tokens above which a text is encoded in parts.", "N"),
+    int | None, _backbone("--max-length", "Tokens above which a text is encoded in parts.", "N")
 ]
 BackboneOptions: TypeAlias = Annotated[
     list[str] | None,

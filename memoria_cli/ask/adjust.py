@@ -6,11 +6,9 @@ import math
 from contextlib import closing
 from typing import Annotated, Any
 
-import typer
-
 from memoria.errors import InputError, UsageError
 from memoria.timeline.gain import parse_rule
-from memoria_cli.options import Json, Rule
+from memoria_cli.options import Json, Rule, option
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
@@ -20,15 +18,14 @@ from memoria_cli.verbs import verb
 def adjust(
     store: Store,
     delta: Annotated[
-        float | None,
-        typer.Option("--delta", metavar="X", help="Every reminded engram gains X steps."),
+        float | None, option("--delta", "Every reminded engram gains X steps.", "X")
     ] = None,
     delta_from: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--delta-from",
-            metavar="FILE.npy",
-            help="Each gains its own number of an array [B, R], aligned with the ids of remind.",
+            "Each gains its own number of an array [B, R], aligned with the ids of remind.",
+            "FILE.npy",
         ),
     ] = None,
     rule: Rule = None,

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Annotated, Any
 
-import typer
-
 from memoria.errors import UsageError
-from memoria_cli.options import BatchSize, Device, Json, Unit, speed_options
+from memoria_cli.options import BatchSize, Device, Json, Unit, option, speed_options
 from memoria_cli.stores import StoreAt, load_memory_store, require_present, split_store
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
@@ -24,39 +22,32 @@ from memoria_cli.verbs import verb
 def remind(
     store: StoreAt,
     peek: Annotated[
-        bool, typer.Option("--peek", help="Ask without changing anything: nothing fires.")
+        bool, option("--peek", "Ask without changing anything: nothing fires.")
     ] = False,
     cue: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--cue",
-            metavar="INPUT",
-            help="With --peek, ask with this input instead of the working memory: one for all "
+            "With --peek, ask with this input instead of the working memory: one for all "
             "lanes, or one for each.",
+            "INPUT",
         ),
     ] = None,
     cue_text: Annotated[
-        list[str] | None,
-        typer.Option("--cue-text", metavar="TEXT", help="The same, with the text itself."),
+        list[str] | None, option("--cue-text", "The same, with the text itself.", "TEXT")
     ] = None,
     unit: Unit = None,
     top: Annotated[
-        int | None,
-        typer.Option(
-            "--top", min=1, metavar="N", help="Show only the N most correlated of each lane."
-        ),
+        int | None, option("--top", "Show only the N most correlated of each lane.", "N", min=1)
     ] = None,
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out",
-            metavar="FILE.npz",
-            help="Write ids, indices, memories and correlation to this file too.",
-            show_default=False,
+        option(
+            "--out", "Write ids, indices, memories and correlation to this file too.", "FILE.npz"
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", "--force", help="Let --out replace a file that exists.")
+        bool, option("--overwrite --force", "Let --out replace a file that exists.")
     ] = False,
     batch_size: BatchSize = None,
     device: Device = None,

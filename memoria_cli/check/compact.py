@@ -6,10 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import typer
-
 from memoria.errors import UsageError
-from memoria_cli.options import Json, Yes, confirm
+from memoria_cli.options import Json, Yes, confirm, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
@@ -25,20 +23,18 @@ from memoria_cli.verbs import verb
 def compact(
     store: Store,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be freed; change nothing.")
+        bool, option("--dry-run", "Only say what would be freed; change nothing.")
     ] = False,
     keep: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--keep",
-            metavar="NAME",
-            help="Keep this snapshot and drop those not named. Repeatable.",
+            "Keep this snapshot and drop those not named. Repeatable.",
+            "NAME",
             show_default="all",
         ),
     ] = None,
-    drop_snapshots: Annotated[
-        bool, typer.Option("--drop-snapshots", help="Drop every snapshot.")
-    ] = False,
+    drop_snapshots: Annotated[bool, option("--drop-snapshots", "Drop every snapshot.")] = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from memoria.errors import DamageError, UsageError
-from memoria_cli.options import Json
+from memoria_cli.options import Json, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count
@@ -40,17 +40,12 @@ _COLUMNS: Final[Mapping[str, output.Column]] = {
 def verify(
     store: Store,
     repair: Annotated[
-        bool,
-        typer.Option("--repair", help="Write what is sound as a new store, to --output."),
+        bool, option("--repair", "Write what is sound as a new store, to --output.")
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="NEW",
-            help="Where the repaired store goes. The damaged one stays as it is.",
-            show_default=False,
+        option(
+            "--output -o", "Where the repaired store goes. The damaged one stays as it is.", "NEW"
         ),
     ] = None,
     json: Json = False,

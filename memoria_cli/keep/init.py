@@ -18,6 +18,7 @@ from memoria_cli.options import (
     Device,
     Json,
     backbone_options,
+    option,
     speed_options,
 )
 from memoria_cli.stores import Store
@@ -125,13 +126,9 @@ def _keyword(name: str, annotation: Any, default: Any = None) -> inspect.Paramet
 def _signature() -> inspect.Signature:
     """The parameters: store, preset, file, every field of the configuration, the backbone."""
     preset = Annotated[
-        PresetName | None,
-        typer.Option("--preset", help="Start from a published configuration."),
+        PresetName | None, option("--preset", "Start from a published configuration.")
     ]
-    file = Annotated[
-        str | None,
-        typer.Option("--config", metavar="FILE.toml", help="Settings from a TOML file."),
-    ]
+    file = Annotated[str | None, option("--config", "Settings from a TOML file.", "FILE.toml")]
     fields = [
         _option(name, field)
         for name, field in MemoriaConfig.model_fields.items()

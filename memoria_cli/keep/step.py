@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from memoria.errors import MemoriaError, UsageError
 from memoria.timeline.gain import parse_rule
 from memoria_cli.options import (
@@ -22,6 +20,7 @@ from memoria_cli.options import (
     Texts,
     Unit,
     WmLength,
+    option,
     speed_options,
 )
 from memoria_cli.stores import Store, load_memory_store
@@ -49,24 +48,22 @@ def step(
     unit: Unit = None,
     wm_length: WmLength = None,
     rule: Rule = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", min=1, metavar="N", help="Stop after N steps.")
-    ] = None,
+    limit: Annotated[int | None, option("--limit", "Stop after N steps.", "N", min=1)] = None,
     resume: Annotated[
         bool,
-        typer.Option(
+        option(
             "--resume",
-            help="Pass over what was remembered from each input before: go on after an "
+            "Pass over what was remembered from each input before: go on after an "
             "interruption, or take in what a file has grown by.",
         ),
     ] = False,
     commit_every: Annotated[
         float,
-        typer.Option(
+        option(
             "--commit-every",
+            "Make steps durable at least this often, when they come fast; 0 means each.",
+            "SECONDS",
             min=0.0,
-            metavar="SECONDS",
-            help="Make steps durable at least this often, when they come fast; 0 means each.",
         ),
     ] = 0.25,
     backbone: RequiredBackbone = None,
@@ -74,9 +71,7 @@ def step(
     device: Device = None,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Look at the memory in the terminal meanwhile; q ends after a step."
-        ),
+        option("--watch", "Look at the memory in the terminal meanwhile; q ends after a step."),
     ] = False,
     json: Json = False,
 ) -> None:

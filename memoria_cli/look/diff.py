@@ -6,9 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-import typer
-
-from memoria_cli.options import Json
+from memoria_cli.options import Json, argument, option
 from memoria_cli.stores import split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_change, format_engram, format_number, shorten
@@ -74,9 +72,7 @@ _CONNECTIONS: Final[Mapping[str, output.Column]] = {
 
 
 def _state(letter: str) -> Any:
-    return typer.Argument(
-        metavar=letter, help="A store, STORE@NAME or STORE@STEP.", show_default=False
-    )
+    return argument(letter, "A store, STORE@NAME or STORE@STEP.")
 
 
 @verb(
@@ -87,12 +83,9 @@ def _state(letter: str) -> Any:
 def diff(
     a: Annotated[str, _state("A")],
     b: Annotated[str, _state("B")],
-    limit: Annotated[
-        int, typer.Option("--limit", min=1, metavar="N", help="Rows of each list.")
-    ] = _LIMIT,
+    limit: Annotated[int, option("--limit", "Rows of each list.", "N", min=1)] = _LIMIT,
     connections: Annotated[
-        bool,
-        typer.Option("--connections", help="Compare connections however long that takes."),
+        bool, option("--connections", "Compare connections however long that takes.")
     ] = False,
     json: Json = False,
 ) -> None:

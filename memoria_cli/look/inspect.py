@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
-import typer
-
 from memoria.analysis.palette import MEMORY_COLOURS
 from memoria.errors import UsageError
-from memoria_cli.options import Json, Lane
+from memoria_cli.options import Json, Lane, argument, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import charts, output
 from memoria_cli.terminal.charts import Branch, Picture
@@ -73,32 +71,26 @@ _NEXT: Final = {
 def inspect(
     store: StoreAt,
     engram: Annotated[
-        int | None,
-        typer.Argument(
-            metavar="ENGRAM",
-            min=0,
-            help="The id of one engram: tell its life.",
-            show_default=False,
-        ),
+        int | None, argument("ENGRAM", "The id of one engram: tell its life.", min=0)
     ] = None,
     engrams: Annotated[
-        bool, typer.Option("--engrams", help="List the living engrams, the oldest first.")
+        bool, option("--engrams", "List the living engrams, the oldest first.")
     ] = False,
-    edges: Annotated[bool, typer.Option("--edges", help="List the strongest connections.")] = False,
+    edges: Annotated[bool, option("--edges", "List the strongest connections.")] = False,
     history: Annotated[
-        bool, typer.Option("--history", help="List what each step did, the last ones for people.")
+        bool, option("--history", "List what each step did, the last ones for people.")
     ] = False,
     forgotten: Annotated[
-        bool, typer.Option("--forgotten", help="List what was forgotten, the last first.")
+        bool, option("--forgotten", "List what was forgotten, the last first.")
     ] = False,
     lane: Lane = None,
     limit: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--limit",
+            "Rows of each list.",
+            "N",
             min=1,
-            metavar="N",
-            help="Rows of each list.",
             show_default=f"{_LIST}; with --json all, for --edges each engram's 64 strongest",
         ),
     ] = None,

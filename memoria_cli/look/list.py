@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-import typer
-
 from memoria.errors import UsageError
-from memoria_cli.options import Json, panel
+from memoria_cli.options import Json, option, panel
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_minute, format_number, shorten
@@ -54,8 +52,7 @@ _filter: Final = panel("Filters")
 def list_(
     store: StoreAt,
     kind: Annotated[
-        _Kind,
-        _filter("--type", "In which memory they are.", show_default=True),
+        _Kind, _filter("--type", "In which memory they are.", show_default=True)
     ] = _Kind.LIVING,
     lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
     id_: Annotated[
@@ -83,24 +80,22 @@ def list_(
         str | None, _filter("--source", "From a source like this: * and ? stand for any.", "GLOB")
     ] = None,
     pinned: Annotated[
-        bool | None,
-        _filter("--pinned/--not-pinned", "Only what is pinned, or is not."),
+        bool | None, _filter("--pinned/--not-pinned", "Only what is pinned, or is not.")
     ] = None,
-    sort: Annotated[_Order, typer.Option("--sort", help="From the least on.")] = _Order.ID,
-    reverse: Annotated[bool, typer.Option("--reverse", help="From the greatest on.")] = False,
+    sort: Annotated[_Order, option("--sort", "From the least on.")] = _Order.ID,
+    reverse: Annotated[bool, option("--reverse", "From the greatest on.")] = False,
     limit: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--limit",
+            "Engrams listed; says on stderr how many more there are.",
+            "N",
             min=1,
-            metavar="N",
-            help="Engrams listed; says on stderr how many more there are.",
             show_default=f"a table {_ROWS}, else all",
         ),
     ] = None,
     style: Annotated[
-        _Style | None,
-        typer.Option("--format", help="How to print them.", show_default="table"),
+        _Style | None, option("--format", "How to print them.", show_default="table")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import typer
-
 from memoria.analysis.kinds import KINDS
 from memoria.errors import UsageError
-from memoria_cli.options import Force, Json, Lane, panel
+from memoria_cli.options import Force, Json, Lane, argument, option, panel
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_number
@@ -50,21 +48,14 @@ def _complete(incomplete: str) -> list[tuple[str, str]]:
 def plot(
     store: StoreAt,
     kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIND",
-            help="What to show; see the list above.",
-            show_default=False,
-            autocompletion=_complete,
-        ),
+        str, argument("KIND", "What to show; see the list above.", autocompletion=_complete)
     ],
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="A picture (.png .svg .html), or its numbers (.csv .parquet .json).",
+        option(
+            "--out -o",
+            "A picture (.png .svg .html), or its numbers (.csv .parquet .json).",
+            "FILE",
             show_default="the numbers, printed",
         ),
     ] = None,
@@ -74,8 +65,7 @@ def plot(
         _some("--bins", "Runs of steps at most: survival, reminded-age, sizes.", "N", min=1),
     ] = None,
     limit: Annotated[
-        int | None,
-        _some("--limit", "Engrams at most: raster, lifespans, connections.", "N", min=1),
+        int | None, _some("--limit", "Engrams at most: raster, lifespans, connections.", "N", min=1)
     ] = None,
     by: Annotated[
         str | None,
@@ -118,10 +108,10 @@ def plot(
     seed: Annotated[int | None, _some("--seed", "Of that sample.", "N", min=0)] = None,
     frame: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--frame",
-            metavar="NAME",
-            help="Which table to print or write; `--json` names them all.",
+            "Which table to print or write; `--json` names them all.",
+            "NAME",
             show_default="the main one",
         ),
     ] = None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from memoria.errors import DamageError, UsageError
-from memoria_cli.options import Json, Lane, panel, parse_pairs
+from memoria_cli.options import Json, Lane, option, panel, parse_pairs
 from memoria_cli.stores import StoreAt, split_store, use_one_thread
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
@@ -34,40 +34,26 @@ _Result: TypeAlias = tuple[Mapping[str, Any], list[str]]  # document, lines for 
 def replay(
     store: StoreAt,
     recompute: Annotated[
-        bool,
-        typer.Option(
-            "--recompute", help="Run every step again from its inputs, not only read the log."
-        ),
+        bool, option("--recompute", "Run every step again from its inputs, not only read the log.")
     ] = False,
-    first: Annotated[
-        int | None, typer.Option("--from", min=1, metavar="STEP", help="The first step.")
-    ] = None,
-    last: Annotated[
-        int | None, typer.Option("--to", min=1, metavar="STEP", help="The last step.")
-    ] = None,
+    first: Annotated[int | None, option("--from", "The first step.", "STEP", min=1)] = None,
+    last: Annotated[int | None, option("--to", "The last step.", "STEP", min=1)] = None,
     lane: Lane = None,
     changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Another parameter; needs -o. Repeatable."),
+        list[str] | None, option("--set", "Another parameter; needs -o. Repeatable.", "KEY=VALUE")
     ] = None,
     sample: Annotated[
-        int | None,
-        typer.Option(
-            "--sample", min=1, metavar="N", help="Draw so many living engrams into -o FILE.npz."
-        ),
+        int | None, option("--sample", "Draw so many living engrams into -o FILE.npz.", "N", min=1)
     ] = None,
     priority: Annotated[
-        str,
-        typer.Option("--priority", metavar="NAME", help="Of a draw: uniform, lifespan, recency."),
+        str, option("--priority", "Of a draw: uniform, lifespan, recency.", "NAME")
     ] = "uniform",
-    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of a draw.")] = 0,
+    seed: Annotated[int, option("--seed", "Of a draw.", "N", min=0)] = 0,
     out: Annotated[
-        str | None,
-        typer.Option("-o", "--out", metavar="OUT", help="The new store, or the file of a draw."),
+        str | None, option("-o --out", "The new store, or the file of a draw.", "OUT")
     ] = None,
     watch: Annotated[
-        bool,
-        _look("--watch", "Look at it in the terminal, step by step; q quits, space pauses."),
+        bool, _look("--watch", "Look at it in the terminal, step by step; q quits, space pauses.")
     ] = False,
     render: Annotated[
         str | None,

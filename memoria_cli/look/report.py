@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from memoria_cli.options import Force, Json, Lane
+from memoria_cli.options import Force, Json, Lane, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
@@ -21,19 +19,16 @@ from memoria_cli.verbs import verb
 )
 def report(
     store: StoreAt,
-    out: Annotated[
-        str,
-        typer.Option("--out", "-o", metavar="FILE.html", help="The file.", show_default=False),
-    ],
+    out: Annotated[str, option("--out -o", "The file.", "FILE.html")],
     lane: Lane = None,
     most_engrams: Annotated[
         int,
-        typer.Option(
+        option(
             "--most-engrams",
+            "Engrams in the graph: those that fire most often, and others of every time.",
+            "N",
             min=1,
             max=2000,
-            metavar="N",
-            help="Engrams in the graph: those that fire most often, and others of every time.",
         ),
     ] = 480,
     force: Force = False,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
 from memoria_cli.options import (
     BACKBONE_PANEL,
     SPEED_PANEL,
@@ -20,6 +18,7 @@ from memoria_cli.options import (
     Revision,
     Texts,
     backbone_options,
+    option,
     speed_options,
 )
 from memoria_cli.terminal import output
@@ -34,43 +33,38 @@ from memoria_cli.verbs import verb
 def encode(
     backbone: Annotated[
         str,
-        typer.Option(
+        option(
             "--backbone",
-            metavar="NAME",
-            help="hash, array, hf:ID_OR_PATH, st:ID_OR_PATH, or one of an installed package.",
-            show_default=False,
+            "hash, array, hf:ID_OR_PATH, st:ID_OR_PATH, or one of an installed package.",
+            "NAME",
         ),
     ],
     out: Annotated[
         str,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="OUT",
-            help="Where the vectors go: .zarr (which keeps the texts too), .npy or .safetensors.",
-            show_default=False,
+        option(
+            "--out -o",
+            "Where the vectors go: .zarr (which keeps the texts too), .npy or .safetensors.",
+            "OUT",
         ),
     ],
     inputs: Inputs = None,
     text: Texts = None,
     unit: Annotated[
         str,
-        typer.Option(
+        option(
             "--unit",
-            metavar="UNIT",
-            help="What part of a text becomes one vector: sentence, paragraph, line, window:N.",
+            "What part of a text becomes one vector: sentence, paragraph, line, window:N.",
+            "UNIT",
         ),
     ] = "sentence",
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", "--force", help="Replace OUT if it exists.")
-    ] = False,
+    overwrite: Annotated[bool, option("--overwrite --force", "Replace OUT if it exists.")] = False,
     dimension: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--dimension",
+            "Numbers in a vector.",
+            "D",
             min=1,
-            metavar="D",
-            help="Numbers in a vector.",
             show_default="the backbone's",
             rich_help_panel=BACKBONE_PANEL,
         ),
@@ -83,13 +77,7 @@ def encode(
     backbone_option: BackboneOptions = None,
     batch_size: Annotated[
         int,
-        typer.Option(
-            "--batch-size",
-            min=1,
-            metavar="N",
-            help="Items encoded at a time.",
-            rich_help_panel=SPEED_PANEL,
-        ),
+        option("--batch-size", "Items encoded at a time.", "N", min=1, rich_help_panel=SPEED_PANEL),
     ] = 64,
     device: Device = None,
     json: Json = False,

@@ -7,10 +7,8 @@ from contextlib import closing
 from enum import StrEnum
 from typing import Annotated, Any
 
-import typer
-
 from memoria.errors import UsageError
-from memoria_cli.options import Json
+from memoria_cli.options import Json, argument, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
@@ -35,38 +33,27 @@ class _Format(StrEnum):
 )
 def export(
     store: StoreAt,
-    out: Annotated[
-        str,
-        typer.Argument(metavar="OUT", help="The file or folder to write.", show_default=False),
-    ],
+    out: Annotated[str, argument("OUT", "The file or folder to write.")],
     style: Annotated[
         _Format | None,
-        typer.Option(
+        option(
             "--format",
-            help="zip (the memory itself, to `import` elsewhere), zarr (a plain copy of it), "
+            "zip (the memory itself, to `import` elsewhere), zarr (a plain copy of it), "
             "parquet (a folder of tables), jsonl (an engram a line), graphml (a graph).",
             show_default="by OUT's extension",
         ),
     ] = None,
     vectors: Annotated[
-        bool, typer.Option("--vectors", help="The engrams' vectors too; not in a graph.")
+        bool, option("--vectors", "The engrams' vectors too; not in a graph.")
     ] = False,
-    forgotten: Annotated[
-        bool, typer.Option("--forgotten", help="The forgotten engrams too.")
-    ] = False,
+    forgotten: Annotated[bool, option("--forgotten", "The forgotten engrams too.")] = False,
     edges: Annotated[
-        int,
-        typer.Option(
-            "--edges", min=0, metavar="N", help="Connections of each engram, the strongest."
-        ),
+        int, option("--edges", "Connections of each engram, the strongest.", "N", min=0)
     ] = 64,
     no_history: Annotated[
-        bool,
-        typer.Option(
-            "--no-history", help="Of zip and zarr: only what lives, nothing of the forgotten."
-        ),
+        bool, option("--no-history", "Of zip and zarr: only what lives, nothing of the forgotten.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")] = False,
+    force: Annotated[bool, option("--force", "Replace OUT if it exists.")] = False,
     json: Json = False,
 ) -> None:
     """Write a memory as one file to ship, as tables, lines or a graph.
@@ -112,13 +99,8 @@ def export(
     "memoria import notes.memoria.zip elsewhere --json",
 )
 def import_(
-    archive: Annotated[
-        str, typer.Argument(metavar="ARCHIVE", help="The file.", show_default=False)
-    ],
-    store: Annotated[
-        str,
-        typer.Argument(metavar="STORE", help="The store to make.", show_default=False),
-    ],
+    archive: Annotated[str, argument("ARCHIVE", "The file.")],
+    store: Annotated[str, argument("STORE", "The store to make.")],
     json: Json = False,
 ) -> None:
     """Make the memory in an archive a store again, every chunk of it verified.

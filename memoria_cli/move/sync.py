@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from memoria_cli.options import Json
+from memoria_cli.options import Json, argument, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
@@ -20,12 +18,9 @@ from memoria_cli.verbs import verb
 )
 def push(
     store: Store,
-    url: Annotated[
-        str, typer.Argument(metavar="s3://BUCKET/NAME", help="Where to.", show_default=False)
-    ],
+    url: Annotated[str, argument("s3://BUCKET/NAME", "Where to.")],
     force: Annotated[
-        bool,
-        typer.Option("--force", help="Where the histories have parted, drop what is only there."),
+        bool, option("--force", "Where the histories have parted, drop what is only there.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -53,15 +48,8 @@ def push(
     "memoria pull s3://memories/notes notes --json",
 )
 def pull(
-    url: Annotated[
-        str, typer.Argument(metavar="s3://BUCKET/NAME", help="Where from.", show_default=False)
-    ],
-    store: Annotated[
-        str,
-        typer.Argument(
-            metavar="STORE", help="A new store, or an older copy of it.", show_default=False
-        ),
-    ],
+    url: Annotated[str, argument("s3://BUCKET/NAME", "Where from.")],
+    store: Annotated[str, argument("STORE", "A new store, or an older copy of it.")],
     json: Json = False,
 ) -> None:
     """Make the memory at an S3-compatible place a store here, or bring an older copy up to it.

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from memoria.errors import InputError, StorageError, StoreExistsError
-from memoria_cli.options import Json
+from memoria_cli.options import Json, argument, option
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
 
@@ -27,18 +27,12 @@ _STEPS: Final = 120
 def demo(
     files: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="FILES",
-            help="Texts to read (.txt .md .jsonl) instead of Python's own help.",
-            show_default=False,
-        ),
+        argument("FILES", "Texts to read (.txt .md .jsonl) instead of Python's own help."),
     ] = None,
     store: Annotated[
-        str, typer.Option("--store", metavar="PATH", help="Where the memory is made, and stays.")
+        str, option("--store", "Where the memory is made, and stays.", "PATH")
     ] = _STORE,
-    steps: Annotated[
-        int, typer.Option("--steps", min=1, metavar="N", help="Steps to read at most.")
-    ] = _STEPS,
+    steps: Annotated[int, option("--steps", "Steps to read at most.", "N", min=1)] = _STEPS,
     json: Json = False,
 ) -> None:
     """Show what a memory does: read a text, ask it, see what it kept and forgot.

@@ -8,10 +8,8 @@ from contextlib import closing
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-import typer
-
 from memoria.errors import InputError, StateError, UsageError
-from memoria_cli.options import Engrams, Json, Yes, confirm, panel
+from memoria_cli.options import Engrams, Json, Yes, confirm, option, panel
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_engrams, format_number, shorten
@@ -39,18 +37,18 @@ def forget(
     ids: Engrams = None,
     query: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--query",
-            metavar="TEXT",
-            help="Of all living engrams those most correlated with this text, the best first.",
+            "Of all living engrams those most correlated with this text, the best first.",
+            "TEXT",
         ),
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--older-than",
-            metavar="N|30d",
-            help="Those created more than N steps ago, or longer ago than 30d (s, m, h, d, w).",
+            "Those created more than N steps ago, or longer ago than 30d (s, m, h, d, w).",
+            "N|30d",
         ),
     ] = None,
     limit: Annotated[
@@ -72,7 +70,7 @@ def forget(
     lane: Annotated[int | None, _filter("--lane", "Of this lane.", "N")] = None,
     kind: Annotated[_Kind | None, _filter("--type", "Of this memory.")] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would go; change nothing.")
+        bool, option("--dry-run", "Only say what would go; change nothing.")
     ] = False,
     yes: Yes = False,
     json: Json = False,

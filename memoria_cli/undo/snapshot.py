@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Annotated, Any, TypeAlias
 
-import typer
-
-from memoria_cli.options import Json, Yes, confirm
+from memoria_cli.options import Json, Yes, argument, confirm, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_minute
 from memoria_cli.verbs import group, verb
 
-Name: TypeAlias = Annotated[
-    str, typer.Argument(metavar="NAME", help="The snapshot's name.", show_default=False)
-]
+Name: TypeAlias = Annotated[str, argument("NAME", "The snapshot's name.")]
 
 
 @verb(
@@ -28,7 +24,7 @@ Name: TypeAlias = Annotated[
 def create(
     store: Store,
     name: Name,
-    note: Annotated[str, typer.Option("--note", metavar="TEXT", help="What it is for.")] = "",
+    note: Annotated[str, option("--note", "What it is for.", "TEXT")] = "",
     json: Json = False,
 ) -> None:
     """Name what the last finished step left behind; it costs no space.
@@ -101,16 +97,10 @@ def restore(
     name: Name,
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="NEW",
-            help="Make a new store of it here, and leave this one alone.",
-            show_default=False,
-        ),
+        option("--out -o", "Make a new store of it here, and leave this one alone.", "NEW"),
     ] = None,
     drop_later: Annotated[
-        bool, typer.Option("--drop-later", help="Drop the snapshots of later states too.")
+        bool, option("--drop-later", "Drop the snapshots of later states too.")
     ] = False,
     yes: Yes = False,
     json: Json = False,

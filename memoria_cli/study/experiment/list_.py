@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
-
-from memoria_cli.options import Json
+from memoria_cli.options import Json, argument
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
 
@@ -17,12 +15,7 @@ from memoria_cli.verbs import verb
     "memoria experiment list sorting --json",
 )
 def list_(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME]", help="One of them, with all its settings.", show_default=False
-        ),
-    ] = None,
+    name: Annotated[str | None, argument("[NAME]", "One of them, with all its settings.")] = None,
     json: Json = False,
 ) -> None:
     """List the experiments; of one that is named its settings, with the values of its presets."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
-from memoria_cli.options import Force, Json
+from memoria_cli.options import Force, Json, argument, option
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
 
@@ -18,38 +16,28 @@ from memoria_cli.verbs import verb
     "memoria experiment report depths -o depths.html --force --json",
 )
 def report(
-    folder: Annotated[
-        str,
-        typer.Argument(
-            metavar="DIR",
-            help="Runs, or folders of runs, of `run` and `sweep`.",
-            show_default=False,
-        ),
-    ],
+    folder: Annotated[str, argument("DIR", "Runs, or folders of runs, of `run` and `sweep`.")],
     out: Annotated[
         str | None,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="Write it to FILE.md, FILE.html (one file, with plots) or FILE.json.",
+        option(
+            "--out -o",
+            "Write it to FILE.md, FILE.html (one file, with plots) or FILE.json.",
+            "FILE",
             show_default="the terminal",
         ),
     ] = None,
     against: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--against",
-            metavar="VARIANT",
-            help="The variant that the others are compared with.",
+            "The variant that the others are compared with.",
+            "VARIANT",
             show_default="the first",
         ),
     ] = None,
     metrics: Annotated[
         list[str] | None,
-        typer.Option(
-            "--metric", metavar="NAME", help="Only this number that runs end with. Repeatable."
-        ),
+        option("--metric", "Only this number that runs end with. Repeatable.", "NAME"),
     ] = None,
     force: Force = False,
     json: Json = False,

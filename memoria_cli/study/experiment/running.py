@@ -12,7 +12,7 @@ import typer
 
 from memoria.errors import ConfigError, MissingExtraError
 from memoria.io.progress import Progress
-from memoria_cli.options import SPEED_PANEL, Device, Json
+from memoria_cli.options import SPEED_PANEL, Device, Json, argument, option
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_number
 from memoria_cli.terminal.signals import StoppedError
@@ -24,38 +24,37 @@ if TYPE_CHECKING:
 
 Preset: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--preset",
-        metavar="NAME",
-        help="Settings to start from: small (minutes on two cores) or paper.",
+        "Settings to start from: small (minutes on two cores) or paper.",
+        "NAME",
         show_default="the file's, or small",
     ),
 ]
 Settings: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
         "--set",
-        metavar="KEY=VALUE",
-        help="Another value for one setting of all runs: steps=200, models=memoria,none, "
+        "Another value for one setting of all runs: steps=200, models=memoria,none, "
         "settings.memoria.KEY=3. Repeatable; `memoria experiment list NAME` shows them all.",
+        "KEY=VALUE",
     ),
 ]
 Seeds: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    option(
         "--seeds",
-        metavar="N|LIST",
-        help="How many seeds, or which: 3, or 0,4,7.",
+        "How many seeds, or which: 3, or 0,4,7.",
+        "N|LIST",
         show_default="the file's, or the preset's",
     ),
 ]
 Folder: TypeAlias = Annotated[
     str | None,
-    typer.Option(
-        "--out",
-        "-o",
-        metavar="DIR",
-        help="Where the runs go; those that are done there stay, others go on.",
+    option(
+        "--out -o",
+        "Where the runs go; those that are done there stay, others go on.",
+        "DIR",
         show_default="runs/NAME-PRESET, runs/FILE of a sweep",
     ),
 ]
@@ -70,26 +69,18 @@ _Row: TypeAlias = Mapping[str, Any]
     "memoria experiment run sorting --set steps=2 --set models=xl --seeds 1 -o trial --json",
 )
 def run(
-    what: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME|FILE.toml",
-            help="An experiment, or a file that names one.",
-            show_default=False,
-        ),
-    ],
+    what: Annotated[str, argument("NAME|FILE.toml", "An experiment, or a file that names one.")],
     preset: Preset = None,
     settings: Settings = None,
     seeds: Seeds = None,
     out: Folder = None,
     jobs: Annotated[
         int | None,
-        typer.Option(
-            "--jobs",
-            "-j",
+        option(
+            "--jobs -j",
+            "Runs at a time.",
+            "N",
             min=1,
-            metavar="N",
-            help="Runs at a time.",
             show_default="the number of cores, 1 on a GPU",
             rich_help_panel=SPEED_PANEL,
         ),
@@ -151,22 +142,19 @@ def run(
 def sweep(
     file: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE.toml",
-            help="What `run` takes, and a table [sweep]: [sweep.grid] with lists of values, "
+        argument(
+            "FILE.toml",
+            "What `run` takes, and a table [sweep]: [sweep.grid] with lists of values, "
             "[sweep.random] with what to draw.",
-            show_default=False,
         ),
     ],
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="local (processes here) or ray.")
-    ] = "local",
+    engine: Annotated[str, option("--engine", "local (processes here) or ray.", "NAME")] = "local",
     address: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--address",
-            metavar="HOST:PORT",
-            help="The Ray cluster.",
+            "The Ray cluster.",
+            "HOST:PORT",
             show_default="RAY_ADDRESS, or one here for this sweep",
         ),
     ] = None,
@@ -176,23 +164,22 @@ def sweep(
     out: Folder = None,
     retries: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--retries",
+            "How often a failed run is done again, from its last checkpoint.",
+            "N",
             min=0,
-            metavar="N",
-            help="How often a failed run is done again, from its last checkpoint.",
             show_default="the file's, or 0",
         ),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs, and do none.")] = False,
+    dry_run: Annotated[bool, option("--dry-run", "List the runs, and do none.")] = False,
     jobs: Annotated[
         int,
-        typer.Option(
-            "--jobs",
-            "-j",
+        option(
+            "--jobs -j",
+            "Runs at a time, where no cluster is named.",
+            "N",
             min=1,
-            metavar="N",
-            help="Runs at a time, where no cluster is named.",
             rich_help_panel=SPEED_PANEL,
         ),
     ] = 1,
