@@ -40,12 +40,19 @@ def require_present(store: str) -> str:
     return store
 
 
-def load_memory_store(files: MemoryFiles) -> MemoryStore:
-    """The memory in opened ``files``; torch is imported here, so checks that need none go first."""
+def load_memory_store(files: MemoryFiles, verb: str | None) -> MemoryStore:
+    """The memory in opened ``files``; torch is imported here, so checks that need none go first.
+
+    If it changes, the store records that ``verb`` did it, and at which step and event it began;
+    None only reads.
+    """
     from memoria.store import MemoryStore
 
     use_one_thread(files.config.backbone)
-    return MemoryStore(files)
+    store = MemoryStore(files)
+    if verb is not None:
+        store.begin_command(verb)
+    return store
 
 
 def use_one_thread(backbone: str = "array") -> None:

@@ -52,7 +52,7 @@ def adjust(
         elif delta is None:
             gains = applied = rule or files.config.rule
             parse_rule(applied)
-        with load_memory_store(files) as opened:
+        with load_memory_store(files, "adjust") as opened:
             opened.adjust(gains)
             opened.commit()
             document = {

@@ -79,7 +79,7 @@ def remind(
             speed = speed_options(files.config.backbone, batch_size, device)
             stream = InputStream(files.config, cue or (), texts=cue_text or (), unit=unit, **speed)
             data = stream.single(as_cue=True).data
-        with load_memory_store(files) as opened:
+        with load_memory_store(files, None if peek else "remind") as opened:
             reminded = opened.peek(data) if peek else opened.remind()
             document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
     if out is not None:

@@ -57,7 +57,7 @@ def add(
             **speed_options(config.backbone, batch_size, device),
         )
         memory = stream.single()
-        with load_memory_store(files) as opened:
+        with load_memory_store(files, "add") as opened:
             ids = opened.add(memory.data, memory.texts, memory.places, memory.times, memory.meta)
             opened.commit()
             document = {

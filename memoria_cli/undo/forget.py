@@ -124,7 +124,10 @@ def _encode(store: str, query: str) -> Any:
 def _forget(store: str, digest: str, ids: Sequence[int]) -> None:
     from memoria.store.reading import open_files
 
-    with closing(open_files(store, mode="r+")) as files, load_memory_store(files) as opened:
+    with (
+        closing(open_files(store, mode="r+")) as files,
+        load_memory_store(files, "forget") as opened,
+    ):
         if opened.digest() != digest:
             raise StateError("the memory has changed meanwhile", "look again at what would go")
         opened.forget(ids)

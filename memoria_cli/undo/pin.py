@@ -32,7 +32,7 @@ def _change(
 ) -> None:
     from memoria.store.reading import open_files
 
-    with closing(open_files(store, mode="r+")) as files, load_memory_store(files) as opened:
+    with closing(open_files(store, mode="r+")) as files, load_memory_store(files, what) as opened:
         changed = (opened.pin(ids) if what == "pin" else opened.unpin(ids)).tolist()
         document = {"step": opened.timestep, f"{what}ned": changed}
     before = len(ids) - len(changed)
