@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from memoria.backbones.base import BackboneBase, OptionValue, check_options
@@ -12,10 +11,10 @@ from memoria.backbones.pretrained import (
     TEXT_OPTIONS,
     Settings,
     loading,
-    local_folder,
+    open_request,
     quiet,
 )
-from memoria.errors import BackboneError, MissingExtraError, first_line
+from memoria.errors import BackboneError, first_line
 
 
 def create(
@@ -27,20 +26,15 @@ def create(
     (default true); ``dtype`` float32, float16 or bfloat16; ``revision``; for texts
     ``max_length`` and ``overlap`` in tokens; ``batch_size`` and ``device`` for speed only.
     """
-    if argument is None:
-        raise BackboneError("backbone 'hf' needs a model", "write hf:ID_OR_PATH")
-    name = f"hf:{argument}"
-    settings = Settings.of(name, options, TEXT_OPTIONS)
-    where = local_folder(name, argument)
-    try:
-        transformers = import_module("transformers")
-        import_module("torch")
-    except ImportError:
-        raise MissingExtraError(f"backbone {name!r}", "hf") from None
+    packages = "transformers", "torch"
+    name, settings, where, found = open_request("hf", argument, options, TEXT_OPTIONS, *packages)
+    transformers = found[0]
+
+    def read(kind: Any) -> Any:
+        return kind.from_pretrained(where, revision=settings.revision, trust_remote_code=False)
+
     with quiet(transformers), loading(name):
-        config = transformers.AutoConfig.from_pretrained(
-            where, revision=settings.revision, trust_remote_code=False
-        )
+        config = read(transformers.AutoConfig)
     if hasattr(config, "vision_config") and hasattr(config, "text_config"):
         raise BackboneError(
             f"backbone {name!r}: {config.model_type} models hold a text and an image part",
@@ -50,21 +44,15 @@ def create(
     if is_image:
         check_options(f"{name} (images)", options, IMAGE_OPTIONS)
     with quiet(transformers), loading(name):
+        reader = read(transformers.AutoImageProcessor if is_image else transformers.AutoTokenizer)
+        model = _load_model(transformers, name, where, settings)
         if is_image:
             from memoria.backbones.hf_image import HfImageBackbone
 
-            reader = transformers.AutoImageProcessor.from_pretrained(
-                where, revision=settings.revision, trust_remote_code=False
-            )
-            model = _load_model(transformers, name, where, settings)
             return HfImageBackbone(name, settings, model, reader)
         from memoria.backbones.hf_text import HfTextBackbone
 
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            where, revision=settings.revision, trust_remote_code=False
-        )
-        model = _load_model(transformers, name, where, settings)
-        return HfTextBackbone(name, settings, model, tokenizer)
+        return HfTextBackbone(name, settings, model, reader)
 
 
 def _load_model(transformers: Any, name: str, where: str, settings: Settings) -> Any:

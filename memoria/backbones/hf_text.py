@@ -39,15 +39,16 @@ class HfTextBackbone(PooledBackbone):
     """
 
     _row = "token, not per text"
+    _parts_are = "overlapping windows"
 
     def __init__(self, name: str, settings: Settings, model: Any, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._before, self._after = _special_tokens(tokenizer)
-        self._length = _length(name, settings, model.config, tokenizer)
-        self._room = self._length - len(self._before) - len(self._after)
+        self._limit = _length(name, settings, model.config, tokenizer)
+        self._room = self._limit - len(self._before) - len(self._after)
         if self._room < 1:
             raise BackboneError(
-                f"backbone {name!r}: max_length = {self._length} leaves no room for text",
+                f"backbone {name!r}: max_length = {self._limit} leaves no room for text",
                 f"give {len(self._before) + len(self._after) + 1} or more",
             )
         self._overlap = self._room // 8 if settings.overlap is None else settings.overlap
@@ -56,8 +57,7 @@ class HfTextBackbone(PooledBackbone):
                 f"backbone {name!r}: overlap = {self._overlap}: must be below {self._room}, "
                 f"the text tokens of a window",
             )
-        self._seen = self._long = 0
-        lengths: dict[str, int] = {"max_length": self._length, "overlap": self._overlap}
+        lengths: dict[str, int] = {"max_length": self._limit, "overlap": self._overlap}
         super().__init__(name, settings, model, **lengths)
         self.dimension = int(self._rows_of(self._windows(0, []))[0].shape[1])
 
@@ -82,14 +82,6 @@ class HfTextBackbone(PooledBackbone):
             parts[window.item].append(rows)
             weights[window.item].append(len(window.tokens))
         return [self._combined(*both) for both in zip(parts, weights, strict=True)]
-
-    def notices(self) -> list[str]:
-        if not self._long:
-            return []
-        return [
-            f"{self._long} of {self._seen} texts were longer than {self._length} tokens: "
-            "encoded in overlapping windows"
-        ]
 
     def _windows(self, item: int, ids: list[int]) -> list[_Window]:
         """The text's tokens in windows that fit the model, special tokens around each."""

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from memoria.backbones.base import (
     check_options,
     option,
 )
-from memoria.errors import BackboneError, MemoriaError, first_line
+from memoria.errors import BackboneError, MemoriaError, MissingExtraError, first_line
 
 POOLINGS: Final = ("mean", "cls", "last", "none")
 DTYPES: Final = ("float32", "float16", "bfloat16")
@@ -68,14 +69,29 @@ class Settings:
         return settings
 
 
-def local_folder(name: str, argument: str) -> str:
-    """The folder that the argument names, or the argument itself when it is an id."""
-    path = Path(argument).expanduser()
-    if path.is_dir():
-        return str(path)
-    if argument.startswith((".", "/", "~")):
+def open_request(
+    kind: str,
+    argument: str | None,
+    options: Mapping[str, OptionValue],
+    allowed: Collection[str],
+    *packages: str,
+) -> tuple[str, Settings, str, list[Any]]:
+    """What ``kind:argument`` asks for: (name, settings, folder or id, imported ``packages``).
+
+    Raises `BackboneError` for what cannot be asked, `MissingExtraError` without the packages.
+    """
+    if argument is None:
+        raise BackboneError(f"backbone {kind!r} needs a model", f"write {kind}:ID_OR_PATH")
+    name = f"{kind}:{argument}"
+    settings = Settings.of(name, options, allowed)
+    folder = Path(argument).expanduser()
+    if not folder.is_dir() and argument.startswith((".", "/", "~")):
         raise BackboneError(f"backbone {name!r}: no such folder", "name a model's folder or id")
-    return argument
+    where = str(folder) if folder.is_dir() else argument
+    try:
+        return name, settings, where, [import_module(package) for package in packages]
+    except ImportError:
+        raise MissingExtraError(f"backbone {name!r}", "hf") from None
 
 
 @contextmanager
@@ -112,12 +128,24 @@ def quiet(transformers: Any) -> Iterator[None]:
 class PretrainedBackbone(BackboneBase):
     """A model of `hf` or `st` with its checked settings; what it records changes the vectors."""
 
+    _limit: int | None = None  # tokens of a part of a text
+    _parts_are = "parts"
+    _seen = _long = 0  # texts, and those longer than the limit
+
     def __init__(
         self, name: str, settings: Settings, model: Any, recorded: Mapping[str, OptionValue | None]
     ) -> None:
         kept = {key: value for key, value in recorded.items() if value is not None}
         super().__init__(name, 0, kept)
         self._model, self._settings = model, settings
+
+    def notices(self) -> list[str]:
+        if not self._long:
+            return []
+        return [
+            f"{self._long} of {self._seen} texts were longer than {self._limit} tokens: "
+            f"encoded in {self._parts_are}"
+        ]
 
     def _finish(self, rows: Vectors) -> Vectors:
         """Rows checked to be finite and, if asked, brought to length 1."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from memoria.backbones.base import Batch, OptionValue, Vectors, check_texts
-from memoria.backbones.pretrained import PretrainedBackbone, Settings, loading, local_folder, quiet
-from memoria.errors import BackboneError, MissingExtraError
+from memoria.backbones.pretrained import (
+    PretrainedBackbone,
+    Settings,
+    loading,
+    open_request,
+    quiet,
+)
+from memoria.errors import BackboneError
 from memoria.io.bounds import open_regular, parse_json
 
 _MOST_LISTING: Final = 1 << 20  # bytes
@@ -34,8 +39,7 @@ class SentenceBackbone(PretrainedBackbone):
                     f"the model takes {limit} tokens"
                 )
             limit = model.max_seq_length = settings.max_length
-        self._limit: int | None = limit
-        self._seen = self._long = 0
+        self._limit = limit
         recorded = {
             "normalize": settings.normalize,
             "max_length": None if limit is None else int(limit),
@@ -60,14 +64,6 @@ class SentenceBackbone(PretrainedBackbone):
         rows = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
         np.add.at(rows, owner, vectors * (weight / total[owner])[:, None])
         return self._finish(rows)
-
-    def notices(self) -> list[str]:
-        if not self._long:
-            return []
-        return [
-            f"{self._long} of {self._seen} texts were longer than {self._limit} tokens: "
-            "encoded in parts"
-        ]
 
     def _parts(self, text: str) -> list[tuple[str, int]]:
         """The text in parts that fit the model, with the tokens of each."""
@@ -102,16 +98,9 @@ def create(
     Options: ``normalize`` to length 1 (default true), ``max_length`` in tokens, ``revision``;
     ``batch_size`` and ``device`` for speed only.
     """
-    if argument is None:
-        raise BackboneError("backbone 'st' needs a model", "write st:ID_OR_PATH")
-    name = f"st:{argument}"
-    settings = Settings.of(name, options, _OPTIONS)
-    where = local_folder(name, argument)
-    try:
-        sentence_transformers = import_module("sentence_transformers")
-        transformers = import_module("transformers")
-    except ImportError:
-        raise MissingExtraError(f"backbone {name!r}", "hf") from None
+    packages = "sentence_transformers", "transformers"
+    name, settings, where, found = open_request("st", argument, options, _OPTIONS, *packages)
+    sentence_transformers, transformers = found
     with quiet(transformers), loading(name):
         _check_modules(name, where)
         model = sentence_transformers.SentenceTransformer(

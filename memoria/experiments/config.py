@@ -68,11 +68,6 @@ class ExperimentConfig(BaseModel):
         return self.seeds[0]
 
     @classmethod
-    def preset_names(cls) -> list[str]:
-        """The presets there are."""
-        return list(cls.presets)
-
-    @classmethod
     def preset(cls, name: str, **overrides: Any) -> Self:
         """The named preset with ``overrides`` on top. Raises `ConfigError`."""
         if name not in cls.presets:

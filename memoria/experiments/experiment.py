@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from memoria.errors import ConfigError, MemoriaError
+from memoria.errors import ConfigError, MemoriaError, first_line
 from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.records import RunRecord
 from memoria.experiments.run import Run
@@ -140,9 +140,9 @@ class _Experiments(Mapping[str, Experiment[Any]]):
         except MemoriaError:
             raise
         except Exception as error:  # somebody else's package: anything can go wrong
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise ConfigError(
-                f"experiment {name!r} ({entry.value}) does not load: {reason}"
+                f"experiment {name!r} ({entry.value}) does not load: "
+                f"{type(error).__name__}: {first_line(error)}"
             ) from None
         return found
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from memoria.chunkstore.root import LOCK_NAME
-from memoria.errors import ConfigError, MissingExtraError
+from memoria.errors import ConfigError, MissingExtraError, first_line
 from memoria.experiments.engines import (
     RunSpec,
     execute,
@@ -118,9 +118,8 @@ def _connect(ray: Any, resources: Resources) -> None:
     try:
         ray.init(address=address, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         hint = "name a cluster that runs, or none for a local one"
-        raise ConfigError(f"Ray at {address!r}: {reason}", hint) from None
+        raise ConfigError(f"Ray at {address!r}: {first_line(error)}", hint) from None
 
 
 def _check_room(ray: Any, resources: Resources) -> None:

@@ -16,6 +16,7 @@ from memoria.backbones import Backbone, load_backbone
 from memoria.errors import ConfigError, InputError
 from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.demo_texts import help_text
+from memoria.io.arrays import open_array
 from memoria.io.inputs import InputReader, Piece
 from memoria.io.units import flatten, split
 from memoria.timeline.gain import parse_rule
@@ -178,7 +179,7 @@ def read_passages(
         ]
         chosen = load_backbone(backbone, dimension)
         return _distinct(chosen.encode([one.content for one in pieces]), pieces, chosen)
-    width = _width_of_arrays(data) if backbone == "array" else dimension
+    width = int(open_array(data[0]).shape[-1]) if backbone == "array" else dimension
     chosen = load_backbone(backbone, width)
     reader = InputReader(1, chosen.dimension, _files(data), (), None, unit)
     for source in reader.specs:
@@ -250,9 +251,3 @@ def _files(data: Sequence[str]) -> list[str]:
             raise InputError(f"{name}: no text in this folder", "name .txt, .md or .jsonl files")
         found += inner
     return found
-
-
-def _width_of_arrays(data: Sequence[str]) -> int:
-    from memoria.io.arrays import open_array
-
-    return int(open_array(data[0]).shape[-1])

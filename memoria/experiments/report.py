@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,7 @@ class ExperimentReport:
         return {
             "experiment": self.name,
             "summary": self.summary,
-            "metrics": [
-                {"name": one.name, "title": one.title, "better": one.better} for one in self.metrics
-            ],
+            "metrics": [asdict(one) for one in self.metrics],
             "against": self.against,
             "variants": self.variants,
             "comparisons": self.comparisons,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from memoria.chunkstore.locks import WriterLock
-from memoria.errors import ConfigError, DamageError, StorageError
+from memoria.errors import ConfigError, DamageError, StorageError, first_line
 from memoria.experiments.records import (
     ARRAYS,
     CHECKPOINT,
@@ -139,10 +139,8 @@ class Run:
             state, rows = dict(kept["state"]), int(kept["results_bytes"])
             self._spent, self._began = float(kept["seconds"]), time.monotonic()
         except Exception as error:  # torch raises whatever the bytes led it to
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise DamageError(
-                f"{path}: cannot be read: {reason}", "remove it to start the run anew"
-            ) from None
+            hint = "remove it to start the run anew"
+            raise DamageError(f"{path}: cannot be read: {first_line(error)}", hint) from None
         if self.writes:
             self._open_rows(rows)
             if self._boards is None and isinstance(state.get("step"), int):

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.errors import ConfigError, InputError, MissingExtraError, StorageError
+from memoria.errors import ConfigError, InputError, MissingExtraError, StorageError, first_line
 from memoria.experiments.demo_texts import help_text
 
 SPLITS: Final = ("training", "validation", "test")
@@ -71,8 +71,8 @@ def hub_rows(repository: str, name: str | None, revision: str | None, split: str
     try:
         loaded = load_dataset(repository, name, split=split, revision=revision)
     except Exception as error:  # of the network, of the hub, of the format
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{repository}: {reason}", "give files of your own: data=PATH") from None
+        hint = "give files of your own: data=PATH"
+        raise InputError(f"{repository}: {first_line(error)}", hint) from None
     yield from loaded
 
 
@@ -169,9 +169,8 @@ class _Given(Tokens):
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
         except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
             hint = "byte, char, or a tokenizer of transformers"
-            raise ConfigError(f"tokenizer {name!r}: {reason}", hint) from None
+            raise ConfigError(f"tokenizer {name!r}: {first_line(error)}", hint) from None
         self.size = len(self._tokenizer)
         self.start = self._tokenizer.cls_token_id
 

@@ -9,8 +9,6 @@ from torch.nn import functional
 from memoria.errors import ConfigError
 from memoria.models.segment import Segment
 
-__all__ = ["MemoryAttention", "PostNormReader", "PreNormReader"]
-
 
 class MemoryAttention(nn.Module):
     """``out(softmax(Q K^T / sqrt(D / heads)) V)``: Q of the text, K and V of engrams.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["Segment", "lifespan_gains"]
-
 
 def lifespan_gains(received: Tensor, valid: Tensor, alpha: float) -> Tensor:
     """``w_i / sum_k w_k * |reminded| * alpha``: steps that each reminded engram lives longer.

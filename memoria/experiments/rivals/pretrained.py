@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from torch import Tensor, nn
 
-from memoria.errors import ConfigError, MemoriaError, MissingExtraError
+from memoria.errors import ConfigError, MemoriaError, MissingExtraError, first_line
 from memoria.experiments.rivals.config import RivalConfig
 from memoria.experiments.rivals.memoria import MemoriaSettings, scale_queries
 from memoria.experiments.rivals.segment_model import MemorySize, SegmentModel, SegmentOutput
@@ -88,8 +88,7 @@ class Pretrained(_Carrying):
         except MemoriaError:
             raise
         except (OSError, ValueError, TypeError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ConfigError(f"pretrained = {weights!r}: {reason}") from None
+            raise ConfigError(f"pretrained = {weights!r}: {first_line(error)}") from None
 
     def forward(self, tokens: Tensor, real: Tensor | None = None) -> SegmentOutput:
         """Read a segment: tokens int64 [B, S], ``real`` bool [B, S] is false at padding.

@@ -18,7 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from memoria.experiments.rivals.segment_model import MemorySize
-from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
+from memoria.experiments.rivals.trunk import (
+    Block,
+    Unrolled,
+    UnrolledSettings,
+    all_real,
+    split_heads,
+)
 
 
 class TitansSettings(UnrolledSettings):
@@ -72,9 +78,11 @@ class Titans(Unrolled):
 
     def _read(self, number: int, memory: _Memory, states: Tensor, real: Tensor) -> Tensor:
         """Ask the memory with ``states`` [B, S, D] and let it learn them; the answers [B, S, D]."""
-        query = functional.normalize(self._split(functional.silu(memory.query(states))), dim=-1)
-        key = functional.normalize(self._split(functional.silu(memory.key(states))), dim=-1)
-        value = self._split(functional.silu(memory.value(states)))
+        query, key, value = (
+            split_heads(functional.silu(made(states)), self.memory_heads)
+            for made in (memory.query, memory.key, memory.value)
+        )
+        query, key = functional.normalize(query, dim=-1), functional.normalize(key, dim=-1)
         rates = memory.rates(states).sigmoid().transpose(1, 2).unflatten(1, (3, -1))
         step, momentum, decay = rates.unbind(1)  # [B, H, S]
         there = real.unsqueeze(1).to(states.dtype)
@@ -105,11 +113,6 @@ class Titans(Unrolled):
         answer = torch.cat(answers, 2).transpose(1, 2).flatten(2)
         result: Tensor = memory.out(answer * memory.gate(states).sigmoid())
         return result
-
-    def _split(self, states: Tensor) -> Tensor:
-        lanes, length, hidden = states.shape
-        heads = self.memory_heads
-        return states.view(lanes, length, heads, hidden // heads).transpose(1, 2)
 
     def memory_size(self) -> MemorySize:
         vectors = self.config.hidden // self.memory_heads

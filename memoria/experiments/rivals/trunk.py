@@ -78,21 +78,23 @@ class Attention(nn.Module):
 
     def queries(self, states: Tensor) -> Tensor:
         """[B, H, S, D / H]."""
-        return self._split(self.query(states))
+        return split_heads(self.query(states), self.heads)
 
     def pairs(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values, each [B, H, N, D / H]."""
         key, value = self.pair(source).chunk(2, dim=-1)
-        return self._split(key), self._split(value)
+        return split_heads(key, self.heads), split_heads(value, self.heads)
 
     def joined(self, mixed: Tensor) -> Tensor:
         """[B, H, S, D / H] to the output [B, S, D]."""
         result: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return result
 
-    def _split(self, states: Tensor) -> Tensor:
-        lanes, length, hidden = states.shape
-        return states.view(lanes, length, self.heads, hidden // self.heads).transpose(1, 2)
+
+def split_heads(states: Tensor, heads: int) -> Tensor:
+    """[B, S, D] to [B, H, S, D / H]."""
+    lanes, length, hidden = states.shape
+    return states.view(lanes, length, heads, hidden // heads).transpose(1, 2)
 
 
 class Block(nn.Module):

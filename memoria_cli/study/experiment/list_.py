@@ -47,7 +47,7 @@ def list_(
 
 def _record(name: str, experiment: Any) -> dict[str, Any]:
     kind = experiment.Config
-    presets = {one: kind.preset(one).model_dump(mode="json") for one in kind.preset_names()}
+    presets = {one: kind.preset(one).model_dump(mode="json") for one in kind.presets}
     return {
         "name": name,
         "summary": experiment.summary,
