@@ -286,6 +286,12 @@ class Chronicle:
             "longterm": longterm,
         }
 
+    def engrams(self, positions: IntArray) -> dict[str, IntArray]:
+        """Columns of some engrams: id, lane, born, longterm, gone and fires."""
+        names = ("lane", "born", "longterm", "gone", "fires")
+        columns = {name: getattr(self, name)[positions] for name in names}
+        return {"id": self.ids[positions], **columns}
+
     def texts(self, ids: npt.ArrayLike) -> list[str | None]:
         """The texts of engrams; None where there is none. Reads from the store."""
         wanted = np.asarray(ids, np.int64).reshape(-1)

@@ -135,14 +135,7 @@ def lifespans(
                 "lifespan": chronicle.lifespan(positions, at),
                 "memory": MEMORY_NAMES[chronicle.types_after(positions, at)],
             },
-            "engrams": {
-                "id": chronicle.ids[chosen],
-                "lane": chronicle.lane[chosen],
-                "born": chronicle.born[chosen],
-                "longterm": chronicle.longterm[chosen],
-                "gone": chronicle.gone[chosen],
-                "fires": chronicle.fires[chosen],
-            },
+            "engrams": chronicle.engrams(chosen),
         },
     )
 

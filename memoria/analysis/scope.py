@@ -12,18 +12,13 @@ from memoria.errors import InputError
 from memoria.timeline.log import BoolArray, FloatArray, IntArray
 
 
-def check_lane(chronicle: Chronicle, lane: int | None) -> None:
-    """Raise `InputError` for a lane that there is not."""
-    if lane is not None and not 0 <= lane < chronicle.lanes:
-        known = f"the lanes are 0 to {chronicle.lanes - 1}"
-        raise InputError(f"lane = {lane}: there is none", known)
-
-
 def in_lane(chronicle: Chronicle, lane: int | None) -> BoolArray:
     """Whether each engram is of the lane [E]; None: of any. Raises `InputError`."""
-    check_lane(chronicle, lane)
     if lane is None:
         return np.ones(len(chronicle), np.bool_)
+    if not 0 <= lane < chronicle.lanes:
+        known = f"the lanes are 0 to {chronicle.lanes - 1}"
+        raise InputError(f"lane = {lane}: there is none", known)
     mine: BoolArray = chronicle.lane == lane
     return mine
 

@@ -38,12 +38,7 @@ def graph_of(chronicle: Chronicle, mine: BoolArray, most: int) -> dict[str, Any]
     xy = np.rint(_ACROSS * layout_in_cells(chronicle.lane[shown], edges)).astype(np.int64)
     gone = chronicle.gone[shown]
     engrams = {
-        "id": chronicle.ids[shown],
-        "lane": chronicle.lane[shown],
-        "born": chronicle.born[shown],
-        "longterm": chronicle.longterm[shown],
-        "gone": gone,
-        "fires": chronicle.fires[shown],
+        **chronicle.engrams(shown),
         "lifespan": chronicle.lifespan(shown, np.where(gone > 0, gone, chronicle.steps)),
         "x": xy[:, 0],
         "y": xy[:, 1],

@@ -48,34 +48,31 @@ def library() -> str:
 def plots(chronicle: Chronicle, lane: int | None) -> Iterator[Plot]:
     """One of every kind of analysis, of ``lane`` or of all."""
     for kind in KINDS:
-        analysis, drawn = _bounded(chronicle, kind, lane)
-        yield _plot(analysis, drawn)
+        yield _plot(*_bounded(chronicle, kind, lane))
 
 
-def _bounded(chronicle: Chronicle, kind: str, lane: int | None) -> tuple[Analysis, str | None]:
-    """The analysis, of fewer engrams where its figure would take too much, and the figure."""
+def _bounded(chronicle: Chronicle, kind: str, lane: int | None) -> tuple[Analysis, Any]:
+    """The analysis, of fewer engrams where its figure would take too much; the figure or None."""
     for limit in _FEWER.get(kind, (None,)):
         options = {} if limit is None else {"limit": limit}
         analysis = analyse(chronicle, kind, lane=lane, **options)
         made = json.loads(figure(analysis).to_json())
         for trace in made["data"]:  # WebGL would need more rights on the page
             trace["type"] = {"scattergl": "scatter"}.get(trace["type"], trace["type"])
-        drawn = json.dumps(made)
-        if len(drawn) <= _MOST:
-            return analysis, drawn
+        if len(json.dumps(made)) <= _MOST:
+            return analysis, made
     return analysis, None
 
 
-def _plot(analysis: Analysis, drawn: str | None) -> Plot:
+def _plot(analysis: Analysis, drawn: Any) -> Plot:
     kind = analysis.kind
     caption = words("; ".join(filter(None, (KINDS[kind].summary, analysis.note))))
     data = ""
     if drawn is None:
         box = "<p>Too many points for this page: <code>memoria plot</code> draws them.</p>"
     else:
-        made = json.loads(drawn)
-        data = data_block(f"figure-{kind}", made)
-        tall = " tall" if (made["layout"].get("height") or 0) > _TALL else ""
+        data = data_block(f"figure-{kind}", drawn)
+        tall = " tall" if (drawn["layout"].get("height") or 0) > _TALL else ""
         box = (
             f'<div class="plot{tall}" role="group" aria-label="Plot: {words(analysis.title)}" '
             f'data-figure="figure-{kind}"></div>'

@@ -268,7 +268,8 @@ def _life(life: _Document, most: int | None) -> list[output.Part]:
     if life["type"] != "forgotten":
         left = format_number(life["lifespan"])
         head.append(("lifespan", f"{left}, pinned" if life["pinned"] else left))
-    head += [("age", str(life["age"])), ("fired", _times(life["fire_count"]))]
+    fired = "once" if life["fire_count"] == 1 else f"{life['fire_count']} times"
+    head += [("age", str(life["age"])), ("fired", fired)]
     if life["text"] is not None:
         head.append(("text", " ".join(life["text"].split())))
     if life["source"] is not None:
@@ -318,7 +319,3 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
 
 def _span(low: float, high: float) -> str:
     return f"{low:g}" if high - low == 1 else f"{low:g} to {high:g}"
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"

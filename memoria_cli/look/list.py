@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from memoria.errors import UsageError
 from memoria_cli.options import Json, option, panel
@@ -16,29 +15,9 @@ from memoria_cli.verbs import verb
 _ROWS: Final = 1000  # of a table, unless --limit says
 _TEXT: Final = 72
 
-
-class _Kind(StrEnum):
-    LIVING = "living"
-    WORKING = "working"
-    SHORTTERM = "shortterm"
-    LONGTERM = "longterm"
-    FORGOTTEN = "forgotten"
-    ALL = "all"
-
-
-class _Order(StrEnum):
-    ID = "id"
-    AGE = "age"
-    LIFESPAN = "lifespan"
-    FIRES = "fires"
-
-
-class _Style(StrEnum):
-    TABLE = "table"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
+_Kind: TypeAlias = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
+_Order: TypeAlias = Literal["id", "age", "lifespan", "fires"]
+_Style: TypeAlias = Literal["table", "jsonl", "csv"]
 _filter: Final = panel("Filters")
 
 
@@ -53,7 +32,7 @@ def list_(
     store: StoreAt,
     kind: Annotated[
         _Kind, _filter("--type", "In which memory they are.", show_default=True)
-    ] = _Kind.LIVING,
+    ] = "living",
     lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
     id_: Annotated[
         list[str] | None,
@@ -82,7 +61,7 @@ def list_(
     pinned: Annotated[
         bool | None, _filter("--pinned/--not-pinned", "Only what is pinned, or is not.")
     ] = None,
-    sort: Annotated[_Order, option("--sort", "From the least on.")] = _Order.ID,
+    sort: Annotated[_Order, option("--sort", "From the least on.")] = "id",
     reverse: Annotated[bool, option("--reverse", "From the greatest on.")] = False,
     limit: Annotated[
         int | None,
@@ -114,7 +93,7 @@ def list_(
         for name, span in (("age", age), ("lifespan", lifespan), ("fired", fired))
     }
     wanted = EngramFilter(
-        kind=kind.value,
+        kind=kind,
         lane=lane,
         ids=tuple(id_ or ()),
         since=None if since is None else parse_time("since", since),
@@ -124,15 +103,15 @@ def list_(
         pinned=pinned,
         **spans,
     )
-    as_table = not json and style in (None, _Style.TABLE)
+    as_table = not json and style in (None, "table")
     most = _ROWS if limit is None and as_table else limit
     with Inspection.open(*split_store(store)) as view:
-        found = view.listing(wanted, sort.value, reverse, most)
+        found = view.listing(wanted, sort, reverse, most)
         head = {"step": found.step, "count": found.count}
         if as_table:
             output.result(head, [_table([*found.documents()], kind)], as_json=False)
         else:
-            form = "json" if json or style is None else style.value
+            form = "json" if json or style is None else style
             output.records(found.documents(), form, FIELDS, head, "engrams")
     left_out = found.count - len(found.table)
     if left_out:
@@ -152,4 +131,4 @@ def _table(engrams: Sequence[Mapping[str, Any]], kind: _Kind) -> output.Table:
         "created": lambda one: format_minute(one["created_time"]),
         "text": lambda one: shorten(one["text"], _TEXT),
     }
-    return output.table("engrams" if kind is _Kind.ALL else f"{kind} engrams", engrams, columns)
+    return output.table("engrams" if kind == "all" else f"{kind} engrams", engrams, columns)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import closing
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeAlias, get_args
 
 from memoria.errors import UsageError
 from memoria_cli.options import Json, argument, option
@@ -14,13 +13,7 @@ from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
 from memoria_cli.verbs import verb
 
-
-class _Format(StrEnum):
-    ZIP = "zip"
-    ZARR = "zarr"
-    PARQUET = "parquet"
-    JSONL = "jsonl"
-    GRAPHML = "graphml"
+_Format: TypeAlias = Literal["zip", "zarr", "parquet", "jsonl", "graphml"]
 
 
 @verb(
@@ -62,16 +55,16 @@ def export(
     state, and reading verbs open it where it lies.
     """
     form = _by_extension(out) if style is None else style
-    if form in (_Format.ZIP, _Format.ZARR):
+    if form in ("zip", "zarr"):
         if vectors or forgotten:
-            raise UsageError(f"{form.value} holds all", "leave out --vectors and --forgotten")
-        if force and form is _Format.ZARR:
+            raise UsageError(f"{form} holds all", "leave out --vectors and --forgotten")
+        if force and form == "zarr":
             raise UsageError("--force: a store is never replaced", "name a new folder")
-        document = {"format": form.value, **_write_store(store, out, form, not no_history, force)}
+        document = {"format": form, **_write_store(store, out, form, not no_history, force)}
         held = f"{document['engrams']} engrams at step {document['step']}"
     else:
         if no_history:
-            raise UsageError(f"--no-history with {form.value}", "it is for zip and zarr")
+            raise UsageError(f"--no-history with {form}", "it is for zip and zarr")
         from memoria.exports import export_memory
         from memoria.query.inspection import Inspection
 
@@ -82,7 +75,7 @@ def export(
             document = export_memory(
                 view,
                 out,
-                form.value,
+                form,
                 force=force,
                 vectors=vectors,
                 forgotten=forgotten,
@@ -122,14 +115,16 @@ def _write_store(
     from memoria.store.reading import open_files
 
     with closing(open_files(*split_store(store))) as files:
-        if form is _Format.ZIP:
+        if form == "zip":
             return write_archive(files, out, history, force)
         return write_copy(files, out, history)
 
 
 def _by_extension(out: str) -> _Format:
-    for form in _Format:
-        if out.lower().rstrip("/").endswith(f".{form.value}"):
+    known: tuple[_Format, ...] = get_args(_Format)
+    for form in known:
+        if out.lower().rstrip("/").endswith(f".{form}"):
             return form
-    known = ", ".join(form.value for form in _Format)
-    raise UsageError(f"{out}: the extension names no format", f"say --format, one of {known}")
+    raise UsageError(
+        f"{out}: the extension names no format", f"say --format, one of {', '.join(known)}"
+    )

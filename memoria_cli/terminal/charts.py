@@ -93,7 +93,7 @@ def bars(rows: Sequence[tuple[str, int]], page: Page, style: str = "") -> list[L
     most = max(max(count for _, count in rows), 1)
     return [
         [
-            (f"  {_padded(label, labels)}  {count:>{numbers},}  ", ""),
+            (f"  {label}{' ' * (labels - cell_width(label))}  {count:>{numbers},}  ", ""),
             (bar(count / most, room, page), style),
         ]
         for label, count in rows
@@ -181,10 +181,6 @@ def _leaf(before: str, branch: Branch, page: Page) -> Line:
     room = page.width - len(before) - cell_width(head) - 2
     text = fit(branch.text, page, room) if room > _LEAST else ""
     return [(before, "dim"), (head, branch.style), (f"  {text}" if text else "", "")]
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cell_width(text))
 
 
 def _count(count: int) -> str:

@@ -62,13 +62,13 @@ def draw(view: FrameView, page: Page, lines: int, colour: bool = True) -> list[L
         return []
     head, counters = _head(view, page), _counters(view, page)
     if lines < _FLAT or page.width < _SMALL:
-        return [head, *counters][:lines]
+        return [head, counters][:lines]
     texts = [
         _text_line("new", view.made, page, MEMORY_COLOURS["working"]),
         _text_line("again", view.again, page, FIRED),
     ]
     curve = sparkline(view.alive, page, page.width - _LABEL - 1)
-    foot: list[Line] = [*counters]
+    foot = [counters]
     if lines >= 12:
         foot += texts
     if lines >= 14:
@@ -170,19 +170,17 @@ def _head(view: FrameView, page: Page) -> Line:
     return [(title, "bold"), (gap, ""), (done, "bold")]
 
 
-def _counters(view: FrameView, page: Page) -> list[Line]:
+def _counters(view: FrameView, page: Page) -> Line:
     frame = view.frame
     alive = len(frame.ids) - int(np.count_nonzero(frame.forgotten))
     fired = int(np.count_nonzero(frame.fired))
     counts = f"engrams {alive:,}  born {frame.created:,}  forgotten {frame.gone:,}  fired {fired:,}"
-    lines: list[Line] = []
     if view.last and page.width >= _SMALL:
         share = min(1.0, frame.step / view.last)
         room = page.width - cell_width(counts) - 3
         if room >= 8:
-            return [[(counts, ""), ("   ", ""), (bar(share, room, page), "dim")]]
-    lines.append([(counts[: page.width], "")])
-    return lines
+            return [(counts, ""), ("   ", ""), (bar(share, room, page), "dim")]
+    return [(counts[: page.width], "")]
 
 
 def _text_line(name: str, text: str | None, page: Page, style: str) -> Line:

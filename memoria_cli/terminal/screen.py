@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from memoria.errors import UsageError
 from memoria_cli.terminal import output
-from memoria_cli.terminal.charts import Line, Page
+from memoria_cli.terminal.charts import Line
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[2J"  # the other screen, no cursor, empty
 _LEAVE: Final = "\x1b[0m\x1b[?25h\x1b[?1049l"
@@ -75,13 +75,9 @@ class Screen:
         if self._keys is not None and self._close_keys:
             os.close(self._keys)
 
-    def page(self) -> tuple[Page, int]:
-        """Return the page as it is now, and its number of lines."""
-        return output.terminal_page()
-
     def show(self, lines: Sequence[Line]) -> None:
         """Draw ``lines`` from the top and clear what is below them."""
-        page, height = self.page()
+        page, height = output.terminal_page()
         parts = []
         if (page.width, height) != self._size:
             self._size, self._shown = (page.width, height), []

@@ -33,7 +33,8 @@ class DeferredSignals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        _restore(self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
@@ -60,8 +61,3 @@ def _install(handler: Any) -> dict[signal.Signals, Any]:
     # a signal that is ignored, as under nohup or in a background job, stays so
     handled = [one for one in _SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
     return {one: signal.signal(one, handler) for one in handled}
-
-
-def _restore(before: dict[signal.Signals, Any]) -> None:
-    for one, handler in before.items():
-        signal.signal(one, handler)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 from memoria.timeline.engram_type import EngramType
@@ -81,15 +80,10 @@ class WatchView:
         self._screen.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._screen.__exit__()
         if self._view is not None:
-            page, height = self._screen.page()
+            page, height = output.terminal_page()
             styled, colour = painter()
             lines = draw(self._view, page, height - 1, colour)
             kept = lines[:-1] if len(lines) >= 10 else lines  # the keys mean nothing any more
@@ -105,7 +99,7 @@ class WatchView:
     def draw(self) -> None:
         """Draw the present picture again, on the page as it is now."""
         if self._view is not None:
-            page, height = self._screen.page()
+            page, height = output.terminal_page()
             self._screen.show(draw(self._view, page, height, self._screen.colour))
 
     def say(self, keys: str) -> None:

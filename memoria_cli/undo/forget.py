@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from memoria.errors import InputError, StateError, UsageError
 from memoria_cli.options import Engrams, Json, Yes, confirm, option, panel
@@ -19,11 +18,6 @@ _SHOWN: Final = 20  # engrams named before asking
 _TEXT: Final = 72
 _KEYS: Final = ("id", "lane", "lifespan", "text")
 _filter: Final = panel("Filters, for --query and --older-than")
-
-
-class _Kind(StrEnum):
-    SHORTTERM = "shortterm"
-    LONGTERM = "longterm"
 
 
 @verb(
@@ -68,7 +62,9 @@ def forget(
         ),
     ] = None,
     lane: Annotated[int | None, _filter("--lane", "Of this lane.", "N")] = None,
-    kind: Annotated[_Kind | None, _filter("--type", "Of this memory.")] = None,
+    kind: Annotated[
+        Literal["shortterm", "longterm"] | None, _filter("--type", "Of this memory.")
+    ] = None,
     dry_run: Annotated[
         bool, option("--dry-run", "Only say what would go; change nothing.")
     ] = False,
@@ -95,7 +91,7 @@ def forget(
     if query is not None and limit is None and least is None and older_than is None:
         limit = 1
     cue = None if query is None else _encode(store, query)
-    search = Selection(older_than, cue, least, lane, None if kind is None else kind.value, limit)
+    search = Selection(older_than, cue, least, lane, kind, limit)
     chosen = select_engrams(store, ids or search)
     count = format_engrams(chosen.ids)
     if chosen.ids and not dry_run:
