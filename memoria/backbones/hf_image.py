@@ -44,14 +44,9 @@ class HfImageBackbone(PooledBackbone):
         return results
 
     def _pooled(self, states: Vectors) -> Vectors:
-        match self._settings.pooling:
-            case "mean":
-                return np.asarray(states.mean(axis=0, keepdims=True), dtype=np.float32)
-            case "cls":
-                return states[:1]
-            case "last":
-                return states[-1:]
-        return states
+        if self._settings.pooling == "mean":
+            return np.asarray(states.mean(axis=0, keepdims=True), dtype=np.float32)
+        return states if self._settings.pooling == "none" else self._end_of(states)
 
     def _forward(self, images: Sequence[Any]) -> Vectors:
         """Hidden states [N, positions, D]; maps [N, D, h, w] are flattened to that."""

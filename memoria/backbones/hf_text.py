@@ -142,12 +142,10 @@ class HfTextBackbone(PooledBackbone):
             raise self._failure(f"{len(windows)} texts", error, knobs) from error
         if self._settings.pooling == "mean":
             return [hidden[row : row + 1] for row in range(len(windows))]
-        if self._settings.pooling == "cls":
-            return [hidden[row, :1] for row in range(len(windows))]
-        lengths = [len(window.tokens) for window in windows]
-        if self._settings.pooling == "last":
-            return [hidden[row, length - 1 : length] for row, length in enumerate(lengths)]
-        return [hidden[row, : lengths[row]][window.rows] for row, window in enumerate(windows)]
+        own = [hidden[row, : len(window.tokens)] for row, window in enumerate(windows)]
+        if self._settings.pooling == "none":
+            return [states[window.rows] for states, window in zip(own, windows, strict=True)]
+        return [self._end_of(states) for states in own]
 
     def _combined(self, parts: list[Vectors], weights: list[int]) -> Vectors:
         """One text's rows from its windows': joined with ``none``, else the weighted mean."""

@@ -191,6 +191,10 @@ class PooledBackbone(PretrainedBackbone):
         rows = self.encode_rows(batch)
         return np.concatenate([np.zeros((0, self.dimension), dtype=np.float32), *rows])
 
+    def _end_of(self, states: Vectors) -> Vectors:
+        """The first or the last of one item's states [n, D], as ``pooling`` says: [1, D]."""
+        return states[:1] if self._settings.pooling == "cls" else states[-1:]
+
 
 def _whole(name: str, options: Mapping[str, OptionValue], key: str, least: int) -> int | None:
     value = option(name, options, key, int, None)

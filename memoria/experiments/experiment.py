@@ -96,8 +96,8 @@ class Experiment(ABC, Generic[C]):
         """
         from memoria.experiments.panels import draw_curves
 
-        path, first = folder / "curves.png", self.metrics[0]
-        return [path] if draw_curves(records, first.name, first.title, path) else []
+        first = self.metrics[0]
+        return draw_curves(records, first.name, first.title, folder / "curves.png")
 
 
 class TrainedExperiment(Experiment[T]):

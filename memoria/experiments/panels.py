@@ -103,8 +103,8 @@ class Panels:
         axes.tick_params(labelsize=7)
         axes.grid(alpha=0.3)
 
-    def write(self, path: Path) -> None:
-        """Write .png, .svg or .pdf."""
+    def write(self, path: Path) -> list[Path]:
+        """Write .png, .svg or .pdf; the files written."""
         if self._labels:
             self._figure.legend(
                 list(self._labels.values()),
@@ -116,9 +116,10 @@ class Panels:
         with warnings.catch_warnings():  # of signs that the font lacks
             warnings.simplefilter("ignore", UserWarning)
             self._figure.savefig(path, dpi=150)
+        return [path]
 
 
-def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Path) -> bool:
+def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Path) -> list[Path]:
     """Draw a metric as it was validated during training, one line a variant.
 
     Args:
@@ -128,7 +129,7 @@ def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Pat
         path: .png, .svg or .pdf.
 
     Returns:
-        False if there is nothing to draw.
+        ``[path]``, or nothing if there is nothing to draw.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -145,13 +146,12 @@ def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Pat
             steps, values = zip(*curve, strict=True)
             found.setdefault(record.variant, []).append((steps, values))
     if not found:
-        return False
+        return []
     panels = Panels(1)
     for number, (variant, curves) in enumerate(found.items()):
         panels.add_curves(0, curves, number, variant)
     panels.finish(0, title, "training step")
-    panels.write(path)
-    return True
+    return panels.write(path)
 
 
 def _aligned(curves: Sequence[Curve]) -> tuple[list[float], NDArray[np.float64]]:

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from memoria.errors import InputError, MemoriaError, MissingExtraError
 from memoria.experiments.panels import Panels, colour, plain
+from memoria.experiments.records import as_json
 from memoria.experiments.report import ExperimentReport, Report
 from memoria.io.atomic_write import atomic_write, check_target
 
@@ -71,7 +72,7 @@ def write_report(report: Report, path: Path, force: bool = False) -> list[str]:
         raise InputError(f"{path}: unknown kind of report", f"name a file that ends with {known}")
     check_target(path, force)
     if ending == ".json":
-        _write(path, json.dumps(report.document(), indent=1, allow_nan=False) + "\n", force)
+        _write(path, as_json(report.document()), force)
         return []
     with tempfile.TemporaryDirectory(prefix="memoria-report-") as folder:
         pictures, notes = _drawn(report, Path(folder))
@@ -95,8 +96,7 @@ def _drawn(report: Report, folder: Path) -> tuple[dict[str, list[Path]], list[st
         here.mkdir()
         try:
             own = one.experiment.draw(one.done, here) if one.experiment and one.done else []
-            dots = here / "numbers.png"
-            drawn[one.name] = [*own, dots] if draw_dots(one, dots) else own
+            drawn[one.name] = [*own, *draw_dots(one, here / "numbers.png")]
         except MissingExtraError as error:
             return {}, [f"without plots: {error}"]
         except MemoriaError as error:
@@ -279,13 +279,13 @@ _MOST_METRICS: Final = 9
 _MOST_VARIANTS: Final = 30
 
 
-def draw_dots(report: ExperimentReport, path: Path) -> bool:
+def draw_dots(report: ExperimentReport, path: Path) -> list[Path]:
     """Draw the final numbers of runs: a panel a metric, a row a variant, a dot a seed.
 
     The bar is the mean. More than 30 variants or 9 metrics are left to the table.
 
     Returns:
-        False if there are no numbers.
+        ``[path]``, or nothing if there are no numbers.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -297,7 +297,7 @@ def draw_dots(report: ExperimentReport, path: Path) -> bool:
     ][:_MOST_METRICS]
     rows = [row for row in report.variants if row["runs"]][:_MOST_VARIANTS]
     if not metrics or not rows:
-        return False
+        return []
     panels = Panels(len(metrics), rows=len(rows))
     for panel, metric in enumerate(metrics):
         axes = panels[panel]
@@ -311,5 +311,4 @@ def draw_dots(report: ExperimentReport, path: Path) -> bool:
         axes.set_yticks(range(len(rows)), names or [""] * len(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
         panels.finish(panel, metric.title, "")
-    panels.write(path)
-    return True
+    return panels.write(path)

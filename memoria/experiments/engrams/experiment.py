@@ -113,8 +113,7 @@ class Engrams(Experiment[EngramsConfig]):
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
         from memoria.experiments.engrams.findings import draw_engrams
 
-        path = folder / "engrams.png"
-        return [path] if draw_engrams(records, path) else []
+        return draw_engrams(records, folder / "engrams.png")
 
     def tell(self, records: Sequence[RunRecord]) -> list[str]:
         from memoria.experiments.engrams.findings import FINDINGS, verdict

@@ -215,8 +215,8 @@ _PANELS: Final = {
 }
 
 
-def draw_engrams(records: Sequence[RunRecord], path: Path) -> bool:
-    """Draw what finished runs found to ``path``; False if there are none.
+def draw_engrams(records: Sequence[RunRecord], path: Path) -> list[Path]:
+    """Draw what finished runs found to ``path``, if there are any; the files written.
 
     Raises `MissingExtraError` without matplotlib.
     """
@@ -227,11 +227,10 @@ def draw_engrams(records: Sequence[RunRecord], path: Path) -> bool:
                 curve = (row["x"], row["y"])
                 found.setdefault(record.variant, {}).setdefault(row["name"], []).append(curve)
     if not found:
-        return False
+        return []
     panels = Panels(len(_PANELS))
     for panel, (name, (title, below)) in enumerate(_PANELS.items()):
         for number, (variant, of_variant) in enumerate(found.items()):
             panels.add_curves(panel, of_variant.get(name, []), number, variant)
         panels.finish(panel, title, below)
-    panels.write(path)
-    return True
+    return panels.write(path)

@@ -13,7 +13,7 @@ _Rows = list[dict[str, Any]]
 _ByModel = dict[str, list[_Rows]]
 
 
-def draw_recall(records: Sequence[RunRecord], path: Path) -> bool:
+def draw_recall(records: Sequence[RunRecord], path: Path) -> list[Path]:
     """Draw what finished runs answered.
 
     A panel for each noise: recall@R against the steps since, dashed the share still kept; then
@@ -21,7 +21,7 @@ def draw_recall(records: Sequence[RunRecord], path: Path) -> bool:
     bands their range.
 
     Returns:
-        False if there is nothing to draw.
+        ``[path]``, or nothing if there is nothing to draw.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -32,7 +32,7 @@ def draw_recall(records: Sequence[RunRecord], path: Path) -> bool:
     }
     by_model = {model: runs for model, runs in found.items() if runs}
     if not by_model:
-        return False
+        return []
     runs = [rows for of_model in by_model.values() for rows in of_model]
     noises = list(dict.fromkeys(row["noise"] for rows in runs for row in rows))
     panels = Panels(len(noises) + len(_AS_IT_READS))
@@ -40,8 +40,7 @@ def draw_recall(records: Sequence[RunRecord], path: Path) -> bool:
         _retention(panels, panel, by_model, noise)
     for panel, key in enumerate(_AS_IT_READS, len(noises)):
         _history(panels, panel, by_model, key)
-    panels.write(path)
-    return True
+    return panels.write(path)
 
 
 _AS_IT_READS: Final = {

@@ -133,8 +133,7 @@ class Recall(Experiment[RecallConfig]):
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
         from memoria.experiments.recall.drawing import draw_recall
 
-        path = folder / "recall.png"
-        return [path] if draw_recall(records, path) else []
+        return draw_recall(records, folder / "recall.png")
 
 
 def _memory(config: RecallConfig, passages: Passages, stream: Stream) -> Memory:

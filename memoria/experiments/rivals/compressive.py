@@ -34,9 +34,7 @@ class CompressiveTransformer(Trunk):
 
     def add_memory(self) -> None:
         hidden, ratio = self.config.hidden, self.settings.ratio
-        self.compress = nn.ModuleList(
-            nn.Linear(ratio * hidden, hidden) for _ in range(self.config.layers)
-        )
+        self.compress = self.each_layer(lambda: nn.Linear(ratio * hidden, hidden))
 
     def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
         recent, compressed = self._past(f"recent{number}"), self._past(f"compressed{number}")

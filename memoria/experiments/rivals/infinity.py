@@ -36,10 +36,8 @@ class InfinityFormer(Trunk):
 
     def add_memory(self) -> None:
         config, count = self.config, self.config.memory
-        self.look = nn.ModuleList(
-            Attention(config.hidden, config.heads, config.dropout) for _ in range(config.layers)
-        )
-        self.place = nn.ModuleList(nn.Linear(count, 2) for _ in range(config.layers))
+        self.look = self.each_layer(lambda: Attention(config.hidden, config.heads, config.dropout))
+        self.place = self.each_layer(lambda: nn.Linear(count, 2))
         self.register_buffer("center", torch.linspace(0, 1, count), persistent=False)
         self.spread = 1.0 / count
 

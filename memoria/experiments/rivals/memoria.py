@@ -106,17 +106,13 @@ class MemoriaTransformer(Trunk):
         self._cue: Tensor | None = None
 
     def add_memory(self) -> None:
-        hidden, count = self.config.hidden, self.settings.engrams(self.config)
-        inner = self.settings.abstractor_inner or hidden
-        self.abstractor = Abstractor(count, hidden, inner)
-        self.recall = nn.ModuleList(
-            Attention(hidden, self.config.heads, self.config.dropout)
-            for _ in range(self.config.layers)
-        )
-        self.cue_norm = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(self.config.layers))
-        self.recall_norm = nn.ModuleList(
-            nn.LayerNorm(hidden) for _ in range(self.config.layers if self.reminds else 0)
-        )
+        config, count = self.config, self.settings.engrams(self.config)
+        hidden = config.hidden
+        self.abstractor = Abstractor(count, hidden, self.settings.abstractor_inner or hidden)
+        self.recall = self.each_layer(lambda: Attention(hidden, config.heads, config.dropout))
+        self.cue_norm = self.each_layer(lambda: nn.LayerNorm(hidden))
+        if self.reminds:
+            self.recall_norm = self.each_layer(lambda: nn.LayerNorm(hidden))
 
     def scale_weights(self) -> None:
         super().scale_weights()

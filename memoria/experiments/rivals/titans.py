@@ -58,9 +58,7 @@ class Titans(Unrolled):
             n for n in range(min(wanted, hidden), hidden + 1) if hidden % n == 0
         )
         self.chunk = self.settings.chunk or max(1, self.config.segment // 4)
-        self.memories = nn.ModuleList(
-            _Memory(hidden, self.memory_heads) for _ in range(self.config.layers)
-        )
+        self.memories = self.each_layer(lambda: _Memory(hidden, self.memory_heads))
 
     def scale_weights(self) -> None:
         super().scale_weights()

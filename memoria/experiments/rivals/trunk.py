@@ -6,6 +6,8 @@ is the output layer too. A rival overrides `layer` and `remember`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -156,6 +158,10 @@ class Trunk(SegmentModel):
 
     def add_memory(self) -> None:
         """Make the rival's own modules, before weights are scaled."""
+
+    def each_layer(self, make: Callable[[], nn.Module]) -> nn.ModuleList:
+        """A module of its own for each layer."""
+        return nn.ModuleList(make() for _ in range(self.config.layers))
 
     def scale_weights(self) -> None:
         """Scale linear layers and embeddings to deviation ``config.std``; biases are zero."""
