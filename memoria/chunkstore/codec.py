@@ -19,16 +19,6 @@ from memoria.chunkstore.sources.local import SourceFile, Span
 from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import DamageError
 
-__all__ = [
-    "CRC_BYTES",
-    "DAMAGE_HINT",
-    "ChunkFile",
-    "crc32c",
-    "encode_file",
-    "file_sizes",
-    "rows_bytes",
-]
-
 CRC_BYTES: Final = 4
 DAMAGE_HINT: Final = "restore the store from a copy"
 _ABSENT: Final = 2**64 - 1

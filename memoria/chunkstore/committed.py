@@ -24,8 +24,6 @@ from memoria.chunkstore.sources.local import (
 from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import DamageError, MemoriaError, StorageError
 
-__all__ = ["ArrayFiles"]
-
 Rows = npt.NDArray[Any]
 Index = npt.NDArray[np.int64]
 

@@ -14,8 +14,6 @@ from memoria.chunkstore.sources.local import Entry, Source
 from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import DamageError, MemoriaError, StorageError
 
-__all__ = ["TEMPORARY", "collect", "is_stale", "remove_tree", "survey"]
-
 TEMPORARY = ".tmp"
 _OWN = frozenset(  # names at the top
     "commands era events log scales sources state texts vectors".split()

@@ -20,8 +20,6 @@ from typing import Any, Final
 from memoria.chunkstore.root import LEASE_NAME, LOCK_NAME
 from memoria.errors import DamageError, StateError, StorageError, StoreLockedError
 
-__all__ = ["ReaderLease", "WriterLock", "exclusive_lease"]
-
 _MAX_TEXT: Final = 4096
 _BUSY: Final = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 

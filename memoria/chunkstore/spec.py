@@ -15,17 +15,6 @@ import numpy.typing as npt
 
 from memoria.errors import ConfigError
 
-__all__ = [
-    "GROUP_METADATA",
-    "ArraySpec",
-    "canonical",
-    "check_names",
-    "empty_group",
-    "metadata_bytes",
-    "parent_groups",
-    "parse_array",
-]
-
 _DATA_TYPES: Final = {
     "f2": "float16",
     "f4": "float32",

@@ -17,8 +17,6 @@ from memoria.chunkstore.sources.local import Source
 from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import InputError, ShapeError
 
-__all__ = ["LazyRows", "StoredArray"]
-
 Rows = npt.NDArray[Any]
 
 

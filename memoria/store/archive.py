@@ -21,8 +21,6 @@ from memoria.store.copying import Contents, contents, copy_memory, needed_engram
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 
-__all__ = ["ARCHIVE_SUFFIX", "import_archive", "write_archive"]
-
 ARCHIVE_SUFFIX: Final = ".memoria.zip"
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
 _MODE: Final = 0o100644 << 16

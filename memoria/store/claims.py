@@ -19,8 +19,6 @@ from typing import Any, Final
 from memoria.chunkstore.sources.buckets import Bucket, ChangedError, Stored
 from memoria.errors import StorageError, StoreLockedError
 
-__all__ = ["CLAIM_NAME", "Claim"]
-
 CLAIM_NAME: Final = ".push"
 _RENEWED_EVERY: Final = 15.0  # seconds
 _STALE: Final = 90.0

@@ -20,8 +20,6 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import named, open_files
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
 
-__all__ = ["Compaction", "compact", "go_back", "switch_to"]
-
 
 @dataclass(frozen=True)
 class Compaction:

@@ -6,7 +6,7 @@ Copies, restored snapshots, archives and compaction are all made of `contents`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,12 +26,6 @@ from memoria.store.schema import EventColumn, StepColumn, array_specs, era_prefi
 from memoria.store.state import state_arrays
 from memoria.store.texts import TextShelf
 from memoria.timeline.log import IntArray
-
-_LOG = ("log/ids", "log/expiry")
-_TEXTS = ("texts/bytes", "texts/index")
-_SOURCES = ("sources/bytes", "sources/index", "sources/readings", "sources/units")
-_EVENTS = ("events/index", "events/values", "events/bytes")
-_COMMANDS = ("commands/index", "commands/bytes")
 
 
 @dataclass(frozen=True)
@@ -115,18 +109,8 @@ def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -
 
 
 def _as_they_are(files: MemoryFiles) -> dict[str, Any]:
-    names = ["vectors", "log/steps", *_LOG, *_TEXTS, *_SOURCES, *_EVENTS, *_COMMANDS]
-    if files.has_scales:
-        names.append("scales")
-    return {name: _lazy(files, name) for name in names}
-
-
-def _lazy(files: MemoryFiles, name: str) -> LazyRows:
-    return LazyRows(files.rows(name), _reader(files, name))
-
-
-def _reader(files: MemoryFiles, name: str) -> Callable[[int, int], Any]:
-    return lambda start, stop: files.read(name, start, stop)
+    names = [spec.name for spec in array_specs(files.config)]
+    return {name: LazyRows(files.rows(name), partial(files.read, name)) for name in names}
 
 
 def _compacted(

@@ -25,8 +25,6 @@ from memoria.timeline.fold import fold as fold_log
 from memoria.timeline.log import ENDINGS, TURNS, Events, Firings, IntArray
 from memoria.timeline.rules import is_alive, memory_of, pinned_after
 
-__all__ = ["Life", "StepTable", "fold", "lane_logs", "ranks"]
-
 FloatArray = npt.NDArray[np.float64]
 
 

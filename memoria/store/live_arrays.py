@@ -8,24 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from memoria.config import MemoriaConfig
 from memoria.core.memory_core import MemoryCore
 from memoria.store.attributes import Era
 from memoria.store.digest import chain_start, event_digest, step_digest
 from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.schema import CommandColumn, EventColumn, StepColumn
+from memoria.store.schema import EventColumn, StepColumn, array_specs
 from memoria.store.texts import TextShelf, texts_content
 from memoria.timeline.cofiring import FiringLog, lane_logs
 from memoria.timeline.log import FiringRecord, IntArray
-
-__all__ = [
-    "digest_words",
-    "era_of",
-    "logs_of",
-    "rows_of",
-    "tables_of",
-    "vectors_of",
-]
 
 
 def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -100,7 +92,9 @@ def era_of(tables: FiringRecord, life: Life, told: bool) -> Era:
     )
 
 
-def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes]) -> dict[str, Any]:
+def rows_of(
+    config: MemoriaConfig, tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes]
+) -> dict[str, Any]:
     """Every append-only array but the vectors."""
     now = time.time_ns() // 1_000_000
     times = np.append(tables.times, np.full(life.step - len(tables.times), now))
@@ -108,24 +102,18 @@ def rows_of(tables: FiringRecord, life: Life, words: IntArray, raw: list[bytes])
     events[:, : EventColumn.END] = tables.events[:, : EventColumn.END]
     events[events[:, EventColumn.TIME] == 0, EventColumn.TIME] = now
     created, ends = tables.made * life.lanes, np.cumsum(tables.counts)
-    none, none_bytes = np.full(len(raw), -1, np.int64), np.empty(0, np.uint8)
+    none = np.full(len(raw), -1, np.int64)
     text_ends = np.cumsum([len(text) for text in raw], dtype=np.int64)
     last = int(np.flatnonzero([len(text) for text in raw]).max(initial=-1)) + 1
-    return {
+    specs = array_specs(config)
+    return {spec.name: np.empty((0, *spec.row_shape), spec.np_dtype) for spec in specs} | {
         "log/steps": np.column_stack((times, created, ends, words, tables.first_short)),
         "log/ids": tables.ids,
         "log/expiry": tables.expiry,
         "texts/bytes": np.frombuffer(b"".join(raw), np.uint8),
         "texts/index": np.column_stack((text_ends, text_ends, none, none, none))[:last],
-        "sources/bytes": none_bytes,
-        "sources/index": np.empty((0, 2), np.int64),
-        "sources/readings": np.empty((0, 9), np.int64),
-        "sources/units": np.empty((0, 4), np.int64),
         "events/index": events,
         "events/values": tables.values,
-        "events/bytes": none_bytes,
-        "commands/index": np.empty((0, len(CommandColumn)), np.int64),
-        "commands/bytes": none_bytes,
         "kept/ids": life.ids,
         "kept/ends": tables.ends,
         "kept/places": np.empty(0, np.int64),

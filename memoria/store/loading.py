@@ -21,8 +21,6 @@ from memoria.store.vectors import FileVectors
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
 
-__all__ = ["MOST_CELLS", "life_of_core", "load_core", "load_tensors"]
-
 MOST_CELLS: Final = 2**26  # of 4 bytes; twice that while the living are packed
 
 _CPU = torch.device("cpu")

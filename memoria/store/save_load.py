@@ -39,8 +39,6 @@ from memoria.store.state import written_state
 from memoria.store.texts import encoded_texts
 from memoria.store.vector_codec import encode_vectors
 
-__all__ = ["load_memory", "save_memory"]
-
 LaneTexts = Sequence[Mapping[int, str]]
 
 _TOLD: Final = (  # what a memory does not run by
@@ -101,7 +99,7 @@ def save_memory(
     chain = words[-1].astype(">i8").tobytes()
     for at in np.flatnonzero(tables.events[:, EventColumn.STEP] == life.step).tolist():
         chain = event_digest(chain, tables.events[at], tables.values[at])
-    rows = rows_of(tables, life, words, raw) | stored
+    rows = rows_of(config, tables, life, words, raw) | stored
     logs = logs_of(tables, life)
     created, entries = life.next_id * lanes, int(tables.counts.sum())
     head, written = written_state(life, logs, 1, created, entries, len(tables.events))
@@ -115,8 +113,7 @@ def save_memory(
         era=era,
     ).document()
     specs = array_specs(config, era)
-    prefix = era_prefix(era)
-    held = {spec.name: rows[spec.name.removeprefix(prefix)] for spec in specs}
+    held = {spec.name: rows[spec.name.removeprefix(era_prefix(era))] for spec in specs}
     held |= {spec.name: value for spec, value in written}
     specs += [spec for spec, _ in written]
     StoreFiles.create(path, specs, attributes, values=held).close()

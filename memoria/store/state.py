@@ -15,8 +15,6 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EDGE_PAIRS, EDGES_PER_ENGRAM, state_specs
 from memoria.timeline.log import IntArray
 
-__all__ = ["state_arrays", "strongest_edges", "written_state"]
-
 
 class CofireCounts(Protocol):
     """Who fired together in one lane: a `FiringLog`, or a matrix of counts."""

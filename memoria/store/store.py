@@ -58,8 +58,6 @@ from memoria.store.vector_codec import decode_vectors, encode_vectors
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
 
-__all__ = ["MemoryStore"]
-
 _IDLE: Final = Pending()
 _TIDY_AT_CLOSE: Final = 16_384  # living engrams up to which closing writes the state out
 _LOG_PER_STATE: Final = 65_536  # log entries after which a commit writes it out in any case

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from memoria.store.memory_files import MemoryFiles
 
-__all__ = ["FileVectors"]
-
 _CACHE_BYTES: Final = 2**29
 _LEAST_ROWS: Final = 1024
 

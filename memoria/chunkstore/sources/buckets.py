@@ -19,8 +19,6 @@ from memoria.errors import DamageError, InputError, MissingExtraError, StorageEr
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Config
 
-__all__ = ["SCHEME", "Bucket", "ChangedError", "Stored"]
-
 SCHEME: Final = "s3://"
 _MOST_OBJECTS: Final = 2**20
 _RETRIES: Final = 4

@@ -13,20 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
 
-__all__ = [
-    "LOCAL_BATCH",
-    "Entry",
-    "FileReplacedError",
-    "LocalFile",
-    "LocalSource",
-    "NotAFileError",
-    "Source",
-    "SourceFile",
-    "Span",
-    "Tree",
-    "read_spans",
-]
-
 LOCAL_BATCH: Final = 2**18  # stays in a processor's cache while it is verified and copied
 _SHARE_OF_DESCRIPTORS: Final = 8  # a store keeps at most one in so many that a process may have
 _MOST_DESCRIPTORS: Final = 2048

@@ -17,8 +17,6 @@ from memoria.chunkstore.sources.buckets import Bucket, ChangedError, Stored
 from memoria.chunkstore.sources.local import Entry, FileReplacedError, NotAFileError, Span, Tree
 from memoria.errors import DamageError
 
-__all__ = ["ObjectSource"]
-
 _BLOCK: Final = 2**16  # read at least
 _MOST_BLOCKS: Final = 64  # in one request
 _CACHE_BLOCKS: Final = 2**11

@@ -36,8 +36,6 @@ from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
 
-__all__ = ["apply_events", "recompute"]
-
 _NEAR: Final = 2.0**-21  # scores are ranked in float32: what some of its last digits may decide
 
 

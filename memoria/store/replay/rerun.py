@@ -20,8 +20,6 @@ from memoria.store.schema import EventColumn
 from memoria.store.store import MemoryStore
 from memoria.timeline.log import ENDINGS, EventKind
 
-__all__ = ["CHANGEABLE", "Rerun", "changed_config", "rerun"]
-
 CHANGEABLE: Final = (
     "num_reminded_stm",
     "stm_capacity",

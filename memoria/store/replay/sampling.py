@@ -14,8 +14,6 @@ from memoria.store.reading import open_files
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 
-__all__ = ["PRIORITIES", "sample"]
-
 PRIORITIES: Final = ("uniform", "lifespan", "recency")
 
 

@@ -28,8 +28,6 @@ from memoria.timeline.log import ENDINGS, TURNS, Events, IntArray
 from memoria.timeline.rules import is_alive
 from memoria.timeline.walk import LivingWalk
 
-__all__ = ["Frame", "Walk", "walk"]
-
 _STEPS_AT_ONCE: Final = 1024  # read together,
 _ENTRIES_AT_ONCE: Final = 2**20  # unless they are longer than this
 

@@ -17,8 +17,6 @@ from memoria.store.verify.damaged import Damage
 from memoria.store.verify.root_check import said
 from memoria.store.verify.tree import Tree
 
-__all__ = ["read_all"]
-
 _TRIES: Final = 16
 _AT_ONCE: Final = 2**24  # bytes of a file that is read in one go
 _MOST_CHUNK: Final = 2**26  # bytes; no array of the format has greater ones

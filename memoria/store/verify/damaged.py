@@ -18,8 +18,6 @@ from memoria.chunkstore.sources.local import Source
 from memoria.errors import DamageError
 from memoria.timeline.log import IntArray
 
-__all__ = ["Damage", "LooseFiles"]
-
 _WINDOW_BYTES: Final = 2**21
 
 

@@ -15,8 +15,6 @@ from memoria.store.verify.events import EventList
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 
-__all__ = ["check_digests"]
-
 
 def check_digests(
     steps: Steps, events: EventList, findings: Findings, show: Callable[[int], None]

@@ -14,8 +14,6 @@ from memoria.store.verify.steps import Steps
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
 
-__all__ = ["check_edges"]
-
 _NAMES = ("source", "target", "count", "weight")
 
 

@@ -6,8 +6,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
-__all__ = ["MOST_ALIKE", "MOST_FINDINGS", "Finding", "Findings", "Repaired", "Report"]
-
 MOST_FINDINGS: Final = 1000
 MOST_ALIKE: Final = 100  # of one kind in one array: the others must have their say too
 

@@ -17,8 +17,6 @@ from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import IntArray
 
-__all__ = ["LogCheck"]
-
 _ENTRIES: Final = 2**19  # gone through at once
 _CELLS: Final = 2**20  # of first short-term engrams
 

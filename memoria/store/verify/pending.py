@@ -10,8 +10,6 @@ from memoria.store.verify.events import FoldedLog
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 
-__all__ = ["check_counts", "check_lengths", "check_pending"]
-
 
 def check_lengths(loose: LooseFiles, prefix: str, findings: Findings) -> bool:
     """Whether the arrays are as long as each other, so that they can be one memory's."""

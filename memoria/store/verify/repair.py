@@ -20,8 +20,6 @@ from memoria.store.verify.findings import Repaired, Report
 from memoria.store.verify.steps import Steps
 from memoria.store.verify.verifying import Known, verified
 
-__all__ = ["repair"]
-
 
 def repair(
     path: str | os.PathLike[str], out: str | os.PathLike[str], progress: Progress | bool = False

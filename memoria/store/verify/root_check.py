@@ -23,8 +23,6 @@ from memoria.store.attributes import StoreAttributes
 from memoria.store.schema import ERA_GROUP, expected_specs
 from memoria.store.verify.findings import Findings
 
-__all__ = ["FoundRoot", "read_what_there_is", "said"]
-
 _OURS: Final = ("vectors", "log", ERA_GROUP)  # a directory that has one of these was a store
 
 

@@ -17,8 +17,6 @@ from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
 from memoria.timeline.log import IntArray
 
-__all__ = ["check_head", "check_state"]
-
 
 def check_head(steps: Steps, events: EventList, findings: Findings) -> bool:
     """Whether the attribute ``state`` names a step that there is, and counts what it left."""

@@ -14,8 +14,6 @@ from memoria.store.verify.damaged import LooseFiles
 from memoria.store.verify.findings import Findings
 from memoria.timeline.log import IntArray
 
-__all__ = ["Steps"]
-
 _CELLS: Final = 2**20  # of the table, read at once
 _HEAD: Final = int(StepColumn.FIRST_SHORT)
 

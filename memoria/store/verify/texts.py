@@ -14,8 +14,6 @@ from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline.log import IntArray
 
-__all__ = ["check_texts"]
-
 _ROWS: Final = 1024  # of texts/index at once: as many as a file has
 _BYTES: Final = 2**22
 _NONE: Final = -1

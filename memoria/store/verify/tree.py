@@ -15,8 +15,6 @@ from memoria.errors import ConfigError, MemoriaError
 from memoria.store.verify.damaged import Damage
 from memoria.store.verify.findings import Findings
 
-__all__ = ["Tree", "walk"]
-
 DERIVED: Final = "index"  # a directory beside the memory, made from it and no part of it
 _MOST_METADATA: Final = 2**20
 _GAPS: Final = 100  # missing files of one array that are named one by one

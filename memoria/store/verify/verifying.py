@@ -33,8 +33,6 @@ from memoria.store.verify.steps import Steps
 from memoria.store.verify.texts import check_texts
 from memoria.store.verify.tree import Tree, walk
 
-__all__ = ["Known", "verified", "verify"]
-
 _MOST_MISSING: Final = 2**26  # rows of vectors that may be missing and still be counted in
 
 
