@@ -29,6 +29,7 @@ from memoria.store.schema import (
     expected_specs,
 )
 from memoria.store.texts import TextShelf
+from memoria.timeline.log import IntArray
 
 _MOST_DIGITS: Final = 18  # of a step's number; what is longer is no number that a store could have
 
@@ -155,11 +156,11 @@ def _rows(
     index = min(rows, files.rows("texts/index"))
     texts = _last(files, "texts/index", index, TextColumn.META_END)
     named = TextShelf(files).sources_before(index)
-    readings = _done_before(files, "sources/readings", ReadingColumn, step, events)
+    readings = rows_done_before(files.read("sources/readings"), ReadingColumn, step, events)
     if readings:
         named = max(named, int(files.read("sources/readings", 0, readings)[:, 0].max()) + 1)
     sources = max(named, len(files.kept_places(step)))
-    commands = _done_before(files, "commands/index", CommandColumn, step, events)
+    commands = rows_done_before(files.read("commands/index"), CommandColumn, step, events)
     return {
         "vectors": rows,
         "scales": rows,
@@ -190,15 +191,13 @@ def _last(files: MemoryFiles, name: str, rows: int, column: int) -> int:
     return end
 
 
-def _done_before(
-    files: MemoryFiles,
-    name: str,
+def rows_done_before(
+    table: IntArray,
     column: type[ReadingColumn] | type[CommandColumn],
     step: int,
     events: int,
 ) -> int:
     """How many rows were written when there had been no more than these steps and events."""
-    table = files.read(name)
     steps, happened = table[:, column.STEP], table[:, column.EVENTS]
     if column is CommandColumn:  # one that begins here belongs to what comes after
         events -= 1

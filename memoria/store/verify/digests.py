@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import DamageError, InputError, StorageError
 from memoria.store.digest import chain_over_events, chain_start, next_digest, state_digest
-from memoria.store.schema import EventColumn
 from memoria.store.texts import TextShelf
 from memoria.store.verify.events import EventList
 from memoria.store.verify.findings import Findings
@@ -52,10 +49,8 @@ class _Check:
         else:
             chain = self._steps.digest(step)
         if chain is not None and step in self._happened:
-            happened = self._events.table[:events, EventColumn.STEP]
-            first, last = np.searchsorted(happened, [step, step + 1]).tolist()
             try:
-                chain = chain_over_events(chain, self._files, first, last)
+                chain = chain_over_events(chain, self._files, *self._events.span(step, events))
             except (DamageError, InputError, StorageError):
                 return None  # a payload cannot be read, which has been named
         return chain
@@ -79,7 +74,8 @@ class _Check:
             text = "is not that of the step's content"
             if not self._events.known:
                 text = "cannot be checked: events are lost, or it is not that of the content"
-            self._say(number, f"the digest of step {number} {text}")
+            text = f"the digest of step {number} {text}"
+            steps.tell("digest", steps.name, number - 1, text, step=number)
         return (stop - start) * loose.spec(self._vectors).row_bytes
 
     def now(self) -> None:
@@ -119,7 +115,7 @@ class _Check:
                 wrong = f"is of step {one.step}, which compaction did not keep"
             elif one.step > done or not self._events.known:
                 continue
-            elif not self._counts(one.step, one.events):
+            elif not self._events.may_count(one.step, one.events):
                 wrong = f"counts {one.events} events after step {one.step}"
             elif self.chain(one.step, one.events) not in (None, bytes.fromhex(one.digest)):
                 wrong = f"has another digest than step {one.step}"
@@ -130,23 +126,8 @@ class _Check:
                 )
         return lost
 
-    def _counts(self, step: int, events: int) -> bool:
-        """Whether ``step`` finished steps may have so many events."""
-        before = int((self._events.table[:, 0] < step).sum())
-        return before <= events <= before + len(self._events.after(step))
-
     def _unchecked(self, step: int, error: Exception) -> None:
         """Its texts cannot be read. That has been named, but perhaps not with this step."""
         path = self._steps.array("texts/index")
         text = f"the digest of step {step} cannot be computed: {error}"
         self._findings.add("texts", path, text, array=path, step=step, spoils=True)
-
-    def _say(self, step: int, message: str) -> None:
-        self._findings.add(
-            "digest",
-            self._steps.file_of(step),
-            message,
-            array=self._steps.name,
-            step=step,
-            spoils=True,
-        )

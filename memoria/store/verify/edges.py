@@ -33,7 +33,7 @@ def check_edges(steps: Steps, ids: IntArray, fires: IntArray, findings: Findings
             findings.add("edges", f"{group}/{name}", text, array=f"{group}/{name}", step=state.step)
     if any(len(column) != state.edges for column in stored):
         return
-    comparison = _Comparison(steps, group, stored, findings)
+    comparison = _Comparison(steps, group, stored)
     source = stored[0]
     order = np.argsort(source, kind="stable")
     falls = np.flatnonzero(source[1:] < source[:-1]) + 1
@@ -66,10 +66,8 @@ def _firing_log(steps: Steps, ids: IntArray, step: int) -> FiringLog:
 class _Comparison:
     """Names the edges that are not what they must be."""
 
-    def __init__(
-        self, steps: Steps, group: str, stored: list[npt.NDArray[Any]], findings: Findings
-    ) -> None:
-        self._steps, self._group, self._stored, self._findings = steps, group, stored, findings
+    def __init__(self, steps: Steps, group: str, stored: list[npt.NDArray[Any]]) -> None:
+        self._steps, self._group, self._stored = steps, group, stored
 
     def compare(self, rows: IntArray, expected: tuple[IntArray, ...]) -> None:
         """The edges in ``rows`` must be ``expected``: (source, target, count, fires of source)."""
@@ -122,13 +120,6 @@ class _Comparison:
     def say(self, name: str, row: int, message: str, source: int | None = None) -> None:
         """Name a row of ``edges/<name>``."""
         array = f"{self._group}/{name}"
-        spec = self._steps.loose.spec(array)
         engram = source if source is not None else int(self._stored[0][row])
-        self._findings.add(
-            "edges",
-            f"{array}/{spec.file_name(row // spec.file_rows)}",
-            f"edge {row}: {message}",
-            array=array,
-            lane=engram % self._steps.lanes if engram >= 0 else None,
-            step=self._steps.files.attributes.state.step,
-        )
+        step, text = self._steps.files.attributes.state.step, f"edge {row}: {message}"
+        self._steps.tell("edges", array, row, text, engram=engram, step=step, spoils=False)

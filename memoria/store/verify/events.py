@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from memoria.store.schema import EventColumn
-from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
 from memoria.timeline.log import EventKind, Events, FloatArray, IntArray
@@ -24,9 +23,8 @@ class FoldedLog(LifespanTracker):
 class EventList:
     """The events of a store, checked as they are folded in."""
 
-    def __init__(self, steps: Steps, findings: Findings) -> None:
+    def __init__(self, steps: Steps) -> None:
         self._steps = steps
-        self._findings = findings
         self.name = steps.array("events/index")
         names = (self.name, steps.array("events/values"))
         end = min(steps.loose.sound_end(name) for name in names)
@@ -40,11 +38,19 @@ class EventList:
         """The steps after which something happened."""
         return set(self.table[:, EventColumn.STEP].tolist())
 
-    def after(self, step: int, first: int = 0, last: int | None = None) -> IntArray:
-        """The events [first, last) that happened after ``step``."""
-        some = self.table[first:last]
-        chosen: IntArray = some[some[:, EventColumn.STEP] == step]
-        return chosen
+    def span(self, step: int, count: int | None = None) -> tuple[int, int]:
+        """Those of the first ``count`` events that happened after ``step``, as [first, last)."""
+        happened = self.table[:count, EventColumn.STEP]
+        first, last = np.searchsorted(happened, [step, step + 1]).tolist()
+        return first, last
+
+    def before(self, step: int) -> int:
+        """How many events happened before ``step`` ended."""
+        return int((self.table[:, EventColumn.STEP] < step).sum())
+
+    def may_count(self, step: int, count: int) -> bool:
+        """Whether ``step`` finished steps may have so many events."""
+        return self.before(step) <= count <= self.before(step + 1)
 
     def fold(self, folded: FoldedLog, step: int, last: int | None = None) -> None:
         """Check and fold in what happened after ``step``, of the first ``last`` events."""
@@ -126,14 +132,5 @@ class EventList:
 
     def _say(self, number: int, message: str) -> None:
         step, _, engram, *_ = self.table[number].tolist()
-        spec = self._steps.loose.spec(self.name)
-        lane = engram % self._steps.lanes if engram >= 0 else None
-        self._findings.add(
-            "events",
-            f"{self.name}/{spec.file_name(number // spec.file_rows)}",
-            f"event {number}: {message}",
-            array=self.name,
-            lane=lane,
-            step=max(0, step) + 1,
-            spoils=True,
-        )
+        text = f"event {number}: {message}"
+        self._steps.tell("events", self.name, number, text, engram=engram, step=max(0, step) + 1)

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.store.life import FloatArray
-from memoria.store.verify.events import EventList, FoldedLog
-from memoria.store.verify.findings import Findings
+from memoria.store.verify.events import FoldedLog
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
@@ -41,10 +40,8 @@ class _Block:
 class LogCheck:
     """Goes through the log once: `run`, with a stop at every step in ``stops``."""
 
-    def __init__(self, steps: Steps, events: EventList, findings: Findings) -> None:
+    def __init__(self, steps: Steps) -> None:
         self._steps = steps
-        self._events = events
-        self._findings = findings
         self._initial = float(steps.files.config.initial_lifespan)
         self._ids = steps.array("log/ids")
         self._expiry = steps.array("log/expiry")
@@ -132,7 +129,8 @@ class LogCheck:
         added = steps.vector_stop[numbers - 1] - steps.vector_start[numbers - 1]
         for step in numbers[sizes < added].tolist():
             row = int(steps.log_start[step - 1])
-            self._say(step, row, None, "fewer engrams fired than the step created")
+            text = "fewer engrams fired than the step created"
+            steps.tell("log", self._ids, row, text, step=step)
         leading = block.rank < np.repeat(added, sizes)
         expected = steps.engrams(
             np.repeat(steps.vector_start[numbers - 1], sizes)[leading] + block.rank[leading]
@@ -209,15 +207,7 @@ class LogCheck:
             self._name(block, at, f"{text}: it lost lifespan or is no whole number", self._expiry)
 
     def _name(self, block: _Block, at: int, message: str, array: str | None = None) -> None:
-        step = int(block.step[at])
+        step, engram = int(block.step[at]), int(block.ids[at])
         row = int(self._steps.log_start[step - 1] + block.rank[at])
-        lane = int(block.ids[at]) % self._steps.lanes if block.ids[at] >= 0 else None
-        self._say(step, row, lane, f"entry {row}: {message}", array)
-
-    def _say(
-        self, step: int, row: int, lane: int | None, message: str, array: str | None = None
-    ) -> None:
-        name = array or self._ids
-        spec = self._steps.loose.spec(name)
-        path = f"{name}/{spec.file_name(row // spec.file_rows)}"
-        self._findings.add("log", path, message, array=name, lane=lane, step=step, spoils=True)
+        text = f"entry {row}: {message}"
+        self._steps.tell("log", array or self._ids, row, text, engram=engram, step=step)

@@ -15,6 +15,7 @@ from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.copying import copy_memory
 from memoria.store.digest import chain_over_events
 from memoria.store.memory_files import Cut, MemoryFiles
+from memoria.store.reading import rows_done_before
 from memoria.store.schema import CommandColumn, EventColumn, ReadingColumn, TextColumn
 from memoria.store.verify.findings import Repaired, Report
 from memoria.store.verify.steps import Steps
@@ -95,9 +96,7 @@ def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
     elif step == era.step:
         events = max(events, era.events)
     chain = steps.digest(step) or b""
-    happened = table[:events, EventColumn.STEP]
-    first, last = np.searchsorted(happened, [step, step + 1]).tolist()
-    chain = chain_over_events(chain, steps.files, first, last)
+    chain = chain_over_events(chain, steps.files, *known.events.span(step, events))
     vectors = int(steps.vector_stop[step - 1])
     rows = {
         "vectors": vectors,
@@ -143,12 +142,9 @@ def _side_tables(steps: Steps, step: int, events: int) -> dict[str, int]:
         rows = {name: steps.loose.sound_rows(steps.array(name)) for name in none}
     except DamageError:
         return none
-    readings = rows["sources/readings"]
-    at, happened = readings[:, ReadingColumn.STEP], readings[:, ReadingColumn.EVENTS]
-    kept = int(((at < step) | ((at == step) & (happened <= events))).sum())
-    commands = rows["commands/index"]
-    at, happened = commands[:, CommandColumn.STEP], commands[:, CommandColumn.EVENTS]
-    ran = int(((at < step) | ((at == step) & (happened < events))).sum())
+    readings, commands = rows["sources/readings"], rows["commands/index"]
+    kept = rows_done_before(readings, ReadingColumn, step, events)
+    ran = rows_done_before(commands, CommandColumn, step, events)
     return {
         "sources/readings": kept,
         "sources/units": max(0, int(readings[kept - 1, ReadingColumn.UNITS_END])) if kept else 0,

@@ -41,10 +41,9 @@ def check_head(steps: Steps, events: EventList, findings: Findings) -> bool:
     elif log_end != steps.end_after(step):
         wrong = f"accounts for {log_end} entries of the log, after step {step} there were "
         wrong += str(steps.end_after(step))
-    elif events.known:
-        before = int((events.table[:, 0] < step).sum())
-        if not before <= state.events <= before + len(events.after(step)):
-            wrong = f"accounts for {state.events} events, there were {before} before step {step}"
+    elif events.known and not events.may_count(step, state.events):
+        wrong = f"accounts for {state.events} events, "
+        wrong += f"there were {events.before(step)} before step {step}"
     if wrong:
         findings.add("state", ROOT_NAME, f"the written state {wrong}", step=step)
     return not wrong
@@ -140,12 +139,4 @@ class _Comparison:
 
     def _say(self, name: str, row: int, engram: int, message: str) -> None:
         array = f"{self._group}/{name}"
-        spec = self._steps.loose.spec(array)
-        self._findings.add(
-            "state",
-            f"{array}/{spec.file_name(row // spec.file_rows)}",
-            message,
-            array=array,
-            lane=engram % self._steps.lanes if engram >= 0 else None,
-            step=self._step,
-        )
+        self._steps.tell("state", array, row, message, engram=engram, step=self._step, spoils=False)

@@ -32,12 +32,13 @@ class Steps:
         self.loose = loose
         self.name = self.array("log/steps")
         self.lanes = files.config.lanes
+        self._findings = findings
         self.done = loose.readable_end(self.name)
         self.created: IntArray = np.full(self.done, -1)
         self.ends: IntArray = np.full(self.done, -1)
         self.good: Mask = np.zeros(self.done, np.bool_)
         self._digests: IntArray = np.zeros((self.done, 4), np.int64)
-        self._check(findings)
+        self._check()
         self._locate()
 
     def array(self, name: str) -> str:
@@ -74,10 +75,23 @@ class Steps:
         """Log entries there were after ``step`` steps."""
         return int(self.ends[step - 1]) if step else 0
 
-    def file_of(self, step: int) -> str:
-        """The file of the table in which the row of ``step`` lies."""
-        spec = self.loose.spec(self.name)
-        return f"{self.name}/{spec.file_name((step - 1) // spec.file_rows)}"
+    def tell(
+        self,
+        kind: str,
+        array: str,
+        row: int,
+        message: str,
+        *,
+        engram: int = -1,
+        lane: int | None = None,
+        step: int | None = None,
+        spoils: bool = True,
+    ) -> None:
+        """Name a finding in the file that has row ``row`` of ``array``, in the engram's lane."""
+        spec = self.loose.spec(array)
+        path = f"{array}/{spec.file_name(max(0, row) // spec.file_rows)}"
+        lane = engram % self.lanes if engram >= 0 else lane
+        self._findings.add(kind, path, message, array=array, lane=lane, step=step, spoils=spoils)
 
     def of_engram(self, engram: int) -> int:
         """The step (from 1) in which an engram was created, by the rows that are good."""
@@ -103,7 +117,7 @@ class Steps:
         """The step after that of good row ``number`` - 1: the first that may be meant."""
         return int(self._good_rows[number - 1]) + 2 if number else 1
 
-    def _check(self, findings: Findings) -> None:
+    def _check(self) -> None:
         """Fill the columns, and name the rows that break a rule."""
         self.readable: Mask = np.zeros(self.done, np.bool_)
         spec = self.loose.spec(self.name)
@@ -131,15 +145,7 @@ class Steps:
             for row in np.flatnonzero(wrong).tolist():
                 lane, message = self._fault(columns[row], before[row], most)
                 step = first + row + 1
-                findings.add(
-                    "steps",
-                    self.file_of(step),
-                    message,
-                    array=self.name,
-                    lane=lane,
-                    step=step,
-                    spoils=True,
-                )
+                self.tell("steps", self.name, step - 1, message, lane=lane, step=step)
             if not wrong.all():
                 last = columns[np.flatnonzero(~wrong)[-1]]
 
@@ -172,17 +178,12 @@ class Steps:
         ends = np.where(self.good, self.ends, 0)
         known = self.good & np.append(True, self.good)[:-1]
         self.vector_stop: IntArray = rows - era.rows + era.kept
-        self.log_stop: IntArray = ends - era.log_end + era.log_kept
+        self.log_stop: IntArray = files.log_rows(ends)
         if era.generation is not None:
             old = rows < era.rows
             self.vector_stop[old] = np.searchsorted(files.kept, rows[old])
-            before = min(era.step, self.done)
-            self.log_stop[:before] = files.log_rows(ends)[:before]
         self.vector_start: IntArray = np.append(0, self.vector_stop)[: self.done]
         self.log_start: IntArray = np.append(0, self.log_stop)[: self.done]
-        for name, start, stop in (
-            ("log/ids", self.log_start, self.log_stop),
-            ("log/expiry", self.log_start, self.log_stop),
-        ):
-            known &= self.loose.sound_mask(self.array(name), start, stop)
+        for name in ("log/ids", "log/expiry"):
+            known &= self.loose.sound_mask(self.array(name), self.log_start, self.log_stop)
         self.known: Mask = known

@@ -58,7 +58,7 @@ class _Check:
             begin = stop
         if begin != len(raw):
             text = f"the names end at {begin}, there are {len(raw)} bytes"
-            self._say("sources", self._names, begin, text)
+            self._steps.tell("sources", self._names, begin, text)
         return len(ends)
 
     def index(self, sources: int | None) -> None:
@@ -149,7 +149,7 @@ class _Check:
     ) -> None:
         self._bad_source = min(self._bad_source, number)
         row = number if at is None else at
-        self._say("sources", array or self._ends, row, f"source {number} {message}")
+        self._steps.tell("sources", array or self._ends, row, f"source {number} {message}")
 
     def _of_engram(
         self, row: int, message: str, array: str | None = None, at: int | None = None
@@ -160,29 +160,8 @@ class _Check:
         where = row if at is None else at
         if array is None:
             where = self._loose.rows(name) - 1
-        self._say(
-            "texts",
-            name,
-            where,
-            f"engram {engram}: {message}",
-            engram % self._steps.lanes,
-            self._steps.of_engram(engram),
-        )
-
-    def _say(
-        self,
-        kind: str,
-        array: str,
-        row: int,
-        message: str,
-        lane: int | None = None,
-        step: int | None = None,
-    ) -> None:
-        spec = self._loose.spec(array)
-        path = f"{array}/{spec.file_name(max(0, row) // spec.file_rows)}"
-        self._findings.add(
-            kind, path, message, array=array, lane=lane, step=step, spoils=step is not None
-        )
+        text, step = f"engram {engram}: {message}", self._steps.of_engram(engram)
+        self._steps.tell("texts", name, where, text, engram=engram, step=step)
 
 
 def _is_utf8(raw: bytes) -> bool:

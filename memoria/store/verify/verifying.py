@@ -112,7 +112,7 @@ def _checked(
     if steps is None:
         return None
     check_counts(steps, findings)
-    events = EventList(steps, findings)
+    events = EventList(steps)
     vectors = steps.array("vectors")
     rows = loose.committed_rows(vectors)
     if rows - loose.readable_end(vectors) <= _MOST_MISSING:
@@ -169,7 +169,7 @@ def _check_log(steps: Steps, events: EventList, rows: int, findings: Findings) -
     state = steps.files.attributes.state
     with_state = check_head(steps, events, findings)
     stops = events.steps() | ({state.step} if with_state else set()) | {steps.done}
-    for step in LogCheck(steps, events, findings).run(folded, stops):
+    for step in LogCheck(steps).run(folded, stops):
         if with_state and step == state.step and folded.known:
             events.fold(folded, step, state.events)
             ids, fires = check_state(steps, folded, findings)
