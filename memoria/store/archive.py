@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -64,8 +65,7 @@ def write_copy(
         copy_memory(files, out)
     else:
         copy_memory(files, out, alive, snapshots={})
-    copy = open_files(out)
-    try:
+    with closing(open_files(out)) as copy:
         return {
             "path": str(copy.path),
             "step": copy.attributes.step,
@@ -73,8 +73,6 @@ def write_copy(
             "engrams": len(alive),
             "bytes": copy.stored_bytes(),
         }
-    finally:
-        copy.close()
 
 
 def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -85,8 +83,7 @@ def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]
     """
     if not Path(archive).is_file():
         raise StoreNotFoundError(f"{archive}: no archive", "name a file that export made")
-    files = open_files(archive)
-    try:
+    with closing(open_files(archive)) as files:
         alive = needed_engrams(files, ())  # before anything is written: it may not follow
         copy_memory(files, path)
         return {
@@ -95,8 +92,6 @@ def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]
             "digest": files.attributes.digest,
             "engrams": len(alive),
         }
-    finally:
-        files.close()
 
 
 def _write_zip(handle: BinaryIO, held: Contents) -> None:

@@ -15,7 +15,7 @@ from memoria.config import MemoriaConfig
 from memoria.errors import DamageError
 from memoria.store.attributes import Pending, StateHead
 from memoria.store.events import read_events
-from memoria.store.memory_files import MemoryFiles
+from memoria.store.memory_files import MemoryFiles, may_be_ids
 from memoria.store.schema import STATE_GROUP, StepColumn
 from memoria.timeline import cofiring
 from memoria.timeline.cofiring import FiringLog, ranks
@@ -259,8 +259,7 @@ def _base(files: MemoryFiles, base: StateHead) -> tuple[IntArray, FloatArray, In
     if any(files.rows(f"{at}/{name}") != base.living for name in names):
         raise DamageError(f"{files.name}: {at} is not of {base.living} living engrams")
     ids, expiry, fires = (files.read(f"{at}/{name}") for name in names)
-    # compared, not subtracted: a difference may overflow
-    if len(ids) and not (ids[0] >= 0 and ids[-1] < base.rows and (ids[1:] > ids[:-1]).all()):
+    if not may_be_ids(ids, base.rows):
         raise DamageError(f"{files.name}: {at}/ids are not ascending ids")
     if not ((fires >= 1) & (fires <= base.step)).all():
         raise DamageError(f"{files.name}: {at}/fires are not counts of {base.step} steps")

@@ -283,9 +283,7 @@ class MemoryFiles:
         if era.generation is None:
             return np.arange(0)
         ids: IntArray = self.store.read(self._name("kept/ids"))
-        if len(ids) != era.kept or (
-            len(ids) and not (ids[0] >= 0 and ids[-1] < era.rows and (ids[1:] > ids[:-1]).all())
-        ):
+        if len(ids) != era.kept or not may_be_ids(ids, era.rows):
             raise DamageError(f"{self.name}: kept/ids are not the {era.kept} engrams kept")
         return ids
 
@@ -294,9 +292,7 @@ class MemoryFiles:
         """The entry of the kept log at which each step before the era ends."""
         era = self._era
         ends: IntArray = self.store.read(self._name("kept/ends"))
-        if len(ends) != era.step or (
-            len(ends) and not (ends[0] >= 0 and ends[-1] <= era.log_kept and _ascends(ends))
-        ):
+        if len(ends) != era.step or not may_be_ends(ends, era.log_kept):
             raise DamageError(f"{self.name}: kept/ends are not those of {era.step} steps")
         return ends
 
@@ -360,5 +356,13 @@ class MemoryFiles:
             raise DamageError(f"{self.name}: the arrays are not of one length")
 
 
-def _ascends(ends: IntArray) -> bool:
-    return bool((ends[1:] >= ends[:-1]).all())
+def may_be_ends(ends: IntArray, most: int) -> bool:
+    """Whether ``ends`` ascend from 0 or more to at most ``most``."""
+    # compared, not subtracted: a difference may overflow
+    ascends = bool((ends[1:] >= ends[:-1]).all())
+    return len(ends) == 0 or bool(ascends and ends[0] >= 0 and ends[-1] <= most)
+
+
+def may_be_ids(ids: IntArray, created: int) -> bool:
+    """Whether ``ids`` are of engrams below ``created``, each once, ascending."""
+    return may_be_ends(ids, created - 1) and bool((ids[1:] != ids[:-1]).all())

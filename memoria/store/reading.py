@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Final, Literal
 
 import numpy as np
@@ -63,11 +64,14 @@ def open_files(
 
 def read_config(path: str | os.PathLike[str], at: int | str | None = None) -> MemoriaConfig:
     """The configuration of the store at ``path``; with ``at``, if that moment of it is there."""
-    files = open_files(path, at)
-    try:
+    with closing(open_files(path, at)) as files:
         return files.config
-    finally:
-        files.close()
+
+
+def check_lane(lane: int | None, lanes: int) -> None:
+    """Raise `InputError` for a lane that is not there; None stands for all of them."""
+    if lane is not None and not 0 <= lane < lanes:
+        raise InputError(f"lane = {lane}: there is none", f"the lanes are 0 to {lanes - 1}")
 
 
 def split_moment(text: str) -> tuple[str, int | str | None]:

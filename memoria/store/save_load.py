@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
@@ -137,8 +138,7 @@ def load_memory(
     Raises `StateError` where a step is under way, `StoreNotFoundError`, `DamageError`,
     `OtherFormatError`, `InputError` for a moment that is not there.
     """
-    files = open_files(path, at)
-    try:
+    with closing(open_files(path, at)) as files:
         config = files.config
         if files.attributes.pending.phase != "idle":
             raise StateError(
@@ -156,8 +156,6 @@ def load_memory(
         log = Recorder(config.lanes, where, tables_of(files, steps, life))
         memory.resume(config, core, log)
         return memory
-    finally:
-        files.close()
 
 
 def _between_steps(memory: Memoria) -> tuple[MemoryCore, Recorder]:

@@ -6,6 +6,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,38 +50,29 @@ def create_snapshot(path: str | os.PathLike[str], name: str, note: str = "") -> 
     A step that has been begun is no part of it. Raises `InputError` for a name that is taken or
     is none.
     """
-    files = open_files(path, mode="r+")
-    try:
+    with closing(open_files(path, mode="r+")) as files:
         taken = files.attributes.snapshots
         done = files.attributes.step
         chain = chain_after(files, StepTable.read(files), done, files.events)
         made = new_snapshot(files, taken, name, note, done, chain)
         _commit(files, {**taken, name: made})
         return made
-    finally:
-        files.close()
 
 
 def delete_snapshot(path: str | os.PathLike[str], name: str) -> Snapshot:
     """Take a name back; what it named stays until it is compacted. Durable on return."""
-    files = open_files(path, mode="r+")
-    try:
+    with closing(open_files(path, mode="r+")) as files:
         taken = dict(files.attributes.snapshots)
         gone = named(files.name, taken, name)
         del taken[name]
         _commit(files, taken)
         return gone
-    finally:
-        files.close()
 
 
 def list_snapshots(path: str | os.PathLike[str]) -> dict[str, Snapshot]:
     """The snapshots of the store at ``path`` by name, the earliest state first."""
-    files = open_files(path)
-    try:
+    with closing(open_files(path)) as files:
         found = files.attributes.snapshots
-    finally:
-        files.close()
     order = sorted(found, key=lambda name: (found[name].step, found[name].events, name))
     return {name: found[name] for name in order}
 

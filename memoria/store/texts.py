@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import DamageError, InputError
-from memoria.store.memory_files import MemoryFiles
+from memoria.store.memory_files import MemoryFiles, may_be_ends
 from memoria.store.payloads import Meta, decode_meta, encode_meta
 from memoria.store.schema import TextColumn
 from memoria.timeline.log import IntArray
@@ -118,7 +118,7 @@ class TextShelf:
         before = self._files.kept_places(self._files.attributes.step)
         text_ends, meta_ends, sources, offsets, _ = table.T
         total = self._files.rows("texts/bytes")
-        sound = _ascends(np.column_stack((text_ends, meta_ends)).ravel(), total)
+        sound = may_be_ends(np.column_stack((text_ends, meta_ends)).ravel(), total)
         if not (sound and sources.max(initial=-1) < len(places) and len(before) <= len(places)):
             raise DamageError("texts/index points at what is not there")
         placed = sources >= 0
@@ -229,7 +229,7 @@ class TextShelf:
     def _numbers(self) -> dict[str, int]:
         if self._sources is None:
             ends = self._files.read("sources/index")
-            if not _ascends(ends.ravel(), self._files.rows("sources/bytes")):
+            if not may_be_ends(ends.ravel(), self._files.rows("sources/bytes")):
                 raise DamageError("sources/index points outside of sources/bytes")
             raw = self._files.read("sources/bytes").tobytes()
             starts = [0, *ends[:-1, 1].tolist()] if len(ends) else []
@@ -276,13 +276,6 @@ def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
         return []
     cut = (np.diff(starts // _READ) > 0) | (starts[1:] - ends[:-1] > _GAP)
     return np.split(places, np.flatnonzero(cut) + 1)
-
-
-def _ascends(ends: IntArray, most: int) -> bool:
-    """Whether ``ends`` ascend from 0 or more to at most ``most``."""
-    return bool(
-        len(ends) == 0 or (ends[0] >= 0 and ends[-1] <= most and (ends[1:] >= ends[:-1]).all())
-    )
 
 
 def _checked(place: Place) -> Place:

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from memoria.core.memory_core import MemoryCore
 from memoria.core.similarity import log_correlation
-from memoria.errors import InputError
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import as_gains
 from memoria.store.digest import chain_over_events, next_digest
@@ -27,7 +26,7 @@ from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.payloads import decode_revision
-from memoria.store.reading import open_files, past_view
+from memoria.store.reading import check_lane, open_files, past_view
 from memoria.store.reminded import as_pending, positions_of_ids
 from memoria.store.replay.steps import Difference, LoggedStep, Replay, logged_steps, steps_there
 from memoria.store.schema import EventColumn
@@ -57,9 +56,7 @@ def recompute(
         closing(open_files(path, at)) as files,
         progress_bar(progress, "replaying", "steps") as show,
     ):
-        if lane is not None and not 0 <= lane < files.config.lanes:
-            lanes = files.config.lanes
-            raise InputError(f"lane = {lane}: there is none", f"the lanes are 0 to {lanes - 1}")
+        check_lane(lane, files.config.lanes)
         begin, end = steps_there(files, first, last)
         found = Replay(0, begin, end, [], [])
         if end < begin:

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from memoria.config import MemoriaConfig
@@ -47,13 +47,7 @@ class Rerun:
 
     def record(self) -> dict[str, Any]:
         """As plain values."""
-        return {
-            "path": self.path,
-            "steps": self.steps,
-            "engrams": self.engrams,
-            "skipped_events": self.skipped_events,
-            "digest": self.digest,
-        }
+        return asdict(self)
 
 
 def changed_config(config: MemoriaConfig, changes: Mapping[str, Any]) -> MemoriaConfig:

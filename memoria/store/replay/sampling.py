@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import Any, Final
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from memoria.errors import ConfigError, InputError
 from memoria.store.life import Life, StepTable, fold
-from memoria.store.reading import open_files
+from memoria.store.reading import check_lane, open_files
 from memoria.store.texts import TextShelf
 from memoria.timeline.engram_type import EngramType
 
@@ -37,13 +38,9 @@ def sample(
         raise ConfigError(f"priority = {priority!r}: not known", f"one of {', '.join(PRIORITIES)}")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed = {seed}: must be from 0 to 2^63 - 1")
-    files = open_files(path, at)
-    try:
+    with closing(open_files(path, at)) as files:
         life = fold(files, files.config, StepTable.read(files))
-        if lane is not None and not 0 <= lane < life.lanes:
-            raise InputError(
-                f"lane = {lane}: there is none", f"the lanes are 0 to {life.lanes - 1}"
-            )
+        check_lane(lane, life.lanes)
         chosen = life.types != EngramType.WORKING
         if lane is not None:
             chosen &= life.of_lane(lane)
@@ -67,8 +64,6 @@ def sample(
             "text_bytes": np.frombuffer(b"".join(texts), np.uint8),
             "text_ends": np.cumsum([len(text) for text in texts]),
         }
-    finally:
-        files.close()
 
 
 def _weights(life: Life, priority: str) -> npt.NDArray[np.float64]:

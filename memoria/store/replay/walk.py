@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from memoria.errors import DamageError, InputError
 from memoria.store.events import read_events
 from memoria.store.life import FloatArray, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.reading import open_files, past_view
+from memoria.store.reading import check_lane, open_files, past_view
 from memoria.store.replay.steps import steps_there
 from memoria.store.schema import StepColumn
 from memoria.store.texts import TextShelf
@@ -70,8 +70,7 @@ class Walk:
         self, files: MemoryFiles, first: int, last: int | None, lane: int | None = None
     ) -> None:
         lanes = files.config.lanes
-        if lane is not None and not 0 <= lane < lanes:
-            raise InputError(f"lane = {lane}: there is none", f"the lanes are 0 to {lanes - 1}")
+        check_lane(lane, lanes)
         self.first, self._last = first, last
         before = past_view(files, self.first - 1)
         life = fold(before, before.config, StepTable.read(before))
@@ -184,11 +183,8 @@ def walk(
     Without ``first`` and ``last`` as far as the log goes. Raises `InputError` for steps that are
     not there.
     """
-    files = open_files(path, at)
-    try:
+    with closing(open_files(path, at)) as files:
         yield Walk(files, *steps_there(files, first, last), lane)
-    finally:
-        files.close()
 
 
 @dataclass(frozen=True)
