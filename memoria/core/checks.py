@@ -33,7 +33,7 @@ def as_memory_data(
     """
     expected = f"[{lanes or 'B'}, W, {dimension or 'D'}]"
     if not isinstance(data, Tensor):
-        raise InputError(f"data is {type(data).__name__}, not a tensor", "give a torch tensor")
+        raise InputError(f"data is {_name(data)}, not a tensor", "give a torch tensor")
     shape = list(data.shape)
     if data.dim() != 3 or 0 in shape:
         raise ShapeError("data", f"{expected}, all at least 1", shape)
@@ -64,8 +64,9 @@ def as_indices(indices: object, living: Tensor, device: torch.device) -> Tensor:
     """
     expected = f"[{living.shape[0]}, N]"
     if not isinstance(indices, Tensor) or indices.dtype not in _INTEGERS:
-        what = _name(indices) if isinstance(indices, Tensor) else type(indices).__name__
-        raise InputError(f"indices are {what}, not integers", "give what remind() returned")
+        raise InputError(
+            f"indices are {_name(indices)}, not integers", "give what remind() returned"
+        )
     if indices.dim() != 2 or indices.shape[0] != living.shape[0]:
         raise ShapeError("indices", expected, list(indices.shape))
     taken = indices.detach().to(device=device, dtype=torch.int64)
@@ -116,8 +117,7 @@ def as_delta(delta: object, indices: Tensor, device: torch.device) -> Tensor:
         InputError: not real numbers, or NaN or Inf.
     """
     if not isinstance(delta, Tensor) or delta.is_complex() or delta.dtype == torch.bool:
-        what = _name(delta) if isinstance(delta, Tensor) else type(delta).__name__
-        raise InputError(f"lifespan delta is {what}, not real numbers", "give a tensor")
+        raise InputError(f"lifespan delta is {_name(delta)}, not real numbers", "give a tensor")
     if delta.shape != indices.shape:
         raise ShapeError("lifespan delta", str(list(indices.shape)), list(delta.shape))
     taken = delta.detach().to(device=device, dtype=torch.float64)
@@ -127,5 +127,8 @@ def as_delta(delta: object, indices: Tensor, device: torch.device) -> Tensor:
     return taken
 
 
-def _name(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+def _name(value: object) -> str:
+    """The type of numbers of a tensor; of anything else its class."""
+    if isinstance(value, Tensor):
+        return str(value.dtype).removeprefix("torch.")
+    return type(value).__name__

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from memoria.core.checks import as_delta, as_indices
-from memoria.core.state import positions_of
+from memoria.core.state import counts_between, mask_of, positions_of
 from memoria.errors import ShapeError, StateError
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.summary import EngramsInfo, summarize
@@ -166,10 +166,7 @@ class Engrams:
 
     def get_mask_with_indices(self, indices: Tensor) -> Tensor:
         """Bool [B, M], true at ``indices`` [B, N]; -1 is ignored."""
-        at = self._checked(indices)
-        shape = (self.batch_size, self.memory_length + 1)
-        mask = torch.zeros(shape, dtype=torch.bool, device=self.data.device)
-        return mask.scatter_(1, at % shape[1], True)[:, :-1]
+        return mask_of(self._checked(indices), self.memory_length)
 
     def get_working_memory(self) -> tuple[Engrams, Tensor]:
         """The working memory and its indices [B, W], -1 on the right."""
@@ -191,19 +188,17 @@ class Engrams:
         """The engrams at ``indices`` [N] or [B, N]; -1 gives a null."""
         if indices.dim() == 1:
             indices = indices.unsqueeze(0).expand(self.batch_size, -1)
-        at = self._checked(indices)
-        null, at = at < 0, at.clamp_min(0)
+        wanted = self._checked(indices)
         if self.memory_length == 0:
             return self._with([None if f is None else f[:, :0] for f in self._fields()])
-        lane = torch.arange(self.batch_size, device=at.device)
-        counts = self.induce_counts[lane.view(-1, 1, 1), at.unsqueeze(2), at.unsqueeze(1)]
-        data = self.data[lane.unsqueeze(1), at]
+        null, at = wanted < 0, wanted.clamp_min(0)
+        data = self.data[torch.arange(self.batch_size, device=at.device).unsqueeze(1), at]
         fills = (EngramType.NULL, -1.0, -1, -1)
         each = (self.engrams_types, self.lifespan, self.age, self.engram_ids)
         return self._with(
             [
                 data.masked_fill(null.unsqueeze(2), 0.0),
-                counts.masked_fill(null.unsqueeze(2) | null.unsqueeze(1), -1),
+                counts_between(self.induce_counts, wanted),
                 *(
                     None if field is None else field.gather(1, at).masked_fill(null, fill)
                     for field, fill in zip(each, fills, strict=True)

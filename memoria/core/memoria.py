@@ -14,7 +14,7 @@ from memoria.core.engrams import Engrams
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.recall import LongTermSearch, graph_search
 from memoria.core.recorder import Recorder, fill_log, log_state
-from memoria.core.state import NULL
+from memoria.core.state import NULL, counts_between
 from memoria.core.vectors import TensorVectors
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.timeline.history import HistoryManager
@@ -326,14 +326,10 @@ class Memoria:
     def _snapshot(self, core: MemoryCore) -> Engrams:
         state, living = core.state, core.living_positions()
         null = living < 0
-        at = living.clamp_min(0)
-        lane = torch.arange(state.lanes, device=state.device).view(-1, 1, 1)
-        counts = core.connections.counts().to(state.device)[lane, at.unsqueeze(2), at.unsqueeze(1)]
-        counts.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
         age = core.step - state.at(state.born, living, 0)
         return Engrams(
             data=state.data_at(living),
-            induce_counts=counts,
+            induce_counts=counts_between(core.connections.counts().to(state.device), living),
             engrams_types=state.at(state.types, living, NULL),
             lifespan=(state.at(state.expiry, living, 0) - core.step).masked_fill(null, -1.0),
             age=age.masked_fill(null, -1) if self.track_age else None,

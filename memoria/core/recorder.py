@@ -136,7 +136,7 @@ class Recorder:
     ) -> None:
         """After ``step`` steps an event of ``kind`` happened at ``positions`` [B, N]."""
         cells = state.cells(positions)
-        ids = np.unique((state.ids[cells] * self._lanes + cells[0]).cpu().numpy())
+        ids = np.unique(_store_ids(state, cells))
         rows = np.empty((len(ids), 4), np.int64)
         rows[:] = (step, kind, 0, 0)
         rows[:, 2] = ids
@@ -181,8 +181,8 @@ class Recorder:
             zip(self.histories, first_short.tolist(), strict=True)
         ):
             firings = [one[lane][one[lane] >= 0] for one in fired]
-            mine = lanes == lane
-            history.record(firings, ids[mine], expiry[mine], short, state.next_id)
+            in_lane = lanes == lane
+            history.record(firings, ids[in_lane], expiry[in_lane], short, state.next_id)
 
     def _settle(self, state: EngramState) -> None:
         """Bring the last steps into the record, and drop what is known of the forgotten."""
@@ -193,7 +193,8 @@ class Recorder:
         counts = np.concatenate((before.counts, sizes))
         kept = before.ends[-1:].sum()
         ends = np.concatenate((before.ends, kept + np.cumsum(sizes)))
-        living = _living(state)
+        lane, position = (state.types != NULL).nonzero(as_tuple=True)
+        living = np.sort(_store_ids(state, (lane, position)))
         alive = np.isin(ids, living)
         shorts = [step.first_short.cpu().numpy()[None] for step in self._steps]
         self._record = FiringRecord(
@@ -245,8 +246,8 @@ def _filled(state: EngramState, saved: Mapping[str, Tensor]) -> Recorder:
     taken = {name: saved[_PREFIX + name].cpu().numpy().copy() for name in names}
     ids, sizes, raw = (saved[f"{_PREFIX}text_{one}"] for one in ("ids", "sizes", "bytes"))
     texts = torch.split(raw, sizes.tolist())
-    told = {i: bytes(text.tolist()).decode() for i, text in zip(ids.tolist(), texts, strict=True)}
-    tables = FiringRecord(**taken, texts=told)
+    by_id = {i: bytes(text.tolist()).decode() for i, text in zip(ids.tolist(), texts, strict=True)}
+    tables = FiringRecord(**taken, texts=by_id)
     steps, entries = int(saved["step"]), int(tables.ends[-1:].sum())
     whole = {len(part) for part in (tables.made, tables.counts, tables.ends)}
     if whole != {steps} or tables.first_short.shape != (steps, state.lanes):
@@ -290,15 +291,15 @@ def _histories(state: EngramState, record: FiringRecord, steps: int) -> list[His
     made[-1] = state.next_id
     histories = []
     for lane in range(lanes):
-        mine = record.ids % lanes == lane
-        fired, ends = record.ids[mine] // lanes, np.append(0, np.cumsum(mine))[record.ends]
+        in_lane = record.ids % lanes == lane
+        fired, ends = record.ids[in_lane] // lanes, np.append(0, np.cumsum(in_lane))[record.ends]
         ends = np.concatenate((np.zeros(lacking, np.int64), ends))
         last = np.full(state.next_id, np.nan)
-        last[fired] = record.expiry[mine]
-        who, now = ids[lane][living[lane]], expiry[lane][living[lane]]
-        moved = last[who] != now  # pinned since, or by steps that are not known
+        last[fired] = record.expiry[in_lane]
+        living_ids, living_expiry = ids[lane][living[lane]], expiry[lane][living[lane]]
+        changed = last[living_ids] != living_expiry  # pinned since, or by steps that are not known
         set_ends = ends.copy()
-        set_ends[-1] += int(moved.sum())
+        set_ends[-1] += int(changed.sum())
         first = np.concatenate((np.zeros(lacking, np.int64), record.first_short[:, lane]))
         first[-1] = short[lane]
         histories.append(
@@ -307,9 +308,9 @@ def _histories(state: EngramState, record: FiringRecord, steps: int) -> list[His
                     "fired": fired,
                     "fired_ends": ends,
                     "firing_ends": np.arange(1, steps + 1),
-                    "set_ids": np.concatenate((fired, who[moved])),
+                    "set_ids": np.concatenate((fired, living_ids[changed])),
                     "set_ends": set_ends,
-                    "expiry": np.concatenate((record.expiry[mine], now[moved])),
+                    "expiry": np.concatenate((record.expiry[in_lane], living_expiry[changed])),
                     "bounds": np.column_stack((first, made)),
                 }
             )
@@ -317,11 +318,10 @@ def _histories(state: EngramState, record: FiringRecord, steps: int) -> list[His
     return histories
 
 
-def _living(state: EngramState) -> IntArray:
-    """Store ids of all that live, ascending."""
-    lane, place = (state.types != NULL).nonzero(as_tuple=True)
-    ids = state.ids[lane, place] * state.lanes + lane
-    return np.sort(ids.cpu().numpy())
+def _store_ids(state: EngramState, cells: _Cells) -> IntArray:
+    """Ids in a store of the engrams at ``cells``."""
+    ids: IntArray = (state.ids[cells] * state.lanes + cells[0]).cpu().numpy()
+    return ids
 
 
 def _ints(values: list[int]) -> IntArray:

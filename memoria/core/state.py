@@ -42,6 +42,21 @@ def positions_of(mask: Tensor) -> Tensor:
     return out
 
 
+def mask_of(positions: Tensor, width: int) -> Tensor:
+    """Bool [B, width], true at ``positions`` [B, N]; -1 is ignored."""
+    shape = (positions.shape[0], width + 1)
+    hit = torch.zeros(shape, dtype=torch.bool, device=positions.device)
+    return hit.scatter_(1, torch.where(positions < 0, width, positions), True)[:, :-1]
+
+
+def counts_between(counts: Tensor, positions: Tensor) -> Tensor:
+    """``counts`` [B, C, C] between all of ``positions`` [B, N]: [B, N, N], -1 where one is -1."""
+    at, null = positions.clamp_min(0), positions < 0
+    lane = torch.arange(at.shape[0], device=at.device).view(-1, 1, 1)
+    taken = counts[lane, at.unsqueeze(2), at.unsqueeze(1)]
+    return taken.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
+
+
 class EngramState:
     """Everything about every engram except its connections.
 
@@ -199,9 +214,7 @@ class EngramState:
 
     def mask(self, positions: Tensor) -> Tensor:
         """Boolean [B, C], true at ``positions``."""
-        hit = torch.zeros((self.lanes, self.capacity + 1), dtype=torch.bool, device=self.device)
-        hit.scatter_(1, torch.where(positions < 0, self.capacity, positions), True)
-        return hit[:, :-1]
+        return mask_of(positions, self.capacity)
 
     def extend(self, positions: Tensor, delta: Tensor) -> None:
         """``expiry += delta``; for pinned engrams ``expiry += max(0, delta)``. Repeats add up.

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from memoria.exports.content import Content
+from memoria.query.documents import records
 from memoria.query.engram_table import EngramTable
 
 
@@ -23,10 +24,10 @@ def write_jsonl(content: Content, out: Path) -> None:
     """
     with open(out, "w", encoding="ascii", newline="\n") as file:
         for lane in range(content.lanes):
-            mine = content.table.take(content.table.lanes == lane)
+            in_lane = content.table.take(content.table.lanes == lane)
             edges = _by_source(content, lane)
             ahead = next(edges, None)
-            for block in content.engrams(mine):
+            for block in content.engrams(in_lane):
                 vectors = _numbers(content, block)
                 view, ids = content.view, block.ids
                 rows = zip(view.documents(block), view.times(ids), view.meta(ids), strict=True)
@@ -48,17 +49,9 @@ def _by_source(content: Content, lane: int) -> Iterator[tuple[int, list[dict[str
         cuts = np.flatnonzero(np.diff(source)) + 1
         starts = [0, *cuts.tolist()] if len(source) else []
         for start, stop in zip(starts, [*starts[1:], len(source)], strict=True):
-            columns = (block[name][start:stop].tolist() for name in _EDGE)
-            yield (
-                int(source[start]),
-                [
-                    {"id": target, "weight": weight, "cofire_count": count}
-                    for target, weight, count in zip(*columns, strict=True)
-                ],
-            )
-
-
-_EDGE = ("target", "weight", "cofire_count")
+            columns = {"id": block["target"][start:stop]}
+            columns |= {name: block[name][start:stop] for name in ("weight", "cofire_count")}
+            yield int(source[start]), records(columns)
 
 
 def _numbers(content: Content, block: EngramTable) -> Any:

@@ -20,6 +20,7 @@ _RECORD_VALUES: Final = 1 << 20
 _STANDARD_INPUT: Final = 3 << 26  # bytes, all in memory: it may have to be read twice
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class TextUnit(NamedTuple):
@@ -210,15 +211,18 @@ def _record(line: str, field: str, path: str, number: int) -> _Text:
     return _Text(unit, whole="offset" in record)
 
 
+def parse_date(text: str) -> int:
+    """Milliseconds since 1970 of an ISO 8601 date, UTC unless it has an offset, or ValueError."""
+    date = datetime.fromisoformat(text)
+    return ((date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+
+
 def _milliseconds(time: Any) -> int | None:
-    """Milliseconds since 1970 of a number of them or an ISO 8601 date (UTC if it does not say)."""
-    if isinstance(time, str):
-        try:
-            date = datetime.fromisoformat(time)
-        except ValueError:
-            return None
-        time = (date if date.tzinfo else date.replace(tzinfo=UTC)) - _EPOCH
-        time //= timedelta(milliseconds=1)
+    """Milliseconds since 1970 of a number of them or an ISO 8601 date."""
+    try:
+        time = parse_date(time) if isinstance(time, str) else time
+    except ValueError:
+        return None
     return time if _is_count(time) else None
 
 

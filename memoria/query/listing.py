@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from fnmatch import translate
 from typing import Any, Final, Literal, get_args
 
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError
+from memoria.io.texts import parse_date
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.store.texts import TextShelf
 from memoria.timeline.log import IntArray
@@ -31,7 +31,6 @@ Mask = npt.NDArray[np.bool_]
 _BLOCK: Final = 8192  # engrams whose texts are in memory at a time
 _MOST: Final = 2**63 - 1
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -192,12 +191,10 @@ def parse_time(name: str, text: str, now: float | None = None, end: bool = False
         seconds = time.time() if now is None else now
         return int(seconds * 1000) - int(ago[1]) * _UNITS[ago[2]] * 1000
     try:
-        date = datetime.fromisoformat(text)
+        milliseconds = parse_date(text)
     except ValueError:
         hint = "write it like 2025-01-31, 2025-01-31T12:00 or 30d (s, m, h, d, w)"
         raise InputError(f"{name} = {text!r}: neither a date nor a time ago", hint) from None
-    date = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-    milliseconds = (date - _EPOCH) // timedelta(milliseconds=1)
     day_alone = re.fullmatch(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}", text) is not None
     return milliseconds + (_UNITS["d"] * 1000 - 1 if end and day_alone else 0)
 

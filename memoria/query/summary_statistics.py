@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from memoria.query.documents import records
 from memoria.query.engram_table import LIVING_TYPES, TYPE_NAMES
@@ -28,9 +27,9 @@ def pyramid(view: Inspection, lane: int | None = None) -> list[dict[str, int]]:
 
     A band holds ``from`` <= age <= ``to``, in steps.
     """
-    table = view.table()
-    in_lane = _of_lane(table.lanes, lane)
-    age, types = table.age[in_lane], table.types[in_lane]
+    life = view.life
+    in_lane = slice(None) if lane is None else life.of_lane(lane)
+    age, types = (life.step - life.born)[in_lane], life.types[in_lane]
     if len(age) == 0:
         return []
     width = int(age.max()) // _BANDS + 1
@@ -59,9 +58,11 @@ def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
         half live on) and ``points``, at most 61 of {``age``, ``share``}.
     """
     ids, gone = view.endings.ids, view.endings.gone
-    if lane is not None or view.compacted_steps:
-        first = int(view.steps.rows()[view.compacted_steps - 1]) if view.compacted_steps else 0
-        in_lane = (ids >= first) & _of_lane(ids % view.life.lanes, lane)
+    if view.compacted_steps:
+        later = ids >= view.steps.rows()[view.compacted_steps - 1]
+        ids, gone = ids[later], gone[later]
+    if lane is not None:
+        in_lane = ids % view.life.lanes == lane
         ids, gone = ids[in_lane], gone[in_lane]
     summary: dict[str, Any] = {
         "engrams": len(ids),
@@ -154,10 +155,3 @@ def _hub(
             }
         ),
     }
-
-
-def _of_lane(lanes: IntArray, lane: int | None) -> npt.NDArray[np.bool_]:
-    if lane is None:
-        return np.ones(len(lanes), np.bool_)
-    in_lane: npt.NDArray[np.bool_] = lanes == lane
-    return in_lane
