@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -12,6 +13,8 @@ from memoria.core.state import counts_between, mask_of, positions_of
 from memoria.errors import ShapeError, StateError
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.summary import EngramsInfo, summarize
+
+_FIELDS: Final = ("data", "induce_counts", "engrams_types", "lifespan", "age", "engram_ids")
 
 
 class Engrams:
@@ -49,17 +52,17 @@ class Engrams:
         self.track_age, self.track_engram_id = track_age, track_engram_id
         each = data.shape[:2]
         square = (*each, data.shape[1])
-        self.induce_counts = self._field("induce_counts", induce_counts, 0, torch.int32, square)
+        self.induce_counts = self._field("induce_counts", induce_counts, torch.int32, square)
         kind = EngramType.WORKING if engrams_types is None else engrams_types
-        self.engrams_types = self._field("engrams_types", kind, 0, torch.uint8, each)
-        self.lifespan = self._field("lifespan", lifespan, 0, torch.float32, each)
-        self.age = self._field("age", age, 0, torch.int32, each) if track_age else None
+        self.engrams_types = self._field("engrams_types", kind, torch.uint8, each)
+        self.lifespan = self._field("lifespan", lifespan, torch.float32, each)
+        self.age = self._field("age", age, torch.int32, each) if track_age else None
         self.engram_ids: Tensor | None = None
         if track_engram_id:
             if not isinstance(engram_ids, Tensor):
                 first = engram_ids or 0
                 engram_ids = torch.arange(first, first + each[1], device=data.device).expand(each)
-            self.engram_ids = self._field("engram_ids", engram_ids, 0, torch.int64, each)
+            self.engram_ids = self._field("engram_ids", engram_ids, torch.int64, each)
 
     @classmethod
     def empty(cls, track_age: bool = False, track_engram_id: bool = False) -> Engrams:
@@ -194,14 +197,13 @@ class Engrams:
         null, at = wanted < 0, wanted.clamp_min(0)
         data = self.data[torch.arange(self.batch_size, device=at.device).unsqueeze(1), at]
         fills = (EngramType.NULL, -1.0, -1, -1)
-        each = (self.engrams_types, self.lifespan, self.age, self.engram_ids)
         return self._with(
             [
                 data.masked_fill(null.unsqueeze(2), 0.0),
                 counts_between(self.induce_counts, wanted),
                 *(
                     None if field is None else field.gather(1, at).masked_fill(null, fill)
-                    for field, fill in zip(each, fills, strict=True)
+                    for field, fill in zip(self._fields()[2:], fills, strict=True)
                 ),
             ]
         )
@@ -244,13 +246,11 @@ class Engrams:
         return self.engrams_types == EngramType.NULL
 
     def _fields(self) -> list[Tensor | None]:
-        each = [self.engrams_types, self.lifespan, self.age, self.engram_ids]
-        return [self.data, self.induce_counts, *each]
+        return [getattr(self, name) for name in _FIELDS]
 
     def _with(self, fields: list[Tensor | None]) -> Engrams:
         made = Engrams.empty(self.track_age, self.track_engram_id)
-        names = ("data", "induce_counts", "engrams_types", "lifespan", "age", "engram_ids")
-        made.__dict__.update(zip(names, fields, strict=True))
+        made.__dict__.update(zip(_FIELDS, fields, strict=True))
         return made
 
     def _part(self, mask: Tensor) -> tuple[Engrams, Tensor]:
@@ -265,12 +265,11 @@ class Engrams:
         self,
         name: str,
         value: Tensor | float | None,
-        default: int,
         dtype: torch.dtype,
         shape: tuple[int, ...],
     ) -> Tensor:
         if not isinstance(value, Tensor):
-            filling = default if value is None else value
+            filling = 0 if value is None else value
             return torch.full(shape, filling, dtype=dtype, device=self.data.device)
         if value.shape != shape:
             raise ShapeError(name, str(list(shape)), list(value.shape))

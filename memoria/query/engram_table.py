@@ -20,7 +20,6 @@ from memoria.timeline.log import IntArray
 
 # Names of `EngramType` by number; NULL, a position without a living engram, is a forgotten one.
 TYPE_NAMES: Final = ("forgotten", "working", "shortterm", "longterm")
-LIVING_TYPES: Final = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)
 FIELDS: Final = (
     *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
     *("created_step", "created_time", "forgotten_step", "text", "source", "offset"),

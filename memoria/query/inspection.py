@@ -20,7 +20,7 @@ from memoria.chunkstore.root import FORMAT
 from memoria.errors import InputError
 from memoria.query.documents import iso_time, iso_times, records
 from memoria.query.engram_record import engram_record, step_records
-from memoria.query.engram_table import FIELDS, LIVING_TYPES, TYPE_NAMES, EngramTable
+from memoria.query.engram_table import FIELDS, TYPE_NAMES, EngramTable
 from memoria.query.listing import EngramFilter, Listing, Order, list_engrams
 from memoria.store.attributes import Snapshot
 from memoria.store.digest import common_steps, current_digest
@@ -31,7 +31,7 @@ from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
 from memoria.store.texts import TextShelf
 from memoria.timeline.cofiring import FiringLog
-from memoria.timeline.engram_type import EngramType
+from memoria.timeline.engram_type import LIVING_TYPES, EngramType
 from memoria.timeline.log import EventKind, Firings, IntArray
 
 COUNTED_PAIRS: Final = 1e7  # above so many pairs in the log, counting takes too long

@@ -10,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.query.documents import records
-from memoria.query.engram_table import LIVING_TYPES, TYPE_NAMES
+from memoria.query.engram_table import TYPE_NAMES
 from memoria.query.inspection import Inspection
 from memoria.timeline.cofiring import FiringLog, count_distinct
-from memoria.timeline.engram_type import EngramType
+from memoria.timeline.engram_type import LIVING_TYPES, EngramType
 from memoria.timeline.log import EventKind, IntArray
 
 _BANDS: Final = 10

@@ -206,12 +206,18 @@ class FiringLog:
 
         Those are (source, target, co-fire count), by source, then by target.
         """
-        which, partner = self.pairs(np.arange(engrams))
-        cells, counts = np.unique(which * engrams + partner, return_counts=True)
-        source, target = cells // max(1, engrams), cells % max(1, engrams)
         fires = np.bincount(self.entries, minlength=engrams)
-        other = source != target
-        return fires, (source[other], target[other], counts[other])
+        return fires, self._connections_of(np.arange(engrams), engrams)
+
+    def _connections_of(
+        self, sources: IntArray, engrams: int
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """(source, target, co-fire count), by source, then by target; ``sources`` ascend."""
+        which, partner = self.pairs(sources)
+        other = partner != sources[which]
+        cells = which[other] * engrams + partner[other]
+        cells, counts = count_distinct(cells, len(sources) * engrams)
+        return sources[cells // max(1, engrams)], cells % max(1, engrams), counts
 
     def connected_pairs(self) -> int:
         """How many directed pairs of different engrams ever fired together."""
@@ -255,13 +261,9 @@ class FiringLog:
         while last < engrams:
             first, before = last, total[last - 1] if last else 0
             last = max(first + 1, int(np.searchsorted(total, before + _PAIRS_AT_ONCE, "right")))
-            sources = np.arange(first, last)
-            which, partner = self.pairs(sources)
-            other = partner != sources[which]
-            cell, count = np.unique(which[other] * engrams + partner[other], return_counts=True)
-            which, partner = cell // engrams, cell % engrams
-            kept = strongest_first(which, partner, count, most)
-            yield sources[which[kept]], partner[kept], count[kept].astype(np.int64)
+            source, target, count = self._connections_of(np.arange(first, last), engrams)
+            kept = strongest_first(source, target, count, most)
+            yield source[kept], target[kept], count[kept]
 
     def pair_count(self) -> int:
         """How many pairs `pairs` would give for all positions: the sum of squared firings."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 
 class EngramType(IntEnum):
@@ -12,3 +13,6 @@ class EngramType(IntEnum):
     WORKING = 1
     SHORTTERM = 2
     LONGTERM = 3
+
+
+LIVING_TYPES: Final = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)

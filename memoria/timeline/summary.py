@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.timeline.engram_type import EngramType
+from memoria.timeline.engram_type import LIVING_TYPES, EngramType
 from memoria.timeline.log import IntArray
 
 _ENGRAMS: Final = ("id", "type", "age", "fires", "lifespan")
@@ -182,5 +182,4 @@ def _record(rows: list[tuple[Any, ...]], pairs: list[tuple[Any, ...]]) -> Engram
         out, into = tuple(outgoing[id_]), tuple(incoming[id_])
         engrams[id_] = EngramInfo(id_, EngramType(kind).name, lifespan, age, fires, out, into)
         memories[EngramType(kind)].append(id_)
-    kinds = (EngramType.WORKING, EngramType.SHORTTERM, EngramType.LONGTERM)
-    return EngramsInfo(engrams, edges, *(tuple(memories[kind]) for kind in kinds))
+    return EngramsInfo(engrams, edges, *(tuple(memories[kind]) for kind in LIVING_TYPES))
