@@ -7,7 +7,8 @@ go on with what they opened, and a failure changes nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from memoria.chunkstore.codec import rows_bytes
 from memoria.chunkstore.disk import Disk
 from memoria.chunkstore.files import StoreFiles, source_at
 from memoria.errors import StateError
+from memoria.store.attributes import StoreAttributes
 from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import named, open_files
@@ -66,12 +68,12 @@ def compact(
     """
     place = source_at(path, writable=True)
     before = place.total_bytes()
-    with _Rewriting(path, dry_run, disk) as (source, target):
+    with _rewriting(path, dry_run, disk) as (source, target):
         taken = source.attributes.snapshots
         names = sorted(taken) if snapshots is None else sorted(set(snapshots))
         wanted = {name: named(source.name, taken, name) for name in names}
         kept = needed_engrams(source, names)
-        held = contents(source, kept, *_next_generations(source), wanted)
+        held = contents(source, kept, *next_generations(source.attributes), wanted)
         era = held.attributes.era
         reckoned = sum(rows_bytes(spec, len(rows)) for spec, rows in held.arrays)
         report = Compaction(
@@ -107,11 +109,10 @@ def go_back(
     ``lost_snapshots`` and ``lost_begun``, whether a step had been begun. With ``dry_run`` nothing
     is written. Raises `StateError` where later snapshots would be lost, unless ``drop_later``.
     """
-    with _Rewriting(path, dry_run, disk) as (source, target):
+    with _rewriting(path, dry_run, disk) as (source, target):
         now, there = source.attributes, source.events
-        past = open_files(path, at=name)
-        try:
-            held = contents(past, None, *_next_generations(source))
+        with closing(open_files(path, at=name)) as past:
+            held = contents(past, None, *next_generations(now))
             lost = sorted(now.snapshots.keys() - held.attributes.snapshots.keys())
             told = {
                 "step": held.attributes.step,
@@ -128,37 +129,27 @@ def go_back(
                 )
             if target is not None and (held.attributes.digest != now.digest or lost):
                 switch_to(source, target, held)
-        finally:
-            past.close()
     return told
 
 
-class _Rewriting:
-    """A store opened twice: as its writer (None when only looking), and to read from.
+@contextmanager
+def _rewriting(
+    path: str | os.PathLike[str], look: bool, disk: Disk | None
+) -> Iterator[tuple[MemoryFiles, StoreFiles | None]]:
+    """A store opened twice: to read from, and as its writer (None when only looking).
 
     The reader's lease keeps the old arrays until it is closed; the writer collects them after.
     """
-
-    def __init__(self, path: str | os.PathLike[str], look: bool, disk: Disk | None) -> None:
-        self._target = None if look else StoreFiles.open(path, "r+", expected_specs, disk)
-        try:
-            self._source = open_files(path)
-        except BaseException:
-            self.__exit__()
-            raise
-
-    def __enter__(self) -> tuple[MemoryFiles, StoreFiles | None]:
-        return self._source, self._target
-
-    def __exit__(self, *_: object) -> None:
-        if hasattr(self, "_source"):
-            self._source.close()
-        if self._target is not None:
-            self._target.close()
+    target = None if look else StoreFiles.open(path, "r+", expected_specs, disk)
+    with (
+        nullcontext() if target is None else closing(target),
+        closing(open_files(path)) as source,
+    ):
+        yield source, target
 
 
-def _next_generations(files: MemoryFiles) -> tuple[int, int]:
-    attributes = files.attributes
+def next_generations(attributes: StoreAttributes) -> tuple[int, int]:
+    """The numbers of the era and of the state that may follow."""
     return (attributes.era.generation or 0) + 1, (attributes.state.generation or 0) + 1
 
 

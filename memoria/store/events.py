@@ -9,7 +9,7 @@ import numpy as np
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
-from memoria.timeline.log import EventKind, Events, IntArray
+from memoria.timeline.log import EventKind, Events, FloatArray, IntArray
 
 
 def read_events(
@@ -23,14 +23,7 @@ def read_events(
     last = files.events if last is None else last
     if last <= first:
         return Events.empty()
-    rows = files.event_rows(first, last)
-    made = Events(
-        steps=rows[:, EventColumn.STEP],
-        kinds=rows[:, EventColumn.KIND],
-        ids=rows[:, EventColumn.ENGRAM],
-        times=rows[:, EventColumn.TIME],
-        values=files.event_values(first, last),
-    )
+    made = events_of(files.event_rows(first, last), files.event_values(first, last))
     if not (
         max(1, since) <= made.steps[0] <= made.steps[-1] <= done
         and (made.steps[1:] >= made.steps[:-1]).all()
@@ -40,6 +33,17 @@ def read_events(
     ):
         raise DamageError(f"{files.name}: events are not a table of events")
     return made.take(files.engram_rows(made.ids) >= 0)
+
+
+def events_of(table: IntArray, values: FloatArray) -> Events:
+    """The events in rows of ``events/index`` and ``events/values``."""
+    return Events(
+        steps=table[:, EventColumn.STEP],
+        kinds=table[:, EventColumn.KIND],
+        ids=table[:, EventColumn.ENGRAM],
+        times=table[:, EventColumn.TIME],
+        values=values,
+    )
 
 
 def checked_ids(ids: Any, created: int) -> IntArray:

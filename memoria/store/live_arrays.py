@@ -106,7 +106,7 @@ def rows_of(
     text_ends = np.cumsum([len(text) for text in raw], dtype=np.int64)
     last = int(np.flatnonzero([len(text) for text in raw]).max(initial=-1)) + 1
     specs = array_specs(config)
-    return {spec.name: np.empty((0, *spec.row_shape), spec.np_dtype) for spec in specs} | {
+    return {spec.name: spec.empty(0) for spec in specs} | {
         "log/steps": np.column_stack((times, created, ends, words, tables.first_short)),
         "log/ids": tables.ids,
         "log/expiry": tables.expiry,

@@ -35,10 +35,7 @@ def encode_meta(meta: Meta | None) -> bytes:
     if not isinstance(meta, Mapping):
         raise InputError(f"meta is {type(meta).__name__}, not an object", 'give {"name": value}')
     try:
-        text = json.dumps(
-            dict(meta), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
-        raw = text.encode("utf-8")
+        raw = _canonical(dict(meta)).encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"meta is not JSON: {error}") from None
     if len(raw) > MOST_META_BYTES:
@@ -126,10 +123,14 @@ def _decode_vector(text: str, config: MemoriaConfig) -> Floats:
     return vector
 
 
-def _encode(document: Mapping[str, Any]) -> bytes:
-    text = json.dumps(
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
+
+
+def _encode(document: Mapping[str, Any]) -> bytes:
+    text = _canonical(document)
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from memoria.chunkstore.staged import LazyRows
 from memoria.errors import MemoriaError, StateError, StorageError
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.claims import Claim
-from memoria.store.compacting import switch_to
+from memoria.store.compacting import next_generations, switch_to
 from memoria.store.copying import contents
 from memoria.store.digest import common_steps, contains
 from memoria.store.memory_files import MemoryFiles
@@ -76,7 +77,10 @@ def push(
             skipped = {}
             if there is None or contains(local, there):
                 root, origin = _fit_root(local.store.root, base)
-                rows = {new: _lazy(local.store, old) for new, old in origin.items()}
+                rows = {
+                    new: LazyRows(local.store.rows(old), partial(local.store.read, old))
+                    for new, old in origin.items()
+                }
                 for name, (spec, count) in {} if base is None else base.arrays.items():
                     if name in root.arrays and root.arrays[name][0] == spec:
                         skipped[name] = count // spec.file_rows
@@ -85,9 +89,7 @@ def push(
                     raise _refused(local, there)
                 now = there.attributes
                 report["dropped_steps"] = now.step - common_steps(local, there)
-                held = contents(
-                    local, None, (now.era.generation or 0) + 1, (now.state.generation or 0) + 1
-                )
+                held = contents(local, None, *next_generations(now))
                 root, rows = held.root(), held.values()
             if root == base:
                 return {**report, "files": 0, "bytes": 0, "up_to_date": True}
@@ -148,8 +150,7 @@ def _pull_into(place: Path, there: MemoryFiles, progress: Progress) -> tuple[int
             )
         mine, theirs = local.attributes, there.attributes
         if mine.era != theirs.era:
-            generations = (mine.era.generation or 0) + 1, (mine.state.generation or 0) + 1
-            switch_to(local, target, contents(there, None, *generations))
+            switch_to(local, target, contents(there, None, *next_generations(mine)))
             return step, False
         root, origin = _fit_root(there.store.root, target.root)
         lacking = {
@@ -257,10 +258,6 @@ def _counted(
         return LazyRows(sizes[name], read)
 
     return {name: rows_of(name, old, first) for name, (old, first) in lacking.items()}
-
-
-def _lazy(files: StoreFiles, name: str) -> LazyRows:
-    return LazyRows(files.rows(name), lambda start, stop: files.read(name, start, stop))
 
 
 def _refused(local: MemoryFiles, there: MemoryFiles) -> MemoriaError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from memoria.store.events import events_of
 from memoria.store.schema import EventColumn
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
@@ -113,14 +114,7 @@ class EventList:
         return rows
 
     def _events(self, numbers: IntArray) -> Events:
-        table = self.table[numbers]
-        return Events(
-            steps=table[:, EventColumn.STEP],
-            kinds=table[:, EventColumn.KIND],
-            ids=table[:, EventColumn.ENGRAM],
-            times=table[:, EventColumn.TIME],
-            values=self._values[numbers],
-        )
+        return events_of(self.table[numbers], self._values[numbers])
 
     def _check_steps(self) -> None:
         """Events are in the order of steps."""
