@@ -46,9 +46,10 @@ def _by_source(content: Content, lane: int) -> Iterator[tuple[int, list[dict[str
     """(engram, its connections) of all who have some, ascending."""
     for block in content.edges(lane):
         source = block["source"]
-        cuts = np.flatnonzero(np.diff(source)) + 1
-        starts = [0, *cuts.tolist()] if len(source) else []
-        for start, stop in zip(starts, [*starts[1:], len(source)], strict=True):
+        if len(source) == 0:
+            continue
+        cuts = (np.flatnonzero(np.diff(source)) + 1).tolist()
+        for start, stop in zip([0, *cuts], [*cuts, len(source)], strict=True):
             columns = {"id": block["target"][start:stop]}
             columns |= {name: block[name][start:stop] for name in ("weight", "cofire_count")}
             yield int(source[start]), records(columns)

@@ -282,3 +282,12 @@ def test_errors_of_the_verb_are_one_line(cli: Cli, store: Path, tmp_path: Path) 
         assert part in ran.err
         assert ran.err.count("\n") == 1
     assert fingerprint(tmp_path) == before
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_lane_with_an_engram_and_no_connection(cli: Cli, form: str) -> None:
+    cli("init", "lonely", "--wm-length", "1")
+    cli("step", "lonely", "--text", "Bees fly.")
+    done = cli("export", "lonely", f"lonely.{form}", "--format", form)
+    assert done.code == 0, done.err
+    assert "1 engram" in done.out
