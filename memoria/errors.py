@@ -6,24 +6,6 @@ Every error reads as one line: what was wrong, with the value, and what to do.
 
 from __future__ import annotations
 
-__all__ = [
-    "BackboneError",
-    "ConfigError",
-    "DamageError",
-    "InputError",
-    "MemoriaError",
-    "MissingExtraError",
-    "OtherFormatError",
-    "ShapeError",
-    "StateError",
-    "StorageError",
-    "StoreExistsError",
-    "StoreLockedError",
-    "StoreNotFoundError",
-    "UsageError",
-    "first_line",
-]
-
 
 class MemoriaError(Exception):
     """Base of every error of this package. ``hint`` says what to do about it."""
