@@ -56,7 +56,8 @@ def bootstrap_interval(
         )
         .confidence_interval
     )
-    return float(found.low), float(found.high)
+    low = float(found.low)
+    return low, max(low, float(found.high))  # of equal means interpolation rounds either way
 
 
 def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float | None:

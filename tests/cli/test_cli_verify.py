@@ -126,9 +126,7 @@ def test_names_from_strangers_are_printed_harmlessly(cli: Cli, broken: Path) -> 
     text = cli("verify", broken)
     assert "\x1b" not in text.out
     assert "\\x1b[2Jgone\\x0a" in text.out
-    assert "\x1b[2Jgone\n" in [
-        one["path"] for one in cli("verify", broken, "--json").json["findings"]
-    ]
+    assert "\x1b[2Jgone\n" in [one["path"] for one in cli("verify", broken, "--json").json["notes"]]
 
 
 def test_a_process_of_its_own(broken: Path) -> None:

@@ -42,6 +42,10 @@ RULE = "uniform:1.25"
 BEFORE = 6  # steps before the operation; some engrams are forgotten by then
 
 
+# Columns that hold times of the clock.
+_TIMES = {"log/steps": 0, "events/index": 3, "commands/index": 2, "sources/readings": 3}
+
+
 @dataclass(frozen=True)
 class State:
     """What the folder's memories hold, times left out; None where there is none."""
@@ -69,10 +73,9 @@ def _content(path: Path) -> tuple[str | None, int]:
         digest = hashlib.sha256(json.dumps(attributes, sort_keys=True).encode())
         for name in files.names():
             rows = files.read(name)
-            if name.endswith("log/steps"):
-                rows[:, 0] = 0
-            if name.endswith("events"):
-                rows[:, 3] = 0
+            for table, column in _TIMES.items():
+                if name.endswith(table):
+                    rows[:, column] = 0
             digest.update(f"{name} {rows.shape}".encode() + rows.tobytes())
         return digest.hexdigest(), int(attributes["step"])
     finally:
