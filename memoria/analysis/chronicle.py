@@ -22,7 +22,7 @@ from memoria.store.life import StepTable
 from memoria.store.life import fold as fold_store
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import finished_view, open_files
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries, Lifespans, fold
@@ -115,7 +115,7 @@ class Chronicle:
             fired_ids=firings.ids,
             fired_steps=firings.steps,
             settings=settings,
-            read_texts=TextShelf(files).texts,
+            read_texts=StoredTexts(files).texts,
             name=files.name,
         )
 

@@ -104,10 +104,10 @@ class Content:
 
         -1 where only what compaction took could tell.
         """
-        told = self.view.history()
+        records = self.view.history()
         names = ("step", "added", "fired", "reminded", "forgotten", "living")
         columns: Columns = {
-            name: np.array([-1 if one[name] is None else one[name] for one in told], np.int64)
+            name: np.array([-1 if one[name] is None else one[name] for one in records], np.int64)
             for name in names
         }
         return {"step": columns.pop("step"), "time": self.view.steps.times(), **columns}

@@ -14,7 +14,7 @@ from memoria.query.documents import finite_or_none, iso_time, iso_times, records
 from memoria.query.engram_table import EngramTable
 from memoria.store.firings import Endings
 from memoria.store.life import Life, StepTable
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.cofiring import cofired
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries
@@ -85,10 +85,10 @@ def engram_record(
     endings: Endings,
     table: StepTable,
     life: Life,
-    shelf: TextShelf,
+    stored_texts: StoredTexts,
 ) -> dict[str, Any]:
     """The life of one engram, the only one of ``row``."""
-    [document] = row.documents(shelf)
+    [document] = row.documents(stored_texts)
     engram, created = document["id"], document.pop("created_step")
     gone: int | None = document.pop("forgotten_step")
     events = firings.events.take(firings.events.ids == engram)
@@ -109,7 +109,7 @@ def engram_record(
         "firings": _firing_records(
             firings.take(firings.ids == engram), created, events, len(table)
         ),
-        **_connections(engram, firings, life, shelf, endings, gone is None),
+        **_connections(engram, firings, life, stored_texts, endings, gone is None),
     }
 
 
@@ -138,7 +138,12 @@ def _firing_records(
 
 
 def _connections(
-    engram: int, firings: Firings, life: Life, shelf: TextShelf, endings: Endings, lives: bool
+    engram: int,
+    firings: Firings,
+    life: Life,
+    stored_texts: StoredTexts,
+    endings: Endings,
+    lives: bool,
 ) -> dict[str, Any]:
     """The strongest connections each way: of a living engram with living ones, else with any."""
     partners, counts = cofired(firings, engram, life.lanes)
@@ -154,7 +159,7 @@ def _connections(
                 "id": partners[best],
                 "weight": weights[best],
                 "cofire_count": counts[best],
-                "text": shelf.texts(partners[best]),
+                "text": stored_texts.texts(partners[best]),
             }
         )
     return out

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from memoria.query.documents import finite_or_none, iso_times, or_none, records
 from memoria.store.firings import Endings
 from memoria.store.life import FloatArray, Life, StepTable
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import IntArray
 
@@ -107,9 +107,9 @@ class EngramTable:
         whole = {name: np.concatenate((first[name], second[name])) for name in first}
         return EngramTable(**whole).take(np.argsort(whole["ids"], kind="stable"))
 
-    def documents(self, shelf: TextShelf) -> list[dict[str, Any]]:
+    def documents(self, stored_texts: StoredTexts) -> list[dict[str, Any]]:
         """One record of `FIELDS` an engram; None where there is no value."""
-        places = shelf.places(self.ids)
+        places = stored_texts.places(self.ids)
         columns = (
             self.ids,
             self.lanes,
@@ -122,7 +122,7 @@ class EngramTable:
             self.created_step,
             iso_times(self.created_time),
             or_none(self.forgotten_step, 0),
-            shelf.texts(self.ids),
+            stored_texts.texts(self.ids),
             [None if place is None else place[0] for place in places],
             [None if place is None else place[1] for place in places],
         )

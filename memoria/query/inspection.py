@@ -29,7 +29,7 @@ from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import LIVING_TYPES, EngramType
 from memoria.timeline.log import EventKind, Firings, IntArray
@@ -59,7 +59,7 @@ class Inspection:
         self.config = files.config
         self.steps = StepTable.read(files)
         self.life = fold(files, self.config, self.steps)
-        self._shelf = TextShelf(files)
+        self._stored_texts = StoredTexts(files)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], at: int | str | None = None) -> Inspection:
@@ -192,7 +192,7 @@ class Inspection:
     ) -> list[dict[str, Any]]:
         """The living engrams by id, the oldest first; ``index`` is the rank in the lane."""
         chosen = self.table().take(np.flatnonzero(self._in_lane(lane))[:limit])
-        return [{key: one[key] for key in _LISTED} for one in chosen.documents(self._shelf)]
+        return [{key: one[key] for key in _LISTED} for one in chosen.documents(self._stored_texts)]
 
     def table(self, forgotten: bool = False) -> EngramTable:
         """The living engrams as columns; with ``forgotten``, all engrams that ever were."""
@@ -203,7 +203,7 @@ class Inspection:
 
     def documents(self, table: EngramTable) -> list[dict[str, Any]]:
         """The rows of ``table`` as records with their texts."""
-        return table.documents(self._shelf)
+        return table.documents(self._stored_texts)
 
     def listing(
         self,
@@ -216,7 +216,9 @@ class Inspection:
         if matching.lane is not None:
             self._checked(matching.lane)
         table = self.table(forgotten=matching.kind in ("forgotten", "all"))
-        return list_engrams(table, self._shelf, self.life.step, matching, order, reverse, limit)
+        return list_engrams(
+            table, self._stored_texts, self.life.step, matching, order, reverse, limit
+        )
 
     def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
         """The strongest connections: by weight, then count, then from the oldest source, target.
@@ -293,7 +295,7 @@ class Inspection:
                 "age": table.age,
                 "fire_count": table.fires,
                 "by_hand": by_hand,
-                "text": self._shelf.texts(table.ids),
+                "text": self._stored_texts.texts(table.ids),
             }
         )
 
@@ -312,19 +314,21 @@ class Inspection:
         row = table.take(table.ids == engram)
         if len(row) == 0:
             raise InputError(f"engram {engram}: compaction has removed it")
-        return engram_record(row, self.firings, self.endings, self.steps, self.life, self._shelf)
+        return engram_record(
+            row, self.firings, self.endings, self.steps, self.life, self._stored_texts
+        )
 
     def texts(self, ids: list[int]) -> list[str | None]:
         """The texts of engrams, forgotten ones too; None where there is none."""
-        return self._shelf.texts(np.array(ids, np.int64))
+        return self._stored_texts.texts(np.array(ids, np.int64))
 
     def times(self, ids: IntArray) -> list[int | None]:
         """Own time of each engram, milliseconds since 1970; None where there is none."""
-        return self._shelf.times(ids)
+        return self._stored_texts.times(ids)
 
     def meta(self, ids: IntArray) -> list[dict[str, Any] | None]:
         """Meta of each engram; None where there is none."""
-        return self._shelf.meta(ids)
+        return self._stored_texts.meta(ids)
 
     def vectors(self, ids: IntArray) -> npt.NDArray[np.float32]:
         """The vectors [n, D] of engrams."""

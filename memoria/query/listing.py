@@ -20,7 +20,7 @@ import numpy.typing as npt
 from memoria.errors import InputError
 from memoria.io.texts import parse_date
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
 
 Kind = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
@@ -100,13 +100,13 @@ class EngramFilter:
         for one in self.ids:
             _id_filter(one)
 
-    def matching_rows(self, table: EngramTable, shelf: TextShelf) -> IntArray:
+    def matching_rows(self, table: EngramTable, stored_texts: StoredTexts) -> IntArray:
         """Rows of ``table`` that pass, ascending."""
         rows = np.flatnonzero(self._by_numbers(table))
         if self.source is not None:
-            rows = rows[_from_source(shelf, table.ids[rows], self.source)]
+            rows = rows[_from_source(stored_texts, table.ids[rows], self.source)]
         if self.text is not None:
-            rows = rows[_with_text(shelf, table.ids[rows], self.text)]
+            rows = rows[_with_text(stored_texts, table.ids[rows], self.text)]
         return rows
 
     def _by_numbers(self, table: EngramTable) -> Mask:
@@ -143,17 +143,17 @@ class Listing:
     table: EngramTable
     count: int
     step: int
-    shelf: TextShelf
+    stored_texts: StoredTexts
 
     def documents(self) -> Iterator[dict[str, Any]]:
         """One record of `FIELDS` an engram, read block by block."""
         for first in range(0, len(self.table), _BLOCK):
-            yield from self.table.take(slice(first, first + _BLOCK)).documents(self.shelf)
+            yield from self.table.take(slice(first, first + _BLOCK)).documents(self.stored_texts)
 
 
 def list_engrams(
     table: EngramTable,
-    shelf: TextShelf,
+    stored_texts: StoredTexts,
     step: int,
     matching: EngramFilter,
     order: Order = "id",
@@ -167,11 +167,11 @@ def list_engrams(
     """
     if order not in get_args(Order):
         raise InputError(f"sort = {order!r}: unknown", f"one of {', '.join(get_args(Order))}")
-    found = table.take(matching.matching_rows(table, shelf))
+    found = table.take(matching.matching_rows(table, stored_texts))
     keys = {"id": found.ids, "age": found.age, "lifespan": found.lifespan, "fires": found.fires}
     key = -keys[order] if reverse else keys[order]
     ranked = np.lexsort((found.ids, key))
-    return Listing(found.take(ranked[:limit]), len(found), step, shelf)
+    return Listing(found.take(ranked[:limit]), len(found), step, stored_texts)
 
 
 def parse_time(name: str, text: str, now: float | None = None, end: bool = False) -> int:
@@ -233,17 +233,17 @@ def _starting(ids: IntArray, prefix: int) -> Mask:
     return mask if prefix else ids == 0
 
 
-def _from_source(shelf: TextShelf, ids: IntArray, pattern: str) -> Mask:
+def _from_source(stored_texts: StoredTexts, ids: IntArray, pattern: str) -> Mask:
     matches = re.compile(translate(pattern)).match
-    fits = np.array([matches(name) is not None for name in shelf.sources()] + [False])
-    return fits[shelf.where(ids)[:, 0]]  # -1, no source, is the last
+    fits = np.array([matches(name) is not None for name in stored_texts.sources()] + [False])
+    return fits[stored_texts.where(ids)[:, 0]]  # -1, no source, is the last
 
 
-def _with_text(shelf: TextShelf, ids: IntArray, part: str) -> Mask:
+def _with_text(stored_texts: StoredTexts, ids: IntArray, part: str) -> Mask:
     wanted = part.casefold()
     mask = np.zeros(len(ids), np.bool_)
     for first in range(0, len(ids), _BLOCK):
-        texts: Sequence[str | None] = shelf.texts(ids[first : first + _BLOCK])
+        texts: Sequence[str | None] = stored_texts.texts(ids[first : first + _BLOCK])
         mask[first : first + len(texts)] = [
             text is not None and wanted in text.casefold() for text in texts
         ]

@@ -29,7 +29,7 @@ class Compaction:
 
     ``entries`` are those of the firing log, ``bytes`` those of all files of the store: measured,
     but ``bytes_after`` is reckoned where nothing was written. ``steps_kept`` are the steps up to
-    now after which the state can still be told. While ``waiting``, readers hold what was dropped,
+    now after which the state is still known. While ``waiting``, readers hold what was dropped,
     and a later writer removes it.
     """
 
@@ -114,7 +114,7 @@ def go_back(
         with closing(open_files(path, at=name)) as past:
             held = contents(past, None, *next_generations(now))
             lost = sorted(now.snapshots.keys() - held.attributes.snapshots.keys())
-            told = {
+            outcome = {
                 "step": held.attributes.step,
                 "lost_steps": now.step - held.attributes.step,
                 "lost_events": there - past.events,
@@ -129,7 +129,7 @@ def go_back(
                 )
             if target is not None and (held.attributes.digest != now.digest or lost):
                 switch_to(source, target, held)
-    return told
+    return outcome
 
 
 @contextmanager

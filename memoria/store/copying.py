@@ -24,7 +24,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import finished_view, past_view
 from memoria.store.schema import EventColumn, StepColumn, array_specs, era_prefix
 from memoria.store.state import state_arrays
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
 
 
@@ -132,10 +132,10 @@ def _compacted(
     rows |= _events_of(files, old)
     rows["log/ids"] = ids[chosen]
     rows["log/expiry"] = files.read("log/expiry")[chosen]
-    rows |= TextShelf(files).only(wanted)
+    rows |= StoredTexts(files).only(wanted)
     before = sorted(step for step in past if step < done)
     views = [*(past_view(files, step) for step in before), finished_view(files)]
-    places = _side_by_side([TextShelf(view).last_places() for view in views])
+    places = _side_by_side([StoredTexts(view).last_places() for view in views])
     rows |= {"kept/ids": old, "kept/ends": ends, "kept/places": places}
     era = Era(
         generation=generation,

@@ -18,7 +18,7 @@ from memoria.store.attributes import Pending
 from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 
 _BYTES_AT_ONCE: Final = 2**24
 
@@ -32,13 +32,13 @@ def chain_start(config: Mapping[str, Any]) -> bytes:
 def next_digest(
     chain: bytes,
     files: MemoryFiles,
-    shelf: TextShelf,
+    stored_texts: StoredTexts,
     rows: tuple[int, int],
     entries: tuple[int, int],
     first_short: np.ndarray[Any, np.dtype[np.int64]],
 ) -> bytes:
     """The digest after a step that added ``rows`` and log ``entries``, both [first, last)."""
-    content = _content(files, shelf, rows, entries)
+    content = _content(files, stored_texts, rows, entries)
     return step_digest(chain, rows, entries, first_short, content)
 
 
@@ -59,7 +59,7 @@ def step_digest(
 
 
 def state_digest(
-    chain: bytes, files: MemoryFiles, shelf: TextShelf, pending: Pending, first_row: int
+    chain: bytes, files: MemoryFiles, stored_texts: StoredTexts, pending: Pending, first_row: int
 ) -> str:
     """The digest of the chain and of the step begun since, whose engrams start at ``first_row``."""
     if pending.phase == "idle":
@@ -69,18 +69,18 @@ def state_digest(
     digest.update(json.dumps([pending.phase, pending.reminded, pending.expiry]).encode())
     for part in _vectors(files, rows):
         digest.update(part)
-    digest.update(shelf.content(*rows))
+    digest.update(stored_texts.content(*rows))
     return digest.hexdigest()
 
 
 def _content(
-    files: MemoryFiles, shelf: TextShelf, rows: tuple[int, int], entries: tuple[int, int]
+    files: MemoryFiles, stored_texts: StoredTexts, rows: tuple[int, int], entries: tuple[int, int]
 ) -> Iterator[bytes]:
     yield from _vectors(files, rows)
     first, last = (files.log_row(entry) for entry in entries)
     for name in ("log/ids", "log/expiry"):
         yield files.read(name, first, last).tobytes()
-    yield shelf.content(*rows)
+    yield stored_texts.content(*rows)
 
 
 def _vectors(files: MemoryFiles, rows: tuple[int, int]) -> Iterator[bytes]:
@@ -125,7 +125,7 @@ def current_digest(files: MemoryFiles, lanes: int) -> str:
     done = len(steps)
     chain = chain_after(files, steps, done, files.events)
     first = int(steps.rows()[-1]) if done else 0
-    return state_digest(chain, files, TextShelf(files), files.attributes.pending, first)
+    return state_digest(chain, files, StoredTexts(files), files.attributes.pending, first)
 
 
 _PHASES = ("idle", "working", "reminded")
@@ -157,7 +157,7 @@ def contains(more: MemoryFiles, less: MemoryFiles) -> bool:
     if more.created < last or more.attributes.era.rows > first:
         return False
     same_vectors = (more.new_vectors(first, last) == less.new_vectors(first, last)).all()
-    texts = (TextShelf(files).content(first, last) for files in (more, less))
+    texts = (StoredTexts(files).content(first, last) for files in (more, less))
     return bool(same_vectors) and next(texts) == next(texts)
 
 

@@ -47,7 +47,7 @@ def read_firings(files: MemoryFiles, table: StepTable, life: Life) -> Firings:
 
 @dataclass(frozen=True)
 class Endings:
-    """What became of the engrams ``ids`` [K], ascending: everyone that anything is told of.
+    """What became of the engrams ``ids`` [K], ascending: those that the log or an event names.
 
     ``gone``: the step at whose end each was forgotten, 0 while it lives. ``expiry``: what it was
     in the end. ``fires``: how often each fired.
@@ -64,7 +64,7 @@ class Endings:
         return Endings(self.ids[gone], self.gone[gone], self.expiry[gone], self.fires[gone])
 
     def fires_of(self, ids: IntArray) -> IntArray:
-        """How often each of ``ids`` fired, all of which are told of."""
+        """How often each of ``ids`` fired, all of which it names."""
         return self.fires[_positions(self.ids, ids)]
 
 

@@ -15,7 +15,7 @@ from memoria.store.digest import chain_start, event_digest, step_digest
 from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn, array_specs
-from memoria.store.texts import TextShelf, texts_content
+from memoria.store.texts import StoredTexts, texts_content
 from memoria.timeline.cofiring import FiringLog, lane_logs
 from memoria.timeline.log import FiringRecord, IntArray
 
@@ -51,7 +51,7 @@ def digest_words(
     if not np.array_equal(tables.digests[:1], [np.frombuffer(chain, ">i8")]):
         known = known[:0]  # of other settings
     first = row = entry = log = event = 0
-    told = True
+    is_same = True
     for step in range(life.step):
         while event < len(tables.events) and tables.events[event, EventColumn.STEP] == step:
             chain = event_digest(chain, tables.events[event], tables.values[event])
@@ -66,20 +66,20 @@ def digest_words(
         chain = step_digest(chain, rows, entries, tables.first_short[step], content)
         words[step] = np.frombuffer(chain, ">i8")
         if step < len(known):
-            told = told and np.array_equal(words[step], known[step])
+            is_same = is_same and np.array_equal(words[step], known[step])
             words[step] = known[step]
             chain = words[step].astype(">i8").tobytes()
         first, entry = rows[1], entries[1]
         row, log = int(at[step]), int(kept[step])
-    return words, told
+    return words, is_same
 
 
-def era_of(tables: FiringRecord, life: Life, told: bool) -> Era:
-    """None where everything that ever was is there, and its digests are ``told`` by it."""
+def era_of(tables: FiringRecord, life: Life, is_same: bool) -> Era:
+    """None where everything that ever was is there and gives the digests it had (``is_same``)."""
     created, entries = life.next_id * life.lanes, int(tables.counts.sum())
     whole = len(life.ids) == created and len(tables.ids) == entries
     empty_steps = bool((tables.counts == 0).any())
-    if whole and told and not empty_steps:
+    if whole and is_same and not empty_steps:
         return Era()
     return Era(
         generation=1,
@@ -132,8 +132,8 @@ def tables_of(files: MemoryFiles, steps: StepTable, life: Life) -> FiringRecord:
     table = files.read("log/steps")
     ever = table[:, StepColumn.LOG_END]
     start = np.frombuffer(chain_start(files.attributes.config), ">i8").astype(np.int64)[None]
-    named = TextShelf(files).has_more_than_texts()  # which the memory forgets: digests change
-    texts = TextShelf(files).texts(life.ids)
+    named = StoredTexts(files).has_more_than_texts()  # which the memory forgets: digests change
+    texts = StoredTexts(files).texts(life.ids)
     return FiringRecord(
         ids=ids[alive],
         expiry=expiry[alive],

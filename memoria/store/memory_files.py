@@ -311,13 +311,13 @@ class MemoryFiles:
 
         After the steps of ``era.steps``, and last when the era began.
         """
-        told = len(self._era.steps) + 1
+        states = len(self._era.steps) + 1
         if self._era.generation is None:
-            return np.empty((told, 0), np.int64)
+            return np.empty((states, 0), np.int64)
         places: IntArray = self.store.read(self._name("kept/places"))
-        if len(places) % told or (len(places) and int(places.min()) < -1):
-            raise DamageError(f"{self.path}: kept/places are not those of {told} states")
-        return places.reshape(told, -1)
+        if len(places) % states or (len(places) and int(places.min()) < -1):
+            raise DamageError(f"{self.path}: kept/places are not those of {states} states")
+        return places.reshape(states, -1)
 
     def kept_places(self, step: int) -> IntArray:
         """The greatest offset remembered by ``step`` of each source that the era knew then.

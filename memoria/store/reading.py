@@ -29,7 +29,7 @@ from memoria.store.schema import (
     TextColumn,
     expected_specs,
 )
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
 
 _MOST_DIGITS: Final = 18  # of a step's number; what is longer is no number that a store could have
@@ -159,7 +159,7 @@ def _rows(
     rows = files.rows_before(created)
     index = min(rows, files.rows("texts/index"))
     texts = _last(files, "texts/index", index, TextColumn.META_END)
-    named = TextShelf(files).sources_before(index)
+    named = StoredTexts(files).sources_before(index)
     readings = rows_done_before(files.read("sources/readings"), ReadingColumn, step, events)
     if readings:
         named = max(named, int(files.read("sources/readings", 0, readings)[:, 0].max()) + 1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from memoria.core.memory_core import MemoryCore
 from memoria.core.recall import Recalled
 from memoria.store.attributes import Pending
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 
 
@@ -101,7 +101,7 @@ def positions_of_ids(core: MemoryCore, ids: Tensor) -> Tensor:
     return core.state.find(local.masked_fill(ids < 0, -1))
 
 
-def answer(core: MemoryCore, shelf: TextShelf, pending: Pending) -> Reminded:
+def answer(core: MemoryCore, stored_texts: StoredTexts, pending: Pending) -> Reminded:
     """What was recalled as the store's user sees it."""
     ids = padded_ids(pending)
     positions = positions_of_ids(core, ids)
@@ -111,7 +111,7 @@ def answer(core: MemoryCore, shelf: TextShelf, pending: Pending) -> Reminded:
         dtype=torch.float64,
     )
     expiry = core.state.expiry.gather(1, positions.clamp_min(0)) - core.step
-    texts = [shelf.texts(row[row >= 0].numpy()) for row in ids]
+    texts = [stored_texts.texts(row[row >= 0].numpy()) for row in ids]
     return Reminded(
         ids=ids,
         indices=core.state.indices(positions),

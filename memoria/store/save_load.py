@@ -95,8 +95,8 @@ def save_memory(
     values, unfrozen = StoreAttributes.of_config(config)
     stored = encode_vectors(vectors_of(core, life), config.vector_dtype)
     raw = encoded_texts(life.ids, tables.texts | _by_id(texts, lanes, life))
-    words, told = digest_words(values, tables, life, stored, raw)
-    era = era_of(tables, life, told)
+    words, is_same = digest_words(values, tables, life, stored, raw)
+    era = era_of(tables, life, is_same)
     chain = words[-1].astype(">i8").tobytes()
     for at in np.flatnonzero(tables.events[:, EventColumn.STEP] == life.step).tolist():
         chain = event_digest(chain, tables.events[at], tables.values[at])

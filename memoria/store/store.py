@@ -53,7 +53,7 @@ from memoria.store.reminded import (
 from memoria.store.schema import EventColumn, array_specs
 from memoria.store.snapshots import new_snapshot
 from memoria.store.state import written_state
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.store.vector_codec import decode_vectors, encode_vectors
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
@@ -74,7 +74,7 @@ class MemoryStore:
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
         self._config = files.config
-        self._shelf = TextShelf(files)
+        self._stored_texts = StoredTexts(files)
         self._core: MemoryCore | None = None
         self._command: tuple[tuple[int, int, int], Any] | None = None
         self._load()
@@ -146,11 +146,13 @@ class MemoryStore:
 
     def digest(self) -> str:
         """sha256 of the state, the same on every machine and however steps were committed."""
-        return state_digest(self._chain, self._files, self._shelf, self._pending, self._done_rows)
+        return state_digest(
+            self._chain, self._files, self._stored_texts, self._pending, self._done_rows
+        )
 
     def last_place(self, source: str) -> int | None:
         """The greatest character offset ever remembered from ``source``; None if nothing was."""
-        return self._shelf.last_place(source)
+        return self._stored_texts.last_place(source)
 
     def add(
         self,
@@ -185,7 +187,7 @@ class MemoryStore:
         first = self._files.created
         rows = taken.transpose(0, 1).reshape(count * lanes, dimension).numpy()
         stored = encode_vectors(rows, self._config.vector_dtype)
-        self._shelf.stage(first, *beside)
+        self._stored_texts.stage(first, *beside)
         for name, values in stored.items():
             self._files.append(name, values)
         if self._config.vector_dtype != "float32":
@@ -208,7 +210,7 @@ class MemoryStore:
             found = core.recall()
             core.fire(found)
             self._pending = as_pending(core, found)
-        return answer(self._memory(), self._shelf, self._pending)
+        return answer(self._memory(), self._stored_texts, self._pending)
 
     def peek(self, cue: Data | None = None) -> Reminded:
         """What ``cue`` [B, W, D] or [W, D] (default: the working memory) brings back.
@@ -219,7 +221,7 @@ class MemoryStore:
         if cue is None and core.working_positions().shape[1] == 0:
             raise StateError("there is no working memory to ask with", "give a cue")
         taken = None if cue is None else as_cue(self._config, cue)
-        return answer(core, self._shelf, as_pending(core, core.recall(taken)))
+        return answer(core, self._stored_texts, as_pending(core, core.recall(taken)))
 
     def adjust(self, delta: Delta | None = None) -> None:
         """End the step: reminded engrams gain ``delta``, all lose 1, memories move up or end.
@@ -405,7 +407,7 @@ class MemoryStore:
         self._snapshots = dict(attributes.snapshots)
         self._state = attributes.state
         self._core = None
-        self._shelf.forget_staged()
+        self._stored_texts.forget_staged()
 
     def _memory(self) -> MemoryCore:
         if self._core is None:
@@ -458,7 +460,7 @@ class MemoryStore:
         rows, after = files.created, before + len(entries)
         span = (self._done_rows, rows)
         self._chain = next_digest(
-            self._chain, files, self._shelf, span, (before, after), first_short
+            self._chain, files, self._stored_texts, span, (before, after), first_short
         )
         words = np.frombuffer(self._chain, ">i8").astype(np.int64)
         head = [time.time_ns() // 1_000_000, rows, after]

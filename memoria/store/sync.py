@@ -297,7 +297,7 @@ def _fit_root(given: Root, there: Root | None) -> tuple[Root, dict[str, str]]:
     No name may stand for other bytes: each copy numbers state and era for itself, so that
     ``state/7`` may be something else on either side, and gets a number that neither has used.
 
-    Snapshots that only ``there`` names stay, where the states they name can still be told.
+    Snapshots that only ``there`` names stay, where the states they name are still known.
     """
     if there is None:
         return given, {name: name for name in given.arrays}
@@ -331,6 +331,6 @@ def _keep_snapshots(mine: dict[str, Any], theirs: Mapping[str, Any]) -> None:
         return
     era = mine.get(ERA_GROUP) or {}
     for name, one in (theirs.get("snapshots") or {}).items():
-        told = one["step"] >= era.get("step", 0) or one["step"] in era.get("steps", ())
-        if told and name not in mine["snapshots"]:
+        is_known = one["step"] >= era.get("step", 0) or one["step"] in era.get("steps", ())
+        if is_known and name not in mine["snapshots"]:
             mine["snapshots"][name] = one

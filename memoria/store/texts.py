@@ -26,7 +26,7 @@ _READ: Final = 2**20  # bytes of text that one read brings, about
 _GAP: Final = 2**16  # bytes between two texts that a read rather skips
 
 
-class TextShelf:
+class StoredTexts:
     """Reads texts, places, times and meta of engrams, and stages new ones.
 
     What edits have made of a text or meta counts, unless a method says "at birth". Raises
@@ -173,8 +173,9 @@ class TextShelf:
     def has_more_than_texts(self) -> bool:
         """Whether any engram has a source, a time or meta."""
         table = self._files.read("texts/index")
-        told = table[:, [TextColumn.SOURCE, TextColumn.TIME]].max(initial=-1) >= 0
-        return bool(told or (table[:, TextColumn.META_END] > table[:, TextColumn.TEXT_END]).any())
+        if table[:, [TextColumn.SOURCE, TextColumn.TIME]].max(initial=-1) >= 0:
+            return True
+        return bool((table[:, TextColumn.META_END] > table[:, TextColumn.TEXT_END]).any())
 
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
@@ -258,7 +259,7 @@ def encoded_texts(ids: IntArray, texts: Mapping[int, str]) -> list[bytes]:
 
 
 def texts_content(texts: Sequence[bytes]) -> bytes:
-    """What `TextShelf.content` says of engrams that have ``texts`` and nothing else."""
+    """What `StoredTexts.content` says of engrams that have ``texts`` and nothing else."""
     if not any(texts):
         return b""
     none = np.full(len(texts), -1)

@@ -79,7 +79,7 @@ class HistoryManager:
 
     def __init__(self) -> None:
         self._log = _StepLog()
-        self._told: dict[int, EngramsInfo] = {}
+        self._summaries: dict[int, EngramsInfo] = {}
 
     def record(
         self,
@@ -97,7 +97,7 @@ class HistoryManager:
         self._log.record(firings, ids, expiry, first_short, next_id)
 
     def add_summary(self, summary: EngramsInfo | Any) -> None:
-        """Append a step that is told by a summary, or by the engrams of one lane.
+        """Append a step known from a summary, or from the engrams of one lane.
 
         Engrams seen first are made in it, whose fire count has grown fired, who is missing was
         forgotten. The whole summary is kept, as in memoria-pytorch: some hundred bytes for each
@@ -105,15 +105,15 @@ class HistoryManager:
         16 for each that fired. Raises `InputError` for new ids below earlier ones: they count
         upwards, and nobody comes back.
         """
-        told = _as_summary(summary)
+        seen = _as_summary(summary)
         time, made = len(self), int(self._log.made()[-1]) if len(self) else 0
         before = self[-1].engrams if time else {}
-        new = [i for i in told.engrams if i not in before]
+        new = [i for i in seen.engrams if i not in before]
         if new and min(new) < made:
             message = f"engram {min(new)}: not in the summary before, and {made - 1} was made"
             raise InputError(message, "ids count upwards; a forgotten engram does not come back")
         fired, changed, expiry = [], [], []
-        for id_, engram in told.engrams.items():
+        for id_, engram in seen.engrams.items():
             was = before.get(id_)
             now = engram.lifespan + time + 1
             fires = engram.fire_count > (0 if was is None else was.fire_count)
@@ -122,14 +122,14 @@ class HistoryManager:
             if fires or was is None or engram.lifespan != was.lifespan - 1 or now <= time + 1:
                 changed.append(id_)
                 expiry.append(max(now, float(np.nextafter(time + 1, np.inf))))  # it lives
-        gone = [i for i in before if i not in told.engrams]
-        made = max([made, *(i + 1 for i in told.engrams)])
-        short = min([*told.working, *told.shortterm], default=made)
+        gone = [i for i in before if i not in seen.engrams]
+        made = max([made, *(i + 1 for i in seen.engrams)])
+        short = min([*seen.working, *seen.shortterm], default=made)
         short = max(short, self._log.first_short(time - 1) if time else 0)
         ids = np.array([*changed, *gone], np.int64)
         ends = np.array([*expiry, *[time + 1.0] * len(gone)])
         self._log.record([np.array(sorted(fired), np.int64)], ids, ends, short, made)
-        self._told[time] = told
+        self._summaries[time] = seen
 
     def __len__(self) -> int:
         return len(self._log)
@@ -142,8 +142,8 @@ class HistoryManager:
         return self.summaries[time]
 
     def _summary(self, at: int) -> EngramsInfo:
-        if at in self._told:
-            return self._told[at]
+        if at in self._summaries:
+            return self._summaries[at]
         ids, expiry, born = self._log.living(at)
         fires, edges = self._log.cofires(at, ids).connections(len(ids))
         return summarize(
@@ -312,7 +312,7 @@ class HistoryManager:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all of it to ``path`` as an .npz file; there is no pickle in it."""
-        parts = self.arrays() | (encode(self._told) if self._told else {})
+        parts = self.arrays() | (encode(self._summaries) if self._summaries else {})
         with atomic_write(path, overwrite=True) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **parts)  # type: ignore[arg-type]
 
@@ -336,7 +336,7 @@ class HistoryManager:
         made = cls()
         made._log = _StepLog(_check_log(parts))
         if "told_times" in parts:
-            made._told = decode(parts, len(made))
+            made._summaries = decode(parts, len(made))
         return made
 
     def _lives(self) -> list[tuple[int, int, int]]:

@@ -17,7 +17,7 @@ from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
 from memoria.store.replay.recompute import recompute
 from memoria.store.replay.rerun import rerun
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.store.verify import verify
 
 DIMENSION = 8
@@ -69,11 +69,11 @@ def test_what_is_done_reads_as_the_specification_says(tmp_path: Path, dtype: Vec
     with MemoryStore.open(path) as store:
         assert store.digest() == reader.digest()
         everybody = np.arange(store.files.created)
-        shelf = TextShelf(store.files)
-        assert shelf.texts(everybody) == [reader.text(i) for i in everybody.tolist()]
-        assert shelf.meta(everybody) == [reader.meta(i) for i in everybody.tolist()]
-        assert shelf.times(everybody) == [reader.time(i) for i in everybody.tolist()]
-        assert shelf.places(everybody) == [reader.place(i) for i in everybody.tolist()]
+        stored_texts = StoredTexts(store.files)
+        assert stored_texts.texts(everybody) == [reader.text(i) for i in everybody.tolist()]
+        assert stored_texts.meta(everybody) == [reader.meta(i) for i in everybody.tolist()]
+        assert stored_texts.times(everybody) == [reader.time(i) for i in everybody.tolist()]
+        assert stored_texts.places(everybody) == [reader.place(i) for i in everybody.tolist()]
         expected = np.stack([reader.vector(i) for i in everybody.tolist()])
         assert np.array_equal(store.files.vectors(everybody), expected)
         found = fold(store.files, store.config, StepTable.read(store.files))
@@ -112,8 +112,11 @@ def test_the_past_has_what_was_in_force_then(tmp_path: Path) -> None:
     path = lived(tmp_path / "s")
     for at, text, meta in (("before", "text 2é", None), ("after", "edited", {"by": "hand"})):
         files = open_files(path, at)
-        shelf = TextShelf(files)
-        assert (shelf.texts(np.array([4])), shelf.meta(np.array([4]))) == ([text], [meta])
+        stored_texts = StoredTexts(files)
+        assert (stored_texts.texts(np.array([4])), stored_texts.meta(np.array([4]))) == (
+            [text],
+            [meta],
+        )
         vector = rows(2)[0] if at == "before" else rows(99, 1)[0]
         assert np.array_equal(files.vectors(np.array([4]))[0], vector)
         files.close()
@@ -137,7 +140,7 @@ def test_compaction_keeps_edits_and_leaves_the_words_of_the_forgotten_behind(
         assert store.digest() == digest
         alive = fold(store.files, store.config, StepTable.read(store.files)).ids
         reader = SpecReader(path)
-        assert TextShelf(store.files).texts(alive) == [reader.text(i) for i in alive.tolist()]
+        assert StoredTexts(store.files).texts(alive) == [reader.text(i) for i in alive.tolist()]
 
 
 def test_a_memory_in_tensors_has_the_edited_vectors(tmp_path: Path) -> None:

@@ -370,8 +370,10 @@ def test_the_log_is_brought_in_at_any_time(
     """How often it drops the forgotten changes nothing, and it does drop them."""
     whole = stepped(small(), 30)
     save_memory(whole, tmp_path / "whole")
-    looked, living = [], recorder._living
-    monkeypatch.setattr(recorder, "_living", lambda state: looked.append(1) or living(state))
+    looked, settle = [], recorder.Recorder._settle
+    monkeypatch.setattr(
+        recorder.Recorder, "_settle", lambda self, state: looked.append(1) or settle(self, state)
+    )
     monkeypatch.setattr(recorder, "_ENTRIES", entries)
     often = stepped(small(), 30)
     assert len(looked) > 2

@@ -30,7 +30,7 @@ from memoria.store.reading import check_lane, open_files, past_view
 from memoria.store.reminded import as_pending, positions_of_ids
 from memoria.store.replay.steps import Difference, LoggedStep, Replay, logged_steps, steps_there
 from memoria.store.schema import EventColumn
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
@@ -63,13 +63,13 @@ def recompute(
             return found
         before = past_view(files, begin - 1)
         core = load_core(before, files.config)
-        chain, shelf = bytes.fromhex(before.attributes.digest), TextShelf(files)
+        chain, stored_texts = bytes.fromhex(before.attributes.digest), StoredTexts(files)
         for step in logged_steps(files, begin, end, before.events):
             apply_events(core, files, step)
             chain = chain_over_events(chain, files, *step.happened)
             differences, near = _one_step(core, step, found)
             first_short = core.state.first_shortterm().numpy()
-            chain = next_digest(chain, files, shelf, step.rows, step.entries, first_short)
+            chain = next_digest(chain, files, stored_texts, step.rows, step.entries, first_short)
             if chain != step.digest:
                 differences.append(Difference(step.number, None, "digest", [], []))
                 near = False

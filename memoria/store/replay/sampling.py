@@ -12,7 +12,7 @@ import numpy.typing as npt
 from memoria.errors import ConfigError, InputError
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.reading import check_lane, open_files
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 
 PRIORITIES: Final = ("uniform", "lifespan", "recency")
@@ -52,7 +52,7 @@ def sample(
         drawn = np.random.default_rng(seed).choice(len(living), count, replace=False, p=chances)
         taken = living[drawn]
         ids = life.ids[taken]
-        texts = [(text or "").encode() for text in TextShelf(files).texts(ids)]
+        texts = [(text or "").encode() for text in StoredTexts(files).texts(ids)]
         return {
             "vectors": files.vectors(ids),
             "ids": ids,

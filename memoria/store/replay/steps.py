@@ -21,7 +21,7 @@ from memoria.store.life import FloatArray, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files, past_view
 from memoria.store.schema import EventColumn, StepColumn
-from memoria.store.texts import Place, TextShelf
+from memoria.store.texts import Place, StoredTexts
 from memoria.timeline.log import IntArray
 
 
@@ -76,7 +76,7 @@ def logged_steps(
 
     The first ``known`` events are left out: the state from which these steps go on has them.
     """
-    table, shelf = StepTable.read(files), TextShelf(files)
+    table, stored_texts = StepTable.read(files), StoredTexts(files)
     lanes, events = files.config.lanes, files.event_rows()
     rows = np.concatenate(([0], table.rows()))
     ends = np.concatenate(([0], table.log_ends()))
@@ -108,10 +108,10 @@ def logged_steps(
             digest=table.digest(number),
             events=events[slice(*happened)],
             happened=happened,
-            texts=_by_lane(shelf.first_texts(flat), lanes) if with_texts else nothing,
-            places=_by_lane(shelf.places(flat), lanes) if with_texts else nothing,
-            times=_by_lane(shelf.times(flat), lanes) if with_texts else nothing,
-            meta=_by_lane(shelf.first_meta(flat), lanes) if with_texts else nothing,
+            texts=_by_lane(stored_texts.first_texts(flat), lanes) if with_texts else nothing,
+            places=_by_lane(stored_texts.places(flat), lanes) if with_texts else nothing,
+            times=_by_lane(stored_texts.times(flat), lanes) if with_texts else nothing,
+            meta=_by_lane(stored_texts.first_meta(flat), lanes) if with_texts else nothing,
         )
 
 
@@ -197,12 +197,14 @@ def replay_log(
         found = Replay(0, begin, end, [], [])
         if end < begin:
             return found
-        shelf = TextShelf(files)
+        stored_texts = StoredTexts(files)
         before = past_view(files, begin - 1)
         chain = bytes.fromhex(before.attributes.digest)
         for step in logged_steps(files, begin, end, before.events):
             chain = chain_over_events(chain, files, *step.happened)
-            chain = next_digest(chain, files, shelf, step.rows, step.entries, step.first_short)
+            chain = next_digest(
+                chain, files, stored_texts, step.rows, step.entries, step.first_short
+            )
             found.steps += 1
             if chain != step.digest:
                 found.note(step.number, [Difference(step.number, None, "digest", [], [])], False)

@@ -22,7 +22,7 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import check_lane, open_files, past_view
 from memoria.store.replay.steps import steps_there
 from memoria.store.schema import StepColumn
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import ENDINGS, TURNS, Events, IntArray
 from memoria.timeline.rules import is_alive
@@ -77,7 +77,7 @@ class Walk:
         self.step = self.first - 1
         self.config = files.config
         self._files, self._lane, self._lanes = files, lane, lanes
-        self._shelf = TextShelf(files)
+        self._stored_texts = StoredTexts(files)
         mine = np.ones(len(life.ids), np.bool_) if lane is None else life.of_lane(lane)
         self._living = LivingWalk(
             self.step,
@@ -114,7 +114,7 @@ class Walk:
 
     def texts(self, ids: IntArray) -> list[str | None]:
         """The texts of engrams."""
-        return self._shelf.texts(ids)
+        return self._stored_texts.texts(ids)
 
     def _advance(self) -> None:
         try:

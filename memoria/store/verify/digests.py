@@ -7,7 +7,7 @@ from collections.abc import Callable
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import DamageError, InputError, StorageError
 from memoria.store.digest import chain_over_events, chain_start, next_digest, state_digest
-from memoria.store.texts import TextShelf
+from memoria.store.texts import StoredTexts
 from memoria.store.verify.events import EventList
 from memoria.store.verify.findings import Findings
 from memoria.store.verify.steps import Steps
@@ -35,7 +35,7 @@ class _Check:
     def __init__(self, steps: Steps, events: EventList, findings: Findings) -> None:
         self._steps, self._events, self._findings = steps, events, findings
         self._files = steps.files
-        self._shelf = TextShelf(self._files)
+        self._stored_texts = StoredTexts(self._files)
         self._vectors = steps.array("vectors")
         self._happened = events.steps()
 
@@ -66,7 +66,7 @@ class _Check:
         entries = steps.end_after(number - 1), steps.end_after(number)
         first_short = steps.first_short(number, number + 1)[0]
         try:
-            found = next_digest(before, self._files, self._shelf, rows, entries, first_short)
+            found = next_digest(before, self._files, self._stored_texts, rows, entries, first_short)
         except (DamageError, InputError, StorageError) as error:
             self._unchecked(number, error)
             return 0
@@ -91,7 +91,7 @@ class _Check:
         if chain is None or (pending.phase != "idle" and not sound):
             return
         try:
-            found = state_digest(chain, self._files, self._shelf, pending, first)
+            found = state_digest(chain, self._files, self._stored_texts, pending, first)
         except (DamageError, InputError, StorageError) as error:
             self._unchecked(done + 1, error)
             return

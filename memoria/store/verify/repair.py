@@ -50,7 +50,7 @@ def repair(
 
 
 def _last_step(report: Report, known: Known | None) -> int:
-    """The last sound step whose state can still be told."""
+    """The last sound step whose state is still known."""
     if known is None:
         return 0
     era = known.steps.files.attributes.era
