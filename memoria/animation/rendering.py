@@ -70,6 +70,9 @@ def render(
         StoreExistsError, StorageError: the file is there, or cannot be written.
         MissingExtraError: the extra ``viz`` is not installed.
     """
+    if Path(out).suffix.lower() == ".html":
+        hint = "`memoria report` writes a page with a slider through the steps"
+        raise InputError(f"{out}: animations are .gif or .mp4", hint)
     target, form = Path(os.path.abspath(out)), file_format(out, FORMS, "animation")
     for name, value, most in (("speed", speed, 60.0), ("fps", fps, 60.0)):
         if value is not None and not 0.1 <= value <= most:

@@ -234,6 +234,8 @@ def test_what_cannot_be_drawn(store: Path, tmp_path: Path) -> None:
     for name, options, kind in cases:
         with pytest.raises(kind):
             render(store, tmp_path / name, **options)
+    with pytest.raises(InputError, match="memoria report"):
+        render(store, tmp_path / "a.html")
     assert [path.name for path in tmp_path.iterdir()] == ["there.gif"]
     assert (tmp_path / "there.gif").read_bytes() == b"kept"
     render(store, tmp_path / "there.gif", last=1, force=True, fps=4, most_engrams=4)
