@@ -5,9 +5,10 @@ Written as it comes, so that a graph of any size needs little memory.
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from memoria.exports.content import Content
@@ -29,6 +30,8 @@ _NODE: Final = {  # fields of an engram and their types
     "text": "string",
     "source": "string",
     "offset": "long",
+    "time": "long",
+    "meta": "string",  # JSON
 }
 _EDGE: Final = {"weight": "double", "cofire_count": "long"}
 # XML 1.0 has no way to write these, not even as references.
@@ -67,6 +70,6 @@ def write_graphml(content: Content, out: Path) -> None:
         file.write("</graph>\n</graphml>\n")
 
 
-def _text(value: str | float | bool) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: str | float | bool | dict[str, Any]) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
     return escape(_FORBIDDEN.sub("\ufffd", text), _REFERENCES)

@@ -17,10 +17,9 @@ from memoria.query.engram_table import EngramTable
 def write_jsonl(content: Content, out: Path) -> None:
     """Lane by lane, from the oldest engram on.
 
-    A line holds the fields of `memoria list`; the engram's own ``time`` (milliseconds since 1970)
-    and ``meta``, so that a store that steps through the lines gets them back; ``connections``
-    [{id, weight, cofire_count}] from the strongest on; and with vectors ``vector``, whose numbers
-    read back as the same float32.
+    A line holds the fields of `memoria list`, which a store that steps through the lines takes
+    back; ``connections`` [{id, weight, cofire_count}] from the strongest on; and with vectors
+    ``vector``, whose numbers read back as the same float32.
     """
     with open(out, "w", encoding="ascii", newline="\n") as file:
         for lane in range(content.lanes):
@@ -29,14 +28,11 @@ def write_jsonl(content: Content, out: Path) -> None:
             ahead = next(edges, None)
             for block in content.engrams(in_lane):
                 vectors = _numbers(content, block)
-                view, ids = content.view, block.ids
-                rows = zip(view.documents(block), view.times(ids), view.meta(ids), strict=True)
-                for row, (document, time, meta) in enumerate(rows):
+                for row, document in enumerate(content.view.documents(block)):
                     connections: list[dict[str, Any]] = []
                     if ahead is not None and ahead[0] == document["id"]:
                         connections, ahead = ahead[1], next(edges, None)
-                    document |= {"time": time, "meta": meta, "connections": connections}
-                    line = json.dumps(document, allow_nan=False)
+                    line = json.dumps({**document, "connections": connections}, allow_nan=False)
                     if vectors is not None:
                         line = f'{line[:-1]}, "vector": [{", ".join(vectors[row])}]}}'
                     file.write(line + "\n")

@@ -25,6 +25,7 @@ _KINDS: Final = {  # what is not int64
     "weight": "double",
     "text": "large_string",
     "source": "large_string",
+    "meta": "large_string",  # JSON
     "created_time": _TIME,
     "time": _TIME,
 }
@@ -65,6 +66,8 @@ def _kind(pa: Any, name: str) -> Any:
 def _engrams(content: Content, kinds: dict[str, Any], pa: Any) -> Iterator[dict[str, Any]]:
     for block in content.engrams():
         documents = content.view.documents(block)
+        for one in documents:
+            one["meta"] = None if one["meta"] is None else json.dumps(one["meta"])
         columns = {
             name: pa.array([one[name] for one in documents], kinds[name])
             for name in FIELDS

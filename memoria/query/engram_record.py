@@ -18,13 +18,17 @@ from memoria.store.texts import StoredTexts
 from memoria.timeline.cofiring import cofired
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.fold import Expiries
-from memoria.timeline.log import EventKind, Events, Firings, IntArray
+from memoria.timeline.log import ENDINGS, EventKind, Events, Firings, IntArray
 
 MOST_CONNECTIONS: Final = 10  # of one engram's story, each way
 _EVENT_NAMES: Final = {
     EventKind.FORGET: "forgotten",
     EventKind.PIN: "pinned",
     EventKind.UNPIN: "unpinned",
+    EventKind.DISPLACE: "displaced",
+    EventKind.RECALL: "recalled",
+    EventKind.EDIT: "edited",
+    EventKind.CONFIRM: "confirmed",
 }
 
 
@@ -92,7 +96,7 @@ def engram_record(
     engram, created = document["id"], document.pop("created_step")
     gone: int | None = document.pop("forgotten_step")
     events = firings.events.take(firings.events.ids == engram)
-    by_hand = EventKind.FORGET in events.kinds  # so it lived through the end of that step
+    by_hand = bool(np.isin(events.kinds, ENDINGS).any())  # so it lived through that step's end
     return document | {
         "created": {"step": created, "time": document.pop("created_time")},
         **_promotions(table, life, engram, created, None if gone is None else gone + by_hand),

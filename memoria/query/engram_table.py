@@ -23,6 +23,7 @@ TYPE_NAMES: Final = ("forgotten", "working", "shortterm", "longterm")
 FIELDS: Final = (
     *("id", "lane", "index", "type", "lifespan", "age", "fire_count", "pinned"),
     *("created_step", "created_time", "forgotten_step", "text", "source", "offset"),
+    *("time", "meta"),
 )
 
 
@@ -108,7 +109,10 @@ class EngramTable:
         return EngramTable(**whole).take(np.argsort(whole["ids"], kind="stable"))
 
     def documents(self, stored_texts: StoredTexts) -> list[dict[str, Any]]:
-        """One record of `FIELDS` an engram; None where there is no value."""
+        """One record of `FIELDS` an engram; None where there is no value.
+
+        ``time`` is the engram's own, in milliseconds since 1970, and ``meta`` its JSON object.
+        """
         places = stored_texts.places(self.ids)
         columns = (
             self.ids,
@@ -125,6 +129,8 @@ class EngramTable:
             stored_texts.texts(self.ids),
             [None if place is None else place[0] for place in places],
             [None if place is None else place[1] for place in places],
+            stored_texts.times(self.ids),
+            stored_texts.meta(self.ids),
         )
         return records(dict(zip(FIELDS, columns, strict=True)))
 

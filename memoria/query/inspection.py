@@ -322,14 +322,6 @@ class Inspection:
         """The texts of engrams, forgotten ones too; None where there is none."""
         return self._stored_texts.texts(np.array(ids, np.int64))
 
-    def times(self, ids: IntArray) -> list[int | None]:
-        """Own time of each engram, milliseconds since 1970; None where there is none."""
-        return self._stored_texts.times(ids)
-
-    def meta(self, ids: IntArray) -> list[dict[str, Any] | None]:
-        """Meta of each engram; None where there is none."""
-        return self._stored_texts.meta(ids)
-
     def vectors(self, ids: IntArray) -> npt.NDArray[np.float32]:
         """The vectors [n, D] of engrams."""
         return self._files.vectors(ids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from json import dumps
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from memoria.analysis.palette import MEMORY_COLOURS
@@ -264,6 +265,8 @@ def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
 
 
 def _life(life: _Document, most: int | None) -> list[output.Part]:
+    from memoria.query.documents import iso_time
+
     head = [("type", life["type"]), ("lane", str(life["lane"]))]
     if life["type"] != "forgotten":
         left = format_number(life["lifespan"])
@@ -274,6 +277,10 @@ def _life(life: _Document, most: int | None) -> list[output.Part]:
         head.append(("text", " ".join(life["text"].split())))
     if life["source"] is not None:
         head.append(("from", f"{life['source']}, character {life['offset']}"))
+    if life["time"] is not None:
+        head.append(("time", format_minute(iso_time(life["time"]))))
+    if life["meta"] is not None:
+        head.append(("meta", dumps(life["meta"], ensure_ascii=False)))
     parts: list[output.Part] = [output.Table(f"engram {life['id']}", ("", ""), head, framed=True)]
     events = _events(life)
     if most is not None and len(events) > most:
@@ -307,9 +314,12 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
         )
         if life[name] is not None
     ]
-    moves += [(one["step"], 2, f"{one['what']} by hand", {}) for one in life["events"]]
-    by_hand = any(one["what"] == "forgotten" for one in life["events"])
-    if life["forgotten"] is not None and not by_hand:
+    happened = [one["what"] for one in life["events"]]
+    moves += [
+        (one["step"], 2, one["what"] + (" by hand" if one["what"] != "displaced" else ""), {})
+        for one in life["events"]
+    ]
+    if life["forgotten"] is not None and not {"forgotten", "displaced"} & {*happened}:
         moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
     return [
         (str(step), what, format_change(one.get("gain")), format_number(one.get("lifespan")))

@@ -145,7 +145,10 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
-        writer.writerow([escape(one) if terminal and isinstance(one, str) else one for one in row])
+        cells = [_json(one) if isinstance(one, dict) else one for one in row]
+        writer.writerow(
+            [escape(one) if terminal and isinstance(one, str) else one for one in cells]
+        )
     return text.getvalue()
 
 

@@ -117,7 +117,6 @@ def test_jsonl(view: Inspection, tmp_path: Path, forgotten: bool) -> None:
     vectors = [row.pop("vector") for row in rows]
     assert np.array_equal(np.array(vectors, np.float32), vectors_of(view, expected))
     connections = {row["id"]: row.pop("connections") for row in rows}
-    assert {(row.pop("time"), row.pop("meta")) for row in rows} == {(None, None)}
     assert rows == expected
     found = {
         (id_, one["id"]): (one["cofire_count"], one["weight"])
@@ -291,3 +290,31 @@ def test_a_lane_with_an_engram_and_no_connection(cli: Cli, form: str) -> None:
     done = cli("export", "lonely", f"lonely.{form}", "--format", form)
     assert done.code == 0, done.err
     assert "1 engram" in done.out
+
+
+def test_what_was_done_and_what_stands_beside_is_shown(cli: Cli, tmp_path: Path) -> None:
+    with MemoryStore.create(tmp_path / "s", MemoriaConfig(hidden_dim=3)) as store:
+        vectors = np.eye(3, dtype=np.float32)
+        meta = {"speaker": "Ané", "n": [1, None]}
+        store.step(
+            vectors[:2], texts=["a", "b"], times=[1_700_000_000_123, None], meta=[meta, None]
+        )
+        store.recall([0], 2.0)
+        store.edit(0, text="A")
+    (row, other) = cli("list", "s", "--json").json["engrams"]
+    assert (row["text"], row["time"], row["meta"]) == ("A", 1_700_000_000_123, meta)
+    assert (other["time"], other["meta"]) == (None, None)
+    shown = cli("inspect", "s", "0")
+    assert "2023-11-14 22:13 UTC" in shown.out
+    assert '{"n": [1, null], "speaker": "Ané"}' in shown.out
+    assert "recalled by hand" in shown.out
+    document = cli("inspect", "s", "0", "--json").json
+    assert [one["what"] for one in document["events"]] == ["recalled", "edited"]
+    assert (document["time"], document["meta"]) == (row["time"], meta)
+    csv = cli("list", "s", "--format", "csv").out.splitlines()
+    assert csv[1].endswith('1700000000123,"{""n"": [1, null], ""speaker"": ""An\\u00e9""}"')
+    cli.ok("export", "s", "out", "--format", "parquet")
+    row, other = pq.read_table(tmp_path / "out" / "engrams.parquet").to_pylist()
+    assert row["time"].timestamp() == 1_700_000_000.123
+    assert json.loads(row["meta"]) == meta
+    assert (other["time"], other["meta"]) == (None, None)
