@@ -17,7 +17,7 @@ from memoria.distributions import notice_conflict
 from memoria.errors import MemoriaError
 from memoria_cli.app import command
 from memoria_cli.terminal import output
-from memoria_cli.terminal.signals import INTERRUPTED, DeferredSignals
+from memoria_cli.terminal.signals import INTERRUPTED, interrupting_signals
 
 DEBUG_VARIABLE: Final = "MEMORIA_DEBUG"
 _FAILURE: Final = 1
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
     output.prepare()
     notice_conflict(output.note)
     try:
-        with DeferredSignals():  # SIGTERM is an interrupt too: nothing is left half done
+        with interrupting_signals():  # SIGTERM is an interrupt too: nothing is left half done
             code = _call(arguments)
         if code == INTERRUPTED:  # Typer turns an interrupt that no verb handled into this code
             message = "interrupted: what was not committed is dropped, what was committed is kept"

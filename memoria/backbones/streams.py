@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,30 +18,11 @@ from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbo
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
-from memoria.io.inputs import InputReader, InputSpec, Piece, Place, Plan, Vectors
+from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, WorkingMemory
 
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
 _PIECE_BYTES: Final = 256  # beside its text or vector
 _BATCH_UNITS: Final = 256  # units encoded in one go, of several steps when they are short
-
-
-@dataclass(frozen=True)
-class WorkingMemory:
-    """The vectors of one working memory, and where each came from.
-
-    Attributes:
-        data: float32 [B, W, D].
-        texts: [B][W]; None of images and vectors.
-        places: source and offset [B][W].
-        times: milliseconds since 1970 [B][W]; None where an input has none.
-        meta: JSON objects [B][W]; None where an input has none.
-    """
-
-    data: Vectors
-    texts: list[list[str | None]]
-    places: list[list[Place]]
-    times: list[list[int | None]]
-    meta: list[list[dict[str, Any] | None]]
 
 
 def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> Backbone:

@@ -62,6 +62,25 @@ Plan: TypeAlias = list[list[Piece]]  # one working memory, [B][W]
 
 
 @dataclass(frozen=True)
+class WorkingMemory:
+    """The vectors of one working memory, and where each came from.
+
+    Attributes:
+        data: float32 [B, W, D].
+        texts: [B][W]; None of images and vectors.
+        places: source and offset [B][W].
+        times: milliseconds since 1970 [B][W]; None where an input has none.
+        meta: JSON objects [B][W]; None where an input has none.
+    """
+
+    data: Vectors
+    texts: list[list[str | None]]
+    places: list[list[Place]]
+    times: list[list[int | None]]
+    meta: list[list[dict[str, Any] | None]]
+
+
+@dataclass(frozen=True)
 class InputSpec:
     """One input: units of it (``text``, ``literal``, ``image``, ``rows``) or whole ``steps``."""
 

@@ -159,7 +159,7 @@ class Inspection:
         return {
             "path": self.name,
             "at": self.at,
-            "format_version": FORMAT,
+            "format": FORMAT,
             "step": life.step,
             "phase": self.phase,
             "config": config.model_dump(mode="json"),

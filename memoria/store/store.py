@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal
@@ -16,6 +16,8 @@ from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
 from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError, StateError
+from memoria.io.inputs import WorkingMemory
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -29,6 +31,7 @@ from memoria.store.arguments import (
     check_delta,
 )
 from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttributes
+from memoria.store.deferred_signals import deferred_signals
 from memoria.store.digest import (
     chain_after,
     chain_over_events,
@@ -262,6 +265,60 @@ class MemoryStore:
         reminded = self.remind()
         self.adjust(rule)
         return reminded
+
+    def step_stream(
+        self,
+        working_memories: Iterable[WorkingMemory | Data],
+        rule: Delta | None = None,
+        *,
+        progress: Progress | bool = False,
+        total: int | None = None,
+        commit_every: float = 0.25,
+    ) -> int:
+        """`step` through a stream of working memories, with durable commits meanwhile.
+
+        Whatever ends the stream, steps that are finished are committed first. Ctrl-C takes effect
+        between two steps. A step that fails is dropped with what was not committed.
+
+        Args:
+            working_memories: arrays or tensors [B, W, D], or the `WorkingMemory` objects of an
+                `InputStream`, with texts, places, times and meta.
+            rule: as `adjust` takes.
+            progress: True for a tqdm bar, or what is called with (steps done, ``total``).
+            total: length of the stream, for the progress; None: its ``len``, if it has one.
+            commit_every: seconds after which finished steps are made durable; 0: after each step.
+
+        Returns:
+            Number of steps taken.
+        """
+        self._check_idle()
+        check_delta(rule)
+        if total is None:
+            total = len(working_memories) if isinstance(working_memories, Sized) else 0
+        done, in_step, last_commit = 0, False, time.monotonic()
+        with progress_bar(progress, "stepping", "steps") as show:
+            try:
+                for memory in working_memories:
+                    with deferred_signals():
+                        in_step = True
+                        if isinstance(memory, WorkingMemory):
+                            beside = memory.texts, memory.places, memory.times, memory.meta
+                            self.step(memory.data, rule, *beside)
+                        else:
+                            self.step(memory, rule)
+                        if time.monotonic() - last_commit >= commit_every:
+                            self.commit()
+                            last_commit = time.monotonic()
+                        in_step = False
+                        done += 1
+                    show(done, total)
+            finally:
+                with deferred_signals():
+                    if in_step:
+                        self.rollback()
+                    elif done:
+                        self.commit()
+        return done
 
     def forget(self, ids: Sequence[int] | IntArray) -> IntArray:
         """Forget the engrams ``ids`` at once, pinned or not, for ever; returns them, ascending.

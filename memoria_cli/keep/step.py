@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
-from memoria.errors import MemoriaError, UsageError
+from memoria.errors import UsageError
 from memoria.timeline.gain import parse_rule
 from memoria_cli.options import (
     BatchSize,
@@ -26,11 +25,12 @@ from memoria_cli.options import (
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
-from memoria_cli.terminal.signals import DeferredSignals, StoppedError
+from memoria_cli.terminal.signals import StoppedError
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
-    from memoria.backbones.streams import InputStream, WorkingMemory
+    from memoria.backbones.streams import InputStream
+    from memoria.io.inputs import WorkingMemory
     from memoria.store import MemoryStore
 
 
@@ -85,10 +85,7 @@ def step(
 
     if not math.isfinite(commit_every):
         raise UsageError(f"--commit-every {commit_every}: must be a finite number of seconds")
-    with (
-        DeferredSignals() as signals,
-        closing(open_files(store, mode="r+")) as files,
-    ):
+    with closing(open_files(store, mode="r+")) as files:
         if rule is not None:
             parse_rule(rule)
         if watch:
@@ -107,108 +104,61 @@ def step(
                 backbone=backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )
-            run = _Run(opened, rule, commit_every, signals, watch)
-            run.through(stream)
+            begun, created = opened.timestep, opened.files.created
+            quit = False
+            try:
+                total = stream.count()  # finds a faulty input before anything is remembered
+                if watch:
+                    quit = _step_watched(opened, stream, total, rule, commit_every)
+                else:
+                    with output.progress("stepping", "steps") as show:
+                        opened.step_stream(
+                            stream, rule, progress=show, total=total, commit_every=commit_every
+                        )
+            except KeyboardInterrupt:
+                steps = format_count(opened.timestep - begun, "step")
+                raise StoppedError(
+                    f"interrupted: {steps} committed, the store is at step {opened.timestep}",
+                    "the same command with --resume goes on from there",
+                ) from None
+            done = opened.timestep - begun
+            added = opened.files.created - created
             document = {
                 "path": str(opened.path),
-                "steps": run.done,
+                "steps": done,
                 "timestep": opened.timestep,
-                "engrams_added": run.engrams,
+                "engrams_added": added,
                 "skipped": stream.skipped,
                 "digest": opened.digest(),
             }
     for line in stream.notices:
         output.note(line)
-    if run.quit:
+    if quit:
         output.note("ended by q: the same command with --resume goes on from there")
     passed = f"; {stream.skipped} units were remembered before" if stream.skipped else ""
-    added = f"{format_count(run.done, 'step')}, {run.engrams} engrams added"
-    output.result(document, [f"{added}, the store is at step {document['timestep']}{passed}"], json)
+    taken = f"{format_count(done, 'step')}, {added} engrams added"
+    output.result(document, [f"{taken}, the store is at step {document['timestep']}{passed}"], json)
 
 
-class _Run:
-    """Steps through a stream, with a commit whenever ``every`` seconds have passed."""
+def _step_watched(
+    store: MemoryStore, stream: InputStream, total: int, rule: str | None, commit_every: float
+) -> bool:
+    """Step through ``stream`` and draw each step; return whether the user ended it."""
+    from memoria.store.replay.walk import Walk
+    from memoria_cli.terminal.watch import FRAMES_A_SECOND, WatchView
 
-    def __init__(
-        self,
-        store: MemoryStore,
-        rule: str | None,
-        every: float,
-        signals: DeferredSignals,
-        watch: bool,
-    ) -> None:
-        self._store, self._rule, self._every = store, rule, every
-        self._signals, self._watch = signals, watch
-        self._last_commit = time.monotonic()
-        self._between_steps = True
-        self.quit = False  # whether q ended it
-        self.done = 0
-        self.engrams = 0
+    quit = False
 
-    def through(self, stream: InputStream) -> None:
-        """Step to the end and commit. Whatever stops it, finished steps are committed first."""
-        try:
-            total = stream.count()  # finds a faulty input before anything is remembered
-            with self._progress(total) as go_on:
-                for memory in stream:
-                    with self._signals.deferred():
-                        self._step(memory)
-                    if not go_on():
-                        self.quit = True
-                        break
-            with self._signals.deferred():
-                self._commit()
-        except KeyboardInterrupt:
-            self._commit_finished()
-            raise StoppedError(
-                f"interrupted: {format_count(self.done, 'step')} committed, the store is at step "
-                f"{self._store.timestep}",
-                "the same command with --resume goes on from there",
-            ) from None
-        except MemoriaError:
-            self._commit_finished()
-            raise
+    def memories(view: WatchView) -> Iterator[WorkingMemory]:
+        nonlocal quit
+        for memory in stream:
+            yield memory
+            if quit := not view.draw_if_due():
+                return
 
-    @contextmanager
-    def _progress(self, total: int) -> Iterator[Callable[[], bool]]:
-        """Yield what to call after each step: it shows the step and says whether to go on."""
-        if self._watch:
-            from memoria.store.replay.walk import Walk
-            from memoria_cli.terminal.watch import FRAMES_A_SECOND, WatchView
-
-            begun = self._store.timestep
-            walk = Walk(self._store.files, begun + 1, None)
-            with WatchView(walk, self._store.path.name, begun + total, FRAMES_A_SECOND) as view:
-                yield view.draw_if_due
-                view.draw_now()
-            return
-        with output.progress("stepping", "steps") as show:
-
-            def go_on() -> bool:
-                show(self.done, total)
-                return True
-
-            yield go_on
-
-    def _step(self, memory: WorkingMemory) -> None:
-        self._between_steps = False
-        self._store.step(
-            memory.data, self._rule, memory.texts, memory.places, memory.times, memory.meta
-        )
-        self.done += 1
-        self.engrams += memory.data.shape[0] * memory.data.shape[1]
-        if time.monotonic() - self._last_commit >= self._every:
-            self._commit()
-        self._between_steps = True
-
-    def _commit(self) -> None:
-        self._between_steps = False
-        self._store.commit()
-        self._between_steps = True
-        self._last_commit = time.monotonic()
-
-    def _commit_finished(self) -> None:
-        """Commit the finished steps, unless the store itself has failed within a step."""
-        if self._between_steps and self.done:
-            with self._signals.deferred():
-                self._commit()
+    begun = store.timestep
+    walk = Walk(store.files, begun + 1, None)
+    with WatchView(walk, store.path.name, begun + total, FRAMES_A_SECOND) as view:
+        store.step_stream(memories(view), rule, commit_every=commit_every)
+        view.draw_now()
+    return quit

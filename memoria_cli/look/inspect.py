@@ -174,7 +174,7 @@ def _summary(document: _Document) -> output.Table:
         ("connections", "too many to count" if count is None else f"{count:,}"),
         ("lanes", str(config["lanes"])),
         ("vectors", f"{config['hidden_dim']} numbers, backbone {config['backbone']}"),
-        ("on disk", f"{format_bytes(document['bytes'])}, format {document['format_version']}"),
+        ("on disk", f"{format_bytes(document['bytes'])}, format {document['format']}"),
     ]
     if document["last_step_time"] is not None:
         rows.append(("first step", format_minute(document["first_step_time"])))

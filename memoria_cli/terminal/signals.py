@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: both raise KeyboardInterrupt, but never in the middle of a step."""
+"""Ctrl-C and SIGTERM: both raise KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Final
+from typing import Final, NoReturn
 
 from memoria.errors import MemoriaError
 
@@ -21,43 +21,21 @@ class StoppedError(MemoriaError):
     exit_code = INTERRUPTED
 
 
-class DeferredSignals:
-    """While entered, both signals raise KeyboardInterrupt, but not inside `deferred`."""
-
-    def __init__(self) -> None:
-        self._deferring = self._waiting = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> DeferredSignals:
-        self._before = _install(self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    @contextmanager
-    def deferred(self) -> Iterator[None]:
-        """Raise a signal that comes meanwhile when the block ends without an error."""
-        self._deferring = True
-        try:
-            yield
-        finally:
-            self._deferring = False
-        if self._waiting:
-            self._waiting = False
-            raise KeyboardInterrupt
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if not self._deferring:
-            raise KeyboardInterrupt
-        self._waiting = True
-
-
-def _install(handler: Any) -> dict[signal.Signals, Any]:
-    """Returns the handlers before; none outside the main thread, where Python allows no change."""
+@contextmanager
+def interrupting_signals() -> Iterator[None]:
+    """Let both signals raise KeyboardInterrupt while the block runs, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
-        return {}
+        yield
+        return
     # a signal that is ignored, as under nohup or in a background job, stays so
     handled = [one for one in _SIGNALS if signal.getsignal(one) != signal.SIG_IGN]
-    return {one: signal.signal(one, handler) for one in handled}
+    before = {one: signal.signal(one, _interrupt) for one in handled}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

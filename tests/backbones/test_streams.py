@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from memoria.backbones import BackboneBase, load_backbone
 from memoria.backbones.hf_image import HfImageBackbone
-from memoria.backbones.streams import InputStream, WorkingMemory, store_backbone
+from memoria.backbones.streams import InputStream, store_backbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError, MemoriaError, ShapeError
+from memoria.io.inputs import WorkingMemory
 
 D = 16
 WORDS = "one two three four five six seven eight nine ten".split()

@@ -21,7 +21,7 @@ from memoria.store import MemoryStore
 from memoria_cli.terminal.formatting import shorten
 
 SUMMARY = (
-    "path at format_version step config lanes engrams connections bytes digest phase"
+    "path at format step config lanes engrams connections bytes digest phase"
     " first_step_time last_step_time histograms pyramid survival hubs"
 ).split()
 

@@ -33,7 +33,7 @@ def test_sound_samples(cli: Cli, sample: Path) -> None:
     assert told["sound"] is True
     assert told["findings"] == []
     assert told["step"] == told["sound_step"]
-    assert set(told) >= {"path", "files", "bytes", "garbage", "more", "format_version"}
+    assert set(told) >= {"path", "files", "bytes", "garbage", "more", "format"}
     assert "repaired" not in told
     assert f"sound: {told['step']} steps" in cli.ok("verify", sample).out
 

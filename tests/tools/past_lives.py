@@ -217,7 +217,7 @@ def documents(path: Path, at: int | str | None = None) -> Portrait:
     """Every document of `Inspection`, the lives of some engrams among them."""
     with Inspection.open(path, at) as view:
         summary = view.summary()
-        for name in ("path", "at", "bytes", "format_version"):
+        for name in ("path", "at", "bytes", "format"):
             del summary[name]
         some = range(0, view.created, max(1, view.created // 8))
         return {

@@ -59,7 +59,7 @@ class Report:
     """
 
     path: str
-    format_version: int | None
+    format: int | None
     step: int
     sound_step: int
     files: int
@@ -82,7 +82,7 @@ class Report:
         return {
             "path": self.path,
             "sound": self.sound,
-            "format_version": self.format_version,
+            "format": self.format,
             "step": self.step,
             "sound_step": self.sound_step,
             "files": self.files,

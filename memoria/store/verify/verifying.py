@@ -269,7 +269,7 @@ def _report(
     begun = attributes is not None and attributes.pending.phase != "idle"
     return Report(
         path=path,
-        format_version=FORMAT if found is not None else None,
+        format=FORMAT if found is not None else None,
         step=step,
         sound_step=max(0, sound),
         files=tree.files,
