@@ -26,6 +26,7 @@ _Part = Callable[[int, int], _Array]
 _Raw = tuple[tuple[int, ...], _Part, Callable[[], _Array]]  # shape, rows [start:stop], all of it
 
 _COPY_BELOW: Final = 1 << 26  # bytes; larger float32 .npy files stay mapped, not copied
+_MISSING: Final = 1 << 30  # elements of a Zarr array that no file holds, at most: read as zeros
 _REAL: Final = frozenset("F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL".split())
 
 
@@ -180,11 +181,25 @@ def _open_zarr(path: str, key: str | None) -> _Raw:
         raise InputError(f"{path}: is no array")
     array = node
     _check_real(np.dtype(array.dtype), path)
+    _check_stored(path, array)
     return (
         tuple(array.shape),
         lambda start, stop: np.asarray(array[start:stop]),
         lambda: np.asarray(array[...]),
     )
+
+
+def _check_stored(path: str, array: Any) -> None:
+    """Refuse a shape far beyond what the chunks there hold: the rest would be read as zeros."""
+    elements = math.prod(array.shape)
+    if elements <= _MISSING:
+        return
+    files = sum(len(names) for _, _, names in os.walk(os.path.join(path, array.path)))
+    if elements - files * math.prod(array.shards or array.chunks) > _MISSING:
+        raise InputError(
+            f"{path}: claims the shape {list(array.shape)}, but has {files} files",
+            "chunks are missing: copy it again, or give it its true shape",
+        )
 
 
 _OPENERS: Final[dict[str, Callable[[str, str | None], _Raw]]] = {

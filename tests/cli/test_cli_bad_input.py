@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
 from cli_tools import DIARY, Cli, Ran, fingerprint, rows
 
 from memoria.chunkstore.disk import Disk
@@ -58,6 +59,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "empty.npy").write_bytes(b"")
     (folder / "short.npy").write_bytes((folder / "good.npy").read_bytes()[:-8])
     (folder / "strange.xyz").write_text("?")
+    zarr.create_array(folder / "endless.zarr", shape=(10**12, D), chunks=(16, D), dtype="f4")
     (folder / "folder").mkdir()
     (folder / "folder" / "file").write_text("mine")
     return folder
@@ -151,6 +153,7 @@ BAD_INPUT = {
     "fake.npy": "not a sound .npy file",
     "empty.npy": "is empty",
     "short.npy": "greater than file size",
+    "endless.zarr": f"claims the shape [{10**12}, {D}]",
     "strange.xyz": "unknown kind",
     "folder": "is a directory",
     "text.txt": "backbone 'array'",

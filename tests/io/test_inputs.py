@@ -314,6 +314,26 @@ def test_zarr_that_is_none_or_damaged() -> None:
         open_array("ok.zarr")
 
 
+def test_a_zarr_array_that_claims_what_no_chunk_holds() -> None:
+    """What is missing reads as zeros, so a false shape would last for ever."""
+    zarr = pytest.importorskip("zarr")
+    for name, rows, chunks in (("a.zarr", 10**12, (16, 4)), ("b.zarr", 10**15, (10**9, 4))):
+        zarr.create_array(name, shape=(rows, 4), chunks=chunks, dtype="f4")
+        with pytest.raises(InputError, match=rf"{name}: claims the shape \[{rows}, 4\], but has"):
+            open_array(name)
+    zarr.create_group("g.zarr").create_array("x", shape=(10**12, 4), chunks=(16, 4), dtype="f4")
+    with pytest.raises(InputError, match="claims the shape"):
+        open_array("g.zarr:x")
+
+
+def test_chunks_of_zeros_may_be_left_out() -> None:
+    zarr = pytest.importorskip("zarr")
+    zarr.create_array("few.zarr", shape=(1000, 4), chunks=(16, 4), dtype="f4")[16:20] = 1
+    read = read_array("few.zarr")
+    assert read.shape == (1000, 4)
+    assert read.sum() == 16
+
+
 def open_array_or_classify(path: str) -> None:
     classify(path)
     open_array(path)
