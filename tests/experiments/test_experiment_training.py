@@ -151,9 +151,9 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(model: str, tmp_path: P
 
 
 def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
-    """A real process, ended by SIGKILL amid its steps."""
-    changes = {"models": ["memoria"], "steps": 80}
-    whole = local(specs_of(tmp_path / "whole", **changes))[0]
+    """A real process, ended by SIGKILL amid its steps; another one goes on from there."""
+    changes = {"models": ["memoria"], "steps": 40}
+    whole = execute(specs_of(tmp_path / "whole", **changes)[0])
     spec = specs_of(tmp_path / "broken", **changes)[0]
     process = start(spec)
     wait_for(lambda: len(list(RunRecord.read(spec.path).rows())) > 12, spec)
