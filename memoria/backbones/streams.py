@@ -18,7 +18,7 @@ from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbo
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
-from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, WorkingMemory
+from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, TextFile, WorkingMemory
 
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
 _PIECE_BYTES: Final = 256  # beside its text or vector
@@ -94,7 +94,13 @@ class InputStream:
             self._refuse_all_but_arrays()
         self.notices: list[str] = []
         self.skipped = 0
+        self.passed: list[Piece] = []  # units of text files that were known
+        self.totals: dict[str, int] = {}  # units of each text file that was read to its end
         self._held: list[Plan] | None = None  # what `count` has read
+
+    def text_files(self) -> list[TextFile]:
+        """The text files among the inputs, each once, as they are now."""
+        return self._reader.text_files()
 
     def __iter__(self) -> Iterator[WorkingMemory]:
         batch: list[Plan] = []
@@ -157,6 +163,7 @@ class InputStream:
             memory.places * self._lanes,
             memory.times * self._lanes,
             memory.meta * self._lanes,
+            memory.inputs * self._lanes,
         )
 
     def _single_lane(self, specs: Sequence[InputSpec], as_cue: bool) -> list[Piece]:
@@ -202,7 +209,7 @@ class InputStream:
 
     def _plans(self) -> Iterator[Plan]:
         """The working memories, not encoded yet. Starts over at every call."""
-        self.notices, self.skipped = [], 0
+        self.notices, self.skipped, self.passed, self.totals = [], 0, [], {}
         return itertools.islice(self._all_plans(), self._limit)
 
     def _all_plans(self) -> Iterator[Plan]:
@@ -217,14 +224,14 @@ class InputStream:
                     else:
                         self.skipped += len(plan) * len(plan[0])
                 continue
-            pieces = self._new(itertools.chain.from_iterable(map(self._reader.pieces, group)))
+            pieces = self._new(itertools.chain.from_iterable(map(self._counted, group)))
             while taken := list(itertools.islice(pieces, self._width)):
                 yield [taken]
 
     def _side_by_side(self) -> Iterator[Plan]:
         """Lane i from input i, as long as each of them lasts."""
         lanes = [
-            self._new(itertools.chain.from_iterable(map(self._reader.pieces, group)))
+            self._new(itertools.chain.from_iterable(map(self._counted, group)))
             for group in self._by_lane()
         ]
         while True:
@@ -248,6 +255,16 @@ class InputStream:
                 yield piece
             else:
                 self.skipped += 1
+                if piece.input:
+                    self.passed.append(piece)
+
+    def _counted(self, spec: InputSpec) -> Iterator[Piece]:
+        """The units of an input; counts them in ``totals`` when it has come to its end."""
+        count = 0
+        for count, piece in enumerate(self._reader.pieces(spec), 1):  # noqa: B007
+            yield piece
+        if piece.input:
+            self.totals[piece.input] = self.totals.get(piece.input, 0) + count
 
     def _is_new(self, piece: Piece) -> bool:
         """Whether the piece lies behind what is known from its source."""
@@ -272,6 +289,7 @@ class InputStream:
                 [[piece.place for piece in lane] for lane in plan],
                 [[piece.time for piece in lane] for lane in plan],
                 [[piece.meta for piece in lane] for lane in plan],
+                [[piece.input for piece in lane] for lane in plan],
             )
             for plan in plans
         ]

@@ -6,6 +6,7 @@ and cuts it into the pieces that become engrams. ``-`` is standard input.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from memoria.errors import InputError, ShapeError
 from memoria.io.arrays import ArraySource, open_array
-from memoria.io.files import Kind, check_file, classify
+from memoria.io.bounds import open_regular
+from memoria.io.files import Kind, check_file, classify, reading, split_key
 from memoria.io.texts import TextUnit, literal_texts, read_standard_input, read_texts
 from memoria.io.units import flatten, parse_unit
 
@@ -48,6 +50,7 @@ class Piece(NamedTuple):
         text: the text, verbatim; None of images and vectors.
         place: source and offset; of a row of an array its number.
         time, meta: as in `TextUnit`.
+        input: name of the text file that it is a unit of; "" of anything else.
     """
 
     content: Any
@@ -56,6 +59,16 @@ class Piece(NamedTuple):
     place: Place
     time: int | None = None
     meta: dict[str, Any] | None = None
+    input: str = ""
+
+
+@dataclass(frozen=True)
+class TextFile:
+    """A text among the inputs that can be read again: its name, path and sha256 before reading."""
+
+    name: str
+    path: str
+    content: bytes
 
 
 Plan: TypeAlias = list[list[Piece]]  # one working memory, [B][W]
@@ -71,6 +84,7 @@ class WorkingMemory:
         places: source and offset [B][W].
         times: milliseconds since 1970 [B][W]; None where an input has none.
         meta: JSON objects [B][W]; None where an input has none.
+        inputs: text files that they are units of [B][W]; "" for anything else.
     """
 
     data: Vectors
@@ -78,6 +92,7 @@ class WorkingMemory:
     places: list[list[Place]]
     times: list[list[int | None]]
     meta: list[list[dict[str, Any] | None]]
+    inputs: list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -152,6 +167,11 @@ class InputReader:
         self.specs += [InputSpec("literal", f"text:{number}") for number, _ in enumerate(texts, 1)]
         self._stdin = read_standard_input(stdin) if "-" in names else b""
 
+    def text_files(self) -> list[TextFile]:
+        """The text files among the inputs, each once, as they are now."""
+        names = {s.name: None for s in self.specs if s.kind == "text" and s.name != "-"}
+        return [TextFile(name, *_hash_file(split_key(name)[0])) for name in names]
+
     def pieces(self, spec: InputSpec) -> Iterator[Piece]:
         """The units of an input that is not of whole ``steps``, in order."""
         if spec.kind == "image":
@@ -165,8 +185,9 @@ class InputReader:
                 for number, row in enumerate(rows, start):
                     yield Piece(row, True, None, (spec.name, number))
         else:
+            name = spec.name if spec.kind == "text" and spec.name != "-" else ""
             for text, source, offset, time, meta in self._units(spec):
-                yield Piece(flatten(text), False, text, (source, offset), time, meta)
+                yield Piece(flatten(text), False, text, (source, offset), time, meta, name)
 
     def steps(self, spec: InputSpec) -> Iterator[Plan]:
         """The working memories of an array [T, B, W, D]; an offset is the row within its lane."""
@@ -217,6 +238,12 @@ class InputReader:
         if spec.kind == "literal":
             return (unit for unit in self._literals if unit.source == spec.name)
         return read_texts(spec.name, self._unit, stdin=io.BytesIO(self._stdin))
+
+
+def _hash_file(path: str) -> tuple[str, bytes]:
+    """The real path of a file, and its sha256."""
+    with reading(path), open(open_regular(path), "rb") as file:
+        return os.path.realpath(path), hashlib.file_digest(file, "sha256").digest()
 
 
 def _checked_names(

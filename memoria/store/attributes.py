@@ -18,7 +18,7 @@ from pydantic import (
     ValidationError,
 )
 
-from memoria.config import MemoriaConfig
+from memoria.config import MemoriaConfig, complaints
 from memoria.errors import ConfigError, DamageError
 
 _Count = Annotated[StrictInt, Field(ge=0, lt=2**62)]
@@ -78,6 +78,19 @@ class Settings(BaseModel):
         default_factory=dict
     )
     notes: Annotated[StrictStr, Field(max_length=2**16)] = ""
+
+    def changed(self, changes: Mapping[str, Any]) -> Settings:
+        """These with ``changes``; raises `ConfigError`."""
+        for name in changes:
+            if name not in Settings.model_fields:
+                known = ", ".join(sorted(Settings.model_fields))
+                raise ConfigError(f"setting {name!r}: there is none", f"the settings are {known}")
+        try:
+            made = Settings(**{**self.model_dump(), **changes})
+        except ValidationError as error:
+            raise ConfigError(complaints(error), "see `MemoryStore.change_settings`") from None
+        MemoriaConfig(unit=made.unit)
+        return made
 
 
 class StateHead(_Checked):

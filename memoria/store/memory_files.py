@@ -124,7 +124,7 @@ class MemoryFiles:
         except BaseException:
             self._load()
             raise
-        moved = attributes.get("era") != self._raw.get("era")
+        moved = any(attributes.get(key) != self._raw.get(key) for key in ("era", "settings"))
         self._raw, self._now = attributes, checked
         if moved:
             self._load()
@@ -222,6 +222,14 @@ class MemoryFiles:
         there = np.append(self.kept, -1)[at] == ids[old]
         rows[old] = np.where(there, at, -1)
         return rows
+
+    def row_engrams(self, rows: IntArray) -> IntArray:
+        """The engram in each of these rows of ``vectors`` and ``texts/index``."""
+        era = self._era
+        ids = rows - era.kept + era.rows
+        old = rows < era.kept
+        ids[old] = self.kept[rows[old]] if old.any() else 0
+        return ids
 
     def ids_from(self, engram: int) -> tuple[IntArray, int]:
         """Ids of the engrams not below ``engram`` that are there, ascending.

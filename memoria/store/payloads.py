@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -74,7 +74,22 @@ def decode_revision(raw: bytes, config: MemoriaConfig) -> dict[str, Any]:
 
     Raises `DamageError`.
     """
-    return _checked(raw, config, {"text": str, "vector": str, "meta": dict})
+    found = _checked(raw, config, {"text": str, "vector": str, "meta": dict})
+    if len(_canonical(found.get("meta", {})).encode("utf-8", "replace")) > MOST_META_BYTES:
+        raise DamageError(f"the payload of an event has a meta above {MOST_META_BYTES} bytes")
+    return found
+
+
+def encode_cue(
+    config: MemoriaConfig, text: str | None, vector: Floats | None, ids: Sequence[int]
+) -> bytes:
+    """The payload of a confirmed cue: its text and vector, and what was confirmed with it."""
+    cue: dict[str, Any] = {"ids": [*ids]}
+    if text is not None:
+        cue["text"] = text
+    if vector is not None:
+        cue["vector"] = _encode_vector(vector, config.vector_dtype)
+    return _encode(cue)
 
 
 def decode_cue(raw: bytes, config: MemoriaConfig) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
 from memoria.core.memory_core import MemoryCore
-from memoria.errors import InputError, StateError
+from memoria.errors import InputError, ShapeError, StateError
 from memoria.io.inputs import WorkingMemory
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import (
@@ -30,7 +30,7 @@ from memoria.store.arguments import (
     by_row,
     check_delta,
 )
-from memoria.store.attributes import Pending, Snapshot, StateHead, StoreAttributes
+from memoria.store.attributes import Pending, Settings, Snapshot, StateHead, StoreAttributes
 from memoria.store.deferred_signals import deferred_signals
 from memoria.store.digest import (
     chain_after,
@@ -39,11 +39,12 @@ from memoria.store.digest import (
     next_digest,
     state_digest,
 )
-from memoria.store.edits import happen, revise
+from memoria.store.edits import ConfirmedCue, confirmed_cues, happen, revise
+from memoria.store.events import checked_ids
 from memoria.store.life import StepTable
 from memoria.store.loading import life_of_core, load_core
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.payloads import Meta, encode_revision
+from memoria.store.payloads import Meta, encode_cue, encode_revision
 from memoria.store.reading import named, open_files
 from memoria.store.reminded import (
     Reminded,
@@ -55,8 +56,9 @@ from memoria.store.reminded import (
 )
 from memoria.store.schema import EventColumn, array_specs
 from memoria.store.snapshots import new_snapshot
+from memoria.store.sources import Reading, Unit, read_readings, read_units, stage_reading
 from memoria.store.state import written_state
-from memoria.store.texts import StoredTexts
+from memoria.store.texts import Place, StoredTexts
 from memoria.store.vector_codec import decode_vectors, encode_vectors
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
@@ -77,6 +79,7 @@ class MemoryStore:
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
         self._config = files.config
+        self._settings: Settings = files.attributes.settings
         self._stored_texts = StoredTexts(files)
         self._core: MemoryCore | None = None
         self._command: tuple[tuple[int, int, int], Any] | None = None
@@ -379,17 +382,105 @@ class MemoryStore:
         """
         self._check_writable()
         self._check_idle()
-        config = self._config
-        given = None
-        if vector is not None:
-            given = as_cue(config.replace(lanes=1), vector[None]).numpy()[0, 0]
-        payload = encode_revision(config, text, given, meta)
+        given = self._as_vector(vector)
+        payload = encode_revision(self._config, text, given, meta)
         if text is None and given is None and meta is None:
             raise InputError("nothing is edited", "give a text, a vector or meta")
         changed = happen(self._memory(), self._files, EventKind.EDIT, [id])
         self._stage_events(EventKind.EDIT, changed, payload=payload)
         if given is not None:
             revise(self._memory(), id, self._files.vectors(changed)[0])
+
+    def confirm(
+        self,
+        text: str | None,
+        vector: Data | None,
+        ids: Sequence[int] | IntArray,
+        gain: float = 0.0,
+    ) -> IntArray:
+        """Keep a cue and the engrams ``ids`` confirmed as its answer, which gain lifespan.
+
+        `confirmed_cues` gives it back. Between steps only; durable with the next `commit`.
+
+        Args:
+            text: the cue in words.
+            vector: the cue as a vector, floating point [D]; one of the two must be there.
+            ids: living engrams.
+            gain: steps of lifespan, as of `recall`.
+
+        Returns:
+            The engrams, ascending. Errors as of `recall` and `edit`.
+        """
+        if text is None and vector is None:
+            raise InputError("no cue is given", "give its text or its vector")
+        given = self._as_vector(vector)
+        wanted = checked_ids(ids, self._files.created)
+        payload = encode_cue(self._config, text, given, wanted.tolist())
+        confirmed = self.recall(wanted, gain)
+        self._stage_events(EventKind.CONFIRM, confirmed, payload=payload)
+        return confirmed
+
+    def confirmed_cues(self) -> list[ConfirmedCue]:
+        """The cues that were confirmed, the oldest first."""
+        return confirmed_cues(self._files)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What may change in the life of the memory: ``ask``, ``backbone``, ``notes``, ``unit``."""
+        settings: dict[str, Any] = self._settings.model_dump()
+        return settings
+
+    def change_settings(self, changes: Mapping[str, Any]) -> None:
+        """Change some of `settings`, which are no part of the digest; durable with `commit`.
+
+        Args:
+            changes: ``ask`` (constants of asking: texts, booleans, numbers), ``backbone`` (where
+                the backbone lies), ``notes``, ``unit`` (`MemoriaConfig.unit`).
+
+        Raises:
+            ConfigError: there is no such setting, or it cannot have this value.
+        """
+        self._check_writable()
+        self._settings = self._settings.changed(changes)
+        self._config = self._config.replace(unit=self._settings.unit)
+
+    def name_source(self, source: str, resolved: str = "") -> None:
+        """Tell of a source before its first engram comes, and as what its name is resolved.
+
+        Args:
+            source: the name that ``places`` use.
+            resolved: such as an absolute path; without effect on a source that is known.
+        """
+        self._check_writable()
+        self._stored_texts.name_source(source, resolved)
+
+    def record_reading(self, source: str, content: bytes, units: Sequence[Unit]) -> None:
+        """Record that ``source`` was read to its end; durable with the next `commit`.
+
+        What is recorded outlives forgetting and compaction, and is no part of the digest.
+
+        Args:
+            source: its name, as in `name_source`.
+            content: sha256 of what was read, 32 bytes.
+            units: its units, and which engram holds each.
+
+        Raises:
+            InputError: a hash has not its length, or an engram or offset cannot be one.
+        """
+        self._check_writable()
+        stage_reading(self._files, self._stored_texts, self._steps, source, content, units)
+
+    def readings(self) -> list[Reading]:
+        """Every reading of a source, the oldest first."""
+        return read_readings(self._files, self._stored_texts)
+
+    def units(self, reading: Reading) -> list[Unit]:
+        """The units of one of `readings`."""
+        return read_units(self._files, reading)
+
+    def engrams_at(self, places: Sequence[Place]) -> list[int]:
+        """The newest engram that came from each (source, offset); -1 where there is none."""
+        return self._stored_texts.engrams_at(places)
 
     def begin_command(self, words: str) -> None:
         """Record, with the next commit that changes the memory, where it stood before ``words``.
@@ -463,6 +554,8 @@ class MemoryStore:
         self._pending = attributes.pending
         self._snapshots = dict(attributes.snapshots)
         self._state = attributes.state
+        self._settings = attributes.settings
+        self._config = self._files.config
         self._core = None
         self._stored_texts.forget_staged()
 
@@ -503,6 +596,16 @@ class MemoryStore:
             files.append("events/bytes", np.frombuffer(payload * len(ids), np.uint8))
         self._chain = chain_over_events(self._chain, files, first, first + len(ids))
 
+    def _as_vector(self, vector: Data | None) -> np.ndarray[Any, np.dtype[np.float32]] | None:
+        """One vector [D], checked."""
+        if vector is None:
+            return None
+        if np.ndim(vector) != 1:
+            raise ShapeError("vector", f"[{self._config.hidden_dim}]", list(vector.shape))
+        checked: np.ndarray[Any, np.dtype[np.float32]]
+        checked = np.asarray(as_cue(self._config.replace(lanes=1), vector[None]))[0, 0]
+        return checked
+
     def _check_idle(self) -> None:
         if self.phase != "idle":
             raise StateError(f"a step is under way ({self.phase})", "remind and adjust it first")
@@ -542,6 +645,7 @@ class MemoryStore:
                 "digest": digest,
                 "state": self._state,
                 "snapshots": self._snapshots,
+                "settings": self._settings,
             }
         )
         try:

@@ -238,6 +238,22 @@ class StoredTexts:
             self._sources = {name: number for number, name in enumerate(names)}
         return self._sources
 
+    def named_sources(self) -> list[tuple[str, str]]:
+        """The name of each source as it was given, and as it was resolved; "" if it was not."""
+        ends = self._files.read("sources/index").tolist()
+        raw, names = self._files.read("sources/bytes").tobytes(), self.sources()
+        return [(name, _decode(raw[a:b])) for name, (a, b) in zip(names, ends, strict=True)]
+
+    def engrams_at(self, places: Sequence[Place]) -> list[int]:
+        """The newest engram that came from each place; -1 where none did or compaction took it."""
+        table: IntArray = self._files.read("texts/index")
+        rows = np.flatnonzero(table[:, TextColumn.SOURCE] >= 0)
+        where = table[rows][:, [TextColumn.SOURCE, TextColumn.OFFSET]].tolist()
+        ids = self._files.row_engrams(rows).tolist()
+        known = {(source, offset): id for (source, offset), id in zip(where, ids, strict=True)}
+        numbers = self._numbers()
+        return [known.get((numbers.get(source, -1), offset), -1) for source, offset in places]
+
     def name_source(self, source: str, resolved: str = "") -> int:
         """The number of the source ``source``; a new one is staged with its resolved name."""
         numbers = self._numbers()

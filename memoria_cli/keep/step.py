@@ -29,7 +29,7 @@ from memoria_cli.terminal.signals import StoppedError
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
-    from memoria.backbones.streams import InputStream
+    from memoria.backbones.readings import ReadingRecorder
     from memoria.io.inputs import WorkingMemory
     from memoria.store import MemoryStore
 
@@ -80,6 +80,7 @@ def step(
     With one lane, inputs are read one after another; with several, lane i reads input i until the
     shortest ends. Ctrl-C ends it between two steps, and --resume goes on from there.
     """
+    from memoria.backbones.readings import ReadingRecorder
     from memoria.backbones.streams import InputStream
     from memoria.store.reading import open_files
 
@@ -106,15 +107,17 @@ def step(
             )
             begun, created = opened.timestep, opened.files.created
             quit = False
+            readings = ReadingRecorder(opened, stream)
             try:
                 total = stream.count()  # finds a faulty input before anything is remembered
                 if watch:
-                    quit = _step_watched(opened, stream, total, rule, commit_every)
+                    quit = _step_watched(opened, readings, total, rule, commit_every)
                 else:
                     with output.progress("stepping", "steps") as show:
                         opened.step_stream(
-                            stream, rule, progress=show, total=total, commit_every=commit_every
+                            readings, rule, progress=show, total=total, commit_every=commit_every
                         )
+                readings.finish()
             except KeyboardInterrupt:
                 steps = format_count(opened.timestep - begun, "step")
                 raise StoppedError(
@@ -141,7 +144,7 @@ def step(
 
 
 def _step_watched(
-    store: MemoryStore, stream: InputStream, total: int, rule: str | None, commit_every: float
+    store: MemoryStore, stream: ReadingRecorder, total: int, rule: str | None, commit_every: float
 ) -> bool:
     """Step through ``stream`` and draw each step; return whether the user ended it."""
     from memoria.store.replay.walk import Walk

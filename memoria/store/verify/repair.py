@@ -107,21 +107,20 @@ def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
         "events/index": events,
         "events/values": events,
         "events/bytes": max(0, int(table[events - 1, EventColumn.END])) if events else 0,
-        **_texts(steps, vectors),
-        **_side_tables(steps, step, events),
+        **_side_tables(steps, vectors, step, events),
     }
     attributes = _attributes(known, step=step, pending=Pending(), digest=chain.hex())
     cut = Cut(attributes, rows, steps.created_after(step), steps.end_after(step))
     return MemoryFiles(steps.files.store, cut)
 
 
-def _texts(steps: Steps, vectors: int) -> dict[str, int]:
-    """Where the texts and sources of the first ``vectors`` engrams end."""
+def _texts(steps: Steps, vectors: int, read: int) -> dict[str, int]:
+    """Where the texts of the first ``vectors`` engrams end, and their and ``read`` sources."""
     loose = steps.loose
     index, ends = steps.array("texts/index"), steps.array("sources/index")
     last = min(vectors, loose.committed_rows(index))
     table = loose.read(index, 0, last) if last else np.full((1, len(TextColumn)), -1)
-    sources = int(table[:, TextColumn.SOURCE].max()) + 1
+    sources = max(read, int(table[:, TextColumn.SOURCE].max()) + 1)
     if steps.files.attributes.era.generation is not None:
         sources = loose.committed_rows(ends)  # all of them are kept
     names = int(loose.read(ends, sources - 1, sources)[0, 1]) if sources else 0
@@ -133,19 +132,20 @@ def _texts(steps: Steps, vectors: int) -> dict[str, int]:
     }
 
 
-def _side_tables(steps: Steps, step: int, events: int) -> dict[str, int]:
-    """Where readings of sources and commands end; none of them where they cannot be read."""
+def _side_tables(steps: Steps, vectors: int, step: int, events: int) -> dict[str, int]:
+    """Where texts, sources, readings and commands end; of the last two none if unreadable."""
     none = dict.fromkeys(
         ("sources/readings", "sources/units", "commands/index", "commands/bytes"), 0
     )
     try:
         rows = {name: steps.loose.sound_rows(steps.array(name)) for name in none}
     except DamageError:
-        return none
+        return none | _texts(steps, vectors, 0)
     readings, commands = rows["sources/readings"], rows["commands/index"]
     kept = rows_done_before(readings, ReadingColumn, step, events)
     ran = rows_done_before(commands, CommandColumn, step, events)
-    return {
+    read = int(readings[:kept, ReadingColumn.SOURCE].max(initial=-1)) + 1
+    return _texts(steps, vectors, read) | {
         "sources/readings": kept,
         "sources/units": max(0, int(readings[kept - 1, ReadingColumn.UNITS_END])) if kept else 0,
         "commands/index": ran,

@@ -47,11 +47,7 @@ class Steps:
 
     def engrams(self, rows: IntArray) -> IntArray:
         """The ids of the engrams in these rows of ``vectors``."""
-        era = self.files.attributes.era
-        ids = rows - era.kept + era.rows
-        old = rows < era.kept
-        ids[old] = self.files.kept[rows[old]] if old.any() else 0
-        return ids
+        return self.files.row_engrams(rows)
 
     def digest(self, step: int) -> bytes | None:
         """The one that stands in the row of ``step``, if that can be read."""
