@@ -1,7 +1,7 @@
 """The order of writes that makes a commit atomic and durable.
 
-1. the new chunk files under temporary names, new directories with their files, and the new root
-   under a temporary name, each file fsynced;
+1. the new chunk files under temporary names (written over spare files where there are any),
+   new directories with their files, and the new root under a temporary name, each file fsynced;
 2. the chunk files renamed into place: a tail is swapped whole, its committed rows unchanged;
 3. every directory touched, fsynced;
 4. the root renamed, its directory fsynced.
@@ -15,15 +15,18 @@ acknowledged.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from memoria.chunkstore.disk import Disk
-from memoria.chunkstore.garbage import TEMPORARY, remove_tree
+from memoria.chunkstore.garbage import remove_tree
+from memoria.chunkstore.locks import exclusive_lease
 from memoria.chunkstore.root import ROOT_NAME, Root
 from memoria.chunkstore.sources.local import LocalSource
+from memoria.chunkstore.spares import Spares, Swap, temporary
 from memoria.chunkstore.spec import GROUP_METADATA, metadata_bytes
 from memoria.chunkstore.staged import StoredArray
 
@@ -36,6 +39,7 @@ def write_commit(
     arrays: Iterable[StoredArray],
     new_groups: Sequence[str],
     root: bytes,
+    spares: Spares,
 ) -> None:
     """Write the staged rows of ``arrays``, then ``root`` as the root of the store at ``path``.
 
@@ -45,32 +49,36 @@ def write_commit(
     staged = list(arrays)
     fresh = [array for array in staged if array.fresh]
     grown = [array for array in staged if not array.fresh and array.rows > array.committed]
-    changed = [(path / name, encode) for array in grown for name, encode in _changed_files(array)]
-    swaps = [(_temporary(target), target, encode) for target, encode in changed]
-    new_root = _temporary(path / ROOT_NAME)
-    written: list[tuple[Path, Encoder]] = [(temporary, encode) for temporary, _, encode in swaps]
-    written.append((new_root, lambda: [root]))
+    written: list[tuple[Swap, Encoder]] = []
     try:
         for array in grown:
             array.load_tail()
+            for index in array.changed_files():
+                target = array.directory / array.spec.file_name(index)
+                swap = spares.swap(target, index * array.spec.file_rows < array.committed)
+                written.append((swap, partial(array.encode, index)))
+        switch = spares.swap(path / ROOT_NAME, True)
+        written.append((switch, lambda: [root]))
         made = _make_directories(disk, path, fresh, new_groups)
         new = [(path / name, encode) for name, encode in _new_files(new_groups, fresh)]
-        _write(disk, [*written, *new])
-        for temporary, target, _ in swaps:
-            disk.rename(temporary, target)
+        _write_all(disk, path, written, new)
+        for swap, _ in written[:-1]:
+            spares.switch(disk, swap)
         touched = {*made, *(array.directory for array in grown)}
         disk.run_all([partial(disk.fsync_dir, directory) for directory in sorted(touched)])
-        disk.rename(new_root, path / ROOT_NAME)
+        spares.switch(disk, switch)
     except BaseException:
-        for temporary, _ in written:  # a full disk wants its space back
+        for swap, _ in written:  # a full disk wants its space back
             with contextlib.suppress(OSError):
-                remove_tree(disk, temporary)
+                remove_tree(disk, swap.temporary)
+        spares.drop(disk)
         if not _may_hold(path / ROOT_NAME, root):  # an interrupt may come just after its rename
             for directory in _directories(path, fresh, new_groups):
                 with contextlib.suppress(OSError):
                     remove_tree(disk, directory)
         raise
     disk.fsync_dir(path)
+    spares.committed()
 
 
 def store_files(
@@ -102,15 +110,18 @@ def refresh_children(disk: Disk, arrays: Iterable[StoredArray]) -> None:
     They may lag behind the root, never lead, so an `OSError` on the way does no harm.
     """
     targets = {array.directory / ROOT_NAME: array for array in arrays}
-    _write(
-        disk,
-        [
-            (_temporary(target), partial(_metadata, array.spec.metadata(array.committed)))
-            for target, array in targets.items()
-        ],
-    )
+    tasks = [
+        partial(
+            _write,
+            disk,
+            temporary(target),
+            partial(_metadata, array.spec.metadata(array.committed)),
+        )
+        for target, array in targets.items()
+    ]
+    disk.run_all(tasks)
     for target in targets:
-        disk.rename(_temporary(target), target)
+        disk.rename(temporary(target), target)
 
 
 def _make_directories(
@@ -156,19 +167,39 @@ def _changed_files(array: StoredArray, first: int = 0) -> Iterator[tuple[str, En
             yield f"{array.spec.name}/{array.spec.file_name(index)}", partial(array.encode, index)
 
 
-def _write(disk: Disk, files: Sequence[tuple[Path, Encoder]]) -> None:
-    """Encode, write and fsync every file, several at once."""
+def _write_all(
+    disk: Disk,
+    path: Path,
+    swaps: Sequence[tuple[Swap, Encoder]],
+    new: Sequence[tuple[Path, Encoder]],
+) -> None:
+    """Encode, write and fsync every file: those of ``swaps`` and the ``new`` ones."""
+    over = [(swap.temporary, encode()) for swap, encode in swaps if swap.over]
+    files = [(swap.temporary, encode) for swap, encode in swaps if not swap.over]
+    lease = exclusive_lease(path) if over else None
+    descriptors: list[tuple[int, Path]] = []
+    try:
+        if lease is None:  # readers may have the spare files open: make new ones
+            files += [(file, partial(_same, parts)) for file, parts in over]
+        else:
+            with lease:
+                for file, parts in over:
+                    descriptors.append((disk.overwrite(file, parts), file))
+        tasks = [partial(disk.fsync, descriptor, file) for descriptor, file in descriptors]
+        tasks += [partial(_write, disk, file, encode) for file, encode in [*files, *new]]
+        disk.run_all(tasks)
+    finally:
+        for descriptor, _ in descriptors:
+            os.close(descriptor)
 
-    def write(path: Path, encode: Encoder) -> None:
-        disk.write_durable(path, encode())
 
-    if files:
-        disk.run_all([partial(write, path, encode) for path, encode in files])
+def _write(disk: Disk, path: Path, encode: Encoder) -> None:
+    disk.write_durable(path, encode())
+
+
+def _same(parts: Sequence[Any]) -> Sequence[Any]:
+    return parts
 
 
 def _metadata(document: Any) -> list[bytes]:
     return [metadata_bytes(document)]
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(path.name + TEMPORARY)

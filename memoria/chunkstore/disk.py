@@ -17,6 +17,7 @@ from memoria.io.atomic_write import check_target
 
 _WORKERS: Final = 6  # enough for the file system to write many fsyncs in one journal commit
 _IOV_MAX: Final = 512
+_fsync_content = getattr(os, "fdatasync", os.fsync)  # without the times of a file; not on macOS
 
 
 class Disk:
@@ -40,9 +41,16 @@ class Disk:
         self._workers.close()
 
     def write_file(self, path: Path, parts: Sequence[Any]) -> int:
-        """Create or truncate ``path``, write the buffers ``parts``; the open descriptor."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o666)
+        """Make a new file ``path`` of the buffers ``parts``; the open descriptor.
+
+        What was there leaves the name, and is not written to: it may have another name too.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            descriptor = os.open(path, flags, 0o666)
+        except FileExistsError:
+            os.unlink(path)
+            descriptor = os.open(path, flags, 0o666)
         try:
             _write_all(descriptor, parts)
         except BaseException:
@@ -50,9 +58,33 @@ class Disk:
             raise
         return descriptor
 
+    def overwrite(self, path: Path, parts: Sequence[Any]) -> int:
+        """Let the file ``path`` hold the buffers ``parts`` instead; the open descriptor.
+
+        Its blocks are used again, which saves a file system most of the work of a new file. One
+        that has another name too is left alone, and a new file made.
+        """
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return self.write_file(path, parts)
+        try:
+            status = os.fstat(descriptor)
+            if status.st_nlink == 1:
+                _write_all(descriptor, parts)
+                size = sum(memoryview(part).nbytes for part in parts)
+                if status.st_size > size:
+                    os.ftruncate(descriptor, size)
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return self.write_file(path, parts)
+
     def fsync(self, descriptor: int, path: Path) -> None:
         """Make the content of the open file durable. Never called twice for one content."""
-        os.fsync(descriptor)
+        _fsync_content(descriptor)
 
     def fsync_dir(self, path: Path) -> None:
         """Make the names in the directory durable."""
@@ -65,6 +97,14 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Put ``source`` in the place of ``target``, atomically."""
         os.rename(source, target)
+
+    def link(self, path: Path, name: Path) -> None:
+        """Give the file ``path`` a second name. What had that name loses it."""
+        try:
+            os.link(path, name, follow_symlinks=False)
+        except FileExistsError:
+            os.unlink(name)
+            os.link(path, name, follow_symlinks=False)
 
     def mkdir(self, path: Path) -> None:
         """Create one directory."""
@@ -80,7 +120,10 @@ class Disk:
 
     def write_durable(self, path: Path, parts: Sequence[Any]) -> None:
         """`write_file`, then `fsync`."""
-        descriptor = self.write_file(path, parts)
+        self.make_durable(self.write_file(path, parts), path)
+
+    def make_durable(self, descriptor: int, path: Path) -> None:
+        """`fsync` the open file ``path``, and close it."""
         try:
             self.fsync(descriptor, path)
         finally:

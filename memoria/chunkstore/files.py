@@ -33,6 +33,7 @@ from memoria.chunkstore.sources.buckets import SCHEME, Bucket
 from memoria.chunkstore.sources.local import LocalSource, Source
 from memoria.chunkstore.sources.s3 import ObjectSource
 from memoria.chunkstore.sources.zip import ZipSource
+from memoria.chunkstore.spares import Spares
 from memoria.chunkstore.spec import ArraySpec, check_names
 from memoria.chunkstore.staged import LazyRows, StoredArray
 from memoria.errors import (
@@ -68,6 +69,7 @@ class StoreFiles:
         self._arrays: dict[str, StoredArray] = {}
         self._leftover: list[Path] = []  # to be collected
         self._lagging: set[str] = set()  # arrays whose own zarr.json lags behind
+        self._spares = Spares()
         self._root_durable = False  # not known: who wrote it may have died before the last fsync
 
     @classmethod
@@ -262,15 +264,15 @@ class StoreFiles:
         """
         self._check_writable().check()
         text = self._root.attributes if attributes is None else encode_attributes(attributes)
-        arrays = {name: (a.spec, a.rows) for name, a in sorted(self._arrays.items())}
-        root = Root(text, arrays)
+        root = Root(text, {name: (a.spec, a.rows) for name, a in sorted(self._arrays.items())})
         payload = root.encode()
         if root == self._root and self._root_durable:
             return
         old_groups = set(self._root.groups())
         new_groups = [group for group in root.groups() if group not in old_groups]
         try:
-            write_commit(self._disk, self._path, self._arrays.values(), new_groups, payload)
+            arrays = self._arrays.values()
+            write_commit(self._disk, self._path, arrays, new_groups, payload, self._spares)
         except BaseException as error:
             self._recover()
             if isinstance(error, OSError) and not isinstance(error, StorageError):
@@ -290,6 +292,7 @@ class StoreFiles:
             if self._unusable is None and self._lock is not None and self._root_durable:
                 with contextlib.suppress(OSError, StateError):  # they may lag behind the root
                     self._lock.check()
+                    self._spares.drop(self._disk)
                     self.rollback()
                     refresh_children(self._disk, [self._arrays[n] for n in sorted(self._lagging)])
                     self._collect()
@@ -306,7 +309,7 @@ class StoreFiles:
         for array in arrays:
             if array.spec.name in values:
                 array.append(values[array.spec.name])
-        write_commit(self._disk, self._path, arrays, root.groups(), payload)
+        write_commit(self._disk, self._path, arrays, root.groups(), payload, Spares())
         self._disk.rename(self._path, place)
         self._path = place
         self._source = LocalSource(place)
@@ -341,6 +344,7 @@ class StoreFiles:
             before = (*self._root.groups(), *self._root.arrays)
             gone = [self._path / name for name in before if name not in named]
             self._leftover = [place for place in self._leftover if place not in in_use] + gone
+            self._spares.drop(self._disk, gone)
         for name, array in self._arrays.items():
             if array.rows > array.committed and not array.fresh:
                 self._lagging.add(name)

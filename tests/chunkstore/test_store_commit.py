@@ -88,7 +88,7 @@ def test_a_commit_keeps_the_order_of_the_protocol(tmp_path: Path) -> None:
     advance(store, 2)
     assert disk.log == []
     store.commit({"step": 2})
-    log = list(disk.log)
+    log = [one for one in disk.log if one[0] != "link"]  # see test_store_spares
     store.close()
 
     chunks = ["vectors/c.0.0", "vectors/c.1.0", "log/ids/c.1", "log/ids/c.2"]

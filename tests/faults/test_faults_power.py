@@ -14,6 +14,7 @@ from fault_operations import OPERATIONS
 from fault_runs import Recording, power_loss
 
 LONG = "compact twice"
+ROOTS = ("zarr.json.tmp", "zarr.json.old.tmp")
 
 
 def is_chunk(what: str, path: str) -> bool:
@@ -21,7 +22,7 @@ def is_chunk(what: str, path: str) -> bool:
 
 
 def is_root(what: str, path: str) -> bool:
-    return what == "fsync" and PurePosixPath(path).name == "zarr.json.tmp"
+    return what == "fsync" and PurePosixPath(path).name in ROOTS
 
 
 def is_directory(what: str, path: str) -> bool:
@@ -39,6 +40,7 @@ def is_parent(what: str, path: str) -> bool:
 EVERY_GROUP = (is_chunk, is_root, is_directory, is_store_directory)
 CONTROLS = [
     *(("step", group) for group in EVERY_GROUP),
+    *(("many commits", group) for group in EVERY_GROUP),
     *(("checkpoint", group) for group in EVERY_GROUP),
     *(("compact", group) for group in EVERY_GROUP),
     *(("restore in place", group) for group in EVERY_GROUP),

@@ -49,6 +49,18 @@ class RecordingDisk(Disk):
             raise
         return super().write_file(path, parts)
 
+    def overwrite(self, path: Path, parts: Sequence[Any]) -> int:
+        try:
+            self.note("overwrite", path)
+        except OSError:
+            os.close(super().overwrite(path, parts[:1]))  # a full disk takes a part
+            raise
+        return super().overwrite(path, parts)
+
+    def link(self, path: Path, name: Path) -> None:
+        self.note("link", name)
+        super().link(path, name)
+
     def fsync(self, descriptor: int, path: Path) -> None:
         self.note("fsync", path)
         super().fsync(descriptor, path)
@@ -82,12 +94,21 @@ class ContentDisk(RecordingDisk):
         self.operations: list[Operation] = []
 
     def note(self, operation: str, path: Path) -> None:
-        if operation not in ("write", "rename"):
+        if operation not in ("write", "overwrite", "link", "rename"):
             self._keep(operation, path, b"")
 
     def write_file(self, path: Path, parts: Sequence[Any]) -> int:
-        self._keep("write", path, b"".join(bytes(memoryview(p).cast("B")) for p in parts))
+        self._keep("write", path, _joined(parts))
         return super().write_file(path, parts)
+
+    def overwrite(self, path: Path, parts: Sequence[Any]) -> int:
+        assert path.stat().st_nlink == 1  # else a new file is made
+        self._keep("overwrite", path, _joined(parts))
+        return super().overwrite(path, parts)
+
+    def link(self, path: Path, name: Path) -> None:
+        self._keep("link", path, name.relative_to(self.root).as_posix())
+        super().link(path, name)
 
     def rename(self, source: Path, target: Path) -> None:
         self._keep("rename", source, target.relative_to(self.root).as_posix())
@@ -96,6 +117,10 @@ class ContentDisk(RecordingDisk):
     def _keep(self, operation: str, path: Path, extra: bytes | str) -> None:
         with self._guard:
             self.operations.append((operation, path.relative_to(self.root).as_posix(), extra))
+
+
+def _joined(parts: Sequence[Any]) -> bytes:
+    return b"".join(bytes(memoryview(part).cast("B")) for part in parts)
 
 
 class VisitedDisk(RecordingDisk):

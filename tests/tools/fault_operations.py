@@ -188,6 +188,18 @@ def _steps(folder: Path, acknowledge: Acknowledge) -> None:
         store.close()
 
 
+def _many_commits(folder: Path, acknowledge: Acknowledge) -> None:
+    """From the third one on they write over the files that the ones before have replaced."""
+    store = MemoryStore.open(folder / "store", "r+")
+    try:
+        for _ in range(5):
+            step(store)
+            store.commit()
+            acknowledge()
+    finally:
+        store.close()
+
+
 def _checkpoint(folder: Path, acknowledge: Acknowledge) -> None:
     """The end of a session writes the state out; the one before it is collected."""
     for _ in range(2):
@@ -272,6 +284,7 @@ OPERATIONS = {
         Operation("init", _init, _nothing),
         Operation("add, remind, adjust", _verb_by_verb, _some_steps),
         Operation("step", _steps, _some_steps),
+        Operation("many commits", _many_commits, _some_steps),
         Operation("checkpoint", _checkpoint, _some_steps),
         Operation("snapshot", _name_it, _some_steps),
         Operation("forget, pin, unpin", _by_hand, _some_steps),

@@ -1,7 +1,9 @@
 """A machine whose power goes: what was not fsynced may be gone, in any combination.
 
 Names changed since their directory's last fsync survive or not, each change by itself; contents
-written since their file's last fsync are whole, cut, empty or zeros.
+written since their file's last fsync are whole, cut, empty or zeros, or, where a file was written
+over, of before, or the one up to the middle and the other from there. A file that is written over
+is another one under all its names, those that its directory has forgotten since its last fsync too.
 """
 
 from __future__ import annotations
@@ -19,6 +21,18 @@ class File:
     def __init__(self, content: bytes, durable: bool = False) -> None:
         self.content = content
         self.durable = durable
+        self.before: bytes | None = None  # what it held when it was last durable
+
+    def overwrite(self, content: bytes) -> None:
+        assert self.durable
+        self.before, self.content, self.durable = self.content, content, False
+
+    def contents(self) -> tuple[bytes, ...]:
+        """What may be found of it if it is not durable."""
+        content, half, before = self.content, len(self.content) // 2, self.before
+        if before is None:
+            return b"", content[:half], bytes(len(content))
+        return before, content[:half] + before[half:], before[:half] + content[half:]
 
 
 class Folder:
@@ -48,6 +62,11 @@ class Machine:
         folder, name = self._find(path)
         if what == "write":
             folder.change((name, File(bytes(extra))))  # type: ignore[arg-type]
+        elif what == "overwrite":
+            self._file(path).overwrite(bytes(extra))  # type: ignore[arg-type]
+        elif what == "link":
+            target, new_name = self._find(str(extra))
+            target.change((new_name, folder.memory[name]))
         elif what == "fsync":
             self._file(path).durable = True
         elif what == "rename":
@@ -121,8 +140,7 @@ def _survive(folder: Folder, at: str, found: Tree, rng: random.Random, survival:
             continue
         content = entry.content
         if not entry.durable and rng.random() >= survival:
-            half = content[: len(content) // 2]
-            content = rng.choice((b"", half, bytes(len(content))))
+            content = rng.choice(entry.contents())
         found[at + name] = content
 
 
