@@ -247,7 +247,7 @@ class TestProcesses:
         assert "InputError" in (times.path / "log.txt").read_text()
 
     def test_a_killed_process_goes_on(self, tmp_path: Path) -> None:
-        whole = local(specs_of(tmp_path / "whole", models=["plus"], seeds=[0]))[0]
+        whole = execute(specs_of(tmp_path / "whole", models=["plus"], seeds=[0])[0])
         gate = tmp_path / "gate"
         spec = specs_of(tmp_path / "broken", models=["plus"], seeds=[0], wait=str(gate))[0]
         process = start(spec)
@@ -389,9 +389,7 @@ def test_the_list_has_every_setting_and_model(
 
 def test_runs_that_are_done_start_no_process(tmp_path: Path) -> None:
     specs = specs_of(tmp_path, seeds=[0])
-    first = local(specs, 2)
-    for spec in specs:
-        (spec.path / "log.txt").unlink()
+    first = [execute(spec) for spec in specs]
     assert [contents(one) for one in local(specs)] == [contents(one) for one in first]
     assert not any((spec.path / "log.txt").exists() for spec in specs)
     other = local(specs_of(tmp_path, seeds=[0], steps=6))
