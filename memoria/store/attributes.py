@@ -124,7 +124,7 @@ class Era(_Checked):
     Of the first ``rows`` engrams ``kept`` are left, and of the first ``log_end`` log entries
     ``log_kept``; these come from the first ``step`` steps. It began after ``events`` events. Of
     the steps before, only states of snapshots after ``steps`` are still whole. Before the first
-    compaction ``generation`` is None.
+    compaction ``generation`` is None. ``digest`` is what the memory had when it began.
     """
 
     generation: Annotated[StrictInt, Field(ge=1, lt=2**62)] | None = None
@@ -135,11 +135,12 @@ class Era(_Checked):
     log_end: _Count = 0
     log_kept: _Count = 0
     steps: tuple[_Count, ...] = ()
+    digest: Annotated[StrictStr, Field(pattern="^([0-9a-f]{64})?$")] = ""
 
     def sound(self) -> bool:
         """Whether nothing more is kept than there was, and nothing before the first era."""
         return (
-            (self.generation is not None or self == Era())
+            (self == Era() if self.generation is None else self.digest != "")
             and self.kept <= self.rows
             and self.log_kept <= self.log_end
             and all(a < b for a, b in pairwise((-1, *self.steps)))

@@ -19,8 +19,8 @@ from memoria.errors import StateError
 from memoria.store.attributes import StoreAttributes
 from memoria.store.copying import Contents, contents, needed_engrams
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.reading import named, open_files
-from memoria.store.schema import ERA_GROUP, STATE_GROUP, expected_specs
+from memoria.store.reading import named, open_files, past_view, view_of_state
+from memoria.store.schema import ERA_GROUP, STATE_GROUP, CommandColumn, expected_specs
 
 
 @dataclass(frozen=True)
@@ -110,26 +110,65 @@ def go_back(
     is written. Raises `StateError` where later snapshots would be lost, unless ``drop_later``.
     """
     with _rewriting(path, dry_run, disk) as (source, target):
-        now, there = source.attributes, source.events
-        with closing(open_files(path, at=name)) as past:
-            held = contents(past, None, *next_generations(now))
-            lost = sorted(now.snapshots.keys() - held.attributes.snapshots.keys())
-            outcome = {
-                "step": held.attributes.step,
-                "lost_steps": now.step - held.attributes.step,
-                "lost_events": there - past.events,
-                "lost_begun": now.pending.phase != "idle",
-                "lost_snapshots": lost,
-                "digest": held.attributes.digest,
-            }
-            if lost and not drop_later:
-                raise StateError(
-                    f"going back to '{name}' would lose the later snapshots {', '.join(lost)}",
-                    "--drop-later does so, -o NEW makes a copy instead",
-                )
-            if target is not None and (held.attributes.digest != now.digest or lost):
-                switch_to(source, target, held)
-    return outcome
+        return _go_back(source, target, past_view(source, name), drop_later)
+
+
+def undo(
+    path: str | os.PathLike[str],
+    drop_later: bool = False,
+    dry_run: bool = False,
+    disk: Disk | None = None,
+) -> dict[str, Any]:
+    """Go back to the state before the last command that changed the memory.
+
+    An undo is no command, so a second one takes back the command before; nothing brings back what
+    was undone. A step begun is no part of a state: with the command that ended or went on with it,
+    those that began it are taken back too. Later snapshots are as for `go_back`.
+
+    Returns:
+        What `go_back` does, and the ``commands`` taken back, the last one first.
+
+    Raises:
+        StateError: no command is recorded, or later snapshots would be lost.
+        InputError: compaction has removed the state before it.
+    """
+    with _rewriting(path, dry_run, disk) as (source, target):
+        return undo_last(source, target, drop_later)
+
+
+def undo_last(source: MemoryFiles, target: StoreFiles | None, drop_later: bool) -> dict[str, Any]:
+    """As `undo`; ``source`` reads what ``target`` writes."""
+    begun = source.read("commands/index")[:, [CommandColumn.STEP, CommandColumn.EVENTS]]
+    if len(begun) == 0:
+        raise StateError(f"{source.name}: there is no command to undo")
+    past = view_of_state(source, *begun[-1].tolist())
+    words = [source.command(at) for at in range(past.rows("commands/index"), len(begun))]
+    return {"commands": words[::-1], **_go_back(source, target, past, drop_later)}
+
+
+def _go_back(
+    source: MemoryFiles, target: StoreFiles | None, past: MemoryFiles, drop_later: bool
+) -> dict[str, Any]:
+    """Make ``past``, a view of ``source``, what ``target`` holds; None only looks."""
+    now = source.attributes
+    held = contents(past, None, *next_generations(now))
+    lost = sorted(now.snapshots.keys() - held.attributes.snapshots.keys())
+    if lost and not drop_later:
+        raise StateError(
+            f"going back to step {held.attributes.step} would lose the later snapshots "
+            f"{', '.join(lost)}",
+            "--drop-later does so, -o NEW makes a copy instead",
+        )
+    if target is not None and (held.attributes.digest != now.digest or lost):
+        switch_to(source, target, held)
+    return {
+        "step": held.attributes.step,
+        "lost_steps": now.step - held.attributes.step,
+        "lost_events": source.events - past.events,
+        "lost_begun": now.pending.phase != "idle",
+        "lost_snapshots": lost,
+        "digest": held.attributes.digest,
+    }
 
 
 @contextmanager

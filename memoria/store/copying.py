@@ -19,6 +19,7 @@ from memoria.chunkstore.root import Root, encode_attributes
 from memoria.chunkstore.spec import ArraySpec
 from memoria.chunkstore.staged import LazyRows
 from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
+from memoria.store.digest import chain_after, chain_start
 from memoria.store.life import StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import finished_view, past_view
@@ -61,7 +62,7 @@ def contents(
     before = files.attributes
     if snapshots is None:
         snapshots = before.snapshots
-    era, rows = Era(generation=generation), _as_they_are(files)
+    era, rows = Era(), _as_they_are(files)
     if kept is not None:
         steps = {snapshot.step for snapshot in snapshots.values()}
         era, rows = _compacted(files, kept, generation or 1, steps)
@@ -69,6 +70,7 @@ def contents(
         era, held = _same_era(files, generation or 1)
         rows |= held
     elif generation is not None:
+        era = Era(generation=generation, digest=chain_start(before.config).hex())
         rows |= dict.fromkeys(("kept/ids", "kept/ends", "kept/places"), np.empty(0, np.int64))
     specs = array_specs(files.config, era)
     prefix = era_prefix(era)
@@ -146,6 +148,7 @@ def _compacted(
         log_end=int(files.read("log/steps", done - 1, done)[0, StepColumn.LOG_END]) if done else 0,
         log_kept=len(rows["log/ids"]),
         steps=tuple(before),
+        digest=chain_after(files, steps, done, files.events).hex(),
     )
     return era, rows
 
@@ -155,15 +158,11 @@ def _stored(files: MemoryFiles, name: str, ids: IntArray, start: int, stop: int)
 
 
 def _events_of(files: MemoryFiles, kept: IntArray) -> dict[str, Any]:
-    """All events; those of engrams that are left behind carry nothing any more.
-
-    But for those after the last finished step, which the digest of the memory still needs.
-    """
+    """All events; those of engrams that are left behind carry nothing any more."""
     index = files.event_rows().copy()
     ends = index[:, EventColumn.END]
     sizes = np.diff(ends, prepend=0)
-    late = index[:, EventColumn.STEP] >= files.rows("log/steps")
-    carrying = (sizes > 0) & (late | np.isin(index[:, EventColumn.ENGRAM], kept))
+    carrying = (sizes > 0) & np.isin(index[:, EventColumn.ENGRAM], kept)
     payloads = [files.event_payload(number) for number in np.flatnonzero(carrying).tolist()]
     index[:, EventColumn.END] = np.cumsum(np.where(carrying, sizes, 0))
     return {
@@ -192,6 +191,7 @@ def _same_era(files: MemoryFiles, generation: int) -> tuple[Era, dict[str, Any]]
                 "log_end": int(last[StepColumn.LOG_END]),
                 "log_kept": files.rows("log/ids"),
                 "steps": tuple(before),
+                "digest": files.attributes.digest,
             }
         )
     held = {"kept/ids": kept, "kept/ends": ends, "kept/places": places}

@@ -92,7 +92,17 @@ def _vectors(files: MemoryFiles, rows: tuple[int, int]) -> Iterator[bytes]:
 
 
 def chain_after(files: MemoryFiles, steps: StepTable, step: int, events: int) -> bytes:
-    """The chain after ``step`` finished steps and the first ``events`` events."""
+    """The chain after ``step`` finished steps and the first ``events`` events.
+
+    Of a state before the era it is what a snapshot says, since payloads may be gone.
+    """
+    era = files.attributes.era
+    if era.generation is not None and (step, events) < (era.step, era.events):
+        for one in files.attributes.snapshots.values():
+            if (one.step, one.events) == (step, events):
+                return bytes.fromhex(one.digest)
+    elif era.generation is not None and step == era.step:
+        return chain_over_events(bytes.fromhex(era.digest), files, era.events, events)
     chain = steps.digest(step) if step else chain_start(files.attributes.config)
     happened = files.event_rows(0, events)[:, EventColumn.STEP]
     first, last = np.searchsorted(happened, [step, step + 1]).tolist()

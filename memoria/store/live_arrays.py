@@ -74,7 +74,7 @@ def digest_words(
     return words, is_same
 
 
-def era_of(tables: FiringRecord, life: Life, is_same: bool) -> Era:
+def era_of(tables: FiringRecord, life: Life, is_same: bool, digest: str) -> Era:
     """None where everything that ever was is there and gives the digests it had (``is_same``)."""
     created, entries = life.next_id * life.lanes, int(tables.counts.sum())
     whole = len(life.ids) == created and len(tables.ids) == entries
@@ -89,6 +89,7 @@ def era_of(tables: FiringRecord, life: Life, is_same: bool) -> Era:
         kept=len(life.ids),
         log_end=entries,
         log_kept=len(tables.ids),
+        digest=digest,
     )
 
 

@@ -25,7 +25,7 @@ from memoria.config import MemoriaConfig
 from memoria.errors import DamageError, InputError
 from memoria.store.attributes import StoreAttributes
 from memoria.store.payloads import decode_revision
-from memoria.store.schema import STATE_GROUP, EventColumn, era_prefix
+from memoria.store.schema import STATE_GROUP, CommandColumn, EventColumn, era_prefix
 from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import EventKind, IntArray
 
@@ -172,6 +172,15 @@ class MemoryFiles:
         if not 0 <= start <= stop <= self.rows("events/bytes"):
             raise DamageError(f"{self.name}: events/index points outside of events/bytes")
         return bytes(self.read("events/bytes", start, stop).tobytes())
+
+    def command(self, number: int) -> str:
+        """The words of command ``number``."""
+        ends = self.read("commands/index", max(0, number - 1), number + 1)[:, CommandColumn.END]
+        start, stop = (0, *ends.tolist())[-2:]
+        if not 0 <= start <= stop <= self.rows("commands/bytes"):
+            raise DamageError(f"{self.name}: commands/index points outside of commands/bytes")
+        raw: bytes = self.read("commands/bytes", start, stop).tobytes()
+        return raw.decode("utf-8", "replace")
 
     @property
     def revisions(self) -> dict[int, dict[str, Any]]:

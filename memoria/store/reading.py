@@ -99,6 +99,21 @@ def past_view(files: MemoryFiles, at: int | str) -> MemoryFiles:
     return view
 
 
+def view_of_state(files: MemoryFiles, step: int, events: int) -> MemoryFiles:
+    """``files`` as they were after ``step`` finished steps and the first ``events`` events.
+
+    Raises `InputError` for a state that compaction has removed.
+    """
+    era = files.attributes.era
+    named = {(one.step, one.events) for one in files.attributes.snapshots.values()}
+    if (step, events) < (era.step, era.events) and (step, events) not in named:
+        raise InputError(
+            f"the state of step {step}: compaction has removed it",
+            "it keeps those that snapshots name",
+        )
+    return _view(files, step, events)
+
+
 def finished_view(files: MemoryFiles) -> MemoryFiles:
     """``files`` without the step that has been begun."""
     return _view(files, files.rows("log/steps"), files.events)

@@ -96,10 +96,10 @@ def save_memory(
     stored = encode_vectors(vectors_of(core, life), config.vector_dtype)
     raw = encoded_texts(life.ids, tables.texts | _by_id(texts, lanes, life))
     words, is_same = digest_words(values, tables, life, stored, raw)
-    era = era_of(tables, life, is_same)
     chain = words[-1].astype(">i8").tobytes()
     for at in np.flatnonzero(tables.events[:, EventColumn.STEP] == life.step).tolist():
         chain = event_digest(chain, tables.events[at], tables.values[at])
+    era = era_of(tables, life, is_same, chain.hex())
     rows = rows_of(config, tables, life, words, raw) | stored
     logs = logs_of(tables, life)
     created, entries = life.next_id * lanes, int(tables.counts.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal
@@ -31,6 +32,7 @@ from memoria.store.arguments import (
     check_delta,
 )
 from memoria.store.attributes import Pending, Settings, Snapshot, StateHead, StoreAttributes
+from memoria.store.compacting import undo_last
 from memoria.store.deferred_signals import deferred_signals
 from memoria.store.digest import (
     chain_after,
@@ -492,6 +494,17 @@ class MemoryStore:
         raw = np.frombuffer(words.encode("utf-8", "replace"), np.uint8)
         begun = (self._steps, self._files.events, time.time_ns() // 1_000_000)
         self._command = (begun, raw)
+
+    def undo(self, drop_later: bool = False) -> dict[str, Any]:
+        """Go back to the state before the last command, as `compacting.undo`; durable on return.
+
+        What is not committed yet is committed first.
+        """
+        self.commit()
+        with closing(open_files(self.path)) as source:
+            outcome = undo_last(source, self._files.store, drop_later)
+        self.rollback()
+        return outcome
 
     @property
     def snapshots(self) -> Mapping[str, Snapshot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from spec_reader import SpecReader
 from memoria.config import MemoriaConfig, VectorType
 from memoria.errors import InputError, StateError
 from memoria.store import MemoryStore, load_memory, save_memory
-from memoria.store.compacting import compact
+from memoria.store.compacting import compact, go_back, undo
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
 from memoria.store.replay.recompute import recompute
@@ -137,10 +138,36 @@ def test_compaction_keeps_edits_and_leaves_the_words_of_the_forgotten_behind(
     assert verify(path).findings == ()
     assert not any(b"a secret" in file.read_bytes() for file in path.rglob("c.*"))
     with MemoryStore.open(path) as store:
-        assert store.digest() == digest
+        assert store.digest() == digest == SpecReader(path).digest()
         alive = fold(store.files, store.config, StepTable.read(store.files)).ids
         reader = SpecReader(path)
         assert StoredTexts(store.files).texts(alive) == [reader.text(i) for i in alive.tolist()]
+
+
+def test_what_was_edited_and_forgotten_is_gone_with_the_next_compaction(tmp_path: Path) -> None:
+    """Though no step came between, and though a snapshot names the state after it."""
+    path = lived(tmp_path / "s")
+    with MemoryStore.open(path, "r+") as store:
+        store.edit(7, text="a secret")
+        store.forget([7])
+        store.snapshot("clean")
+        store.edit(8, text="another")
+        digest = store.digest()
+    compact(path)
+    compact(path, snapshots=("clean",))
+    assert not any(b"a secret" in file.read_bytes() for file in path.rglob("c.*"))
+    assert verify(path).findings == ()
+    assert SpecReader(path).digest() == digest
+    with MemoryStore.open(path, at="clean") as store:
+        assert StoredTexts(store.files).texts(np.array([8])) == ["text 4é"]
+    with MemoryStore.open(path, "r+") as store:
+        assert store.digest() == digest
+        store.step(rows(40))
+        digest = store.digest()
+    assert SpecReader(path).digest() == digest
+    assert verify(path).findings == ()
+    go_back(path, "clean", drop_later=True)
+    assert verify(path).findings == ()
 
 
 def test_a_memory_in_tensors_has_the_edited_vectors(tmp_path: Path) -> None:
@@ -194,3 +221,68 @@ def test_commands_are_recorded_where_they_began(tmp_path: Path) -> None:
     ((step, events, _, words),) = reader.commands()
     assert (step, events, words) == (10, 6, "step é.txt")
     assert verify(path).findings == ()
+
+
+def test_undo_takes_back_one_command_after_another(tmp_path: Path) -> None:
+    path = lived(tmp_path / "s")
+    digests = []
+    for number, words in enumerate(("edit", "step", "forget", "add", "remind")):
+        with MemoryStore.open(path, "r+") as store:
+            digests.append(store.digest())
+            store.begin_command(words)
+            if words == "edit":
+                store.edit(18, text="other", vector=rows(50, 1)[0])
+            elif words == "step":
+                store.step(rows(60 + number), texts=["new", None], places=[("b.txt", 1), None])
+                store.commit()
+                store.step(rows(70 + number))
+            elif words == "forget":
+                store.forget([20])
+            elif words == "add":
+                store.add(rows(80))
+            else:
+                store.remind()
+    seen = []
+    while True:
+        with MemoryStore.open(path, "r+") as store:
+            try:
+                outcome = store.undo()
+            except StateError:
+                break
+            seen.append((outcome["commands"], outcome["lost_steps"], outcome["lost_events"]))
+            assert store.digest() == outcome["digest"] == digests[4 - len(seen)]
+        assert verify(path).findings == ()
+        assert SpecReader(path).digest() == outcome["digest"]
+    assert seen == [
+        (["remind", "add"], 0, 0),
+        (["forget"], 0, 1),
+        (["step"], 2, 0),
+        (["edit"], 0, 1),
+    ]
+    shutil.copytree(lived(tmp_path / "t"), tmp_path / "u")
+    for one in (path, tmp_path / "u"):
+        with MemoryStore.open(one, "r+") as store:
+            store.step(rows(90))
+    assert SpecReader(path).digest() == SpecReader(tmp_path / "u").digest()
+
+
+def test_undo_keeps_what_a_snapshot_names_and_what_compaction_left(tmp_path: Path) -> None:
+    path = lived(tmp_path / "s")
+    with MemoryStore.open(path, "r+") as store:
+        with pytest.raises(StateError, match="no command"):
+            store.undo()
+        digest = store.digest()
+        store.begin_command("step")
+        store.step(rows(60))
+        store.snapshot("later")
+        with pytest.raises(StateError, match="later"):
+            store.undo()
+        assert store.undo(drop_later=True)["digest"] == store.digest() == digest
+        assert "later" not in store.snapshots
+        assert {*store.snapshots} == {"before", "after"}
+        store.begin_command("step")
+        for number in range(25):
+            store.step(rows(60 + number))
+    compact(path)
+    with pytest.raises(InputError, match="step 10: compaction has removed it"):
+        undo(path, dry_run=True)

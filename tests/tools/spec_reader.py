@@ -291,8 +291,11 @@ class SpecReader:
         return chain
 
     def _after_events(self, chain: bytes, step: int) -> bytes:
+        first = 0
+        if self.era is not None and step == self.era["step"]:
+            chain, first = bytes.fromhex(self.era["digest"]), self.era["events"]
         for number, event in enumerate(self.events):
-            if event[0] == step:
+            if event[0] == step and number >= first:
                 content = b"".join(n.to_bytes(8, "little") for n in event[:3])
                 content += struct.pack("<d", self.values[number]) + self.payload(number)
                 chain = hashlib.sha256(chain + b"event" + content).digest()

@@ -42,15 +42,24 @@ class _Check:
     def chain(self, step: int, events: int | None = None) -> bytes | None:
         """The chain after ``step`` and the events after it, of the first ``events`` ones.
 
-        None where its row cannot be read.
+        None where its row cannot be read, or payloads are gone with what compaction left behind.
         """
+        era = self._files.attributes.era
+        first, last = self._events.span(step, events)
+        if era.generation is not None and step <= era.step:
+            if step == era.step and last >= era.events:
+                first = era.events
+            elif self._events.may_have_lost_payloads(first, last):
+                return None
         if step == 0:
             chain: bytes | None = chain_start(self._files.attributes.config)
         else:
             chain = self._steps.digest(step)
+        if era.generation is not None and step == era.step and first == era.events:
+            chain = bytes.fromhex(era.digest)
         if chain is not None and step in self._happened:
             try:
-                chain = chain_over_events(chain, self._files, *self._events.span(step, events))
+                chain = chain_over_events(chain, self._files, first, last)
             except (DamageError, InputError, StorageError):
                 return None  # a payload cannot be read, which has been named
         return chain

@@ -45,6 +45,11 @@ class EventList:
         first, last = np.searchsorted(happened, [step, step + 1]).tolist()
         return first, last
 
+    def may_have_lost_payloads(self, first: int, last: int) -> bool:
+        """Whether any of the events [first, last) had a payload when it happened."""
+        kinds = self.table[first:last, EventColumn.KIND]
+        return bool(np.isin(kinds, (EventKind.EDIT, EventKind.CONFIRM)).any())
+
     def before(self, step: int) -> int:
         """How many events happened before ``step`` ended."""
         return int((self.table[:, EventColumn.STEP] < step).sum())
