@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_tools import DIARY, Cli, environment, process, rows
+from experiment_tools import runs_here as runs_here
 from terminals import Terminal
 
 from memoria import __version__
 from memoria.config import MemoriaConfig
-from memoria.experiments import RunSpec, engines, execute
 from memoria_cli.app import VERBS, command
 
 HEAVY = ("torch", "transformers", "zarr", "sentence_transformers", "PIL", "matplotlib")
@@ -105,18 +105,12 @@ ltm_search_depth = [1, 10]
 """
 
 
-def done_here(spec: RunSpec) -> None:
-    """Do the run in this process."""
-    assert execute(spec).status == "done"
-
-
+@pytest.mark.usefixtures("runs_here")
 def test_every_example_runs(
     cli: Cli, tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
-    # runs of experiments in processes of their own are tested in tests/experiments
-    monkeypatch.setattr(engines._Processes, "_do", lambda self, number, spec: done_here(spec))
     (tmp_path / "diary.txt").write_text(DIARY * 2, encoding="utf-8")
     np.save(tmp_path / "a.npy", rows(2, 8, 64))
     np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from cli_tools import Cli
+from experiment_tools import runs_here as runs_here
 
 from memoria import MemoriaConfig
 from memoria.analysis import Chronicle, open_chronicle
@@ -164,6 +165,7 @@ class TestRuns:
         again = inside(make_plan("engrams", settings=settings).specs(tmp_path / "again"))
         assert [one.metrics for one in again] == [one.metrics for one in records]
 
+    @pytest.mark.usefixtures("runs_here")
     def test_stores_by_the_command_line(self, tmp_path: Path, cli: Cli) -> None:
         one, two = (store_of(tmp_path / f"s{seed}", seed=seed) for seed in (0, 1))
         document = cli(

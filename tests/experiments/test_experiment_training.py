@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from cli_tools import ROOT, Cli, environment
+from experiment_tools import runs_here as runs_here
 from experiment_tools import start, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -206,6 +207,7 @@ class TestTraining:
         assert len(batch_order(seed, 0, 4, 8)) == 4
 
 
+@pytest.mark.usefixtures("runs_here")
 def test_the_verb_ends_with_a_table_and_a_plot(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

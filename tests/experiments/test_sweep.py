@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from cli_tools import Cli, process
+from experiment_tools import runs_here as runs_here
 from experiment_tools import toy as toy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,6 +199,7 @@ class TestLocal:
         assert before.items() <= after.items()
         assert len(after) == 6
 
+    @pytest.mark.usefixtures("runs_here")
     def test_a_failed_run_is_tried_again(self, tmp_path: Path) -> None:
         text = FILE.replace('["plus"]', '["flaky"]').replace("[[1.0], [2.0, 3.0]]", "[[1.0]]")
         sweep = read_sweep(written(tmp_path, text), settings={"seeds": [0]})
@@ -208,6 +210,7 @@ class TestLocal:
         assert [one.status for one in twice] == ["done", "done"]
         assert twice[0].document["attempts"] == 2
 
+    @pytest.mark.usefixtures("runs_here")
     def test_a_failure_is_told(self, tmp_path: Path, cli: Cli) -> None:
         text = FILE.replace('["plus"]', '["plus", "equals"]').replace("[2, 3]", "[2]")
         ran = cli(

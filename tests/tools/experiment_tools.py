@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 from cli_tools import environment
 
-from memoria.experiments import RunSpec
+from memoria.errors import MemoriaError
+from memoria.experiments import RunSpec, engines, execute
 
 TOY = """
 import time
@@ -75,6 +77,22 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=":")
     monkeypatch.delitem(sys.modules, "toy_experiment", raising=False)
     return folder
+
+
+@pytest.fixture
+def runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are done in this process, one at a time, where processes of their own prove nothing."""
+    lock = threading.Lock()
+
+    def do(self: Any, number: int, spec: RunSpec) -> str | None:
+        try:
+            with lock:
+                execute(spec)
+        except MemoriaError as error:
+            return str(error)
+        return None
+
+    monkeypatch.setattr(engines._Processes, "_do", do)
 
 
 def start(spec: RunSpec) -> subprocess.Popen[str]:
