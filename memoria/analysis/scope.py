@@ -9,18 +9,14 @@ import numpy as np
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.errors import InputError
+from memoria.store.reading import check_lane
 from memoria.timeline.log import BoolArray, FloatArray, IntArray
 
 
 def in_lane(chronicle: Chronicle, lane: int | None) -> BoolArray:
     """Whether each engram is of the lane [E]; None: of any. Raises `InputError`."""
-    if lane is None:
-        return np.ones(len(chronicle), np.bool_)
-    if not 0 <= lane < chronicle.lanes:
-        known = f"the lanes are 0 to {chronicle.lanes - 1}"
-        raise InputError(f"lane = {lane}: there is none", known)
-    mine: BoolArray = chronicle.lane == lane
-    return mine
+    check_lane(lane, chronicle.lanes)
+    return np.ones(len(chronicle), np.bool_) if lane is None else chronicle.lane == lane
 
 
 def in_scope(chronicle: Chronicle, lane: int | None, forgotten: bool) -> BoolArray:

@@ -131,11 +131,6 @@ class ChunkFile:
         self._check(data, self._spec.chunk_bytes + CRC_BYTES, f"chunk {chunk}")
         self.verified[chunk] = 1
 
-    def check_rows(self, chunk: int, data: bytes, size: int) -> None:
-        """``data``, part of a verified chunk, must be all that was asked for."""
-        if len(data) != size:
-            raise self.damage(f"chunk {chunk} cut short")
-
     def damage(self, what: str) -> DamageError:
         """The error for a file of which ``what`` is true."""
         return DamageError(f"{self._place}: {what} (array '{self._spec.name}')", DAMAGE_HINT)

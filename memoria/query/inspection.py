@@ -27,7 +27,7 @@ from memoria.store.digest import common_steps, current_digest
 from memoria.store.firings import Endings, endings, read_firings
 from memoria.store.life import StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.reading import open_files
+from memoria.store.reading import check_lane, open_files
 from memoria.store.schema import EDGES_PER_ENGRAM, EventColumn
 from memoria.store.texts import StoredTexts
 from memoria.timeline.cofiring import FiringLog
@@ -213,8 +213,7 @@ class Inspection:
         limit: int | None = None,
     ) -> Listing:
         """The engrams that pass a filter, by ``order``, at most ``limit`` of them."""
-        if matching.lane is not None:
-            self._checked(matching.lane)
+        check_lane(matching.lane, self.config.lanes)
         table = self.table(forgotten=matching.kind in ("forgotten", "all"))
         return list_engrams(
             table, self._stored_texts, self.life.step, matching, order, reverse, limit
@@ -226,7 +225,8 @@ class Inspection:
         ``weight = cofire_count / fire count of the source``. Without ``limit`` every engram's 64
         strongest.
         """
-        chosen = range(self.config.lanes) if lane is None else [self._checked(lane)]
+        check_lane(lane, self.config.lanes)
+        chosen = range(self.config.lanes) if lane is None else [lane]
         most = EDGES_PER_ENGRAM if limit is None else limit
         parts = [
             _strongest(block, limit) for one in chosen for block in self.edge_blocks(one, most)
@@ -262,8 +262,7 @@ class Inspection:
         ``added``, ``fired`` (the added ones and the ``reminded``), ``forgotten`` at its end, and
         how many were ``living`` after it; None where compaction removed what is needed to know.
         """
-        if lane is not None:
-            self._checked(lane)
+        check_lane(lane, self.config.lanes)
         steps = step_records(
             self.firings, self.endings, self.steps, self.life, lane, self.compacted_steps
         )
@@ -278,8 +277,9 @@ class Inspection:
         """
         table = EngramTable.forgotten(self.endings, self.steps, self.config.lanes)
         order = np.lexsort((-table.ids, -table.forgotten_step))
+        check_lane(lane, self.config.lanes)
         if lane is not None:
-            order = order[table.lanes[order] == self._checked(lane)]
+            order = order[table.lanes[order] == lane]
         table = table.take(order[:limit])
         events = self.firings.events.of_kind(EventKind.FORGET)
         by_hand = np.isin(table.ids, events.ids)
@@ -359,17 +359,9 @@ class Inspection:
             for lane, row in enumerate(counts.tolist())
         ]
 
-    def _checked(self, lane: int) -> int:
-        if not 0 <= lane < self.config.lanes:
-            raise InputError(
-                f"lane = {lane}: there is none", f"the lanes are 0 to {self.config.lanes - 1}"
-            )
-        return lane
-
     def _in_lane(self, lane: int | None) -> npt.NDArray[np.bool_]:
-        if lane is None:
-            return np.ones(len(self.life.ids), np.bool_)
-        return self.life.of_lane(self._checked(lane))
+        check_lane(lane, self.config.lanes)
+        return np.ones(len(self.life.ids), np.bool_) if lane is None else self.life.of_lane(lane)
 
 
 def _strongest(columns: Sequence[npt.NDArray[Any]], limit: int | None) -> list[npt.NDArray[Any]]:

@@ -13,7 +13,6 @@ import json
 import os
 import time
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Final
 
 from memoria.chunkstore.sources.buckets import Bucket, ChangedError, Stored
@@ -56,12 +55,7 @@ class Claim:
                 ) from None
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         with contextlib.suppress(Exception):  # what is left is stale: this process has ended
             if self._is_ours():
                 self._bucket.delete([CLAIM_NAME])

@@ -103,10 +103,6 @@ class StepTable:
         """The chained sha256 after each step as four words, [T, 4]."""
         return self._table[:, StepColumn.DIGEST : StepColumn.FIRST_SHORT]
 
-    def steps_of(self, first: int, last: int) -> IntArray:
-        """The step, from 1, whose entry each of the rows [first, last) of ``log/ids`` is."""
-        return np.searchsorted(self._log_rows, np.arange(first, last), side="right") + 1
-
     def digest(self, step: int) -> bytes:
         """The chained sha256 after ``step`` finished steps (at least 1)."""
         words = self._table[step - 1, StepColumn.DIGEST : StepColumn.FIRST_SHORT]

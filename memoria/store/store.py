@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import closing
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -545,12 +545,7 @@ class MemoryStore:
     def __enter__(self) -> MemoryStore:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None and self.mode == "r+":
                 self._commit(tidy=True)

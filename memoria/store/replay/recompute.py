@@ -20,7 +20,6 @@ from memoria.core.memory_core import MemoryCore
 from memoria.core.similarity import log_correlation
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import as_gains
-from memoria.store.digest import chain_over_events, next_digest
 from memoria.store.edits import apply_event, revise
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
@@ -28,9 +27,8 @@ from memoria.store.memory_files import MemoryFiles
 from memoria.store.payloads import decode_revision
 from memoria.store.reading import check_lane, open_files, past_view
 from memoria.store.reminded import as_pending, positions_of_ids
-from memoria.store.replay.steps import Difference, LoggedStep, Replay, logged_steps, steps_there
+from memoria.store.replay.steps import Difference, LoggedStep, Replay, follow_log, steps_there
 from memoria.store.schema import EventColumn
-from memoria.store.texts import StoredTexts
 from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
@@ -57,27 +55,17 @@ def recompute(
         progress_bar(progress, "replaying", "steps") as show,
     ):
         check_lane(lane, files.config.lanes)
-        begin, end = steps_there(files, first, last)
-        found = Replay(0, begin, end, [], [])
-        if end < begin:
+        found = Replay(0, *steps_there(files, first, last), [], [])
+        if found.last < found.first:
             return found
-        before = past_view(files, begin - 1)
-        core = load_core(before, files.config)
-        chain, stored_texts = bytes.fromhex(before.attributes.digest), StoredTexts(files)
-        for step in logged_steps(files, begin, end, before.events):
+        core = load_core(past_view(files, found.first - 1), files.config)
+
+        def run(step: LoggedStep) -> tuple[list[Difference], bool, IntArray]:
             apply_events(core, files, step)
-            chain = chain_over_events(chain, files, *step.happened)
-            differences, near = _one_step(core, step, found)
-            first_short = core.state.first_shortterm().numpy()
-            chain = next_digest(chain, files, stored_texts, step.rows, step.entries, first_short)
-            if chain != step.digest:
-                differences.append(Difference(step.number, None, "digest", [], []))
-                near = False
-                chain = step.digest
-            found.steps += 1
-            found.note(step.number, [d for d in differences if lane in (None, d.lane)], near)
-            show(found.steps, end - begin + 1)
-        found.note(end, _ending(past_view(files, end), core, lane), False)
+            return (*_one_step(core, step, found), core.state.first_shortterm().numpy())
+
+        follow_log(files, found, run, show, lane)
+        found.note(found.last, _ending(past_view(files, found.last), core, lane), False)
         return found
 
 
@@ -98,7 +86,7 @@ def apply_events(core: MemoryCore, files: MemoryFiles, step: LoggedStep) -> None
 
 def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[Difference], bool]:
     """Run the step; where it came out otherwise, and whether rounding may have decided."""
-    core.add(torch.from_numpy(step.data))
+    core.add(torch.from_numpy(step.memory.data))
     working, recalled = core.working_positions(), core.recall()
     pending = as_pending(core, recalled)
     differences = [
@@ -149,7 +137,7 @@ def _rounding_decided(core: MemoryCore, step: LoggedStep, difference: Difference
         return False
     ids = torch.full((core.state.lanes, len(some)), -1)
     ids[lane] = torch.tensor(sorted(some))
-    cue = torch.from_numpy(step.data)
+    cue = torch.from_numpy(step.memory.data)
     keys = core.state.data_at(positions_of_ids(core, ids))
     scores = log_correlation(cue, keys)[lane]
     return bool(scores.max() - scores.min() <= _NEAR * (1.0 + scores.abs().max()))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
-from memoria.io.progress import Progress, progress_bar
+from memoria.io.inputs import WorkingMemory
+from memoria.io.progress import Progress
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.payloads import decode_revision
 from memoria.store.reading import open_files
@@ -32,7 +32,6 @@ CHANGEABLE: Final = (
     "rule",
     "layout",
 )
-_COMMIT_EVERY: Final = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -72,33 +71,24 @@ def rerun(
     committed as they go, so that what was done stays after an interruption. Raises `InputError`
     where compaction has removed the beginning.
     """
-    with (
-        closing(open_files(path, at)) as files,
-        progress_bar(progress, "stepping", "steps") as show,
-    ):
+    with closing(open_files(path, at)) as files:
         config = changed_config(files.config, changes)
         if files.attributes.era.step:
             raise InputError(
                 f"{files.path}: compaction has removed steps 1 to {files.attributes.era.step}",
                 "replay a copy from before it",
             )
-        total, skipped, last = files.rows("log/steps"), 0, time.monotonic()
+        total, skipped = files.rows("log/steps"), 0
         with MemoryStore.create(out, config) as store:
-            for step in logged_steps(files, 1, total, with_texts=True):
-                for number in range(*step.happened):
-                    skipped += not _done_again(store, files, number)
-                store.step(
-                    step.data,
-                    texts=step.texts,
-                    places=step.places,
-                    times=step.times,
-                    meta=step.meta,
-                )
-                if time.monotonic() - last >= _COMMIT_EVERY:
-                    store.commit()
-                    last = time.monotonic()
-                show(step.number, total)
-            store.commit()
+
+            def memories() -> Iterator[WorkingMemory]:
+                nonlocal skipped
+                for step in logged_steps(files, 1, total, with_texts=True):
+                    for number in range(*step.happened):
+                        skipped += not _done_again(store, files, number)
+                    yield step.memory
+
+            store.step_stream(memories(), progress=progress, total=total)
             return Rerun(str(store.path), store.timestep, files.created, skipped, store.digest())
 
 

@@ -6,22 +6,22 @@ Torch-free: that they would come out so again is for `recompute` to tell.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from memoria.errors import InputError
+from memoria.io.inputs import WorkingMemory
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.digest import chain_over_events, next_digest
 from memoria.store.life import FloatArray, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files, past_view
 from memoria.store.schema import EventColumn, StepColumn
-from memoria.store.texts import Place, StoredTexts
+from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
 
 
@@ -29,7 +29,7 @@ from memoria.timeline.log import IntArray
 class LoggedStep:
     """What one finished step did.
 
-    ``number`` counts from 1. ``data`` [B, W, D] were the working memory, engrams ``new`` [B, W];
+    ``number`` counts from 1. ``memory`` was the working memory, engrams ``new`` [B, W];
     ``reminded`` [B][R] the ids reminded in their order, ``expiry`` the expiry of all that fired,
     by id. ``first_short`` [B] are the lanes' first short-term engrams after it, ``digest`` the
     chain's. ``events`` [E, 5] happened between the step before and this one, those that
@@ -39,7 +39,7 @@ class LoggedStep:
     number: int
     rows: tuple[int, int]
     entries: tuple[int, int]
-    data: npt.NDArray[np.float32]
+    memory: WorkingMemory
     new: IntArray
     reminded: list[IntArray]
     expiry: dict[int, float]
@@ -47,10 +47,6 @@ class LoggedStep:
     digest: bytes
     events: IntArray
     happened: tuple[int, int]
-    texts: list[list[str | None]]
-    places: list[list[Place | None]]
-    times: list[list[int | None]]
-    meta: list[list[dict[str, Any] | None]]
 
 
 def steps_there(files: MemoryFiles, first: int | None, last: int | None) -> tuple[int, int]:
@@ -93,14 +89,22 @@ def logged_steps(
         new = np.arange(start, stop).reshape(width, lanes).T
         flat = np.arange(start, stop)
         vectors = files.new_vectors(start, stop).reshape(width, lanes, -1)
-        nothing: list[list[Any]] = [[None] * width for _ in range(lanes)]
+        beside: list[list[list[Any]]] = [[[None] * width for _ in range(lanes)]] * 4
+        if with_texts:
+            of_rows = (
+                stored_texts.first_texts(flat),
+                stored_texts.places(flat),
+                stored_texts.times(flat),
+                stored_texts.first_meta(flat),
+            )
+            beside = [[values[lane::lanes] for lane in range(lanes)] for values in of_rows]
         after = np.searchsorted(events[:, EventColumn.STEP], [number - 1, number])
         happened = max(known, int(after[0])), max(known, int(after[1]))
         yield LoggedStep(
             number=number,
             rows=(start, stop),
             entries=entries,
-            data=np.ascontiguousarray(vectors.transpose(1, 0, 2)),
+            memory=WorkingMemory(np.ascontiguousarray(vectors.transpose(1, 0, 2)), *beside),
             new=new,
             reminded=[old[old % lanes == lane] for lane in range(lanes)],
             expiry=dict(zip(ids.tolist(), expiry.tolist(), strict=True)),
@@ -108,15 +112,7 @@ def logged_steps(
             digest=table.digest(number),
             events=events[slice(*happened)],
             happened=happened,
-            texts=_by_lane(stored_texts.first_texts(flat), lanes) if with_texts else nothing,
-            places=_by_lane(stored_texts.places(flat), lanes) if with_texts else nothing,
-            times=_by_lane(stored_texts.times(flat), lanes) if with_texts else nothing,
-            meta=_by_lane(stored_texts.first_meta(flat), lanes) if with_texts else nothing,
         )
-
-
-def _by_lane(values: list[Any], lanes: int) -> list[list[Any]]:
-    return [values[lane::lanes] for lane in range(lanes)]
 
 
 _MOST: Final = 100  # differences that are told
@@ -177,6 +173,9 @@ class Replay:
         }
 
 
+StepRun = Callable[[LoggedStep], tuple[list[Difference], bool, IntArray]]
+
+
 def replay_log(
     path: str | os.PathLike[str],
     first: int | None = None,
@@ -193,21 +192,28 @@ def replay_log(
         closing(open_files(path, at)) as files,
         progress_bar(progress, "replaying", "steps") as show,
     ):
-        begin, end = steps_there(files, first, last)
-        found = Replay(0, begin, end, [], [])
-        if end < begin:
-            return found
-        stored_texts = StoredTexts(files)
-        before = past_view(files, begin - 1)
-        chain = bytes.fromhex(before.attributes.digest)
-        for step in logged_steps(files, begin, end, before.events):
-            chain = chain_over_events(chain, files, *step.happened)
-            chain = next_digest(
-                chain, files, stored_texts, step.rows, step.entries, step.first_short
-            )
-            found.steps += 1
-            if chain != step.digest:
-                found.note(step.number, [Difference(step.number, None, "digest", [], [])], False)
-                chain = step.digest
-            show(found.steps, end - begin + 1)
+        found = Replay(0, *steps_there(files, first, last), [], [])
+        follow_log(files, found, lambda step: ([], False, step.first_short), show)
         return found
+
+
+def follow_log(
+    files: MemoryFiles, found: Replay, run: StepRun, show: Progress, lane: int | None = None
+) -> None:
+    """``run`` each step of ``found``, compare the digests, and note what differs in ``lane``.
+
+    ``run`` returns what came out differently, whether rounding may have decided that, and the
+    first short-term engrams [B] that it led to. The logged digest counts after each step.
+    """
+    stored_texts, before = StoredTexts(files), past_view(files, found.first - 1)
+    chain = bytes.fromhex(before.attributes.digest)
+    for step in logged_steps(files, found.first, found.last, before.events):
+        chain = chain_over_events(chain, files, *step.happened)
+        differences, near, first_short = run(step)
+        chain = next_digest(chain, files, stored_texts, step.rows, step.entries, first_short)
+        if chain != step.digest:
+            differences.append(Difference(step.number, None, "digest", [], []))
+            near, chain = False, step.digest
+        found.steps += 1
+        found.note(step.number, [d for d in differences if lane in (None, d.lane)], near)
+        show(found.steps, found.last - found.first + 1)
