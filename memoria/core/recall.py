@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from memoria.config import MemoriaConfig
-from memoria.core.connections import Connections
+from memoria.core.connections import Connections, Links
 from memoria.core.similarity import log_correlation, may_be_nearest
 from memoria.core.state import LONGTERM, EngramState, positions_of
 from memoria.core.ties import ENTRY_STREAM, TieRule, hash_keys
@@ -66,7 +66,7 @@ class SearchContext:
 
     Attributes:
         state: the engrams.
-        connections: their co-fire counts.
+        connections: how strongly they are connected.
         config: the memory's settings.
         step: steps finished.
         lane_ids: identity of each lane in the hash, int64 [B].
@@ -75,7 +75,7 @@ class SearchContext:
     """
 
     state: EngramState
-    connections: Connections
+    connections: Links
     config: MemoriaConfig
     step: int
     lane_ids: Tensor

@@ -5,7 +5,7 @@ All are `memoria.Memoria` to whoever uses them: same steps, same results' shapes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
@@ -13,7 +13,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from memoria.core.connections.dense import LaneCounts
 from memoria.core.memoria import Memoria
 from memoria.core.recall import LongTermSearch, SearchContext, graph_search
 from memoria.core.state import LONGTERM, positions_of
@@ -77,20 +76,6 @@ class RandomLinks:
         shut = (closed.unsqueeze(1) | (mine == other)).expand(lanes, count, -1)
         most, choice = strength.view(shut.shape).masked_fill_(shut, -1).max(dim=2)
         return choice.masked_fill_(most < 0, -1)
-
-    def pack(self, kept: Tensor, capacity: int) -> None:
-        """Nothing moves: links are between ids."""
-
-    def fire(self, positions: Tensor) -> None:
-        """Nothing is learned."""
-
-    def counts(self) -> Tensor:
-        """There are none."""
-        raise NotImplementedError
-
-    def by_lane(self) -> Sequence[LaneCounts]:
-        """There are none."""
-        raise NotImplementedError
 
 
 def _random_walk(context: SearchContext) -> Tensor:

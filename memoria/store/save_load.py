@@ -145,7 +145,21 @@ def load_memory(
                 f"{files.name}: a step is under way ({files.attributes.pending.phase})",
                 f"finish it, or take what is done with at={files.attributes.step}",
             )
-        memory = _like(config, device, track_age, track_id, keep_history)
+        memory = Memoria(
+            config.num_reminded_stm,
+            config.stm_capacity,
+            config.ltm_search_depth,
+            config.initial_lifespan,
+            config.num_final_ltms,
+            track_age,
+            track_id,
+            keep_history,
+            device=device,
+            seed=config.seed,
+            tie_break=config.tie_break,
+            random_entries=config.random_entries,
+            layout=config.layout,
+        )
         where = memory.device or torch.device("cpu")
         steps = StepTable.read(files)
         if len(steps) == 0:
@@ -209,27 +223,3 @@ def _by_id(texts: LaneTexts | None, lanes: int, life: Life) -> dict[int, str]:
                 raise InputError(f"text of engram {local} in lane {lane}: it never was")
             found[local * lanes + lane] = text
     return found
-
-
-def _like(
-    config: MemoriaConfig,
-    device: str | torch.device | None,
-    track_age: bool,
-    track_id: bool,
-    keep_history: bool,
-) -> Memoria:
-    return Memoria(
-        config.num_reminded_stm,
-        config.stm_capacity,
-        config.ltm_search_depth,
-        config.initial_lifespan,
-        config.num_final_ltms,
-        track_age,
-        track_id,
-        keep_history,
-        device=device,
-        seed=config.seed,
-        tie_break=config.tie_break,
-        random_entries=config.random_entries,
-        layout=config.layout,
-    )

@@ -10,8 +10,8 @@ import pytest
 
 from memoria.errors import ConfigError
 from memoria.experiments import RunRecord, execute, local, make_plan
-from memoria.experiments.farrecall.episodes import episodes
 from memoria.experiments.farrecall.experiment import FarRecallConfig
+from memoria.experiments.farrecall.task import episodes
 
 TINY = {
     "hidden": 16,

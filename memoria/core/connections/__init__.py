@@ -17,17 +17,11 @@ if TYPE_CHECKING:
     from memoria.core.ties import TieRule
     from memoria.timeline.cofiring import FiringLog
 
-__all__ = ["Connections"]
+__all__ = ["Connections", "Links"]
 
 
-class Connections(Protocol):
-    """Co-fire counts by position in an `EngramState`. B lanes, C positions."""
-
-    def pack(self, kept: Tensor, capacity: int) -> None:
-        """Move positions ``kept`` [B, K] to 0..K-1, drop the rest; C becomes ``capacity``."""
-
-    def fire(self, positions: Tensor) -> None:
-        """Count one firing: +1 for each pair of distinct ``positions`` [B, N]; -1 is ignored."""
+class Links(Protocol):
+    """How strongly engrams are connected, by position in an `EngramState`: what a walk follows."""
 
     def strongest(
         self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
@@ -43,6 +37,16 @@ class Connections(Protocol):
         Returns:
             Positions, int64 [B, P]; -1 for -1, and in a lane with nothing open.
         """
+
+
+class Connections(Links, Protocol):
+    """Co-fire counts by position in an `EngramState`. B lanes, C positions."""
+
+    def pack(self, kept: Tensor, capacity: int) -> None:
+        """Move positions ``kept`` [B, K] to 0..K-1, drop the rest; C becomes ``capacity``."""
+
+    def fire(self, positions: Tensor) -> None:
+        """Count one firing: +1 for each pair of distinct ``positions`` [B, N]; -1 is ignored."""
 
     def counts(self) -> Tensor:
         """The matrix [B, C, C], int32."""
