@@ -151,9 +151,9 @@ class MemoriaConfig(BaseModel):
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> MemoriaConfig:
         """Like the constructor; a key ``preset`` names the preset to start from."""
-        given = dict(values)
-        name = given.pop("preset", None)
-        return cls(**given) if name is None else cls.preset(str(name), **given)
+        settings = dict(values)
+        name = settings.pop("preset", None)
+        return cls(**settings) if name is None else cls.preset(str(name), **settings)
 
     def replace(self, **changes: Any) -> MemoriaConfig:
         """A copy with ``changes``, checked like a new one."""

@@ -257,24 +257,24 @@ class Chronicle:
         firing = self.fired_steps * self.lanes + self.fired_ids % self.lanes
         return FiringLog.of(self.ranks(positions)[self.fired_positions], firing)
 
-    def counts(self, mine: BoolArray | None = None) -> dict[str, IntArray]:
+    def counts(self, covered: BoolArray | None = None) -> dict[str, IntArray]:
         """How many engrams of ``mine`` [E], or of all, there are, step by step.
 
         Returns:
             ``born``, ``promoted`` to long-term memory, ``forgotten``, ``fired`` and ``reminded`` in
             each step; ``shortterm`` and ``longterm`` after it; int64 [T] each.
         """
-        if mine is None:
-            mine = np.ones(len(self), np.bool_)
+        if covered is None:
+            covered = np.ones(len(self), np.bool_)
 
         def counted(steps: IntArray) -> IntArray:
             return np.bincount(steps, minlength=self.steps + 1)[1:]
 
-        old = mine & (self.longterm > 0)
-        born, gone = counted(self.born[mine]), counted(self.gone[mine])
-        promoted = counted(self.longterm[mine])
+        old = covered & (self.longterm > 0)
+        born, gone = counted(self.born[covered]), counted(self.gone[covered])
+        promoted = counted(self.longterm[covered])
         longterm = np.cumsum(promoted - counted(self.gone[old]))
-        fired = mine[self.fired_positions]
+        fired = covered[self.fired_positions]
         reminded = fired & (self.born[self.fired_positions] < self.fired_steps)
         return {
             "born": born,
@@ -376,9 +376,9 @@ def _became_longterm(ids: IntArray, table: StepTable, lanes: int) -> IntArray:
     order = np.argsort(ids % lanes, kind="stable")
     there, starts = np.unique(ids[order] % lanes, return_index=True)
     parts = np.split(order, starts[1:]) if len(there) else []
-    for lane, mine in zip(there.tolist(), parts, strict=True):
-        at = table.all_became_longterm(ids[mine] // lanes, lane)
-        became[mine] = np.where(at < len(table), at + 1, 0)
+    for lane, members in zip(there.tolist(), parts, strict=True):
+        at = table.all_became_longterm(ids[members] // lanes, lane)
+        became[members] = np.where(at < len(table), at + 1, 0)
     return became
 
 

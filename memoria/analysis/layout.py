@@ -41,12 +41,12 @@ def layout_in_cells(lanes: IntArray, edges: Edges) -> FloatArray:
     down = -(-len(there) // max(1, across))
     gap = _GAP if len(there) > 1 else 0.0
     for cell, lane in enumerate(there.tolist()):
-        mine = np.flatnonzero(lanes == lane)
+        members = np.flatnonzero(lanes == lane)
         inner = lanes[edges.source] == lane
-        ends = np.searchsorted(mine, np.column_stack((edges.source, edges.target))[inner])
+        ends = np.searchsorted(members, np.column_stack((edges.source, edges.target))[inner])
         corner = np.array([cell % across, cell // across])
-        inside = gap + (1 - 2 * gap) * _fill(_cell(len(mine), ends, edges.weight[inner]))
-        found[mine] = (corner + inside) / (across, down)
+        inside = gap + (1 - 2 * gap) * _fill(_cell(len(members), ends, edges.weight[inner]))
+        found[members] = (corner + inside) / (across, down)
     return found
 
 

@@ -27,10 +27,10 @@ def survival(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
     nothing was made the share is NaN. Compaction changes nothing: it keeps the living.
     """
     steps = Bins.fit(1, chronicle.steps, bins)
-    mine = np.flatnonzero(in_lane(chronicle, lane))
+    members = np.flatnonzero(in_lane(chronicle, lane))
     created = steps.sum(chronicle.added // (1 if lane is None else chronicle.lanes))
-    types = chronicle.types_after(mine, chronicle.steps)
-    run = steps.of_steps(chronicle.born[mine])
+    types = chronicle.types_after(members, chronicle.steps)
+    run = steps.of_steps(chronicle.born[members])
     shortterm, longterm = (
         np.bincount(run[types == kind], minlength=len(steps))
         for kind in (EngramType.SHORTTERM, EngramType.LONGTERM)
@@ -120,13 +120,13 @@ def reminded_age(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
     By ``memory``: all, shortterm, longterm, as it stood when it was reminded. A run in which
     nothing was reminded has no row.
     """
-    mine = in_lane(chronicle, lane)
+    covered = in_lane(chronicle, lane)
     steps = Bins.fit(chronicle.first_step, chronicle.steps, bins)
     rows: dict[str, list[list[float]]] = {name: [] for name in _GROUPS}
     for first, last in zip(steps.starts.tolist(), steps.ends.tolist(), strict=True):
         entries = slice(int(chronicle.ends[first - 1]), int(chronicle.ends[last]))
         positions, at = chronicle.fired_positions[entries], chronicle.fired_steps[entries]
-        old = mine[positions] & (chronicle.born[positions] < at)
+        old = covered[positions] & (chronicle.born[positions] < at)
         positions, at = positions[old], at[old]
         ages, types = at - chronicle.born[positions], chronicle.types(positions, at)
         for name, group in _GROUPS.items():

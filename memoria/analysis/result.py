@@ -127,14 +127,14 @@ def write_table(
     """
     form = file_format(path, TABLES, "table")
     analysis.frame(frame)
-    with atomic_write(os.path.abspath(path), force) as aside:
+    with atomic_write(os.path.abspath(path), force) as temporary:
         if form == "parquet":
-            analysis.write_parquet(aside, frame)
+            analysis.write_parquet(temporary, frame)
         elif form == "json":
             document = json.dumps(analysis.document(), allow_nan=False)
-            aside.write_text(document + "\n", encoding="utf-8")
+            temporary.write_text(document + "\n", encoding="utf-8")
         else:
-            _write_csv(analysis, aside, frame)
+            _write_csv(analysis, temporary, frame)
 
 
 def _write_csv(analysis: Analysis, path: Path, frame: str | None) -> None:

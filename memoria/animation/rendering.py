@@ -93,7 +93,7 @@ def render(
         shown = select(chronicle, steps, lane, most_engrams, initial)
     layout = lay_out(shown)
     with (
-        atomic_write(target, force) as aside,
+        atomic_write(target, force) as temporary,
         painting(shown, _WIDTH[form]) as painter,
         progress_bar(progress, "drawing", "frames") as show,
     ):
@@ -109,9 +109,9 @@ def render(
         if form == "gif":
             rows = np.linspace(0, len(steps) - 1, _SAMPLES).astype(int).tolist()
             samples = [picture(row, part) for row in rows for part in _PARTS]
-            save_gif(aside, [*samples, swatches(_WIDTH[form])], pictures(), rate)
+            save_gif(temporary, [*samples, swatches(_WIDTH[form])], pictures(), rate)
         else:
-            save_video(aside, pictures(), rate)
+            save_video(temporary, pictures(), rate)
     between = delay(rate) / 1000 if form == "gif" else 1 / rate
     return {
         "path": str(target),

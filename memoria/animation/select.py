@@ -73,8 +73,8 @@ def select(
     """
     if not 1 <= most <= MOST_ENGRAMS:
         raise InputError(f"most engrams = {most}: must be from 1 to {MOST_ENGRAMS}")
-    mine = in_lane(chronicle, lane)
-    chosen = _choose(chronicle, mine, steps, most)
+    covered = in_lane(chronicle, lane)
+    chosen = _choose(chronicle, covered, steps, most)
     types = chronicle.types(chosen, steps[:, None])
     fired = np.zeros(types.shape, np.bool_)
     fired[firings_by_run(chronicle, chosen, int(steps[0]), steps)] = True
@@ -82,11 +82,11 @@ def select(
     frames = fired.astype(np.float32)
     cofires = (frames.T @ frames).astype(np.int64)
     np.fill_diagonal(cofires, 0)
-    counts = chronicle.counts(mine)
+    counts = chronicle.counts(covered)
     found = counts_as_reminded(counts, steps)
     created = np.cumsum(chronicle.added // (1 if lane is None else chronicle.lanes))[steps - 1]
     alive = (counts["shortterm"] + counts["longterm"])[steps - 1]
-    texts = [_texts(chronicle, mine, step) for step in steps.tolist()]
+    texts = [_texts(chronicle, covered, step) for step in steps.tolist()]
     return ShownEngrams(
         steps=steps,
         ids=chronicle.ids[chosen],
@@ -103,13 +103,13 @@ def select(
     )
 
 
-def _choose(chronicle: Chronicle, mine: BoolArray, steps: IntArray, most: int) -> IntArray:
+def _choose(chronicle: Chronicle, covered: BoolArray, steps: IntArray, most: int) -> IntArray:
     """Positions, ascending: of those that fire, in turn the most frequent of every step.
 
     Those that lived before the first step take turns as if half as many steps had made them.
     """
-    run, position = firings_by_run(chronicle, np.flatnonzero(mine), int(steps[0]), steps)
-    position = np.flatnonzero(mine)[position]
+    run, position = firings_by_run(chronicle, np.flatnonzero(covered), int(steps[0]), steps)
+    position = np.flatnonzero(covered)[position]
     alive = chronicle.types(position, steps[run]) > 0
     run, position = run[alive], position[alive]
     candidates, first, fires = np.unique(position, return_index=True, return_counts=True)
@@ -119,10 +119,10 @@ def _choose(chronicle: Chronicle, mine: BoolArray, steps: IntArray, most: int) -
     return np.sort(candidates[np.lexsort((-fires, rank))[:most]])
 
 
-def _texts(chronicle: Chronicle, mine: BoolArray, step: int) -> tuple[str, str]:
+def _texts(chronicle: Chronicle, covered: BoolArray, step: int) -> tuple[str, str]:
     """A text of what the step creates, and one of what it reminds of; "" where there is none."""
     fired = chronicle.fired(step)
-    fired = fired[mine[fired]]
+    fired = fired[covered[fired]]
     new = chronicle.born[fired] == step
     some = (fired[new][:1], fired[~new][-1:])
     texts = [chronicle.texts(chronicle.ids[one]) for one in some]

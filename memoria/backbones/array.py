@@ -27,17 +27,17 @@ class ArrayBackbone(BackboneBase):
                     "for texts choose 'hash' or 'hf:ID', for images 'hf:ID'",
                 )
         try:
-            given = np.asarray(batch)
+            rows = np.asarray(batch)
         except ValueError:
             raise ShapeError("vectors", f"[N, {self.dimension or 'D'}]", "uneven rows") from None
-        if given.dtype.kind not in "fiub":
-            raise InputError(f"vectors of type {given.dtype} are not numbers", "give float32")
-        if given.size == 0 and given.ndim < 2:
+        if rows.dtype.kind not in "fiub":
+            raise InputError(f"vectors of type {rows.dtype} are not numbers", "give float32")
+        if rows.size == 0 and rows.ndim < 2:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        if given.ndim != 2 or (self.dimension and given.shape[1] != self.dimension):
-            raise ShapeError("vectors", f"[N, {self.dimension or 'D'}]", list(given.shape))
+        if rows.ndim != 2 or (self.dimension and rows.shape[1] != self.dimension):
+            raise ShapeError("vectors", f"[N, {self.dimension or 'D'}]", list(rows.shape))
         with np.errstate(over="ignore"):
-            vectors = given.astype(np.float32, copy=False)
+            vectors = rows.astype(np.float32, copy=False)
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             row = int(np.argmin(finite))

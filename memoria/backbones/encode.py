@@ -96,12 +96,12 @@ def encode_batches(
     for kind, items in itertools.groupby(_items(inputs), key=type):
         while batch := list(itertools.islice(items, batch_size)):
             if kind is TextUnit:
-                given: Any = [flatten(item.text) for item in batch]
+                contents: Any = [flatten(item.text) for item in batch]
             elif kind is ImageInput:
-                given = [item.path for item in batch]
+                contents = [item.path for item in batch]
             else:
-                given = _stacked(batch)
-            yield batch, backbone.encode_rows(given)
+                contents = _stacked(batch)
+            yield batch, backbone.encode_rows(contents)
 
 
 def _items(inputs: Iterable[InputItem]) -> Iterator[Any]:

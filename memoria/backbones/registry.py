@@ -33,13 +33,13 @@ def load_backbone(name: str, dimension: int | None = None, **options: OptionValu
     model that does not load or another D; `MissingExtraError` when its packages are missing.
     """
     head, argument = split_name(name)
-    given = {key: value for key, value in options.items() if value is not None}
+    chosen = {key: value for key, value in options.items() if value is not None}
     if dimension is not None and dimension < 1:
         raise BackboneError(f"dimension = {dimension}: must be 1 or more")
     if head in _BUILT_IN:
-        made: Backbone = import_module(_BUILT_IN[head]).create(argument, dimension, given)
+        made: Backbone = import_module(_BUILT_IN[head]).create(argument, dimension, chosen)
     else:
-        made = _Foreign(name, _foreign(head, argument, dimension, given))
+        made = _Foreign(name, _foreign(head, argument, dimension, chosen))
     if dimension is not None and made.dimension not in (0, dimension):
         raise BackboneError(
             f"backbone {name!r} gives vectors of {made.dimension} numbers, {dimension} are needed",

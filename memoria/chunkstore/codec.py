@@ -99,8 +99,8 @@ class ChunkFile:
         if last == offsets[-1] and data.startswith(full):
             self._offsets = offsets
             return
-        places = np.frombuffer(data, _INDEX_DTYPE, size // 8).tolist()
-        pairs = zip(places[::2], places[1::2], strict=True)
+        numbers = np.frombuffer(data, _INDEX_DTYPE, size // 8).tolist()
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
         self._offsets = array("q", [at if n == length and at <= last else -1 for at, n in pairs])
 
     @property

@@ -73,12 +73,12 @@ class ArrayFiles:
             low, high = max(start, first), min(stop, first + rows)
             self._retried(partial(self._read, low, high, out[low - start : high - start]))
 
-    def gather(self, ordered: Index, places: Index, out: Rows) -> None:
+    def gather(self, ordered: Index, into_rows: Index, out: Rows) -> None:
         """Copy the rows ``ordered`` [n], ascending, to ``places`` [n] of ``out``."""
         step = max(1, _BATCH_BYTES // self._spec.chunk_bytes)
         for first in range(0, len(ordered), step):
             part = slice(first, first + step)
-            self._retried(partial(self._gather, ordered[part], places[part], out))
+            self._retried(partial(self._gather, ordered[part], into_rows[part], out))
 
     def forget(self, indices: Iterable[int]) -> None:
         """These files are about to be replaced."""
@@ -131,10 +131,10 @@ class ArrayFiles:
             target[done : done + b - a] = view[at + a : at + b]
             done += b - a
 
-    def _gather(self, ordered: Index, places: Index, out: Rows) -> None:
+    def _gather(self, ordered: Index, into_rows: Index, out: Rows) -> None:
         picks, spans = self._picks(ordered)
         rows, size = self._rows, self._row_bytes
-        local, into = (ordered % rows).tolist(), places.tolist()
+        local, into = (ordered % rows).tolist(), into_rows.tolist()
         target = out.reshape(-1).view(np.uint8).data
         for pick, span, data in zip(picks, spans, self._contents(spans), strict=True):
             if not pick.verified:
@@ -151,7 +151,7 @@ class ArrayFiles:
                 count = len(data) // size
                 found = np.frombuffer(data, self._spec.np_dtype, count * size // out.itemsize)
                 found = found.reshape(count, *self._spec.row_shape)
-                out[places[part]] = found[ordered[part] % rows - pick.low]
+                out[into_rows[part]] = found[ordered[part] % rows - pick.low]
 
     def _picks(self, ordered: Index) -> tuple[list[_Pick], list[Span]]:
         """What to read for the rows ``ordered``: each chunk once, or the rows of a verified one."""

@@ -300,7 +300,7 @@ class StoreFiles:
             self._release("closed")
 
     def _build(self, root: Root, payload: bytes, place: Path, values: Mapping[str, Any]) -> None:
-        """Write the store aside, then rename it to ``place``."""
+        """Write the store under a temporary name, then rename it to ``place``."""
         self._disk.mkdir(self._path)
         self._lock = WriterLock(self._path)
         flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC

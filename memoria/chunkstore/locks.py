@@ -88,10 +88,10 @@ class WriterLock(_Lock):
                 "the store was opened by another process", "open it again after the fork"
             )
         try:
-            mine, there = os.fstat(self._descriptor), os.lstat(self._path)
+            held, there = os.fstat(self._descriptor), os.lstat(self._path)
         except OSError:
             there = None
-        if there is None or (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino):
+        if there is None or (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino):
             raise StorageError(
                 f"{self._path.parent}: moved or replaced while it was open", "open it again"
             )

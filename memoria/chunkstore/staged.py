@@ -64,16 +64,16 @@ class StoredArray:
         if isinstance(values, LazyRows):
             self._stage(values)
             return
-        given = np.asarray(values)
-        if given.ndim != 1 + len(spec.row_shape) or given.shape[1:] != spec.row_shape:
+        block = np.asarray(values)
+        if block.ndim != 1 + len(spec.row_shape) or block.shape[1:] != spec.row_shape:
             expected = "[" + ", ".join(["n", *map(str, spec.row_shape)]) + "]"
-            raise ShapeError(f"array '{spec.name}'", expected, list(given.shape))
-        if given.size and not np.can_cast(given.dtype, spec.np_dtype, "safe"):
+            raise ShapeError(f"array '{spec.name}'", expected, list(block.shape))
+        if block.size and not np.can_cast(block.dtype, spec.np_dtype, "safe"):
             raise InputError(
-                f"array '{spec.name}': {given.dtype} does not fit {spec.np_dtype}",
+                f"array '{spec.name}': {block.dtype} does not fit {spec.np_dtype}",
                 f"convert it with .astype('{spec.dtype}')",
             )
-        self._stage(np.array(given, spec.np_dtype, order="C", copy=True))
+        self._stage(np.array(block, spec.np_dtype, order="C", copy=True))
 
     def read(self, start: int, stop: int) -> Rows:
         """Rows [start, stop), wherever they are. Every chunk read is verified."""
@@ -96,9 +96,9 @@ class StoredArray:
         if on_disk < len(rows):
             blocks = np.searchsorted(self._starts, ordered[on_disk:], side="right") - 1
             for block, part in _runs(blocks):
-                places = order[on_disk:][part]
+                positions = order[on_disk:][part]
                 staged = self._blocks[block][:]
-                out[places] = staged[ordered[on_disk:][part] - self._starts[block]]
+                out[positions] = staged[ordered[on_disk:][part] - self._starts[block]]
         return out
 
     def changed_files(self) -> range:

@@ -65,5 +65,5 @@ def cues_from(texts: list[str]) -> list[str]:
     """Three cues: the first words of texts a quarter, a half and three quarters down the list."""
     worth = [words for words in map(str.split, texts) if len(words) >= _CUE_WORDS // 2]
     worth = worth or [text.split() for text in texts]
-    places = dict.fromkeys(len(worth) * quarter // 4 for quarter in (1, 2, 3))
-    return [" ".join(worth[place][:_CUE_WORDS]) for place in places if place < len(worth)]
+    positions = dict.fromkeys(len(worth) * quarter // 4 for quarter in (1, 2, 3))
+    return [" ".join(worth[place][:_CUE_WORDS]) for place in positions if place < len(worth)]

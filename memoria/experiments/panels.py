@@ -77,18 +77,18 @@ class Panels:
             label: of the variant, for the legend.
             dashed: draw a thin dashed mean alone, as a second curve of the variant.
         """
-        places, values = _aligned(curves)
-        if not places:
+        xs, values = _aligned(curves)
+        if not xs:
             return
         axes, mean, hue = self._panels[panel], np.nanmean(values, axis=0), colour(number)
         if dashed:
-            axes.plot(places, mean, color=hue, ls="--", lw=0.8, alpha=0.7)
+            axes.plot(xs, mean, color=hue, ls="--", lw=0.8, alpha=0.7)
             return
         style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
-        marker = "." if len(places) < 40 else None
-        (line,) = axes.plot(places, mean, color=hue, ls=style, marker=marker, label=plain(label))
+        marker = "." if len(xs) < 40 else None
+        (line,) = axes.plot(xs, mean, color=hue, ls=style, marker=marker, label=plain(label))
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-        axes.fill_between(places, low, high, color=hue, alpha=0.15, lw=0)
+        axes.fill_between(xs, low, high, color=hue, alpha=0.15, lw=0)
         self._labels.setdefault(plain(label), line)
 
     def starts_a_row(self, panel: int) -> bool:
@@ -164,6 +164,6 @@ def _aligned(curves: Sequence[Curve]) -> tuple[list[float], NDArray[np.float64]]
         }
         for curve in curves
     ]
-    places = sorted({place for one in by_place for place in one})
-    values = [[one.get(place, np.nan) for place in places] for one in by_place]
-    return places, np.array(values, dtype=np.float64)
+    xs = sorted({place for one in by_place for place in one})
+    values = [[one.get(place, np.nan) for place in xs] for one in by_place]
+    return xs, np.array(values, dtype=np.float64)

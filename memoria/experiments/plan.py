@@ -120,10 +120,14 @@ def read_plan(path: Path, preset: str | None = None, settings: Mapping[str, Any]
     if not isinstance(name, str):
         raise ConfigError(f"{path}: names no experiment", 'it needs a line experiment = "NAME"')
     wanted = preset if preset is not None else found.get("preset", PRESETS[0])
-    given, variants = found.get("config", {}), found.get("variants", {})
-    if not isinstance(wanted, str) or not isinstance(given, dict) or not isinstance(variants, dict):
+    config, variants = found.get("config", {}), found.get("variants", {})
+    if (
+        not isinstance(wanted, str)
+        or not isinstance(config, dict)
+        or not isinstance(variants, dict)
+    ):
         raise ConfigError(f"{path}: preset is a name, config and variants are tables")
-    plan = make_plan(name, wanted, {**given, **settings})
+    plan = make_plan(name, wanted, {**config, **settings})
     plan = replace(plan, rest={key: found[key] for key in found if key not in _KEYS})
     if not variants:
         return plan

@@ -106,14 +106,14 @@ def _drawn(report: Report, folder: Path) -> tuple[dict[str, list[Path]], list[st
 
 def _beside(path: Path, name: str, picture: Path, force: bool) -> Path:
     target = path.with_name(f"{path.stem}-{_NOT_A_NAME.sub('_', name)}-{picture.name}")
-    with atomic_write(target, force) as aside:
-        shutil.copyfile(picture, aside)
+    with atomic_write(target, force) as temporary:
+        shutil.copyfile(picture, temporary)
     return target
 
 
 def _write(path: Path, text: str, force: bool) -> None:
-    with atomic_write(path, force) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with atomic_write(path, force) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _markdown(content: Iterable[Part]) -> str:

@@ -118,8 +118,8 @@ class Run:
         os.fsync(rows.fileno())
         kept = {"state": dict(state), "results_bytes": rows.tell(), "seconds": self.seconds}
         target = self.path / CHECKPOINT
-        with atomic_write(target, overwrite=True) as aside:
-            torch.save(kept, aside)
+        with atomic_write(target, overwrite=True) as temporary:
+            torch.save(kept, temporary)
 
     def restored(self, device: Any = "cpu") -> dict[str, Any] | None:
         """What the last `checkpoint` kept, on ``device``; None at the first attempt.
@@ -232,8 +232,8 @@ def is_launched() -> bool:
 
 def write_document(path: Path, document: Mapping[str, Any]) -> None:
     """Write a JSON object in place of the file, durably."""
-    with atomic_write(path, overwrite=True) as aside:
-        aside.write_text(as_json(document), encoding="utf-8")
+    with atomic_write(path, overwrite=True) as temporary:
+        temporary.write_text(as_json(document), encoding="utf-8")
 
 
 def _finite(value: Any) -> Any:

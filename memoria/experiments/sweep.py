@@ -64,12 +64,12 @@ class Draw(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        given = [name for name in ("uniform", "log", "int", "choice") if getattr(self, name)]
-        if len(given) != 1:
+        chosen = [name for name in ("uniform", "log", "int", "choice") if getattr(self, name)]
+        if len(chosen) != 1:
             raise ValueError("give one of uniform, log, int, choice")
         ends = self.uniform or self.log or self.int
         if ends is not None and not ends[0] <= ends[1]:
-            raise ValueError(f"{given[0]} = {list(ends)}: the smaller end comes first")
+            raise ValueError(f"{chosen[0]} = {list(ends)}: the smaller end comes first")
         if self.log is not None and self.log[0] <= 0:
             raise ValueError(f"log = {list(self.log)}: must be above 0")
         return self

@@ -86,13 +86,13 @@ def _hub_texts(data: str) -> Iterator[Iterator[str]]:
 
 def _cut(text: str) -> dict[str, str]:
     """One text as three, cut at the ends of lines where there are such."""
-    places = [0]
+    ends = [0]
     for share in _SHARES:
         place = int(share * len(text))
         line = text.find("\n", place, place + _LONGEST_LINE)
-        places.append(place if line < 0 else line + 1)
-    places.append(len(text))
-    return {split: text[places[at] : places[at + 1]] for at, split in enumerate(SPLITS)}
+        ends.append(place if line < 0 else line + 1)
+    ends.append(len(text))
+    return {split: text[ends[at] : ends[at + 1]] for at, split in enumerate(SPLITS)}
 
 
 def _named(folder: Path, name: str) -> Path:

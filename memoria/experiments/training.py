@@ -152,12 +152,12 @@ class Task(ABC):
 
 def batch_order(seed: int, step: int, batch: int, count: int) -> list[int]:
     """Which of ``count`` examples the batch of ``step`` holds; every epoch is shuffled anew."""
-    epochs, places = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
+    epochs, positions = np.divmod(np.arange(step * batch, (step + 1) * batch), count)
     orders = {
         epoch: np.random.default_rng([seed, _ORDER_STREAM, epoch]).permutation(count)
         for epoch in sorted({*epochs.tolist()})
     }
-    return [int(orders[epoch][at]) for epoch, at in zip(epochs.tolist(), places, strict=True)]
+    return [int(orders[epoch][at]) for epoch, at in zip(epochs.tolist(), positions, strict=True)]
 
 
 def train(config: TrainingConfig, run: Run, make: Callable[[Processes], Task]) -> dict[str, float]:

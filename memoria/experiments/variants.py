@@ -70,10 +70,12 @@ class RandomLinks:
     def _best(self, own: Tensor, closed: Tensor, ids: Tensor) -> Tensor:
         """For ids ``own`` [B, P] the open position most strongly connected, -1 without one."""
         lanes, count = own.shape
-        mine, other = own.unsqueeze(2), ids.unsqueeze(1)
-        pair = torch.minimum(mine, other) << 32 | torch.maximum(mine, other)  # i to j is j to i
+        source, target = own.unsqueeze(2), ids.unsqueeze(1)
+        pair = torch.minimum(source, target) << 32 | torch.maximum(
+            source, target
+        )  # i to j is j to i
         strength = hash_keys(self._seed, _LINK_STREAM, 0, self._lane_ids, pair.view(lanes, -1))
-        shut = (closed.unsqueeze(1) | (mine == other)).expand(lanes, count, -1)
+        shut = (closed.unsqueeze(1) | (source == target)).expand(lanes, count, -1)
         most, choice = strength.view(shut.shape).masked_fill_(shut, -1).max(dim=2)
         return choice.masked_fill_(most < 0, -1)
 

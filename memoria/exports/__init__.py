@@ -73,10 +73,10 @@ def export_memory(
     place = Path(os.path.abspath(out))
     with (
         progress_bar(progress, "exporting", "rows") as show,
-        atomic_write(place, force, replaces=chosen.made, outside=view.path) as aside,
+        atomic_write(place, force, replaces=chosen.made, outside=view.path) as temporary,
     ):
         content = Content(view, vectors, forgotten, edges, show)
-        chosen.write(content, aside)
+        chosen.write(content, temporary)
     return {
         "format": form,
         "path": str(place),

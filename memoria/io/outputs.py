@@ -74,17 +74,17 @@ def save_arrays(
     kind = target.suffix.lower()
     if kind == ".npy" and len(arrays) != 1:
         raise InputError(f"{path}: a .npy file holds one array", "name an .npz file")
-    with atomic_write(target, overwrite, replaces=_is_ours) as aside:
+    with atomic_write(target, overwrite, replaces=_is_ours) as temporary:
         if kind == ".npy":
-            with open(aside, "wb") as file:
+            with open(temporary, "wb") as file:
                 (array,) = arrays.values()
                 np.lib.format.write_array(file, array, allow_pickle=False)
         elif kind == ".npz":
-            _save_npz(aside, arrays)
+            _save_npz(temporary, arrays)
         elif kind == ".safetensors":
-            _save_safetensors(aside, arrays)
+            _save_safetensors(temporary, arrays)
         else:
-            group = _zarr_group(aside)
+            group = _zarr_group(temporary)
             for name, array in arrays.items():
                 group.create_array(name, data=np.ascontiguousarray(array))
     return target
@@ -103,21 +103,21 @@ def open_rows(
     """
     target = check_output(path, overwrite, streamed=True)
     kind = target.suffix.lower()
-    with atomic_write(target, overwrite, replaces=_is_ours) as aside:
+    with atomic_write(target, overwrite, replaces=_is_ours) as temporary:
         if kind == ".zarr":
-            zarr_rows = _ZarrRows(aside, dimension)
+            zarr_rows = _ZarrRows(temporary, dimension)
             yield zarr_rows
             zarr_rows.finish()
         elif kind == ".npy":
-            with open(aside, "w+b") as file:
+            with open(temporary, "w+b") as file:
                 rows = _NpyRows(file, dimension)
                 yield rows
                 rows.finish()
         else:  # its header comes first and says how many rows there are
-            with tempfile.TemporaryFile(dir=aside.parent) as file:
+            with tempfile.TemporaryFile(dir=temporary.parent) as file:
                 rows = _NpyRows(file, dimension)
                 yield rows
-                _save_safetensors(aside, {"vectors": rows.finish()})
+                _save_safetensors(temporary, {"vectors": rows.finish()})
 
 
 def _is_ours(folder: Path) -> bool:
@@ -128,29 +128,29 @@ def _is_ours(folder: Path) -> bool:
         return False
 
 
-def _save_npz(aside: Path, arrays: Mapping[str, _Array]) -> None:
+def _save_npz(temporary: Path, arrays: Mapping[str, _Array]) -> None:
     """Like ``np.savez``, with fixed dates, so that equal arrays give equal files."""
-    with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy")
             with archive.open(member, "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
-def _save_safetensors(aside: Path, arrays: Mapping[str, _Array]) -> None:
+def _save_safetensors(temporary: Path, arrays: Mapping[str, _Array]) -> None:
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     try:
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, aside)
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary)
     except SafetensorError as error:
-        raise InputError(f"{aside.suffix}: cannot hold these arrays: {error}") from None
+        raise InputError(f"{temporary.suffix}: cannot hold these arrays: {error}") from None
 
 
-def _zarr_group(aside: Path) -> Any:
+def _zarr_group(temporary: Path) -> Any:
     import zarr
 
-    return zarr.create_group(aside, attributes={_MARK: 1})
+    return zarr.create_group(temporary, attributes={_MARK: 1})
 
 
 def _check_rows(rows: NDArray[np.float32], dimension: int) -> None:
@@ -190,8 +190,8 @@ class _NpyRows:
 class _ZarrRows:
     """Rows and texts in a zarr group, written one whole chunk at a time."""
 
-    def __init__(self, aside: Path, dimension: int) -> None:
-        self._group = _zarr_group(aside)
+    def __init__(self, temporary: Path, dimension: int) -> None:
+        self._group = _zarr_group(temporary)
         self._dimension = dimension
         per_chunk = max(1, _CHUNK // (4 * dimension))
         self._vectors = self._column("vectors", (0, dimension), (per_chunk, dimension), "float32")

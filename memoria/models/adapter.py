@@ -135,8 +135,8 @@ class MemoryAdapter(nn.Module):
         from safetensors.torch import save_file
 
         weights = {name: weight.contiguous() for name, weight in self.state_dict().items()}
-        with atomic_write(path, overwrite=True) as aside:
-            save_file(weights, aside, metadata={_ABOUT: json.dumps(self._about)})
+        with atomic_write(path, overwrite=True) as temporary:
+            save_file(weights, temporary, metadata={_ABOUT: json.dumps(self._about)})
 
     @classmethod
     def load(cls, path: str | Path, model: nn.Module) -> MemoryAdapter:
@@ -157,18 +157,18 @@ class MemoryAdapter(nn.Module):
         return adapter
 
     def _begin(self, host: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = bound_arguments(host.forward, args, kwargs)
-        inputs = [given.get(name) for name in ("input_ids", "inputs_embeds")]
-        tensors = [one for one in (*inputs, *given.values()) if isinstance(one, Tensor)]
+        arguments = bound_arguments(host.forward, args, kwargs)
+        inputs = [arguments.get(name) for name in ("input_ids", "inputs_embeds")]
+        tensors = [one for one in (*inputs, *arguments.values()) if isinstance(one, Tensor)]
         self._segment = None
         if not tensors:
             return  # the model says what is wrong
         self.to(tensors[0].device)
-        self._continued = cached_tokens(given) > 0
+        self._continued = cached_tokens(arguments) > 0
         text = next((one for one in inputs if isinstance(one, Tensor)), None)
         self._mask = None
         if text is not None:
-            self._mask = padding_mask(given.get("attention_mask"), text.shape[1])
+            self._mask = padding_mask(arguments.get("attention_mask"), text.shape[1])
         memory = self.memory
         lanes = tensors[0].shape[0]
         segment = memory.begin(lanes, self._mask, self._continued, bool(host.training))

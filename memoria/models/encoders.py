@@ -79,8 +79,8 @@ class MemoryLayer:
         plain: Any = super()
         if self.reader is None or segment is None or segment.empty:
             return plain.forward(hidden_states, *args, **kwargs)
-        given = layer_arguments(plain.forward, (hidden_states, *args), kwargs)
-        states = own.attention(hidden_states, **given)[0]
+        arguments = layer_arguments(plain.forward, (hidden_states, *args), kwargs)
+        states = own.attention(hidden_states, **arguments)[0]
         states = self.reader(states, segment)
         size, axis = own.chunk_size_feed_forward, own.seq_len_dim
         return apply_chunking_to_forward(own.feed_forward_chunk, size, axis, states)

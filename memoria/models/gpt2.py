@@ -55,8 +55,8 @@ class MemoriaGPT2Block(GPT2Block):
     ) -> Any:
         if segment is None or segment.empty:
             return super().forward(hidden_states, *args, **kwargs)
-        given = layer_arguments(super().forward, (hidden_states, *args), kwargs)
-        attended = self.attn(self.ln_1(hidden_states), **given)
+        arguments = layer_arguments(super().forward, (hidden_states, *args), kwargs)
+        attended = self.attn(self.ln_1(hidden_states), **arguments)
         states = self.reader(hidden_states + attended[0], segment)
         return states + self.mlp(self.ln_2(states))
 

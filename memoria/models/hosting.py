@@ -146,13 +146,13 @@ class MemoryHost(_SharedInput):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         plain: Any = super()
-        given = bound_arguments(plain.forward, args, kwargs)
-        text = given.get("input_ids")
-        text = given.get("inputs_embeds") if text is None else text
+        arguments = bound_arguments(plain.forward, args, kwargs)
+        text = arguments.get("input_ids")
+        text = arguments.get("inputs_embeds") if text is None else text
         if text is None:  # the plain model says what is wrong
             return plain.forward(*args, **kwargs)
-        mask = padding_mask(given.get("attention_mask"), text.shape[1])
-        continued, previous = cached_tokens(given) > 0, self.remembers_previous
+        mask = padding_mask(arguments.get("attention_mask"), text.shape[1])
+        continued, previous = cached_tokens(arguments) > 0, self.remembers_previous
         training: bool = self.training  # type: ignore[attr-defined]
         segment = self.memory.begin(text.shape[0], mask, continued, training)
         if previous:
@@ -222,26 +222,26 @@ def bound_arguments(
     if bound_to is not None:  # the plain function: a cached method would keep its module alive
         function, args = function.__func__, (bound_to, *args)  # type: ignore[attr-defined]
     signature = _signature(function)
-    given: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for name, value in signature.bind_partial(*args, **kwargs).arguments.items():
         kind = signature.parameters[name].kind
         if kind is inspect.Parameter.VAR_KEYWORD:
-            given.update(value)
+            arguments.update(value)
         elif kind is inspect.Parameter.VAR_POSITIONAL:
-            given.update({str(at): one for at, one in enumerate(value)})
+            arguments.update({str(at): one for at, one in enumerate(value)})
         elif name != "self":
-            given[name] = value
-    return given
+            arguments[name] = value
+    return arguments
 
 
 def layer_arguments(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Of a call of a layer's ``forward``, what its self-attention takes beside hidden states."""
-    given = bound_arguments(function, args, kwargs)
+    arguments = bound_arguments(function, args, kwargs)
     for name in ("hidden_states", "encoder_hidden_states", "encoder_attention_mask"):
-        given.pop(name, None)
-    return given
+        arguments.pop(name, None)
+    return arguments
 
 
 def cached_tokens(arguments: Mapping[str, Any]) -> int:
@@ -256,11 +256,11 @@ def cached_tokens(arguments: Mapping[str, Any]) -> int:
     return 0
 
 
-def check_one_past(given: dict[str, Any], settings: Any) -> None:
+def check_one_past(arguments: dict[str, Any], settings: Any) -> None:
     """Raise `ConfigError` where generating would give a row of the batch several pasts."""
-    settings = given.get("generation_config") or settings
+    settings = arguments.get("generation_config") or settings
     for name in ("num_beams", "num_return_sequences"):
-        number = given.get(name, getattr(settings, name, None)) or 1
+        number = arguments.get(name, getattr(settings, name, None)) or 1
         if number > 1:
             hint = "repeat the prompt as rows of the batch instead"
             raise ConfigError(f"{name} = {number}: a memory has one past for each row", hint)

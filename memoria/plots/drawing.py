@@ -40,11 +40,11 @@ def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = Fals
     """
     form = file_format(path, PICTURES, "picture")
     scene = scene_of(analysis)
-    with atomic_write(os.path.abspath(path), force) as aside:
+    with atomic_write(os.path.abspath(path), force) as temporary:
         if form == "html":
-            save_page(scene, aside)
+            save_page(scene, temporary)
         else:
-            save_still(scene, aside, form)
+            save_still(scene, temporary, form)
 
 
 def figure(analysis: Analysis, ground: str = "light") -> Any:
@@ -89,12 +89,12 @@ def _reminded_age(frame: Table, _: Analysis) -> list[Mark]:
     marks: list[Mark] = []
     lines: list[Mark] = []
     for memory in ("longterm", "shortterm"):
-        mine = frame["memory"] == memory
-        x = (frame["from_step"][mine] + frame["to_step"][mine]) / 2
+        of_memory = frame["memory"] == memory
+        x = (frame["from_step"][of_memory] + frame["to_step"][of_memory]) / 2
         colour, name = MEMORY_COLOURS[memory], _NAMES[memory]
-        marks.append(Band(x, frame["p10"][mine], frame["p90"][mine], colour, "", 0.14))
-        marks.append(Band(x, frame["p25"][mine], frame["p75"][mine], colour, "", 0.25))
-        lines.append(Line(x, frame["mean"][mine], colour, f"{name}: mean, 25-75 %, 10-90 %"))
+        marks.append(Band(x, frame["p10"][of_memory], frame["p90"][of_memory], colour, "", 0.14))
+        marks.append(Band(x, frame["p25"][of_memory], frame["p75"][of_memory], colour, "", 0.25))
+        lines.append(Line(x, frame["mean"][of_memory], colour, f"{name}: mean, 25-75 %, 10-90 %"))
     return marks + lines
 
 
@@ -112,15 +112,15 @@ def _raster(frame: Table, analysis: Analysis) -> list[Mark]:
         )
     ]
     for memory, name in _NAMES.items():
-        mine = frame["memory"] == memory
-        ids, steps = frame["id"][mine], frame["step"][mine]
+        of_memory = frame["memory"] == memory
+        ids, steps = frame["id"][of_memory], frame["step"][of_memory]
         hover = [
             f"engram {id_}, step {step}"
             for id_, step in zip(ids.tolist(), steps.tolist(), strict=True)
         ]
         marks.append(
             Points(
-                *(steps, frame["row"][mine], MEMORY_COLOURS[memory], f"{name}, fires"),
+                *(steps, frame["row"][of_memory], MEMORY_COLOURS[memory], f"{name}, fires"),
                 size=_dot(len(engrams["row"]), len(frame["step"])),
                 hover=hover,
             )
@@ -140,8 +140,8 @@ def _lifespans(frame: Table, analysis: Analysis) -> list[Mark]:
     ends: list[tuple[int, float]] = []
     few = len(engrams["id"]) <= _MOST_NAMED
     for number, id_ in enumerate(engrams["id"].tolist()):
-        mine = frame["id"] == id_
-        steps, left = frame["step"][mine], frame["lifespan"][mine]
+        of_engram = frame["id"] == id_
+        steps, left = frame["step"][of_engram], frame["lifespan"][of_engram]
         left = np.where(np.abs(left) < _ENDLESS, left, np.nan)
         colour = LINES[number % len(LINES)]
         marks.append(Line(steps, left, colour, f"engram {id_}" if few else ""))

@@ -211,8 +211,8 @@ def _number(text: str, missing: float) -> float:
 def _id_filter(text: str) -> Callable[[IntArray], Mask]:
     """Filter of ids that start with these digits, or lie within a range like ``10..20``."""
     low, dots, high = text.partition("..")
-    given = [part for part in (low, high) if part]
-    if not given or not all(re.fullmatch("[0-9]{1,19}", part) for part in given):
+    ends = [part for part in (low, high) if part]
+    if not ends or not all(re.fullmatch("[0-9]{1,19}", part) for part in ends):
         hint = "write the first digits of an id, or a range like 10..20"
         raise InputError(f"id = {text!r}: no ids", hint)
     if dots:

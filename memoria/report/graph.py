@@ -27,13 +27,13 @@ _MOST_POSITIONS: Final = 20_000
 _MOST_FIRINGS: Final = 500_000  # in the file 2 bytes each and a third
 
 
-def graph_of(chronicle: Chronicle, mine: BoolArray, most: int) -> dict[str, Any]:
+def graph_of(chronicle: Chronicle, covered: BoolArray, most: int) -> dict[str, Any]:
     """Everything that the page knows of the engrams in ``mine`` [E].
 
     ``total`` of them, of which at most ``most`` are ``shown`` with their ``connections``: columns
     by engram, texts cut short, edges, and the columns of the `Slider`.
     """
-    shown = choose(chronicle, np.flatnonzero(mine), most)
+    shown = choose(chronicle, np.flatnonzero(covered), most)
     edges = strongest_edges(chronicle, shown, _EACH)
     xy = np.rint(_ACROSS * layout_in_cells(chronicle.lane[shown], edges)).astype(np.int64)
     gone = chronicle.gone[shown]
@@ -44,9 +44,9 @@ def graph_of(chronicle: Chronicle, mine: BoolArray, most: int) -> dict[str, Any]
         "y": xy[:, 1],
     }
     texts = _texts(chronicle, chronicle.ids[shown])
-    slider = Slider.fit(chronicle, mine, shown)
+    slider = Slider.fit(chronicle, covered, shown)
     return {
-        "total": int(np.count_nonzero(mine)),
+        "total": int(np.count_nonzero(covered)),
         "shown": len(shown),
         "connections": len(edges),
         "lanes": chronicle.lanes,
@@ -99,7 +99,7 @@ class Slider:
     ends: IntArray
 
     @classmethod
-    def fit(cls, chronicle: Chronicle, mine: BoolArray, shown: IntArray) -> Slider:
+    def fit(cls, chronicle: Chronicle, covered: BoolArray, shown: IntArray) -> Slider:
         """Take the life of the engrams in ``mine`` [E], of which those at ``shown`` are seen.
 
         Where they fire too often for a file, runs are as long as brings them below that.
@@ -111,7 +111,7 @@ class Slider:
             if len(fired) <= _MOST_FIRINGS or len(bins) <= 1:
                 break
             positions = max(1, min(len(bins) - 1, len(bins) * _MOST_FIRINGS // len(fired)))
-        by_step = chronicle.counts(mine)
+        by_step = chronicle.counts(covered)
         counts = counts_as_reminded(by_step, bins.ends) | {"fired": bins.sum(by_step["fired"])}
         return cls(bins, counts, fired, np.searchsorted(run, np.arange(len(bins)), side="right"))
 

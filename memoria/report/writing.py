@@ -60,14 +60,14 @@ def write_report(
     with (
         Inspection(files, at) as view,
         progress_bar(progress, "report", "parts") as show,
-        atomic_write(target, force, outside=view.path) as aside,
+        atomic_write(target, force, outside=view.path) as temporary,
     ):
         script = library()
         chronicle = Chronicle.of_store(files)
         about = view.summary()
         show(1, _PARTS)
         text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
-        aside.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", newline="\n")
         show(_PARTS, _PARTS)
     return {
         "path": str(target),

@@ -40,10 +40,10 @@ def write_archive(
     place = Path(os.path.abspath(out))
     alive = needed_engrams(files, ())
     held = contents(files) if history else contents(files, alive, snapshots={})
-    with atomic_write(place, force) as aside:
-        with open(aside, "xb") as handle:
+    with atomic_write(place, force) as temporary:
+        with open(temporary, "xb") as handle:
             _write_zip(handle, held)
-        with open(aside, "rb") as written:
+        with open(temporary, "rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
             size = os.fstat(written.fileno()).st_size
     return {

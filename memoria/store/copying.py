@@ -137,7 +137,7 @@ def _compacted(
     rows |= StoredTexts(files).only(wanted)
     before = sorted(step for step in past if step < done)
     views = [*(past_view(files, step) for step in before), finished_view(files)]
-    places = _side_by_side([StoredTexts(view).last_places() for view in views])
+    places = _side_by_side([StoredTexts(view).last_offsets() for view in views])
     rows |= {"kept/ids": old, "kept/ends": ends, "kept/places": places}
     era = Era(
         generation=generation,

@@ -175,7 +175,7 @@ def common_steps(a: MemoryFiles, b: MemoryFiles) -> int:
     """How many steps both began with."""
     if a.config != b.config:
         return 0
-    mine, others = StepTable.read(a).digests(), StepTable.read(b).digests()
-    both = min(len(mine), len(others))
-    differ = (mine[:both] != others[:both]).any(1)
+    own, others = StepTable.read(a).digests(), StepTable.read(b).digests()
+    both = min(len(own), len(others))
+    differ = (own[:both] != others[:both]).any(1)
     return int(differ.argmax()) if differ.any() else both

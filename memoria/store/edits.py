@@ -105,6 +105,6 @@ def _positions(core: MemoryCore, ids: IntArray) -> Tensor:
     """Positions [B, N] of ``ids``, each in its lane; -1 in the other lanes, and of the dead."""
     lanes = core.config.lanes
     wanted = torch.from_numpy(ids)
-    mine = wanted % lanes == torch.arange(lanes).unsqueeze(1)
+    in_lane = wanted % lanes == torch.arange(lanes).unsqueeze(1)
     local = (wanted // lanes).expand(lanes, -1)
-    return core.state.find_living(local.masked_fill(~mine, -1))
+    return core.state.find_living(local.masked_fill(~in_lane, -1))

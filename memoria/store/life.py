@@ -129,8 +129,8 @@ class Life:
         """Which engrams belong to the lane, bool [A]."""
         if self.lanes == 1:
             return np.ones(len(self.ids), np.bool_)
-        mine: npt.NDArray[np.bool_] = self.ids % self.lanes == lane
-        return mine
+        in_lane: npt.NDArray[np.bool_] = self.ids % self.lanes == lane
+        return in_lane
 
     def lifespan(self) -> FloatArray:
         """Steps left."""

@@ -27,8 +27,8 @@ def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.floa
     data = state.data_at(living).cpu().numpy()
     out = np.empty((len(life.ids), data.shape[2]), np.float32)
     for lane in range(life.lanes):
-        mine = life.of_lane(lane)
-        out[mine] = data[lane, : int(mine.sum())]
+        in_lane = life.of_lane(lane)
+        out[in_lane] = data[lane, : int(in_lane.sum())]
     return out
 
 

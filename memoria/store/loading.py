@@ -59,8 +59,8 @@ def load_tensors(
     core = _core(config, life, vectors, _connections(logs, capacity, dense, device), device)
     data = torch.zeros((config.lanes, capacity, config.hidden_dim))
     for lane in range(config.lanes):
-        mine = files.vectors(life.ids[life.of_lane(lane)])
-        data[lane, : len(mine)] = torch.from_numpy(mine)
+        of_lane = files.vectors(life.ids[life.of_lane(lane)])
+        data[lane, : len(of_lane)] = torch.from_numpy(of_lane)
     vectors.load(data.to(device))
     return core
 
@@ -142,6 +142,6 @@ def _padded(life: Life, values: Any, width: int, fill: float) -> torch.Tensor:
     """``values`` [A] by lane, [B, width]."""
     out = np.full((life.lanes, width), fill, values.dtype)
     for lane in range(life.lanes):
-        mine = values[life.of_lane(lane)]
-        out[lane, : len(mine)] = mine
+        of_lane = values[life.of_lane(lane)]
+        out[lane, : len(of_lane)] = of_lane
     return torch.from_numpy(out)

@@ -217,8 +217,8 @@ def _by_id(texts: LaneTexts | None, lanes: int, life: Life) -> dict[int, str]:
     if len(texts) != lanes:
         raise InputError(f"texts of {len(texts)} lanes: the memory has {lanes}")
     found = {}
-    for lane, mine in enumerate(texts):
-        for local, text in mine.items():
+    for lane, of_lane in enumerate(texts):
+        for local, text in of_lane.items():
             if not 0 <= local < life.next_id:
                 raise InputError(f"text of engram {local} in lane {lane}: it never was")
             found[local * lanes + lane] = text

@@ -158,9 +158,9 @@ class MemoryStore:
             self._chain, self._files, self._stored_texts, self._pending, self._done_rows
         )
 
-    def last_place(self, source: str) -> int | None:
+    def last_offset(self, source: str) -> int | None:
         """The greatest character offset ever remembered from ``source``; None if nothing was."""
-        return self._stored_texts.last_place(source)
+        return self._stored_texts.last_offset(source)
 
     def add(
         self,

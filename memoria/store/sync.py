@@ -148,9 +148,9 @@ def _pull_into(place: Path, there: MemoryFiles, progress: Progress) -> tuple[int
             raise _diverged(
                 local, there, "pull into a new directory, or `memoria diff` shows how they differ"
             )
-        mine, theirs = local.attributes, there.attributes
-        if mine.era != theirs.era:
-            switch_to(local, target, contents(there, None, *next_generations(mine)))
+        ours, theirs = local.attributes, there.attributes
+        if ours.era != theirs.era:
+            switch_to(local, target, contents(there, None, *next_generations(ours)))
             return step, False
         root, origin = _fit_root(there.store.root, target.root)
         lacking = {
@@ -291,7 +291,7 @@ def _overtaken(bucket: Bucket) -> StorageError:
     return StorageError(f"{bucket.url}: another push was faster", "push again")
 
 
-def _fit_root(given: Root, there: Root | None) -> tuple[Root, dict[str, str]]:
+def _fit_root(sent: Root, there: Root | None) -> tuple[Root, dict[str, str]]:
     """``given`` as the next root where ``there`` is now, and where each array lies in ``given``.
 
     No name may stand for other bytes: each copy numbers state and era for itself, so that
@@ -300,23 +300,23 @@ def _fit_root(given: Root, there: Root | None) -> tuple[Root, dict[str, str]]:
     Snapshots that only ``there`` names stay, where the states they name are still known.
     """
     if there is None:
-        return given, {name: name for name in given.arrays}
-    mine: dict[str, Any] = json.loads(given.attributes)
+        return sent, {name: name for name in sent.arrays}
+    ours: dict[str, Any] = json.loads(sent.attributes)
     theirs: dict[str, Any] = json.loads(there.attributes)
     moved: dict[str, str] = {}
     for group in (ERA_GROUP, STATE_GROUP):
-        a, b = mine.get(group) or {}, theirs.get(group) or {}
+        a, b = ours.get(group) or {}, theirs.get(group) or {}
         old, taken = a.get("generation"), b.get("generation")
         if old is not None and taken is not None and a != b and old <= taken:
             moved[f"{group}/{old}/"] = f"{group}/{taken + 1}/"
-            mine[group] = {**a, "generation": taken + 1}
-    _keep_snapshots(mine, theirs)
+            ours[group] = {**a, "generation": taken + 1}
+    _keep_snapshots(ours, theirs)
     arrays, origin = {}, {}
-    for name, (spec, rows) in given.arrays.items():
+    for name, (spec, rows) in sent.arrays.items():
         new = _moved(name, moved)
         arrays[new] = (replace(spec, name=new), rows)
         origin[new] = name
-    return Root(encode_attributes(mine), arrays), origin
+    return Root(encode_attributes(ours), arrays), origin
 
 
 def _moved(name: str, moved: Mapping[str, str]) -> str:
@@ -326,11 +326,11 @@ def _moved(name: str, moved: Mapping[str, str]) -> str:
     return name
 
 
-def _keep_snapshots(mine: dict[str, Any], theirs: Mapping[str, Any]) -> None:
-    if "snapshots" not in mine:
+def _keep_snapshots(ours: dict[str, Any], theirs: Mapping[str, Any]) -> None:
+    if "snapshots" not in ours:
         return
-    era = mine.get(ERA_GROUP) or {}
+    era = ours.get(ERA_GROUP) or {}
     for name, one in (theirs.get("snapshots") or {}).items():
         is_known = one["step"] >= era.get("step", 0) or one["step"] in era.get("steps", ())
-        if is_known and name not in mine["snapshots"]:
-            mine["snapshots"][name] = one
+        if is_known and name not in ours["snapshots"]:
+            ours["snapshots"][name] = one

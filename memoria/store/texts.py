@@ -103,15 +103,15 @@ class StoredTexts:
         """The names of all sources as they were given, in the order in which they came."""
         return list(self._numbers())
 
-    def last_place(self, source: str) -> int | None:
+    def last_offset(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
         number = self._numbers().get(source)
         if number is None:
             return None
-        last = int(self.last_places()[number])
+        last = int(self.last_offsets()[number])
         return last if last >= 0 else None
 
-    def last_places(self) -> IntArray:
+    def last_offsets(self) -> IntArray:
         """The greatest offset remembered of each source, [sources]; -1 where there is none."""
         places = np.full(len(self._numbers()), -1, np.int64)
         table = self._files.read("texts/index")

@@ -75,17 +75,17 @@ def fold(start: Lifespans, firings: Firings, step: int, names: IntArray | None =
     expiry[ends.ids], _ = rules.happen(
         ends.kinds, expiry[ends.ids], pinned[ends.ids], ends.steps, ends.values
     )
-    who = np.flatnonzero(is_turned)
-    if len(who):
+    turned = np.flatnonzero(is_turned)
+    if len(turned):
         its = events.of_kind(*TURNS, *ENDINGS)
-        mine = replace(firings.take(is_turned[at]), events=its.take(is_turned[its.ids]))
-        settings = Expiries.of(mine, step, start, who)
+        of_turned = replace(firings.take(is_turned[at]), events=its.take(is_turned[its.ids]))
+        settings = Expiries.of(of_turned, step, start, turned)
         before, event = settings.before, settings.by_hand
         _check_alive(before[event], settings.steps[event], settings.positions[event], names)
-        last = np.searchsorted(settings.positions, who, side="right") - 1
-        pinned[who] = settings.pinned[last]
-        expiry[who] = settings.moved(last, np.full(len(who), step))
-        since[who] = np.where(pinned[who], step, settings.steps[last])
+        last = np.searchsorted(settings.positions, turned, side="right") - 1
+        pinned[turned] = settings.pinned[last]
+        expiry[turned] = settings.moved(last, np.full(len(turned), step))
+        since[turned] = np.where(pinned[turned], step, settings.steps[last])
     return Lifespans(step, expiry, pinned, fires, since)
 
 
@@ -162,8 +162,8 @@ class Expiries:
     def _happen(self, kinds: IntArray, is_first: BoolArray) -> None:
         """Work out ``value`` and ``before`` of what events set."""
         event = np.flatnonzero(self.by_hand & ~is_first)
-        who = self.positions[event]
-        rank = np.arange(len(event)) - np.searchsorted(who, who)
+        owner = self.positions[event]
+        rank = np.arange(len(event)) - np.searchsorted(owner, owner)
         for number in range(int(rank.max(initial=-1)) + 1):  # everyone's first, second, ...
             at = event[rank == number]
             now, steps = self.moved(at - 1, self.steps[at]), self.steps[at]

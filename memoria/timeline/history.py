@@ -235,10 +235,12 @@ class HistoryManager:
         """When each engram fired after its creation; of those that never did, nothing."""
         times, ids, _ = self._log.firings()
         order = np.argsort(ids, kind="stable")
-        who, first = np.unique(ids[order], return_index=True)
+        firing_ids, first = np.unique(ids[order], return_index=True)
         found: dict[int, list[int]] = defaultdict(list)
         parts = np.split(times[order], first[1:])
-        found.update((id_, part.tolist()) for id_, part in zip(who.tolist(), parts, strict=False))
+        found.update(
+            (id_, part.tolist()) for id_, part in zip(firing_ids.tolist(), parts, strict=False)
+        )
         return found
 
     @property
@@ -285,7 +287,7 @@ class HistoryManager:
         deleted.
         """
         ids, born, end = self._log.lives()
-        times, who, gains = self._log.firings()
+        times, firing_ids, gains = self._log.firings()
         steps = len(self)
         every = np.arange(steps)
         alive = np.bincount(born, minlength=steps) - np.bincount(end, minlength=steps + 1)[:steps]
@@ -294,7 +296,7 @@ class HistoryManager:
             "created": born,
             "deleted": np.where(end < steps, end, -1),
             "duration": end - born,
-            "firings": np.bincount(np.searchsorted(ids, who), minlength=len(ids)),
+            "firings": np.bincount(np.searchsorted(ids, firing_ids), minlength=len(ids)),
         }
         table = {
             "time": every,
@@ -303,7 +305,7 @@ class HistoryManager:
             "living": np.cumsum(alive),
             "deleted": np.bincount(end, minlength=steps + 1)[:steps],
         }
-        firings = {"time": times, "id": who, "gain": gains}
+        firings = {"time": times, "id": firing_ids, "gain": gains}
         return {"engrams": engrams, "firings": firings, "steps": table}
 
     def to_pandas(self) -> dict[str, pandas.DataFrame]:
@@ -368,14 +370,14 @@ class _StepLog:
 
     def __init__(self, parts: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
         """``parts`` as of `arrays`."""
-        none, given = np.empty(0, np.int64), parts or {}
-        self._fired = _Growing(given.get("fired", none).astype(np.int32))
-        self._fired_ends = _Growing(given.get("fired_ends", none))
-        self._firing_ends = _Growing(given.get("firing_ends", none))
-        self._set_ids = _Growing(given.get("set_ids", none).astype(np.int32))
-        self._set_ends = _Growing(given.get("set_ends", none))
-        self._expiry = _Growing(given.get("expiry", np.empty(0)))
-        bounds = given.get("bounds", np.empty((0, 2), np.int64))
+        none, parts = np.empty(0, np.int64), parts or {}
+        self._fired = _Growing(parts.get("fired", none).astype(np.int32))
+        self._fired_ends = _Growing(parts.get("fired_ends", none))
+        self._firing_ends = _Growing(parts.get("firing_ends", none))
+        self._set_ids = _Growing(parts.get("set_ids", none).astype(np.int32))
+        self._set_ends = _Growing(parts.get("set_ends", none))
+        self._expiry = _Growing(parts.get("expiry", np.empty(0)))
+        bounds = parts.get("bounds", np.empty((0, 2), np.int64))
         self._known: tuple[int, tuple[IntArray, IntArray, IntArray]] | None = None
         self._short, self._made = _Growing(bounds[:, 0].copy()), _Growing(bounds[:, 1].copy())
 
@@ -457,17 +459,17 @@ class _StepLog:
         fired, times = self._fired.values.astype(np.int64), self._fired_times()
         settings = self._settings()
         if engram is not None:
-            mine = fired == engram
-            fired, times = fired[mine], times[mine]
+            of_engram = fired == engram
+            fired, times = fired[of_engram], times[of_engram]
             settings = settings.take(settings.ids == engram)
         at = np.minimum(np.searchsorted(ids, fired), max(0, len(ids) - 1))
         is_later = np.zeros(len(fired), np.bool_)
         if len(ids):
             is_later = (ids[at] == fired) & (born[at] < times) & (end[at] > times)
         span = int(fired.max(initial=0)) + 1
-        times, who = np.divmod(np.unique(times[is_later] * span + fired[is_later]), span)
+        times, firing_ids = np.divmod(np.unique(times[is_later] * span + fired[is_later]), span)
         expiries = Expiries.of(settings, len(self))
-        return times, who, expiries.gains(who, times + 1, np.ones_like(who))
+        return times, firing_ids, expiries.gains(firing_ids, times + 1, np.ones_like(firing_ids))
 
     def _settings(self) -> Firings:
         """Every expiry that was set, as if by a firing; steps from 1."""
@@ -521,8 +523,8 @@ def _check_log(given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[A
     if np.isnan(expiry).any():
         raise ValueError("expiry")
     fired_reach = np.append(0, fired_ends)[firing_ends]
-    for who, reach in ((fired, fired_reach), (ids, ends)):
+    for named_ids, reach in ((fired, fired_reach), (ids, ends)):
         most = np.repeat(made, np.diff(reach, prepend=0))
-        if ((who < 0) | (who >= most)).any():
+        if ((named_ids < 0) | (named_ids >= most)).any():
             raise ValueError("ids")
     return parts

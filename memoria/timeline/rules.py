@@ -94,8 +94,8 @@ def pinned_after(events: Events) -> IntArray:
     """Ids of the engrams that are pinned after all ``events``, ascending."""
     turn = _TURNS[events.kinds]
     ids, turn = events.ids[turn >= 0], turn[turn >= 0]
-    who, last = np.unique(ids[::-1], return_index=True)  # the first of the reversed
-    return np.asarray(who[turn[::-1][last] > 0])
+    turned_ids, last = np.unique(ids[::-1], return_index=True)  # the first of the reversed
+    return np.asarray(turned_ids[turn[::-1][last] > 0])
 
 
 def is_alive(expiry: Any, step: Any) -> Any:

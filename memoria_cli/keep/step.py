@@ -101,7 +101,7 @@ def step(
                 unit=unit,
                 wm_length=wm_length,
                 limit=limit,
-                last_offset=opened.last_place if resume else None,
+                last_offset=opened.last_offset if resume else None,
                 backbone=backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )

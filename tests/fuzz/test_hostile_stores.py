@@ -126,7 +126,7 @@ def test_ends_of_names_that_ascend_by_overflow(small: Sealed, tmp_path: Path) ->
     small.put("sources/index", np.array([[0, CLIMB[0]], [*CLIMB[1:]], [last, last]]))
     place = small.write(tmp_path / "store")
     with MemoryStore.open(place) as store, pytest.raises(DamageError, match="sources/index"):
-        store.last_place("file0.txt")
+        store.last_offset("file0.txt")
 
 
 @pytest.mark.parametrize("fires", [0, -1, 2**60])
@@ -183,7 +183,7 @@ def test_a_lifespan_that_rounds_away(tmp_path: Path) -> None:
 def test_sources_without_engrams(small: Sealed, tmp_path: Path) -> None:
     small.put("texts/index", small.read("texts/index")[:0])
     with MemoryStore.open(small.write(tmp_path / "store")) as store:
-        assert store.last_place("file0.txt") is None
+        assert store.last_offset("file0.txt") is None
 
 
 def test_matrices_that_a_stranger_asks_for(

@@ -39,7 +39,7 @@ def test_an_input_stream_keeps_texts_and_places(tmp_path: Path) -> None:
     notes.write_text("one\ntwo\nthree\nfour\n")
     with MemoryStore.create(tmp_path / "a", config) as store:
         assert store.step_stream(InputStream(config, [notes])) == 2
-        assert store.last_place(str(notes)) == 14
+        assert store.last_offset(str(notes)) == 14
         cue = InputStream(config, (), texts=["three"]).single(as_cue=True).data
         assert "three" in store.peek(cue).texts[0]
 

@@ -695,8 +695,8 @@ def test_texts_and_places_are_kept(tmp_path: Path) -> None:
         store = reopened(store, rng)
     for source in ("a.txt", "ü/日.md"):
         last = max(place[1] for place in places.values() if place and place[0] == source)
-        assert store.last_place(source) == last
-    assert store.last_place("b.txt") is None
+        assert store.last_offset(source) == last
+    assert store.last_offset("b.txt") is None
     store.close()
     reader = SpecReader(path)
     assert {i: reader.text(i) for i in texts} == texts
@@ -714,7 +714,7 @@ def test_texts_of_one_lane_may_be_flat(tmp_path: Path) -> None:
     for number, (data, texts, places) in enumerate(forms):
         store = MemoryStore.create(tmp_path / str(number), config_from({**LONG, "lanes": 1}))
         store.step(data, texts=texts, places=places)
-        assert store.last_place("s") == 2
+        assert store.last_offset("s") == 2
         assert store.peek(data).texts[0].count("a") == 1
         digests.add(store.digest())
         store.close()
@@ -811,7 +811,7 @@ def test_rollback_goes_back_to_the_commit(tmp_path: Path) -> None:
             store.adjust(1.0)
         store.rollback()
         assert (store.digest(), store.timestep, store.phase) == (digest, 1, "idle")
-        assert store.last_place("other") is None
+        assert store.last_offset("other") is None
         store.commit()
         assert tree(path) == before
     store.step(data * 2, 1.0)
@@ -905,7 +905,7 @@ def use(path: Path) -> None:
     life_of(path)
     with MemoryStore.open(path) as store:
         store.digest()
-        store.last_place("s")
+        store.last_offset("s")
         store.peek().records()
         store.peek(torch.ones(2, 1, 3))
 

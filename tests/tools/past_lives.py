@@ -208,7 +208,7 @@ def state_of(path: Path, at: int | str | None = None) -> Portrait:
             "phase": store.phase,
             "digest": store.digest(),
             "peeked texts": [list(row) for row in peeked.texts],
-            "last places": [store.last_place(source) for source in SOURCES],
+            "last places": [store.last_offset(source) for source in SOURCES],
         }
     return {**columns, "peeked": answers, **told}
 

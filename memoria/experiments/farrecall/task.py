@@ -90,5 +90,5 @@ def _scatter(
     segment: Ints, words: Sequence[int] | Ints, times: int, source: np.random.Generator
 ) -> None:
     """Each of ``words`` to ``times`` random places of the segment."""
-    places = source.permutation(len(segment))[: len(words) * times]
-    segment[places] = np.repeat(words, times)
+    positions = source.permutation(len(segment))[: len(words) * times]
+    segment[positions] = np.repeat(words, times)

@@ -65,12 +65,12 @@ class CompressiveTransformer(Trunk):
         new_real = real.view(len(real), groups, ratio).any(2)
         if self.training and bool(real.any()):
             weights = {name: one.detach() for name, one in attention.named_parameters()}
-            wanted, given = (
+            wanted, got = (
                 functional_call(attention, weights, (states.detach(), source, _visible(there)))
                 for source, there in ((old, real), (new, new_real))
             )
             nothing = ~real.any(1)
-            loss = functional.mse_loss(given, wanted.detach(), reduction="none").mean((1, 2))
+            loss = functional.mse_loss(got, wanted.detach(), reduction="none").mean((1, 2))
             lost = loss.masked_fill(nothing, 0.0).mean()
             self.extra_loss = self.extra_loss + self.settings.weight * lost
         return new.detach(), new_real

@@ -45,9 +45,9 @@ class MemorizingTransformer(Trunk):
             return super().layer(number, block, states, real)
         attention, normed = block.attention, block.attention_norm(states)
         query, (key, value) = attention.queries(normed), attention.pairs(normed)
-        places = torch.arange(states.shape[1], device=states.device)
+        positions = torch.arange(states.shape[1], device=states.device)
         mixed = functional.scaled_dot_product_attention(
-            rotated(query, places), rotated(key, places), value, causal_mask(states, real)
+            rotated(query, positions), rotated(key, positions), value, causal_mask(states, real)
         )
         key = functional.normalize(key, dim=-1)
         if "pairs" in self._carried:

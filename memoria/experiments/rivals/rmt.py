@@ -31,11 +31,11 @@ class RecurrentMemory(Unrolled):
             memory = memory + self._carried["memory"]
         states = torch.cat((memory, self.dropout(self.embed(tokens)), memory), 1)
         allowed = _visible(states, real, count)
-        places = torch.arange(states.shape[1], device=states.device)
+        positions = torch.arange(states.shape[1], device=states.device)
         for block in self.blocks:
             assert isinstance(block, Block)
             normed = block.attention_norm(states)
-            attended = block.attention(normed, normed, allowed, (places, places))
+            attended = block.attention(normed, normed, allowed, (positions, positions))
             states = block.fed(states + block.dropout(attended))
         states = self.norm(states)
         hidden, after = states[:, count:-count], states[:, -count:]

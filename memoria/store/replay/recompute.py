@@ -90,9 +90,11 @@ def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[D
     working, recalled = core.working_positions(), core.recall()
     pending = as_pending(core, recalled)
     differences = [
-        Difference(step.number, lane, "reminded", ids.tolist(), list(mine))
-        for lane, (ids, mine) in enumerate(zip(step.reminded, pending.reminded, strict=True))
-        if ids.tolist() != list(mine)
+        Difference(step.number, lane, "reminded", ids.tolist(), list(recalled_ids))
+        for lane, (ids, recalled_ids) in enumerate(
+            zip(step.reminded, pending.reminded, strict=True)
+        )
+        if ids.tolist() != list(recalled_ids)
     ]
     near = bool(differences) and all(_rounding_decided(core, step, d) for d in differences)
     ids = _padded(step.reminded)
@@ -188,12 +190,12 @@ def _ending(files: MemoryFiles, core: MemoryCore, lane: int | None) -> list[Diff
     life = fold(files, files.config, StepTable.read(files))
     state, found = core.state, []
     for one in range(life.lanes):
-        mine = life.of_lane(one)
+        in_lane = life.of_lane(one)
         living = state.types[one] != EngramType.NULL
         columns: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
-            "reminded": (life.ids[mine] // life.lanes, state.ids[one][living].numpy()),
-            "lifespan": (life.expiry[mine], state.expiry[one][living].numpy()),
-            "type": (life.types[mine], state.types[one][living].numpy()),
+            "reminded": (life.ids[in_lane] // life.lanes, state.ids[one][living].numpy()),
+            "lifespan": (life.expiry[in_lane], state.expiry[one][living].numpy()),
+            "type": (life.types[in_lane], state.types[one][living].numpy()),
         }
         for kind, (was, now) in columns.items():
             if lane in (None, one) and not np.array_equal(was, now):

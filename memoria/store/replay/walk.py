@@ -78,12 +78,12 @@ class Walk:
         self.config = files.config
         self._files, self._lane, self._lanes = files, lane, lanes
         self._stored_texts = StoredTexts(files)
-        mine = np.ones(len(life.ids), np.bool_) if lane is None else life.of_lane(lane)
+        in_lane = np.ones(len(life.ids), np.bool_) if lane is None else life.of_lane(lane)
         self._living = LivingWalk(
             self.step,
-            life.ids[mine],
-            life.expiry[mine],
-            life.pinned[mine],
+            life.ids[in_lane],
+            life.expiry[in_lane],
+            life.pinned[in_lane],
             life.first_short,
             life.next_id * lanes,
         )
@@ -125,8 +125,8 @@ class Walk:
             new: IntArray = np.arange(self._living.created, rows)
             if self._lane is not None:
                 new = new[new % self._lanes == self._lane]
-                mine = ids % self._lanes == self._lane
-                ids, expiry = ids[mine], expiry[mine]
+                in_lane = ids % self._lanes == self._lane
+                ids, expiry = ids[in_lane], expiry[in_lane]
             self._living.advance(new, rows, short, ids, expiry)
         except DamageError as error:
             raise DamageError(f"{self._files.name}: {error.message}") from None

@@ -1,4 +1,4 @@
-"""`repair`: what is sound of a damaged store, aside and as a new one."""
+"""`repair`: what is sound of a damaged store, as a new one."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _read(
                 judge.call("digest", opened.digest)
                 judge.call("peek", opened.peek)
                 judge.call("peek with a cue", lambda: opened.peek(np.load(cue)))
-                judge.call("last_place", lambda: opened.last_place("file0.txt"))
+                judge.call("last_offset", lambda: opened.last_offset("file0.txt"))
             finally:
                 opened.close()
     else:
