@@ -19,7 +19,7 @@ from memoria_cli.terminal.charts import Line, Page, Span, bar, cell_width, fit, 
 from memoria_cli.terminal.formatting import format_number
 
 if TYPE_CHECKING:
-    from memoria.store.replay.walk import Frame
+    from memoria.store.replay.walk import StepState
 
 # Lifespans at which the colour changes, as parts of the one an engram begins with.
 BOUNDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -46,7 +46,7 @@ class FrameView:
         keys: which keys do what.
     """
 
-    frame: Frame
+    frame: StepState
     title: str
     last: int | None
     initial_lifespan: float

@@ -12,7 +12,7 @@ from memoria_cli.terminal.frame_view import FrameView, draw
 from memoria_cli.terminal.screen import Screen, painter
 
 if TYPE_CHECKING:
-    from memoria.store.replay.walk import Frame, Walk
+    from memoria.store.replay.walk import StepState, Walk
     from memoria.timeline.log import IntArray
 
 FRAMES_A_SECOND: Final = 10.0
@@ -89,7 +89,7 @@ class WatchView:
             kept = lines[:-1] if len(lines) >= 10 else lines  # the keys mean nothing any more
             output.paint("".join(f"{styled(line)}\n" for line in kept))
 
-    def show(self, frame: Frame, keys: str) -> None:
+    def show(self, frame: StepState, keys: str) -> None:
         """Draw a frame."""
         self._alive.add(len(frame.ids) - int(frame.forgotten.sum()))
         self._view = self._made(frame, keys)
@@ -127,7 +127,7 @@ class WatchView:
         if self._walk.last > self._walk.step:
             self.show(self._walk.go(self._walk.last), "q ends it after this step")
 
-    def _made(self, frame: Frame, keys: str) -> FrameView:
+    def _made(self, frame: StepState, keys: str) -> FrameView:
         new = frame.ids[frame.types == EngramType.WORKING]
         return FrameView(
             frame=frame,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from terminals import Terminal, shown
 
 from memoria.store import MemoryStore
-from memoria.store.replay.walk import Frame, walk
+from memoria.store.replay.walk import StepState, walk
 from memoria.timeline.engram_type import EngramType
 from memoria_cli.terminal.charts import Page, cell_width
 from memoria_cli.terminal.frame_view import BOUNDS, FrameView, draw, engrams_a_cell, levels
@@ -187,12 +187,12 @@ def test_steps_that_are_not_there(notes: Path) -> None:
         assert terminal.end() == 2
 
 
-def frame_of(counts: tuple[int, int, int], seed: int) -> Frame:
+def frame_of(counts: tuple[int, int, int], seed: int) -> StepState:
     random = np.random.default_rng(seed)
     kinds = (EngramType.LONGTERM, EngramType.SHORTTERM, EngramType.WORKING)
     types = np.repeat(np.array(kinds, np.uint8), counts)
     left = random.exponential(20.0, len(types)) - 2.0
-    return Frame(
+    return StepState(
         step=12,
         ids=np.arange(len(types)) * 3,
         types=types,

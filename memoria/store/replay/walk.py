@@ -35,12 +35,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Frame:
+class StepState:
     """The memory during one step; all arrays [A], ascending by id.
 
     ``types`` are those in which the step found the engrams: those it made are WORKING.
     ``lifespan`` is what it left them with; the ``forgotten`` go at its end. ``fired``: in any of
-    the steps since the frame before. ``reminded`` [R] fired in this step and were there before
+    the steps since the state before. ``reminded`` [R] fired in this step and were there before
     it. ``created`` and ``gone`` count engrams ever made, and ever forgotten, by its end.
     """
 
@@ -60,7 +60,7 @@ class Frame:
 
 
 class Walk:
-    """The steps ``first`` to ``last`` of ``files``, which are there; `go` is a frame.
+    """The steps ``first`` to ``last`` of ``files``, which are there; `go` is a state.
 
     With ``last`` None it goes on for as long as a writer adds steps; ``first`` need not be there
     yet. With ``lane`` the engrams of that lane only; `InputError` where there is none.
@@ -98,8 +98,8 @@ class Walk:
         """The last step there is to go to; it moves while a writer goes on."""
         return self._files.rows("log/steps") if self._last is None else self._last
 
-    def go(self, step: int, enough: Callable[[], bool] | None = None) -> Frame:
-        """The frame of ``step``, which must not lie before the present one.
+    def go(self, step: int, enough: Callable[[], bool] | None = None) -> StepState:
+        """The state of ``step``, which must not lie before the present one.
 
         Stops earlier, after one step at least, once ``enough`` says so.
         """
@@ -110,7 +110,7 @@ class Walk:
             self._advance()
             if enough is not None and enough():
                 break
-        return self._frame()
+        return self._state()
 
     def texts(self, ids: IntArray) -> list[str | None]:
         """The texts of engrams."""
@@ -153,11 +153,11 @@ class Walk:
         for number in range(len(due)):
             self._living.happen(due.take(slice(number, number + 1)))
 
-    def _frame(self) -> Frame:
+    def _state(self) -> StepState:
         living = self._living
         forgotten = np.asarray(~is_alive(living.expiry, self.step))
         created = living.created if self._lane is None else living.created // self._lanes
-        return Frame(
+        return StepState(
             step=self.step,
             ids=living.ids.copy(),
             types=living.types(self._lanes),
