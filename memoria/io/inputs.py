@@ -11,7 +11,7 @@ import io
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -84,7 +84,7 @@ class WorkingMemory:
         places: source and offset [B][W].
         times: milliseconds since 1970 [B][W]; None where an input has none.
         meta: JSON objects [B][W]; None where an input has none.
-        inputs: text files that they are units of [B][W]; "" for anything else.
+        inputs: text files that they are units of [B][W]; "" for anything else, [] if unknown.
     """
 
     data: Vectors
@@ -92,7 +92,7 @@ class WorkingMemory:
     places: list[list[Place]]
     times: list[list[int | None]]
     meta: list[list[dict[str, Any] | None]]
-    inputs: list[list[str]]
+    inputs: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

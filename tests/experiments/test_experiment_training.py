@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from memoria.errors import ConfigError, StateError
 from memoria.experiments import RunRecord, RunSpec, execute, local, make_plan, read_plan
 from memoria.experiments.rivals import RIVALS
-from memoria.experiments.sorting.task import oracle, sequences, sorted_symbols
+from memoria.experiments.sorting.sequences import oracle, sequences, sorted_symbols
 from memoria.experiments.training import batch_order
 from memoria.experiments.training_config import TrainingConfig
 

@@ -83,7 +83,7 @@ class Sorting(TrainedExperiment[SortingConfig]):
 
     def reference(self, config: SortingConfig) -> Mapping[str, float]:
         """Exact counts of the last 1, 2, 4... segments, and chance, on the test split."""
-        from memoria.experiments.sorting.task import oracle, sequences
+        from memoria.experiments.sorting.sequences import oracle, sequences
 
         numbers = range(config.held_out)
         tokens, targets = sequences(
