@@ -56,7 +56,7 @@ def write_commit(
             for index in array.changed_files():
                 target = array.directory / array.spec.file_name(index)
                 swap = spares.swap(target, index * array.spec.file_rows < array.committed)
-                written.append((swap, partial(array.encode, index)))
+                written.append((swap, partial(array.encode, index, padded=swap.over)))
         switch = spares.swap(path / ROOT_NAME, True)
         written.append((switch, lambda: [root]))
         made = _make_directories(disk, path, fresh, new_groups)

@@ -118,8 +118,11 @@ class StoredArray:
             tail[:used] = self.read(self.committed - used, self.committed)
             self._tail = tail
 
-    def encode(self, index: int) -> list[Any]:
-        """The buffers of file ``index`` with its staged rows. `load_tail` comes first."""
+    def encode(self, index: int, padded: bool = False) -> list[Any]:
+        """The buffers of file ``index`` with its staged rows. `load_tail` comes first.
+
+        ``padded``: chunks without rows too, so that the file has the size that it will have.
+        """
         spec = self.spec
         first = index * spec.file_rows
         stop = min(self.rows, first + spec.file_rows)
@@ -136,7 +139,7 @@ class StoredArray:
         self._copy_staged(low, stop, rows[low - first :])
         if stop < first + spec.file_rows:
             self._next_tail = rows
-        return encode_file(spec, rows, stop - first)
+        return encode_file(spec, rows, spec.file_rows if padded else stop - first)
 
     def accept(self) -> None:
         """The staged rows are committed now."""

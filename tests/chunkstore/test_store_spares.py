@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from fault_disks import RecordingDisk
 
 from memoria.chunkstore.disk import Disk
@@ -17,6 +19,7 @@ from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import StorageError
 
 IDS = ArraySpec("log/ids", "i8", (), 64, None, -1)
+SHARDED = ArraySpec("vectors", "f4", (2,), 4, 32, math.nan)
 TAIL = "log/ids/c.0"
 
 
@@ -77,6 +80,27 @@ def test_the_next_file_of_an_array_is_written_over_a_spare_one_too(tmp_path: Pat
     store.close()
     assert rows(path) == list(range(183))
     assert [(path / f"log/ids/c.{n}").stat().st_size for n in range(3)] == [64 * 8 + 4] * 3
+
+
+def test_a_sharded_file_written_over_keeps_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    store = StoreFiles.create(path, [SHARDED], {})
+    sizes = []
+    for number in range(20):
+        store.append("vectors", np.full((5, 2), number, np.float32))
+        store.commit()
+        tail = f"vectors/c.{(5 * number + 4) // 32}.0"
+        sizes.append((path / tail).stat().st_size)
+    store.close()
+    length, index = 4 * 2 * 4 + 4, 8 * 16 + 4
+    assert sizes[:2] == [2 * length + index, 3 * length + index]  # new files are no longer
+    assert set(sizes[3:5]) == {8 * length + index}
+    assert sizes[-2] == 8 * length + index
+    expected = np.repeat(np.arange(20, dtype=np.float32), 5)[:, None].repeat(2, axis=1)
+    np.testing.assert_array_equal(zarr.open_group(path, mode="r")["vectors"][...], expected)
+    reader = StoreFiles.open(path)
+    np.testing.assert_array_equal(reader.read("vectors"), expected)
+    reader.close()
 
 
 def test_a_shorter_file_ends_where_it_ends(tmp_path: Path) -> None:
