@@ -8,6 +8,7 @@ find.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 import shutil
@@ -32,6 +33,7 @@ from memoria.store import MemoryStore
 from memoria.store.compacting import compact
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
+from memoria.store.sources import Unit, hash_unit
 from memoria.store.verify import verify
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
@@ -40,6 +42,7 @@ Fault = Callable[[Path], None]
 SAMPLES = Path(__file__).parent
 SOUND, BROKEN = SAMPLES / "sound", SAMPLES / "broken"
 LOG, TEXTS, NAMED = "long-term-and-forgotten", "texts-with-sources", "named-states"
+EDITED = "edited"
 
 HARBOUR = (
     "The keeper lights the lamp at dusk. Fog comes over the harbour in the morning. "
@@ -201,12 +204,61 @@ def compacted(path: Path) -> None:
         store.add(eighths(numbers, 2, 2, 4))
 
 
+def edited(path: Path) -> None:
+    """Ten steps of one lane in int8 with texts, times, meta, readings and commands.
+
+    Between them engrams are pinned, recalled, edited (text, vector and meta), forgotten, and
+    confirmed as the answer to a cue.
+    """
+    config = MemoriaConfig(
+        hidden_dim=8,
+        num_reminded_stm=2,
+        stm_capacity=4,
+        ltm_search_depth=2,
+        initial_lifespan=30.0,
+        num_final_ltms=2,
+        wm_length=2,
+        rule="uniform:1",
+        backbone="array",
+        vector_dtype="int8",
+    )
+    numbers = random.Random(10)
+    sentences = [part + "." for part in GARDEN.strip()[:-1].split(". ")][:20]
+    with MemoryStore.create(path, config) as store:
+        store.begin_command("step garden.txt")
+        store.name_source("garden.txt", "/home/garden.txt")
+        store.change_settings({"notes": "a garden", "ask": {"top": 5}})
+        units = []
+        for step in range(10):
+            texts = sentences[2 * step : 2 * step + 2]
+            offsets = [GARDEN.index(text) for text in texts]
+            times = [10**12 + 1000 * step, None]
+            meta = [{"speaker": "aunt", "line": step}, None] if step % 2 else None
+            places = [("garden.txt", offset) for offset in offsets]
+            store.step(eighths(numbers, 1, 2, 8), None, texts, places, times, meta)
+            for at, (offset, text) in enumerate(zip(offsets, texts, strict=True)):
+                units.append(Unit(2 * step + at, offset, hash_unit(text)))
+            if step == 4:
+                store.pin([1])
+                store.recall([1, 2], 2.5)
+                store.edit(3, "The gate no longer squeaks.", meta={"by": "hand"})
+                store.edit(4, vector=eighths(numbers, 1, 1, 8)[0, 0])
+                store.snapshot("corrected")
+        store.record_reading("garden.txt", hashlib.sha256(GARDEN.encode()).digest(), units)
+    with MemoryStore.open(path, "r+") as store:
+        store.begin_command("used")
+        store.confirm("what took the beans?", eighths(numbers, 1, 1, 8)[0, 0], [8, 9], 50.0)
+        store.edit(9, meta={"again": True})
+        store.forget([10])
+
+
 SOUND_SAMPLES: dict[str, Callable[[Path], None]] = {
     "tutorial-two-lanes": tutorial_two_lanes,
     "texts-with-sources": texts_with_sources,
     "long-term-and-forgotten": long_term_and_forgotten,
     "named-states": named_states,
     "compacted": compacted,
+    "edited": edited,
 }
 
 
@@ -376,6 +428,11 @@ FAULTS: dict[str, tuple[str, Fault]] = {
     "unknown-array": (LOG, unknown_array),
     "leading-child-metadata": (LOG, replaced("log/ids/zarr.json", "1301", "1302")),
     "snapshot-of-another-step": (NAMED, forged_root(other_digest)),
+    "reading-of-no-source": (EDITED, forged("sources/readings", put((0, 0), 7))),
+    "unit-of-no-engram": (EDITED, forged("sources/units", put((3, 0), 99))),
+    "command-out-of-order": (EDITED, forged("commands/index", put((0, 0), 11))),
+    "edit-that-is-no-json": (EDITED, forged("events/bytes", put(0, 0))),
+    "cue-without-an-end": (EDITED, forged("events/index", put((5, 4), 9999))),
 }
 
 

@@ -24,6 +24,7 @@ from memoria.store.verify import verify
 
 SAMPLE = Path(__file__).parents[2] / "stores" / "samples" / "sound" / "compacted"
 NAMES = ("after-4", "after-9", "after-18")
+DIGESTS = ("", "0" * 64, "x" * 64, "A" * 64, None, 1)
 NUMBERS = (-1, 0, 1, 2**31, 2**40, 2**61, 2**62, 10**30, 0.5, True, None, "1", [], {})
 
 
@@ -49,6 +50,8 @@ def era_changes() -> Iterator[tuple[str, Any]]:
                 [1, 2, 3],
             )
             yield from ((name, other) for other in bad)
+        elif name == "digest":
+            yield from ((name, other) for other in DIGESTS)
         else:
             yield from ((name, other) for other in numbers(value))
 
@@ -57,8 +60,7 @@ def snapshot_changes() -> Iterator[tuple[str, Any]]:
     snapshot = Sealed.of(SAMPLE).attributes["snapshots"][NAMES[1]]
     for name in ("step", "events", "created"):
         yield from ((name, other) for other in numbers(snapshot[name]))
-    for other in ("", "0" * 64, "x" * 64, "A" * 64, None, 1):
-        yield "digest", other
+    yield from (("digest", other) for other in DIGESTS)
     for other in (None, 1, "n" * 1001):
         yield "note", other
 

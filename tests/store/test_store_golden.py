@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+import numpy as np
 import pytest
 import torch
 from spec_reader import SpecReader, same_float32
@@ -28,13 +29,14 @@ from memoria.store import MemoryStore, life
 from memoria.store.attributes import Era, Snapshot
 from memoria.store.reading import open_files
 from memoria.store.schema import EDGES_PER_ENGRAM, StepColumn, array_specs, state_specs
+from memoria.store.texts import StoredTexts
 
 SAMPLES = sorted(path for path in (STORES / "samples" / "sound").iterdir() if path.is_dir())
 NAMES = [path.name for path in SAMPLES]
 SPEC = (STORES / "SPEC.md").read_text(encoding="utf-8")
 TEXT = re.sub(r"\s+", " ", SPEC)
 
-AT_THE_TOP = [path for path in SAMPLES if (path / "log").is_dir()]
+PLAIN = [path for path in SAMPLES if (path / "log").is_dir() and not SpecReader(path).events]
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=NAMES)
 
@@ -114,8 +116,9 @@ def test_a_sample_reads_as_the_specification_says(sample: Path) -> None:
         assert [reader.text(i) for i in ids] == texts[: len(ids)]
     generation = reader.attributes["state"]["generation"]
     if generation is not None:
-        step = reader.attributes["state"]["step"]
-        edges, written = reader.edges(step), reader.group[f"state/{generation}/edges"]
+        step, events = (reader.attributes["state"][name] for name in ("step", "events"))
+        edges = reader.edges(step, events=events)
+        written = reader.group[f"state/{generation}/edges"]
         assert written["target"][...].tolist() == [edge[1] for edge in edges]
         weights = written["weight"][...].tolist()
         assert all(same_float32(a, edge[3]) for a, edge in zip(weights, edges, strict=True))
@@ -200,6 +203,29 @@ def test_a_sample_made_anew_is_the_same(tmp_path: Path) -> None:
 
 
 # -- damage ----------------------------------------------------------------------------------------
+
+
+@each_sample
+def test_what_stands_beside_engrams_reads_as_the_specification_says(sample: Path) -> None:
+    reader = SpecReader(sample)
+    with MemoryStore.open(sample) as store:
+        texts, files = StoredTexts(store.files), store.files
+        everybody = [i for i in range(files.created) if reader.row(i) is not None]
+        ids = np.array(everybody)
+        assert texts.texts(ids) == [reader.text(i) for i in everybody]
+        assert texts.meta(ids) == [reader.meta(i) for i in everybody]
+        assert texts.times(ids) == [reader.time(i) for i in everybody]
+        assert texts.places(ids) == [reader.place(i) for i in everybody]
+        assert files.vectors(ids).tolist() == [reader.vector(i).tolist() for i in everybody]
+        readings = [(one.source, one.content, store.units(one)) for one in store.readings()]
+        assert readings == [reader.reading(n) for n in range(len(reader.readings))]
+        named = [one.resolved for one in store.readings()]
+        assert named == [reader.resolved_sources()[row[0]] for row in reader.readings]
+        cues = [(one.text, list(one.ids)) for one in store.confirmed_cues() for _ in one.ids]
+        assert cues == [(cue.get("text"), cue["ids"]) for cue in reader.cues()]
+        commands = [files.command(n) for n in range(files.rows("commands/index"))]
+        assert commands == [words for *_, words in reader.commands()]
+        assert store.settings == reader.attributes["settings"]
 
 
 @each_sample
@@ -347,9 +373,9 @@ def test_the_checksum_is_of_the_file_without_it(sample: Path) -> None:
     assert f"{google_crc32c.value(member.sub(b'', root)):08x}".encode() == recorded
 
 
-@pytest.mark.parametrize("sample", AT_THE_TOP, ids=[path.name for path in AT_THE_TOP])
+@pytest.mark.parametrize("sample", PLAIN, ids=[path.name for path in PLAIN])
 def test_the_example_of_the_specification_runs(sample: Path) -> None:
-    """The one snippet in Python, on the sample that it names and on others without an era."""
+    """The one snippet in Python, on the sample that it names and others without eras and events."""
     (snippet,) = re.findall(r"^```python\n(.*?)^```", SPEC, flags=re.M | re.S)
     (named,) = re.findall(r'open_group\("(.*?)"', snippet)
     assert (STORES.parent / named) in SAMPLES

@@ -221,8 +221,11 @@ def test_damage_after_an_era_cuts_back_to_the_step_before(era: Path, tmp_path: P
 def test_after_an_era_digests_are_recomputed_and_before_it_are_an_anchor(era: Path) -> None:
     forge(era, "era/1/log/steps", add_to((5, 3), 1))  # step 6 can be compared with nothing
     assert found(era) == []
-    forge(era, "era/1/log/steps", add_to((23, 3), 1))  # step 24 is what the chain goes on from
-    assert [(one.kind, one.step) for one in found(era)] == [("digest", 25)]
+    forge(era, "era/1/log/steps", add_to((23, 3), 1))  # step 24 began the era
+    assert [(one.kind, one.step) for one in found(era)] == [("era", None)]
+    forge(era, "era/1/log/steps", add_to((23, 3), -1))
+    forge_root(era, lambda root: root["era"].update(digest="0" * 64))  # the chain goes on from it
+    assert [(one.kind, one.step) for one in found(era)] == [("era", None), ("digest", 25)]
 
 
 def test_going_back_is_sound(store: Path) -> None:

@@ -265,6 +265,22 @@ class SpecReader:
             for start, (step, events, time, end) in zip(starts, self.command_index, strict=False)
         ]
 
+    def reading(self, number: int) -> tuple[str, bytes, list[tuple[int, int, bytes]]]:
+        """Source as given, sha256 of the content, and (engram, offset, hash) of each unit."""
+        row = self.readings[number]
+        start = self.readings[number - 1][4] if number else 0
+        content = b"".join(word.to_bytes(8, "big", signed=True) for word in row[5:])
+        units = [
+            (unit[0], unit[1], b"".join(word.to_bytes(8, "big", signed=True) for word in unit[2:]))
+            for unit in self.units[start : row[4]]
+        ]
+        return self.sources()[row[0]], content, units
+
+    def cues(self) -> list[dict[str, Any]]:
+        """The payload of every confirmed cue, once for each of its engrams."""
+        confirmed = [n for n, event in enumerate(self.events) if event[1] == 7]
+        return [json.loads(self.payload(n)) for n in confirmed if self.payload(n)]
+
     def place(self, engram: int) -> tuple[str, int] | None:
         _, _, source, offset, _ = self.beside(engram)
         return None if source < 0 else (self.sources()[source], offset)

@@ -24,6 +24,7 @@ def check_digests(
     table is what the chain goes on from.
     """
     check = _Check(steps, events, findings)
+    check.era()
     for step in range(steps.files.attributes.era.step + 1, steps.done + 1):
         if steps.known[step - 1]:
             show(check.step(step))
@@ -63,6 +64,19 @@ class _Check:
             except (DamageError, InputError, StorageError):
                 return None  # a payload cannot be read, which has been named
         return chain
+
+    def era(self) -> None:
+        """The digest that the era began with, where it can be computed."""
+        era = self._files.attributes.era
+        if era.generation is None or not 0 < era.step <= self._steps.done:
+            return
+        first, last = self._events.span(era.step, era.events)
+        chain = self._steps.digest(era.step)
+        if chain is None or self._events.may_have_lost_payloads(first, last):
+            return
+        if chain_over_events(chain, self._files, first, last) != bytes.fromhex(era.digest):
+            text = f"era.digest is not that of {era.step} steps and {era.events} events"
+            self._findings.add("era", ROOT_NAME, text)
 
     def step(self, number: int) -> int:
         """Check one step; returns the bytes that it has."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
+from memoria.errors import DamageError
 from memoria.store.events import events_of
+from memoria.store.payloads import decode_cue, decode_revision
 from memoria.store.schema import EventColumn
 from memoria.store.verify.steps import Steps
 from memoria.timeline import rules
 from memoria.timeline.log import EventKind, Events, FloatArray, IntArray
 from memoria.timeline.walk import LifespanTracker
+
+_PAYLOADS: Final = {EventKind.EDIT: decode_revision, EventKind.CONFIRM: decode_cue}
 
 
 class FoldedLog(LifespanTracker):
@@ -32,7 +38,9 @@ class EventList:
         self.known = end == steps.loose.committed_rows(self.name)
         self.table: IntArray = steps.loose.read(self.name, 0, end)
         self._values: FloatArray = steps.loose.read(names[1], 0, end)
+        self.done = steps.loose.committed_rows(steps.name)
         self._check_steps()
+        self._check_payloads()
         self._at = 0  # of those to be folded in
 
     def steps(self) -> set[int]:
@@ -124,10 +132,31 @@ class EventList:
     def _check_steps(self) -> None:
         """Events are in the order of steps."""
         happened = self.table[:, EventColumn.STEP]
-        done = self._steps.loose.committed_rows(self._steps.name)
         falls = np.append(False, happened[1:] < happened[:-1])
-        for number in np.flatnonzero(falls | (happened < 1) | (happened > done)).tolist():
+        for number in np.flatnonzero(falls | (happened < 1) | (happened > self.done)).tolist():
             self._say(number, f"stands after step {happened[number]}, out of order")
+
+    def _check_payloads(self) -> None:
+        """Payloads follow one another, and are what their kinds have."""
+        name, loose = self._steps.array("events/bytes"), self._steps.loose
+        ends, total = self.table[:, EventColumn.END], loose.rows(name)
+        starts = np.append(0, ends)[: len(ends)]
+        wrong = (ends < starts) | (ends > total)
+        for number in np.flatnonzero(wrong).tolist():
+            text = f"its payload ends at {ends[number]}, not within {starts[number]} and {total}"
+            self._say(number, text)
+        if self.known and not wrong.any() and (ends[-1] if len(ends) else 0) < total:
+            self._steps.tell("events", name, total - 1, f"no event has the last of {total} bytes")
+        for number in np.flatnonzero(~wrong & (ends > starts)).tolist():
+            start, stop = int(starts[number]), int(ends[number])
+            decode = _PAYLOADS.get(self.table[number, EventColumn.KIND])
+            if decode is None:
+                self._say(number, "has a payload, which its kind has not")
+            elif loose.is_sound(name, start, stop):
+                try:
+                    decode(loose.read(name, start, stop).tobytes(), self._steps.files.config)
+                except DamageError as error:
+                    self._say(number, error.message)
 
     def _say(self, number: int, message: str) -> None:
         step, _, engram, *_ = self.table[number].tolist()

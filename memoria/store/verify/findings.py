@@ -18,7 +18,7 @@ class Finding:
     (from 1; one more than the finished steps is the step begun) where it does harm; None where
     that has no meaning. ``kind``: link, missing, unreadable, size, checksum, metadata (a
     ``zarr.json`` of a group or array), archive, root, attributes, vector, steps, log, events,
-    pending, texts, sources, era, state, edges, digest, snapshot.
+    pending, texts, sources, commands, era, state, edges, digest, snapshot.
     """
 
     kind: str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from memoria.chunkstore.disk import check_vacant
-from memoria.errors import ConfigError, DamageError
+from memoria.errors import ConfigError
 from memoria.io.progress import Progress
 from memoria.store.attributes import Pending, StateHead, StoreAttributes
 from memoria.store.copying import copy_memory
@@ -20,6 +20,11 @@ from memoria.store.schema import CommandColumn, EventColumn, ReadingColumn, Text
 from memoria.store.verify.findings import Repaired, Report
 from memoria.store.verify.steps import Steps
 from memoria.store.verify.verifying import Known, verified
+
+_RECORDS: Final = {  # what is counted by what
+    "sources/readings": ("sources/readings", "sources/units"),
+    "commands/index": ("commands/index", "commands/bytes"),
+}
 
 
 def repair(
@@ -80,9 +85,10 @@ def _attributes(known: Known, **changed: object) -> StoreAttributes:
 
 
 def _with_begun(known: Known) -> MemoryFiles:
-    """Everything there is, the step begun too."""
+    """Everything there is that can be used, the step begun too."""
     files = known.steps.files
-    return MemoryFiles(files.store, Cut(_attributes(known), {}, files.created, files.log_end))
+    rows = {name: 0 for bad in known.bad_records for name in _RECORDS[bad]}
+    return MemoryFiles(files.store, Cut(_attributes(known), rows, files.created, files.log_end))
 
 
 def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
@@ -107,7 +113,7 @@ def _cut(known: Known, step: int, whole: bool) -> MemoryFiles:
         "events/index": events,
         "events/values": events,
         "events/bytes": max(0, int(table[events - 1, EventColumn.END])) if events else 0,
-        **_side_tables(steps, vectors, step, events),
+        **_side_tables(known, vectors, step, events),
     }
     attributes = _attributes(known, step=step, pending=Pending(), digest=chain.hex())
     cut = Cut(attributes, rows, steps.created_after(step), steps.end_after(step))
@@ -132,22 +138,19 @@ def _texts(steps: Steps, vectors: int, read: int) -> dict[str, int]:
     }
 
 
-def _side_tables(steps: Steps, vectors: int, step: int, events: int) -> dict[str, int]:
-    """Where texts, sources, readings and commands end; of the last two none if unreadable."""
-    none = dict.fromkeys(
-        ("sources/readings", "sources/units", "commands/index", "commands/bytes"), 0
-    )
-    try:
-        rows = {name: steps.loose.sound_rows(steps.array(name)) for name in none}
-    except DamageError:
-        return none | _texts(steps, vectors, 0)
-    readings, commands = rows["sources/readings"], rows["commands/index"]
-    kept = rows_done_before(readings, ReadingColumn, step, events)
-    ran = rows_done_before(commands, CommandColumn, step, events)
-    read = int(readings[:kept, ReadingColumn.SOURCE].max(initial=-1)) + 1
-    return _texts(steps, vectors, read) | {
-        "sources/readings": kept,
-        "sources/units": max(0, int(readings[kept - 1, ReadingColumn.UNITS_END])) if kept else 0,
-        "commands/index": ran,
-        "commands/bytes": max(0, int(commands[ran - 1, CommandColumn.END])) if ran else 0,
-    }
+def _side_tables(known: Known, vectors: int, step: int, events: int) -> dict[str, int]:
+    """Where texts, sources, readings and commands end; of the last two none if they are bad."""
+    steps, rows, read = known.steps, dict[str, int](), 0
+    for name, column, end in (
+        ("sources/readings", ReadingColumn, ReadingColumn.UNITS_END),
+        ("commands/index", CommandColumn, CommandColumn.END),
+    ):
+        if name in known.bad_records:
+            rows |= dict.fromkeys(_RECORDS[name], 0)
+            continue
+        table = steps.loose.sound_rows(steps.array(name))
+        kept = rows_done_before(table, column, step, events)
+        rows |= zip(_RECORDS[name], (kept, int(table[kept - 1, end]) if kept else 0), strict=True)
+        if column is ReadingColumn:
+            read = int(table[:kept, ReadingColumn.SOURCE].max(initial=-1)) + 1
+    return _texts(steps, vectors, read) | rows

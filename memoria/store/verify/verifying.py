@@ -27,6 +27,7 @@ from memoria.store.verify.events import EventList, FoldedLog
 from memoria.store.verify.findings import Findings, Report
 from memoria.store.verify.log import LogCheck
 from memoria.store.verify.pending import check_counts, check_lengths, check_pending
+from memoria.store.verify.records import check_records
 from memoria.store.verify.root_check import FoundRoot, read_what_there_is, said
 from memoria.store.verify.state import check_head, check_state
 from memoria.store.verify.steps import Steps
@@ -38,11 +39,12 @@ _MOST_MISSING: Final = 2**26  # rows of vectors that may be missing and still be
 
 @dataclass(frozen=True)
 class Known:
-    """What of a store could be read, and the ``lost_snapshots`` that name nothing."""
+    """What of a store could be read, the ``lost_snapshots`` that name nothing, and bad arrays."""
 
     steps: Steps
     events: EventList
     lost_snapshots: frozenset[str]
+    bad_records: frozenset[str]
 
 
 def verify(path: str | os.PathLike[str], progress: Progress | bool = False) -> Report:
@@ -118,7 +120,8 @@ def _checked(
     if rows - loose.readable_end(vectors) <= _MOST_MISSING:
         _check_log(steps, events, rows, findings)
     check_texts(steps, findings)
-    return Known(steps, events, check_digests(steps, events, findings, show))
+    bad_records = check_records(steps, events)
+    return Known(steps, events, check_digests(steps, events, findings, show), bad_records)
 
 
 def _steps(found: FoundRoot, loose: LooseFiles, findings: Findings) -> Steps | None:
