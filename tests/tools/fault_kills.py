@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,7 @@ def _read(note: str, path: str, digests: str) -> int:
         if step < latest:
             found = found or f"step {latest} was seen, and then step {step}"
         checks, latest, problem = checks + 1, max(step, latest), problem or found
-        time.sleep(0.1)  # two readers must not keep the writer from its work
+        time.sleep(0.4)  # two readers must not keep the writer from its work
     Path(note).write_text(json.dumps([checks, problem]))
     return 0
 
@@ -227,7 +228,8 @@ def _hold(ready: str, path: str) -> int:
 
 
 def _serve() -> None:
-
+    for name in ("memoria_cli.keep.init", "memoria_cli.keep.step", "memoria.backbones.streams"):
+        import_module(name)  # so that no child has to
     work: dict[str, Callable[..., int]] = {
         "cli": _command_line,
         "limited": _limited,
