@@ -562,6 +562,7 @@ class MemoryStore:
         self._pending = attributes.pending
         self._snapshots = dict(attributes.snapshots)
         self._state = attributes.state
+        self._count_again = 0  # log entries not written out, from which on the living are counted
         self._settings = attributes.settings
         self._config = self._files.config
         self._core = None
@@ -665,10 +666,13 @@ class MemoryStore:
     def _write_state_if_due(self, tidy: bool) -> None:
         files, state = self._files, self._state
         fresh = files.log_end - state.log_end + files.events - state.events
-        if self.phase != "idle" or fresh == 0:
+        due = fresh >= max(_LOG_PER_STATE, self._count_again)
+        if self.phase != "idle" or fresh == 0 or not (due or tidy):
             return
+        self._count_again = fresh + _LOG_PER_STATE // 16  # counting is work for all engrams
         living = int((self._memory().state.types != EngramType.NULL).sum())
         if fresh >= max(_LOG_PER_STATE, 4 * living) or (tidy and living <= _TIDY_AT_CLOSE):
+            self._count_again = 0
             generation = (state.generation or 0) + 1
             core = self._memory()
             core.close_holes()
