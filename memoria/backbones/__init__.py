@@ -1,6 +1,6 @@
 """What turns texts, images and arrays into vectors. Importing it loads no torch and no model."""
 
-from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors
+from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors, WordTable
 from memoria.backbones.registry import (
     check_backbone,
     known_backbones,
@@ -14,6 +14,7 @@ __all__ = [
     "Batch",
     "OptionValue",
     "Vectors",
+    "WordTable",
     "check_backbone",
     "known_backbones",
     "load_backbone",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -16,6 +17,21 @@ Vectors: TypeAlias = NDArray[np.float32]
 Batch: TypeAlias = Sequence[Any] | NDArray[Any]  # items; of an array, its rows
 _T = TypeVar("_T")
 _D = TypeVar("_D")
+
+
+class WordTable(Protocol):
+    """Vectors of single words, as the backbone's own vocabulary knows them."""
+
+    def word_vectors(self, words: Sequence[str]) -> Vectors:
+        """Vectors [N, d] float32 of N words: the sum of the table's rows of each word's tokens.
+
+        A word without a token has the zero vector. ``d`` need not be the backbone's dimension.
+        """
+        ...
+
+    def is_word(self, word: str) -> bool:
+        """Whether the word is one whole token of the vocabulary."""
+        ...
 
 
 @runtime_checkable
@@ -43,6 +59,10 @@ class Backbone(Protocol):
         """What the user should know of the work so far, one line each, such as split texts."""
         ...
 
+    def word_table(self) -> WordTable | None:
+        """Vectors of single words; None of a backbone that has none."""
+        ...
+
 
 class BackboneBase:
     """A start for a backbone: set the three attributes in ``__init__`` and write ``encode``."""
@@ -63,6 +83,25 @@ class BackboneBase:
 
     def notices(self) -> list[str]:
         return []
+
+    def word_table(self) -> WordTable | None:
+        return None
+
+
+def sum_token_rows(rows: NDArray[Any], tokens: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Sums [N, d] of a table's ``rows`` [V, d] over the tokens of each of N texts.
+
+    Computed in float64: exact for rows in float16, so independent of the machine. A text without
+    tokens has the zero vector.
+    """
+    counts = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
+    sums = np.zeros((len(tokens), rows.shape[1]), dtype=np.float64)
+    filled = np.flatnonzero(counts)
+    if len(filled):
+        flat = np.fromiter(itertools.chain.from_iterable(tokens), dtype=np.int64)
+        starts = np.cumsum(counts[filled]) - counts[filled]
+        sums[filled] = np.add.reduceat(rows[flat].astype(np.float64), starts, axis=0)
+    return sums
 
 
 def check_options(name: str, options: Mapping[str, object], allowed: Collection[str]) -> None:

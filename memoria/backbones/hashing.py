@@ -18,7 +18,7 @@ from memoria.backbones.base import (
     check_options,
     check_texts,
 )
-from memoria.backbones.word_hashes import ONE, WordTable, mix, pair_hashes
+from memoria.backbones.word_hashes import ONE, WordHashes, mix, pair_hashes
 from memoria.errors import BackboneError
 
 DEFAULT_DIMENSION: Final = 384
@@ -72,7 +72,7 @@ class HashBackbone(BackboneBase):
                 f"must be {_MIN_DIMENSION} to {_MAX_DIMENSION}"
             )
         super().__init__("hash", dimension)
-        self._table = WordTable()
+        self._table = WordHashes()
         edges = np.arange(_SIGNS + 1, dtype=np.int64) * dimension // _SIGNS
         self._band_start, self._band_size = edges[:-1], np.diff(edges).astype(np.uint64)
 
@@ -100,7 +100,7 @@ class HashBackbone(BackboneBase):
 
     def _encode_group(self, words: list[list[str]]) -> Vectors:
         if len(self._table) > _CACHED_WORDS:
-            self._table = WordTable()
+            self._table = WordHashes()
         table = self._table
         ids = table.lookup([word for one in words for word in one])
         rows = np.repeat(np.arange(len(words)), [len(one) for one in words])

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from memoria.backbones.base import Batch, Vectors, check_texts
+from memoria.backbones.base import Batch, Vectors, WordTable, check_texts, sum_token_rows
 from memoria.backbones.pretrained import PooledBackbone, Settings
 from memoria.errors import BackboneError
 
@@ -83,6 +83,10 @@ class HfTextBackbone(PooledBackbone):
             weights[window.item].append(len(window.tokens))
         return [self._combined(*both) for both in zip(parts, weights, strict=True)]
 
+    def word_table(self) -> WordTable:
+        """The model's input embeddings."""
+        return _InputEmbeddings(self._model, self._tokenizer)
+
     def _windows(self, item: int, ids: list[int]) -> list[_Window]:
         """The text's tokens in windows that fit the model, special tokens around each."""
         step = self._room - self._overlap
@@ -155,6 +159,33 @@ class HfTextBackbone(PooledBackbone):
             share = np.array(weights, dtype=np.float32) / np.float32(sum(weights))
             rows = (np.concatenate(parts) * share[:, None]).sum(axis=0, keepdims=True)
         return self._finish(rows)
+
+
+class _InputEmbeddings:
+    """The rows of a model's input embeddings as a `WordTable`."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self._rows = model.get_input_embeddings().weight.detach().float().cpu().numpy()
+        self._tokenizer = tokenizer
+
+    def word_vectors(self, words: Sequence[str]) -> Vectors:
+        return sum_token_rows(self._rows, self._tokens(words)).astype(np.float32)
+
+    def is_word(self, word: str) -> bool:
+        (tokens,) = self._tokens([word])
+        return len(tokens) == 1 and tokens[0] != self._tokenizer.unk_token_id
+
+    def _tokens(self, words: Sequence[str]) -> list[list[int]]:
+        if not words:
+            return []
+        found: list[list[int]] = self._tokenizer(
+            list(words),
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )["input_ids"]
+        return found
 
 
 def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:

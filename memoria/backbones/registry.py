@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors
+from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors, WordTable
 from memoria.errors import BackboneError, MemoriaError, first_line
 
 GROUP: Final = "memoria.backbones"
@@ -144,6 +144,10 @@ class _Foreign(BackboneBase):
 
     def notices(self) -> list[str]:
         return [str(line) for line in getattr(self._inner, "notices", list)()]
+
+    def word_table(self) -> WordTable | None:
+        table: WordTable | None = getattr(self._inner, "word_table", lambda: None)()
+        return table
 
     def _call(self, method: str, batch: Batch) -> Any:
         try:

@@ -44,7 +44,7 @@ def pair_hashes(first: _Hashes, second: _Hashes) -> _Hashes:
     return mix(mix(first + _PAIR) + second)
 
 
-class WordTable:
+class WordHashes:
     """Words seen, numbered from 0, with their hashes, weights and letter groups.
 
     ``hashes`` [V], ``shares`` [V] (ONE, less for common words), ``gram_weights`` [V] (each letter

@@ -108,6 +108,23 @@ def test_every_pooling_is_the_models_own(models: dict[str, Path], model: str, po
 
 
 @pytest.mark.parametrize("model", ["bert", "gpt2"])
+def test_the_word_table_is_the_input_embeddings(models: dict[str, Path], model: str) -> None:
+    weights = transformers.AutoModel.from_pretrained(models[model]).get_input_embeddings().weight
+    rows = weights.detach().numpy()
+    table = load(models[model]).word_table()
+    assert table is not None
+    first = len(SPECIAL)
+    vectors = table.word_vectors(["w3", "w5 w7", ""])
+    assert vectors.dtype == np.float32
+    expected = [rows[first + 3], rows[first + 5] + rows[first + 7], np.zeros(rows.shape[1])]
+    assert np.allclose(vectors, expected, atol=1e-6)
+    assert table.word_vectors([]).shape == (0, rows.shape[1])
+    assert table.is_word("w3")
+    assert not table.is_word("w5 w7")
+    assert not table.is_word("unheard")
+
+
+@pytest.mark.parametrize("model", ["bert", "gpt2"])
 def test_neighbours_in_the_batch_do_not_matter(models: dict[str, Path], model: str) -> None:
     backbone = load(models[model], batch_size=2)
     together = backbone.encode([*TEXTS, LONG])
