@@ -22,10 +22,12 @@ HOUSE = """
     memoria.io
     memoria.timeline
     memoria.config
+    memoria.backbones
+    memoria.search
     memoria.core
     memoria.chunkstore
     memoria.store
-    memoria.query memoria.backbones
+    memoria.query
     memoria.models memoria.analysis
     memoria.plots memoria.animation memoria.exports
     memoria.report

@@ -11,6 +11,7 @@ from typing import Final
 from memoria.errors import ConfigError
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_10000: Final = 253_402_300_800_000
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,17 @@ class Language:
 
     def date(self, time: int) -> str:
         """The day of ``time``, milliseconds since 1970, written out; "" without months."""
-        if not self.months or not 0 <= time < 253_402_300_800_000:  # the year 10000
+        if not self.months or not 0 <= time < _YEAR_10000:
             return ""
         day = _EPOCH + timedelta(milliseconds=time)
         return f"{day.day} {self.months[day.month - 1]}, {day.year}"
+
+
+def date_and_time(time: int) -> str:
+    """``time``, milliseconds since 1970, as ``2023-05-08 13:56``; "" beyond the year 9999."""
+    if not 0 <= time < _YEAR_10000:
+        return ""
+    return (_EPOCH + timedelta(milliseconds=time)).strftime("%Y-%m-%d %H:%M")
 
 
 def find_language(name: str) -> Language:

@@ -9,12 +9,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.backbones.base import WordTable
 from memoria.search.facts import marks_of, split_speaker
 from memoria.search.growing import GrowingArray
 from memoria.search.languages import Language
 from memoria.search.postings import IntArray, Postings, with_postings
 from memoria.search.quantized import Floats, QuantizedRows
-from memoria.search.vocabulary import Vocabulary, WordTable
+from memoria.search.vocabulary import Vocabulary
 from memoria.search.words import words_of
 
 _SESSION_HOURS: Final = 6  # between two texts of a source, above which they are of two sessions

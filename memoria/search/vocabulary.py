@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from memoria.backbones.base import WordTable
 from memoria.search.growing import GrowingArray
 from memoria.search.languages import Language
 from memoria.search.quantized import Floats, QuantizedRows, unit
@@ -19,18 +20,6 @@ IntArray = npt.NDArray[np.int64]
 _LETTER_BITS: Final = 64
 _LEAST_SPELT: Final = 4  # letters of a word that respelling may change
 _FLOAT_ROWS: Final = 2**24  # numbers of word vectors that are kept as floats too
-
-
-class WordTable(Protocol):
-    """Vectors of single words, from the table that an encoder begins with."""
-
-    def word_vectors(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
-        """For each word the sum of its tokens' rows, [n, d]."""
-        ...
-
-    def is_word(self, word: str) -> bool:
-        """Whether the word is one whole token."""
-        ...
 
 
 class _Numbers(dict[str, int]):
@@ -152,8 +141,8 @@ class Vocabulary:
         asked = unit(unit(np.asarray(self.table.word_vectors(words), np.float32)) - mean)
         floats = self._row_floats()
         products = self.rows.products(asked) if floats is None else asked @ floats.T
-        found: Floats = (products - (asked @ mean)[:, None]) / lengths
-        return found
+        found = (products - (asked @ mean)[:, None]) / lengths
+        return found.astype(np.float32)
 
     def trigrams(self) -> TrigramTable:
         """Which words have which trigrams of letters."""
@@ -215,8 +204,8 @@ class Vocabulary:
             used = ~self["stop"] & (self["texts"] > 0)
             mean = self.rows.mean_of(used)
             products = self.rows.products(mean[None])[0]
-            lengths = np.sqrt(np.maximum(1 - 2 * products + mean @ mean, 1e-12))
-            self._centre = state, mean, lengths.astype(np.float32)
+            squares = np.maximum(1 - 2 * products + mean @ mean, 1e-12)
+            self._centre = state, mean, np.sqrt(squares).astype(np.float32)
         return self._centre[1], self._centre[2]
 
 

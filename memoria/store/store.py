@@ -19,6 +19,7 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError, ShapeError, StateError
 from memoria.io.inputs import WorkingMemory
 from memoria.io.progress import Progress, progress_bar
+from memoria.store.answers import Answers
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -31,6 +32,7 @@ from memoria.store.arguments import (
     by_row,
     check_delta,
 )
+from memoria.store.asking import AskFilter, Asking, Question
 from memoria.store.attributes import Pending, Settings, Snapshot, StateHead, StoreAttributes
 from memoria.store.compacting import undo_last
 from memoria.store.deferred_signals import deferred_signals
@@ -83,6 +85,7 @@ class MemoryStore:
         self._config = files.config
         self._settings: Settings = files.attributes.settings
         self._stored_texts = StoredTexts(files)
+        self._asking = Asking(files)
         self._core: MemoryCore | None = None
         self._command: tuple[tuple[int, int, int], Any] | None = None
         self._load()
@@ -230,6 +233,49 @@ class MemoryStore:
             raise StateError("there is no working memory to ask with", "give a cue")
         taken = None if cue is None else as_cue(self._config, cue)
         return answer(core, self._stored_texts, as_pending(core, core.recall(taken)))
+
+    def ask(
+        self,
+        question: Question,
+        top: int = 10,
+        *,
+        context: int = 0,
+        lane: int | None = None,
+        sources: Sequence[str] | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        types: Sequence[str] | None = None,
+        meta: Meta | None = None,
+        forgotten: bool = False,
+    ) -> Answers:
+        """The engrams that answer a question best, best first; changes nothing.
+
+        Ranks every living engram, also those of a step that has begun, by its vector, its words,
+        what stands around it and what it says of itself (`memoria.search.ranking`). Scores are
+        the same whatever the filters leave out.
+
+        Args:
+            question: words, or a vector [D].
+            top: answers, at most.
+            context: engrams before and after that come with each answer.
+            lane: only of this lane.
+            sources: only from sources whose name fits one of these patterns (``*`` and ``?``).
+            since, until: only with a time between these, milliseconds since 1970: its own, or
+                where it has none that of its remembering.
+            types: only of these memories: ``"working"``, ``"shortterm"``, ``"longterm"``.
+            meta: only with these values in its meta.
+            forgotten: what has been forgotten and still lies there, instead of what lives.
+
+        Returns:
+            At most ``top`` `Answer` s.
+
+        Raises:
+            InputError: the question is empty, or a filter names what is not there.
+            ShapeError: the vector is not of D numbers.
+            BackboneError: the store's backbone does not load.
+        """
+        wanted = AskFilter(lane, sources, since, until, types, meta, forgotten)
+        return self._asking.ask(question, top, wanted, context, self._pending)
 
     def adjust(self, delta: Delta | None = None) -> None:
         """End the step: reminded engrams gain ``delta``, all lose 1, memories move up or end.

@@ -1,0 +1,343 @@
+"""Ask the texts of a memory: the files of a store bound to the ranking of `memoria.search`.
+
+Torch-free, unless the store's backbone needs it to encode a question. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.errors import InputError, ShapeError
+from memoria.io.units import flatten
+from memoria.search.confidence import confidence
+from memoria.search.cues import bare_cue, respell
+from memoria.search.quantized import Floats, unit
+from memoria.search.ranked import EXACT_TEXTS, Cue, Mask, Memory, Ranked, rank
+from memoria.search.ranking import SENTENCE, STATIC, WORDS, Weights, confirmed_score
+from memoria.store.answers import Answer, Answers, Neighbour
+from memoria.store.attributes import Pending
+from memoria.store.lane_texts import LaneTexts, lane_texts
+from memoria.store.life import Life, StepTable, fold
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.payloads import decode_cue
+from memoria.store.reading import check_lane
+from memoria.store.schema import EventColumn
+from memoria.store.texts import StoredTexts
+from memoria.timeline.engram_type import EngramType
+from memoria.timeline.log import EventKind, IntArray
+
+if TYPE_CHECKING:
+    from memoria.backbones import Backbone
+
+Question = str | npt.NDArray[np.floating[Any]] | Sequence[float]
+
+_TYPES: Final = {
+    "working": EngramType.WORKING,
+    "shortterm": EngramType.SHORTTERM,
+    "longterm": EngramType.LONGTERM,
+}
+_BLOCK: Final = 8192  # engrams whose texts or meta are in memory at a time
+_VECTOR_ONLY: Final = ("array",)  # backbones that encode no texts
+
+
+@dataclass(frozen=True)
+class AskFilter:
+    """Which answers are wanted; None asks for nothing. Scores are the same whatever it says.
+
+    Attributes:
+        lane: of this lane; None: of all.
+        sources: patterns of sources' names, with ``*`` and ``?``, one of which fits.
+        since, until: milliseconds since 1970 between which its own time lies, or where it has
+            none the time at which it was remembered.
+        types: ``"working"``, ``"shortterm"``, ``"longterm"``, one of which it is.
+        meta: values of its meta.
+        forgotten: what has been forgotten and still lies there, instead of what lives.
+    """
+
+    lane: int | None = None
+    sources: Sequence[str] | None = None
+    since: int | None = None
+    until: int | None = None
+    types: Sequence[str] | None = None
+    meta: Mapping[str, Any] | None = None
+    forgotten: bool = False
+
+    def __post_init__(self) -> None:
+        for one in self.types or ():
+            if one not in _TYPES:
+                raise InputError(f"type = {one!r}: unknown", f"one of {', '.join(_TYPES)}")
+
+
+def ask_files(
+    files: MemoryFiles,
+    question: Question,
+    top: int = 10,
+    wanted: AskFilter | None = None,
+    context: int = 0,
+) -> Answers:
+    """Ask the memory of ``files``, as `MemoryStore.ask` does, without loading its core."""
+    return Asking(files).ask(question, top, wanted, context)
+
+
+class Asking:
+    """Answers questions about one store, and keeps what it has loaded and computed for that."""
+
+    def __init__(self, files: MemoryFiles, exact_texts: int = EXACT_TEXTS) -> None:
+        self._files = files
+        self._exact_texts = exact_texts
+        self._lanes: dict[int, LaneTexts] = {}
+        self._state: tuple[Any, ...] = ()
+
+    def ask(
+        self,
+        question: Question,
+        top: int = 10,
+        wanted: AskFilter | None = None,
+        context: int = 0,
+        pending: Pending | None = None,
+    ) -> Answers:
+        """The ``top`` best answers with ``context`` engrams around each.
+
+        ``pending``: the step begun, where a writer's own is ahead of the committed one.
+        """
+        wanted = AskFilter() if wanted is None else wanted
+        for name, number, least in (("top", top, 1), ("context", context, 0)):
+            if number < least:
+                raise InputError(f"{name} = {number}: must be {least} or more")
+        check_lane(wanted.lane, self._files.config.lanes)
+        text, vector = self._checked(question)
+        self._refresh(pending)
+        lanes = range(self._files.config.lanes) if wanted.lane is None else [wanted.lane]
+        found: list[Answer] = []
+        notes: list[str] = []
+        for lane in lanes:
+            texts = self._texts(lane)
+            notes += texts.notes
+            found += self._ask_lane(lane, texts, text, vector, top, wanted, context)
+        best = sorted(found, key=lambda one: (-one.score, one.id))[:top]
+        return Answers(len(self._steps), self._with_places(best), list(dict.fromkeys(notes)))
+
+    def _ask_lane(
+        self,
+        lane: int,
+        texts: LaneTexts,
+        text: str | None,
+        vector: Floats | None,
+        top: int,
+        wanted: AskFilter,
+        context: int,
+    ) -> list[Answer]:
+        index, life = texts.index, self._life
+        in_lane = life.of_lane(lane)
+        living = np.searchsorted(index["keys"], life.ids[in_lane])
+        ranked_texts = np.arange(len(index)) if wanted.forgotten else living
+        if len(ranked_texts) == 0:
+            return []
+        ids = index["keys"][ranked_texts]
+        types = np.full(len(index), EngramType.NULL, np.uint8)
+        types[living] = life.types[in_lane]
+        allowed = self._allowed(ids, types[ranked_texts], wanted)
+        weights = self._weights
+        if text is None:
+            weights = Weights(**{**vars(weights), "dense": weights.dense or 1.0})
+            cue = Cue(None, unit(np.stack([vector, vector]))) if vector is not None else None
+            assert cue is not None
+        else:
+            cue = self._cue(texts, text)
+        memory = Memory(ranked_texts, texts.vectors, self._confirmed(cue, ids))
+        found = rank(index, cue, memory, weights, top, allowed, self._exact_texts)
+        return self._answers(lane, index["keys"], ranked_texts, found, context)
+
+    def _cue(self, texts: LaneTexts, text: str) -> Cue:
+        cue = respell(texts.index, text)
+        if self._weights.dense == 0 or self._backbone is None:
+            return Cue(cue, None)
+        bare = bare_cue(texts.index, cue)
+        asked = [bare, cue] if bare != cue else [cue]
+        vectors = self._backbone.encode([flatten(one) for one in asked])
+        return Cue(cue, unit(vectors[[0, -1]]))
+
+    def _allowed(self, ids: IntArray, types: npt.NDArray[np.uint8], wanted: AskFilter) -> Mask:
+        allowed: Mask = np.equal(types == EngramType.NULL, wanted.forgotten)
+        if wanted.types is not None:
+            allowed &= np.isin(types, [_TYPES[one] for one in wanted.types])
+        stored = self._stored
+        if wanted.sources is not None:
+            patterns = [re.compile(translate(one)) for one in wanted.sources]
+            fits = [any(one.match(name) for one in patterns) for name in stored.sources()]
+            allowed &= np.array([*fits, False])[stored.where(ids)[:, 0]]  # the last: no source
+        if wanted.since is not None or wanted.until is not None:
+            times = self._times(ids)
+            if wanted.since is not None:
+                allowed &= (times < 0) | (times >= wanted.since)
+            if wanted.until is not None:
+                allowed &= (times >= 0) & (times <= wanted.until)
+        for first in range(0, len(ids) if wanted.meta else 0, _BLOCK):
+            part = slice(first, first + _BLOCK)
+            metas = stored.meta(ids[part])
+            allowed[part] &= [_has(one, wanted.meta or {}) for one in metas]
+        return allowed
+
+    def _times(self, ids: IntArray) -> IntArray:
+        """Each engram's own time, or else when its step ended; -1 while that runs."""
+        own = np.array([-1 if time is None else time for time in self._stored.times(ids)], np.int64)
+        ended = np.append(self._steps.times(), -1)
+        born = np.minimum(self._steps.born(ids), len(self._steps))
+        return np.where(own >= 0, own, ended[born])
+
+    def _confirmed(self, cue: Cue, ids: IntArray) -> Floats | None:
+        """What confirmed cues that are like this one add to the engrams ``ids``."""
+        vectors, answered = self._confirmations
+        if cue.vectors is None or len(vectors) == 0:
+            return None
+        alike = confirmed_score((vectors @ cue.vectors[1])[None, :, None])[:, 0]
+        at = np.searchsorted(ids, answered)
+        there = np.append(ids, -1)[at] == answered
+        return np.bincount(at[there], alike[there], len(ids)).astype(np.float32)
+
+    @cached_property
+    def _confirmations(self) -> tuple[Floats, IntArray]:
+        """Vectors of length 1 of confirmed cues [C, D], and the engram that each confirmed."""
+        files = self._files
+        vectors, ids = [], []
+        rows = files.event_rows()
+        for at in np.flatnonzero(rows[:, EventColumn.KIND] == EventKind.CONFIRM).tolist():
+            vector = decode_cue(files.event_payload(at), files.config).get("vector")
+            if vector is not None:
+                vectors.append(vector)
+                ids.append(int(rows[at, EventColumn.ENGRAM]))
+        shape = (len(ids), files.config.hidden_dim)
+        return unit(np.array(vectors, np.float32).reshape(shape)), np.array(ids, np.int64)
+
+    def _answers(
+        self, lane: int, keys: IntArray, ranked: IntArray, found: Ranked, context: int
+    ) -> list[Answer]:
+        parts = {name: values.tolist() for name, values in found.parts.items()}
+        sure = confidence(found, self._weights).tolist()
+        ids = keys[found.texts]
+        texts = self._stored.texts(ids)
+        places = np.searchsorted(ranked, found.texts)
+        around = [
+            (keys[ranked[max(0, at - context) : at]], keys[ranked[at + 1 : at + 1 + context]])
+            for at in places.tolist()
+        ]
+        return [
+            Answer(
+                id=id_,
+                lane=lane,
+                text=text,
+                score=score,
+                confidence=sure[number],
+                parts={name: values[number] for name, values in parts.items()},
+                before=self._neighbours(around[number][0]),
+                after=self._neighbours(around[number][1]),
+            )
+            for number, (id_, text, score) in enumerate(
+                zip(ids.tolist(), texts, found.scores.tolist(), strict=True)
+            )
+        ]
+
+    def _neighbours(self, ids: IntArray) -> tuple[Neighbour, ...]:
+        texts = self._stored.texts(ids)
+        return tuple(Neighbour(*pair) for pair in zip(ids.tolist(), texts, strict=True))
+
+    def _with_places(self, answers: list[Answer]) -> list[Answer]:
+        """The answers with source, offset, time and meta."""
+        ids = np.array([one.id for one in answers], np.int64)
+        stored = self._stored
+        columns = zip(
+            *(answers, stored.places(ids), stored.times(ids), stored.meta(ids)), strict=True
+        )
+        return [
+            Answer(
+                **{
+                    **vars(one),
+                    "source": place[0] if place else None,
+                    "offset": place[1] if place else None,
+                    "time": time,
+                    "meta": meta,
+                }
+            )
+            for one, place, time, meta in columns
+        ]
+
+    def _checked(self, question: Question) -> tuple[str | None, Floats | None]:
+        """The question as a text, or as a vector [D]."""
+        if isinstance(question, str):
+            if not question.strip():
+                raise InputError("the question is empty", "ask with words, or with a vector")
+            return question, None
+        vector = np.asarray(question, np.float32)
+        wanted = self._files.config.hidden_dim
+        if vector.shape not in ((wanted,), (1, wanted)):
+            raise ShapeError("question", f"[{wanted}]", list(vector.shape))
+        if not np.isfinite(vector).all():
+            raise InputError("the question holds NaN or Inf")
+        return None, vector.reshape(wanted)
+
+    def _refresh(self, pending: Pending | None) -> None:
+        """Take over what has happened to the files since."""
+        files = self._files
+        pending = files.attributes.pending if pending is None else pending
+        state = (files.rows("log/steps"), files.created, files.events, files.prefix, pending)
+        if state == self._state:
+            return
+        self._state = state
+        self._stored = StoredTexts(files)
+        self._steps = StepTable.read(files)
+        self._life: Life = fold(files, files.config, self._steps, pending)
+        self.__dict__.pop("_confirmations", None)
+        self._fresh: set[int] = set()
+
+    def _texts(self, lane: int) -> LaneTexts:
+        """The texts of a lane, as they are now."""
+        if lane not in self._fresh:
+            known = self._lanes.get(lane)
+            self._lanes[lane] = lane_texts(
+                self._files, self._steps, lane, self._table, self._weights.dense != 0, known
+            )
+            self._fresh.add(lane)
+        return self._lanes[lane]
+
+    @cached_property
+    def _kind(self) -> str:
+        from memoria.backbones import split_name
+
+        return split_name(self._files.config.backbone)[0]
+
+    @cached_property
+    def _weights(self) -> Weights:
+        """The weights for the kind of backbone, with the store's own."""
+        kinds = {"hash": WORDS, "array": WORDS, "static": STATIC}
+        weights = kinds.get(self._kind, SENTENCE)
+        return weights.with_settings(self._files.attributes.settings.ask)
+
+    @cached_property
+    def _backbone(self) -> Backbone | None:
+        """The backbone that encodes questions; None where only their words count."""
+        if self._weights.dense == 0 or self._kind in _VECTOR_ONLY:
+            return None
+        from memoria.backbones.streams import store_backbone
+
+        return store_backbone(self._files.config)
+
+    @cached_property
+    def _table(self) -> Any:
+        return None if self._backbone is None else self._backbone.word_table()
+
+
+def _has(meta: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+    """Whether ``meta`` has these values; a number is also found by its digits."""
+    held = meta or {}
+    return all(
+        key in held and (held[key] == value or str(held[key]) == value)
+        for key, value in wanted.items()
+    )

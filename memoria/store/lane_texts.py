@@ -1,0 +1,145 @@
+"""The texts of one lane of a store as a `TextIndex`: loaded, brought up to now, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from memoria.backbones.base import WordTable
+from memoria.search.languages import find_language
+from memoria.search.quantized import Floats
+from memoria.search.text_index import TextBatch, TextIndex
+from memoria.store.life import StepTable
+from memoria.store.memory_files import MemoryFiles
+from memoria.store.texts import StoredTexts
+from memoria.store.vector_codec import decode_vectors
+from memoria.timeline.log import IntArray
+
+_BATCH: Final = 16_384  # texts that are taken in at a time, about
+
+
+@dataclass
+class LaneTexts:
+    """A lane's index with what it was made of.
+
+    Attributes:
+        index: of all engrams of the lane that are there, living or forgotten.
+        step: finished steps that ``mark`` goes back to, and ``digest`` the store's after them.
+        notes: what a user should know, one line each.
+    """
+
+    index: TextIndex
+    files: MemoryFiles
+    era: str
+    step: int = 0
+    digest: bytes = b""
+    mark: Any = None
+    notes: list[str] = field(default_factory=list)
+
+    def vectors(self, texts: IntArray) -> Floats:
+        """The vectors [n, D], revised ones too, of texts by their numbers."""
+        return self.files.vectors(self.index["keys"][texts])
+
+
+def lane_texts(
+    files: MemoryFiles,
+    steps: StepTable,
+    lane: int,
+    table: WordTable | None,
+    with_vectors: bool,
+    known: LaneTexts | None = None,
+) -> LaneTexts:
+    """The texts of ``lane`` as ``files`` have them now, from ``known`` if that was a part of it."""
+    if known is None or not _goes_on(known, files, steps):
+        known = _empty(files, table, with_vectors)
+    index = known.index
+    if known.mark is not None:
+        index.cut(known.mark)
+    lanes = files.config.lanes
+    ids = files.ids_from(0)[0]
+    ids = ids[ids % lanes == lane]
+    done = int(steps.rows()[-1]) if len(steps) else 0
+    finished = int(np.searchsorted(ids, done))
+    for batch in _batches(files, steps, ids[len(index) : finished], with_vectors):
+        index.append(batch)
+    known.step, known.digest = len(steps), steps.digest(len(steps)) if len(steps) else b""
+    known.mark = index.mark()
+    for batch in _batches(files, steps, ids[finished:], with_vectors):
+        index.append(batch)
+    _revise(files, index, ids, steps, with_vectors)
+    return known
+
+
+def _goes_on(known: LaneTexts, files: MemoryFiles, steps: StepTable) -> bool:
+    """Whether ``files`` begin with the steps that ``known`` has taken in."""
+    same = known.era == files.prefix and known.step <= len(steps)
+    return same and (known.step == 0 or steps.digest(known.step) == known.digest)
+
+
+def _empty(files: MemoryFiles, table: WordTable | None, with_vectors: bool) -> LaneTexts:
+    language = find_language(str(files.attributes.settings.ask.get("language", "english")))
+    dimension = files.config.hidden_dim if with_vectors else 0
+    return LaneTexts(TextIndex(language, table, dimension), files, files.prefix)
+
+
+def _batches(
+    files: MemoryFiles, steps: StepTable, ids: IntArray, with_vectors: bool
+) -> Iterator[TextBatch]:
+    """The engrams as they were at birth, some at a time; those of one step stay together."""
+    groups = steps.born(ids)
+    first = 0
+    while first < len(ids):
+        last = min(first + _BATCH, len(ids))
+        last = int(np.searchsorted(groups, groups[last - 1], side="right"))
+        yield _batch(files, ids[first:last], groups[first:last], with_vectors)
+        first = last
+
+
+def _batch(
+    files: MemoryFiles,
+    ids: IntArray,
+    groups: IntArray,
+    with_vectors: bool,
+    at_birth: bool = True,
+) -> TextBatch:
+    stored = StoredTexts(files)
+    texts = stored.first_texts(ids) if at_birth else stored.texts(ids)
+    metas = stored.first_meta(ids) if at_birth else stored.meta(ids)
+    where = stored.where(ids)
+    vectors = None
+    if with_vectors:
+        vectors = _first_vectors(files, ids) if at_birth else files.vectors(ids)
+    return TextBatch(
+        keys=ids,
+        texts=["" if text is None else text for text in texts],
+        times=np.array([-1 if time is None else time for time in stored.times(ids)], np.int64),
+        sources=where[:, 0],
+        offsets=where[:, 1],
+        speakers=[_speaker(meta) for meta in metas],
+        groups=groups,
+        vectors=vectors,
+    )
+
+
+def _first_vectors(files: MemoryFiles, ids: IntArray) -> Floats:
+    read = partial(files.stored_vectors, ids=ids)
+    return decode_vectors(read("vectors"), read("scales") if files.has_scales else None)
+
+
+def _speaker(meta: dict[str, Any] | None) -> str:
+    speaker = (meta or {}).get("speaker")
+    return speaker if isinstance(speaker, str) else ""
+
+
+def _revise(
+    files: MemoryFiles, index: TextIndex, ids: IntArray, steps: StepTable, with_vectors: bool
+) -> None:
+    edited = np.array(sorted(files.revisions), np.int64)
+    edited = edited[np.isin(edited, ids)]
+    if len(edited):
+        batch = _batch(files, edited, steps.born(edited), with_vectors, at_birth=False)
+        index.revise(np.searchsorted(ids, edited), batch)
