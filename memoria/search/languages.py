@@ -15,16 +15,26 @@ _YEAR_10000: Final = 253_402_300_800_000
 
 
 @dataclass(frozen=True)
-class AnswerKind:
-    """A kind of answer: what cues ask for it, and what texts that may give it look like.
+class Flag:
+    """A sign that a text may give some kind of answer: one of some words, or a phrase.
 
     Attributes:
-        asked: found in a cue that asks for this kind.
-        flags: each is found in texts that may answer, and counts once.
+        words: matches whole words, in lower case; None: no single word is a sign.
+        phrase: found in the text as it is written; None: there is none.
+        within: matches whole words one of which every such phrase has; None: not known.
     """
 
+    words: re.Pattern[str] | None = None
+    phrase: re.Pattern[str] | None = None
+    within: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True)
+class AnswerKind:
+    """A kind of answer: what cues that ask for it have, and the flags, each counting once."""
+
     asked: re.Pattern[str]
-    flags: tuple[re.Pattern[str], ...]
+    flags: tuple[Flag, ...]
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Language:
     kinds: Mapping[str, AnswerKind] = field(default_factory=dict)
 
     @property
-    def flags(self) -> list[re.Pattern[str]]:
+    def flags(self) -> list[Flag]:
         """The flags of all kinds, in order."""
         return [flag for kind in self.kinds.values() for flag in kind.flags]
 
@@ -91,35 +101,47 @@ _SEASONS: Final = "spring|summer|autumn|fall|winter"
 _SPANS: Final = "days?|weeks?|weekends?|months?|years?|nights?"
 
 
+def _whole_words(*alternatives: str) -> re.Pattern[str]:
+    return re.compile(f"(?:{'|'.join(alternatives)})(?:'s)?")
+
+
 def _words_in(*alternatives: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{'|'.join(alternatives)})\b", re.IGNORECASE)
 
 
-_TIME = _words_in(
-    "yesterday|today|tonight|tomorrow|ago|last|next|past|recent|recently|since|just",
-    "days?|weeks?|weekends?|weekend|months?|years?|hours?|morning|afternoon|evening|night",
-    _DAY_NAMES,
-    _MONTH_NAMES.replace("|may|", "|"),  # the verb is more frequent
-    f"{_SEASONS}|{_YEAR}",
-    "birthday|christmas|thanksgiving|halloween",
+_TIME = Flag(
+    _whole_words(
+        "yesterday|today|tonight|tomorrow|ago|last|next|past|recent|recently|since|just",
+        "days?|weeks?|weekends?|months?|years?|hours?|morning|afternoon|evening|night",
+        _DAY_NAMES,
+        _MONTH_NAMES.replace("|may|", "|"),  # the verb is more frequent
+        f"{_SEASONS}|{_YEAR}",
+        "birthday|christmas|thanksgiving|halloween",
+    )
 )
-_EXACT_TIME = _words_in(
-    "yesterday|today|tonight|tomorrow|ago",
-    rf"(?:last|next|this|past|a|few|two|three|couple of) (?:{_SPANS}|{_SEASONS}|{_DAY_NAMES})",
-    f"on (?:{_DAY_NAMES})",
-    f"in (?:{_MONTH_NAMES})",
-    _YEAR,
+_EXACT_TIME = Flag(
+    _whole_words(f"yesterday|today|tonight|tomorrow|ago|{_YEAR}"),
+    _words_in(
+        rf"(?:last|next|this|past|a|few|two|three|couple of) (?:{_SPANS}|{_SEASONS}|{_DAY_NAMES})",
+        f"on (?:{_DAY_NAMES})",
+        f"in (?:{_MONTH_NAMES})",
+    ),
+    _whole_words(_SPANS, _SEASONS, _DAY_NAMES, _MONTH_NAMES),
 )
-_NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|twenty|thirty"
-    r"|forty|fifty|hundred|thousand|million|couple|once|twice)\b",
-    re.IGNORECASE,
+_NUMBER = Flag(
+    re.compile(
+        r".*\d.*|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|dozen|twenty"
+        r"|thirty|forty|fifty|hundred|thousand|million|couple|once|twice"
+    )
 )
-_PLACE = re.compile(
-    r"\b(?:in|at|to|from|near|around|through|visit(?:ed|ing)?|of) (?:the )?[A-Z][a-z]+"
+_PLACE = Flag(
+    phrase=re.compile(
+        r"\b(?:in|at|to|from|near|around|through|visit(?:ed|ing)?|of) (?:the )?[A-Z][a-z]+"
+    ),
+    within=re.compile("in|at|to|from|near|around|through|visit(?:ed|ing)?|of"),
 )
-_QUOTED = re.compile(r"[\"“][^\"”]{2,60}[\"”]")
-_CAPITAL = re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+")
+_QUOTED = Flag(phrase=re.compile(r"[\"“][^\"”]{2,60}[\"”]"))
+_CAPITAL = Flag(phrase=re.compile(r"(?<=[a-z,;] )[A-Z][a-z]+"))
 
 _WHEN_ASKED = re.compile(
     r"^\W*(?:when|(?:what|which) (?:date|day|year|month)|what time)\b"

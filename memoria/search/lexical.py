@@ -87,39 +87,45 @@ def _bm25(
 ) -> tuple[Floats, float]:
     """BM25 where each token of the cue is a group of words, which may name a word twice."""
     mean = max(float(lengths.mean(dtype=np.float64)), 1e-9) if len(lengths) else 1.0
-    norms = (_K1 * (1 - _B + _B * lengths / mean)).astype(np.float32)
     total, greatest = np.zeros(len(index), np.float32), 0.0
+    frequency = np.zeros(len(index), np.float32)  # of the token, 0 again after each
+    last = np.zeros(len(index), np.int32)
     for group in groups:
-        texts, counts = _frequencies(index, group)
-        weight = _idf(len(index), len(texts))
+        texts, counts = _occurrences(index, group)
+        # a text may stand there several times: then all its places get the same sum
+        np.add.at(frequency, texts, counts)
+        places = np.arange(len(texts), dtype=np.int32)
+        last[texts] = places
+        weight = _idf(len(index), int((last[texts] == places).sum()))
         greatest += weight
-        total[texts] += np.float32(weight * (_K1 + 1)) * counts / (counts + norms[texts])
+        f = frequency[texts]
+        norms = np.float32(_K1 * (1 - _B)) + np.float32(_K1 * _B / mean) * lengths[texts]
+        total[texts] = total[texts] + np.float32(weight * (_K1 + 1)) * f / (f + norms)
+        frequency[texts] = 0
     return total, greatest
 
 
-def _frequencies(index: TextIndex, words: IntArray) -> tuple[IntArray, Floats]:
-    """The texts that hold any of ``words``, ascending, and how often in all."""
+def _occurrences(
+    index: TextIndex, words: IntArray
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """The texts that hold any of ``words``, once for each word, and how often."""
     texts, counts = [], []
-    parts = [(postings, False) for postings in index.postings]
-    if index.revised is not None:
-        parts.append((index.revised.postings, True))
-    for postings, is_new in parts:
+    revised = index.revised
+    for postings in index.postings:
         _, at = postings.gather(words)
         held, often = postings.texts[at], postings.counts[at]
-        if index.revised is not None and not is_new:
-            kept = ~np.isin(held, index.revised.texts)
+        if revised is not None:
+            kept = np.logical_not(np.isin(held, revised.texts))
             held, often = held[kept], often[kept]
         texts.append(held)
         counts.append(often)
-    all_texts = np.concatenate([np.empty(0, np.int32), *texts])
-    all_counts = np.concatenate([np.empty(0, np.uint16), *counts])
-    order = np.argsort(all_texts, kind="stable")
-    ordered = all_texts[order]
-    first = np.flatnonzero(np.diff(ordered, prepend=-1))
-    if len(first) == 0:
-        return np.empty(0, np.int64), np.empty(0, np.float32)
-    sums = np.add.reduceat(all_counts[order].astype(np.float32), first)
-    return ordered[first].astype(np.int64), sums
+    if revised is not None:
+        _, at = revised.postings.gather(words)
+        texts.append(revised.postings.texts[at])
+        counts.append(revised.postings.counts[at])
+    if not texts:
+        return np.empty(0, np.int32), np.empty(0, np.float32)
+    return np.concatenate(texts), np.concatenate(counts).astype(np.float32)
 
 
 def _idf(count: int, held: int) -> float:

@@ -34,7 +34,7 @@ class Postings:
         """Of each occurrence of a word in a text, in any order."""
         first = int(texts.min()) if len(texts) else 0
         width = int(texts.max()) - first + 1 if len(texts) else 1
-        keys, counts = np.unique(words * width + (texts - first), return_counts=True)
+        keys, counts = distinct(words * width + (texts - first))
         owners = keys // width
         last = np.flatnonzero(np.diff(owners, append=-1))
         return cls(
@@ -91,3 +91,10 @@ def with_postings(parts: list[Postings], new: Postings) -> list[Postings]:
         later = out.pop()
         out[-1] = out[-1].joined(later)
     return out
+
+
+def distinct(keys: IntArray) -> tuple[IntArray, IntArray]:
+    """The different ``keys``, ascending, and how often each is there."""
+    ordered = np.sort(keys)
+    first = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    return ordered[first], np.diff(first, append=len(ordered))

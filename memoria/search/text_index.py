@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.backbones.base import WordTable
-from memoria.search.facts import marks_of, split_speaker
+from memoria.search.facts import flags_of_text, question_marks, split_speaker
 from memoria.search.growing import GrowingArray
 from memoria.search.languages import Language
-from memoria.search.postings import IntArray, Postings, with_postings
+from memoria.search.postings import IntArray, Postings, distinct, with_postings
 from memoria.search.quantized import Floats, QuantizedRows
 from memoria.search.vocabulary import Vocabulary
 from memoria.search.words import words_of
@@ -83,6 +83,7 @@ class _Occurrences:
     words: IntArray
     texts: IntArray
     dated: npt.NDArray[np.bool_]  # of the date, not of the text itself
+    flags: IntArray  # what the words of each text are signs of, [n]
 
 
 @dataclass
@@ -134,6 +135,7 @@ class TextIndex:
         self._columns = {name: GrowingArray(dtype) for name, dtype in _COLUMNS.items()}
         self._speaker_numbers = {name: number for number, name in enumerate(self.speakers)}
         self._dates: dict[int, list[str]] = {}
+        self._name_sizes = {"": 0}
 
     def __len__(self) -> int:
         return len(self._columns["keys"])
@@ -151,7 +153,7 @@ class TextIndex:
         """Take in more texts."""
         first = len(self)
         split = [split_speaker(text) for text in batch.texts]
-        found = self._occurrences(batch.texts, batch.times)
+        found = self._occurrences(batch, split)
         information = self._count(found, batch.groups, first)
         self.postings = with_postings(
             self.postings, Postings.from_occurrences(found.words, found.texts + first)
@@ -161,7 +163,7 @@ class TextIndex:
             "keys": batch.keys,
             **self._sizes(found, len(batch)),
             "information": information,
-            "marks": self._marks([body for _, body in split]),
+            "marks": self._marks(found, split),
             "session": session,
             "speaker": speaker,
             "names": names,
@@ -181,12 +183,11 @@ class TextIndex:
         Their information is counted on everything read so far. `cut` takes it back.
         """
         split = [split_speaker(text) for text in batch.texts]
-        found = self._occurrences(batch.texts, np.where(batch.times < 0, -1, batch.times))
-        self.vocabulary.learn()
+        found = self._occurrences(batch, split)
         self._add_counts(found, len(batch))
         changed: dict[str, Any] = self._sizes(found, len(batch))
         changed["information"] = self._information_now(found, len(batch))
-        changed["marks"] = self._marks([body for _, body in split])
+        changed["marks"] = self._marks(found, split)
         for number, (name, _) in enumerate(split):
             told = batch.speakers[number] or name
             if told:
@@ -231,24 +232,32 @@ class TextIndex:
         enough = (begins >= max(1.0, _LEAST_NAMED * len(self))) | (told > 0)
         return {at: self.speakers[at] for at in np.flatnonzero(enough).tolist() if at}
 
-    def _occurrences(self, texts: Sequence[str], times: IntArray) -> _Occurrences:
-        numbers = self.vocabulary.numbers
+    def _occurrences(self, batch: TextBatch, split: Sequence[tuple[str, str]]) -> _Occurrences:
+        numbers, vocabulary = self.vocabulary.numbers, self.vocabulary
         flat: list[str] = []
-        dates, sizes = [], []
-        for text, time in zip(texts, times.tolist(), strict=True):
+        sizes = np.zeros((3, len(batch)), np.int64)  # words of the date, the name, in all
+        rows = zip(batch.texts, batch.times.tolist(), split, strict=True)
+        for number, (text, time, (name, _)) in enumerate(rows):
             date = self._date_words(time) if time >= 0 and text else []
             own = words_of(text)
             flat += date
             flat += own
-            dates.append(len(date))
-            sizes.append(len(date) + len(own))
+            sizes[:, number] = len(date), self._name_words(name), len(date) + len(own)
         words = np.fromiter(map(numbers.__getitem__, flat), np.int64, len(flat))
-        self.vocabulary.learn()
-        owner = np.repeat(np.arange(len(texts)), sizes)
-        starts = np.cumsum(sizes) - sizes
-        dated = np.arange(len(flat)) - starts[owner] < np.array(dates, np.int64)[owner]
-        kept = np.logical_not(self.vocabulary["stop"][words])
-        return _Occurrences(words[kept], owner[kept], dated[kept])
+        vocabulary.learn()
+        dates, names, all_words = sizes
+        owner = np.repeat(np.arange(len(batch)), all_words)
+        place = np.arange(len(flat)) - (np.cumsum(all_words) - all_words)[owner]
+        dated = place < dates[owner]
+        said = place >= (dates + names)[owner]
+        flags = _joined_bits(vocabulary["flags"][words[said]], owner[said], len(batch))
+        kept = np.logical_not(vocabulary["stop"][words])
+        return _Occurrences(words[kept], owner[kept], dated[kept], flags)
+
+    def _name_words(self, name: str) -> int:
+        if name not in self._name_sizes:
+            self._name_sizes[name] = len(words_of(name))
+        return self._name_sizes[name]
 
     def _date_words(self, time: int) -> list[str]:
         day = time // 86_400_000
@@ -261,7 +270,7 @@ class TextIndex:
         count = len(groups)
         stems = self.vocabulary["stem"][found.words].astype(np.int64)
         own = np.logical_not(found.dated)
-        pairs = np.unique(stems[own] * count + found.texts[own])  # by stem, then by text
+        pairs = distinct(stems[own] * count + found.texts[own])[0]  # by stem, then by text
         stem, text = pairs // count if count else pairs, pairs % max(count, 1)
         last = np.searchsorted(groups, groups, side="right") - 1  # of the text's group
         before = self.vocabulary.of_stem("undated")[stem]
@@ -284,7 +293,7 @@ class TextIndex:
 
     def _information_now(self, found: _Occurrences, count: int) -> Floats:
         stems = self.vocabulary["stem"][found.words].astype(np.int64)
-        pairs = np.unique((stems * count + found.texts)[np.logical_not(found.dated)])
+        pairs = distinct((stems * count + found.texts)[np.logical_not(found.dated)])[0]
         texts = self.vocabulary.of_stem("undated")[pairs // max(count, 1)]
         terms = np.log((len(self) + 1) / np.maximum(texts, 1))
         return np.bincount(pairs % max(count, 1), np.maximum(terms, 0), count).astype(np.float32)
@@ -296,9 +305,12 @@ class TextIndex:
             "letters": np.bincount(found.texts, letters, count),
         }
 
-    def _marks(self, bodies: Sequence[str]) -> list[int]:
+    def _marks(self, found: _Occurrences, split: Sequence[tuple[str, str]]) -> list[int]:
         flags = self.language.flags
-        return [marks_of(body, flags) for body in bodies]
+        return [
+            question_marks(body) | flags_of_text(body, bits, flags)
+            for (_, body), bits in zip(split, found.flags.tolist(), strict=True)
+        ]
 
     def _turns(self, batch: TextBatch, names: Sequence[str]) -> tuple[list[int], ...]:
         """Session, speaker, and where the speaker comes from, of each text."""
@@ -335,8 +347,17 @@ class TextIndex:
 
 def _texts_with(words: IntArray, texts: IntArray, count: int) -> IntArray:
     """How many texts hold each word number."""
-    pairs = np.unique(words * max(count, 1) + texts)
+    pairs, _ = distinct(words * max(count, 1) + texts)
     return np.bincount(pairs // max(count, 1))
+
+
+def _joined_bits(bits: IntArray, owner: IntArray, count: int) -> IntArray:
+    """All bits of each owner's, [count]; owners ascend."""
+    out = np.zeros(count, np.int64)
+    first = np.flatnonzero(np.diff(owner, prepend=-1))
+    if len(first):
+        out[owner[first]] = np.bitwise_or.reduceat(bits, first)
+    return out
 
 
 def _is_long_after(before: int, time: int) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.backbones.base import WordTable
+from memoria.search.facts import flags_of_word
 from memoria.search.growing import GrowingArray
 from memoria.search.languages import Language
 from memoria.search.quantized import Floats, QuantizedRows, unit
@@ -47,6 +48,7 @@ class Vocabulary:
             "stem": GrowingArray(np.int32),
             "length": GrowingArray(np.int32),
             "letters": GrowingArray(np.uint64),
+            "flags": GrowingArray(np.int32),
             "texts": GrowingArray(np.int32),  # that hold it
             "undated": GrowingArray(np.int32),  # that hold it elsewhere than in their date
         }
@@ -61,7 +63,7 @@ class Vocabulary:
         return len(self.words)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """A column [V]: stop, stem, length, letters, texts, undated."""
+        """A column [V]: stop, stem, length, letters, flags, texts, undated."""
         return self._columns[name].values
 
     def of_stem(self, name: str) -> npt.NDArray[Any]:
@@ -85,11 +87,13 @@ class Vocabulary:
     def take(self, words: Sequence[str], stems: Sequence[int], rows: QuantizedRows | None) -> None:
         """Put words with these stems and vectors behind those there are."""
         self.words += words
+        flags = self.language.flags
         for name, values in (
             ("stop", [word in self.language.stop for word in words]),
             ("stem", stems),
             ("length", [len(word) for word in words]),
             ("letters", [_letters(word) for word in words]),
+            ("flags", [flags_of_word(word, flags) for word in words]),
             ("texts", np.zeros(len(words))),
             ("undated", np.zeros(len(words))),
         ):
