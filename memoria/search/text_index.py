@@ -112,11 +112,15 @@ class TextIndex:
     have changed since. Counts of words, from which information and weights of words come, are of
     all texts that ever came.
 
+    Columns, [N] each: ``keys``; ``length``, how many words; ``letters``, how many these have;
+    ``information``, the sum over distinct words of log((n + 1) / texts with the word's stem), both
+    counted on what had been read by then; ``marks`` (see `facts`); ``session``, its number;
+    ``speaker``, the number of who speaks, 0 for nobody; ``names``, where that comes from.
+
     Attributes:
-        columns: by name, [N]: the keys; how many words; how many letters they have; information,
-            the sum over distinct words of log((n + 1) / texts with the word's stem), counted on
-            what had been read by then; marks (see `facts`); number of the session; number of the
-            speaker, 0 for nobody; where that comes from.
+        postings: see above; each part is of later texts than the one before.
+        speakers: their names by number.
+        turn: the last text.
     """
 
     language: Language
@@ -172,8 +176,12 @@ class TextIndex:
         if batch.vectors is not None and self.dimension:
             self.vectors.append(batch.vectors)
 
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """All columns by name."""
+        return {name: column.values for name, column in self._columns.items()}
+
     def take(self, columns: dict[str, Any]) -> None:
-        """Put rows of `columns` behind those there are."""
+        """Put rows of columns behind those there are."""
         for name, column in self._columns.items():
             column.append(columns[name])
 

@@ -84,16 +84,28 @@ class Vocabulary:
         stems = [self.stems[stem(word)] for word in new]
         self.take(new, stems, self._vectors(new))
 
-    def take(self, words: Sequence[str], stems: Sequence[int], rows: QuantizedRows | None) -> None:
-        """Put words with these stems and vectors behind those there are."""
+    def take(
+        self,
+        words: Sequence[str],
+        stems: npt.ArrayLike,
+        rows: QuantizedRows | None,
+        known: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
+    ) -> None:
+        """Put words with these stems and vectors behind those there are.
+
+        ``known``: their columns ``letters`` and ``flags``, where they have been computed.
+        """
         self.words += words
-        flags = self.language.flags
+        if known is None:
+            flags = self.language.flags
+            letters = [_letters(word) for word in words]
+            known = letters, [flags_of_word(word, flags) for word in words]
         for name, values in (
             ("stop", [word in self.language.stop for word in words]),
             ("stem", stems),
             ("length", [len(word) for word in words]),
-            ("letters", [_letters(word) for word in words]),
-            ("flags", [flags_of_word(word, flags) for word in words]),
+            ("letters", known[0]),
+            ("flags", known[1]),
             ("texts", np.zeros(len(words))),
             ("undated", np.zeros(len(words))),
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,15 +11,18 @@ from typing import Any, Final
 import numpy as np
 
 from memoria.backbones.base import WordTable
+from memoria.search.index_file import IndexFile
 from memoria.search.languages import find_language
 from memoria.search.quantized import Floats
 from memoria.search.text_index import TextBatch, TextIndex
 from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.schema import DERIVED
 from memoria.store.texts import StoredTexts
 from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import IntArray
 
+_LEAST_SAVED: Final = 512  # new texts for which the index is written
 _BATCH: Final = 16_384  # texts that are taken in at a time, about
 
 
@@ -38,6 +42,7 @@ class LaneTexts:
     step: int = 0
     digest: bytes = b""
     mark: Any = None
+    file: IndexFile | None = None
     notes: list[str] = field(default_factory=list)
 
     def vectors(self, texts: IntArray) -> Floats:
@@ -55,7 +60,7 @@ def lane_texts(
 ) -> LaneTexts:
     """The texts of ``lane`` as ``files`` have them now, from ``known`` if that was a part of it."""
     if known is None or not _goes_on(known, files, steps):
-        known = _empty(files, table, with_vectors)
+        known = _stored(files, steps, lane, table, with_vectors)
     index = known.index
     if known.mark is not None:
         index.cut(known.mark)
@@ -68,6 +73,7 @@ def lane_texts(
         index.append(batch)
     known.step, known.digest = len(steps), steps.digest(len(steps)) if len(steps) else b""
     known.mark = index.mark()
+    _save(known, files)
     for batch in _batches(files, steps, ids[finished:], with_vectors):
         index.append(batch)
     _revise(files, index, ids, steps, with_vectors)
@@ -80,10 +86,63 @@ def _goes_on(known: LaneTexts, files: MemoryFiles, steps: StepTable) -> bool:
     return same and (known.step == 0 or steps.digest(known.step) == known.digest)
 
 
-def _empty(files: MemoryFiles, table: WordTable | None, with_vectors: bool) -> LaneTexts:
+def _stored(
+    files: MemoryFiles, steps: StepTable, lane: int, table: WordTable | None, with_vectors: bool
+) -> LaneTexts:
+    """What the directory ``index`` has of the lane, or nothing yet."""
     language = find_language(str(files.attributes.settings.ask.get("language", "english")))
     dimension = files.config.hidden_dim if with_vectors else 0
-    return LaneTexts(TextIndex(language, table, dimension), files, files.prefix)
+    file = None
+    if not files.is_past and os.path.isdir(files.path):
+        config = files.config
+        identity = {
+            "lane": [lane, config.lanes],
+            "era": files.prefix,
+            "language": language.name,
+            "backbone": [config.backbone, config.backbone_fingerprint, config.backbone_options],
+            "dimension": dimension,
+        }
+        file = IndexFile(files.path / DERIVED / f"lane-{lane}.sqlite", identity)
+        found = file.load(language, table, dimension)
+        if found is not None:
+            index, beside = found
+            step, digest = beside.get("step"), beside.get("digest")
+            if isinstance(step, int) and isinstance(digest, str):
+                known = LaneTexts(index, files, files.prefix, step, _raw(digest), file=file)
+                if _goes_on(known, files, steps) and _fits(known, steps):
+                    known.mark = index.mark()
+                    return known
+        file = IndexFile(file.path, identity)
+    return LaneTexts(TextIndex(language, table, dimension), files, files.prefix, file=file)
+
+
+def _raw(digest: str) -> bytes:
+    try:
+        return bytes.fromhex(digest)
+    except ValueError:
+        return b""
+
+
+def _fits(known: LaneTexts, steps: StepTable) -> bool:
+    """Whether its texts are those of the steps that it names."""
+    rows = int(steps.rows()[known.step - 1]) if known.step > 0 else 0
+    keys, ids = known.index["keys"], known.files.ids_from(0)[0]
+    lane, lanes = int(keys[0]) if len(keys) else 0, known.files.config.lanes
+    ids = ids[(ids % lanes == lane % lanes) & (ids < rows)]
+    return np.array_equal(keys, ids)
+
+
+def _save(known: LaneTexts, files: MemoryFiles) -> None:
+    """Keep the index, if enough has come since, and all of it is committed."""
+    file, count = known.file, len(known.index)
+    known.notes.clear()
+    if file is not None and count - file.rows < _LEAST_SAVED:
+        return
+    if files.attributes.step != known.step:
+        return
+    beside = {"step": known.step, "digest": known.digest.hex()}
+    if count >= _LEAST_SAVED and (file is None or not file.save(known.index, beside)):
+        known.notes.append(f"{files.name}: no index is kept here, so {count} texts were read anew")
 
 
 def _batches(

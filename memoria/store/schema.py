@@ -16,6 +16,7 @@ EDGES_PER_ENGRAM: Final = 64  # connections written out per engram; the log hold
 EDGE_PAIRS: Final = 10**8  # pairs in the living's log above which they are not written out
 STATE_GROUP: Final = "state"
 ERA_GROUP: Final = "era"
+DERIVED: Final = "index"  # a directory beside the memory, made from it and no part of it
 
 _VECTOR_CHUNK: Final = 16
 _MOST_VECTOR_CHUNKS: Final = 32  # of a file

@@ -12,10 +12,10 @@ from memoria.chunkstore.root import LEASE_NAME, LOCK_NAME, ROOT_NAME, Root, read
 from memoria.chunkstore.sources.local import Entry, FileReplacedError, NotAFileError, Source
 from memoria.chunkstore.spec import GROUP_METADATA, ArraySpec, parse_array
 from memoria.errors import ConfigError, MemoriaError
+from memoria.store.schema import DERIVED
 from memoria.store.verify.damaged import Damage
 from memoria.store.verify.findings import Findings
 
-DERIVED: Final = "index"  # a directory beside the memory, made from it and no part of it
 _MOST_METADATA: Final = 2**20
 _GAPS: Final = 100  # missing files of one array that are named one by one
 

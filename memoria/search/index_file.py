@@ -1,0 +1,351 @@
+"""A `TextIndex` in a file beside its texts: derived, checked when read, never waited for.
+
+One SQLite file: the table ``parts`` holds arrays, each part with a checksum. What is damaged, of
+another version or of other texts is no error but absent; what cannot be written is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from memoria.backbones.base import WordTable
+from memoria.search.languages import Language
+from memoria.search.postings import Postings
+from memoria.search.quantized import QuantizedRows
+from memoria.search.text_index import TextIndex, Turn
+
+_VERSION: Final = 1
+_SCHEMA: Final = (
+    "CREATE TABLE parts (kind TEXT, number INTEGER, crc INTEGER, data BLOB, "
+    "PRIMARY KEY (kind, number)) WITHOUT ROWID"
+)
+_LOCK: Final = ".lock"
+_BUSY_SECONDS: Final = 0.5
+_BLOCK: Final = 65_536  # texts of one part
+
+_Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass
+class IndexFile:
+    """Where an index is kept, and what of it lies there already.
+
+    Attributes:
+        path: the file.
+        identity: what else must be alike for the file to be of use: settings, encoder, version.
+    """
+
+    path: Path
+    identity: Mapping[str, Any]
+    rows: int = 0  # texts that the file is known to hold
+    _words: int = 0
+    _postings: dict[int, Postings] = field(default_factory=dict)
+    _stamp: str = ""
+
+    def load(
+        self, language: Language, table: WordTable | None, dimension: int
+    ) -> tuple[TextIndex, dict[str, Any]] | None:
+        """The index and what was saved with it; None where there is none of use."""
+        try:
+            with closing(_opened(self.path)) as database:
+                return self._read(database, language, table, dimension)
+        except (OSError, sqlite3.Error, ValueError, KeyError, TypeError, IndexError, OverflowError):
+            return None
+
+    def save(self, index: TextIndex, beside: Mapping[str, Any]) -> bool:
+        """Write what the file lacks, or all of it; False where that is not possible.
+
+        Another process that is writing is not waited for. ``beside`` is what `load` gives back.
+        """
+        try:
+            self.path.parent.mkdir(exist_ok=True)
+            if self.path.is_symlink() or self.path.parent.is_symlink():
+                return False
+            with _locked(self.path.parent / _LOCK):
+                if not self._extend(index, beside):
+                    self._replace(index, beside)
+        except (OSError, sqlite3.Error):
+            return False
+        return True
+
+    def _read(
+        self,
+        database: sqlite3.Connection,
+        language: Language,
+        table: WordTable | None,
+        dimension: int,
+    ) -> tuple[TextIndex, dict[str, Any]] | None:
+        head = _head(database)
+        if head is None or head["identity"] != {**self.identity, "version": _VERSION}:
+            return None
+        speakers = [str(name) for name in head["speakers"]]
+        turn = Turn(**{name: int(value) for name, value in head["turn"].items()})
+        index = TextIndex(language, table, dimension, speakers=speakers, turn=turn)
+        for arrays in _parts(database, "words"):
+            _take_words(index, arrays)
+        for arrays in _parts(database, "texts"):
+            index.take(arrays)
+            if index.dimension:
+                index.vectors.append_codes(arrays["codes"], arrays["scales"])
+        (counts,) = _parts(database, "counts")
+        index.vocabulary.count(
+            {name: counts[name] for name in ("texts", "undated")},
+            {name: counts[f"stem_{name}"] for name in ("texts", "undated")},
+        )
+        index.postings = [_postings(arrays) for arrays in _parts(database, "postings")]
+        _check(index)
+        numbers = [row[0] for row in database.execute(_NUMBERS, ("postings",))]
+        self._remember(index, head["stamp"], numbers)
+        beside: dict[str, Any] = head["beside"]
+        return index, beside
+
+    def _extend(self, index: TextIndex, beside: Mapping[str, Any]) -> bool:
+        """Add to the file what has come since it was loaded or saved; False if it is another."""
+        if not self._stamp:
+            return False
+        with closing(_opened(self.path, writable=True)) as database:
+            head = _head(database)
+            if head is None or head["stamp"] != self._stamp:
+                return False
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                numbers = self._write(database, index, beside, self.rows, self._words)
+        self._remember(index, self._next_stamp, numbers)
+        return True
+
+    def _replace(self, index: TextIndex, beside: Mapping[str, Any]) -> None:
+        """Write the whole index aside, and put it in the place of what was there."""
+        aside = self.path.with_name(f"{self.path.name}.{os.getpid()}.tmp")
+        try:
+            aside.unlink(missing_ok=True)
+            with closing(_connection(aside, "rwc")) as database:
+                database.execute(_SCHEMA)
+                self._postings = {}
+                with database:
+                    database.execute("BEGIN IMMEDIATE")
+                    numbers = self._write(database, index, beside, 0, 0)
+            os.replace(aside, self.path)
+        finally:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+        self._remember(index, self._next_stamp, numbers)
+
+    def _write(
+        self,
+        database: sqlite3.Connection,
+        index: TextIndex,
+        beside: Mapping[str, Any],
+        rows: int,
+        words: int,
+    ) -> list[int]:
+        """Write the rows and words from these on, and what has changed; numbers of postings."""
+        for first in range(rows, len(index), _BLOCK):
+            part = slice(first, min(first + _BLOCK, len(index)))
+            arrays = {name: values[part] for name, values in index.columns().items()}
+            if index.dimension:
+                codes, scales = index.vectors.arrays
+                arrays |= {"codes": codes[part], "scales": scales[part]}
+            _put(database, "texts", first, arrays)
+        if len(index.vocabulary) > words:
+            _put(database, "words", words, _word_arrays(index, words))
+        vocabulary = index.vocabulary
+        counts = {name: vocabulary[name] for name in ("texts", "undated")}
+        counts |= {f"stem_{name}": vocabulary.of_stem(name) for name in ("texts", "undated")}
+        _put(database, "counts", 0, counts)
+        numbers = self._write_postings(database, index)
+        self._next_stamp = os.urandom(16).hex()
+        head = {
+            "identity": {**self.identity, "version": _VERSION},
+            "stamp": self._next_stamp,
+            "speakers": index.speakers,
+            "turn": vars(index.turn),
+            "beside": dict(beside),
+        }
+        _put_bytes(database, "head", 0, json.dumps(head).encode("utf-8", "surrogatepass"))
+        return numbers
+
+    def _write_postings(self, database: sqlite3.Connection, index: TextIndex) -> list[int]:
+        kept = {id(part): number for number, part in self._postings.items()}
+        current = {id(part) for part in index.postings}
+        for number, part in self._postings.items():
+            if id(part) not in current:
+                database.execute(
+                    "DELETE FROM parts WHERE kind = 'postings' AND number = ?", (number,)
+                )
+        numbers: list[int] = []
+        last = max(self._postings, default=-1)
+        for part in index.postings:
+            if id(part) not in kept:
+                last += 1
+                _put(database, "postings", last, dict(vars(part)))
+            numbers.append(kept.get(id(part), last))
+        return numbers
+
+    def _remember(self, index: TextIndex, stamp: str, numbers: list[int]) -> None:
+        self.rows, self._words, self._stamp = len(index), len(index.vocabulary), stamp
+        self._postings = dict(zip(numbers, index.postings, strict=True))
+
+
+_NUMBERS: Final = "SELECT number FROM parts WHERE kind = ? ORDER BY number"
+
+
+def _connection(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    database = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    database.execute("PRAGMA trusted_schema = OFF")
+    database.execute("PRAGMA synchronous = OFF")
+    return database
+
+
+def _opened(path: Path, writable: bool = False) -> sqlite3.Connection:
+    """The file, if it is one of ours; a file from elsewhere may be anything."""
+    if path.is_symlink() or not path.is_file():
+        raise FileNotFoundError(path)
+    database = _connection(path, "rw" if writable else "ro")
+    try:
+        found = [row[0] for row in database.execute("SELECT sql FROM sqlite_master")]
+        if found != [_SCHEMA]:
+            raise ValueError("another schema")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of those who write; raises OSError where another does."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _put(database: sqlite3.Connection, kind: str, number: int, arrays: _Arrays) -> None:
+    """One part: a line of JSON that names the arrays, and their bytes."""
+    named = [(name, values.dtype.str, values.shape) for name, values in arrays.items()]
+    head = json.dumps(named).encode() + b"\n"
+    raw = [np.ascontiguousarray(values).tobytes() for values in arrays.values()]
+    _put_bytes(database, kind, number, b"".join([head, *raw]))
+
+
+def _put_bytes(database: sqlite3.Connection, kind: str, number: int, data: bytes) -> None:
+    row = (kind, number, zlib.crc32(data), data)
+    database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", row)
+
+
+def _blobs(database: sqlite3.Connection, kind: str) -> Iterator[bytes]:
+    rows = database.execute("SELECT crc, data FROM parts WHERE kind = ? ORDER BY number", (kind,))
+    for crc, data in rows:
+        if not isinstance(data, bytes) or zlib.crc32(data) != crc:
+            raise ValueError(f"a part of kind {kind} is damaged")
+        yield data
+
+
+def _head(database: sqlite3.Connection) -> dict[str, Any] | None:
+    for data in _blobs(database, "head"):
+        head: dict[str, Any] = json.loads(data.decode("utf-8", "surrogatepass"))
+        return head
+    return None
+
+
+def _parts(database: sqlite3.Connection, kind: str) -> Iterator[_Arrays]:
+    for data in _blobs(database, kind):
+        end = data.index(b"\n") + 1
+        arrays: _Arrays = {}
+        for name, dtype, shape in json.loads(data[:end]):
+            kinds = np.dtype(dtype)
+            count = int(np.prod(shape, dtype=np.int64))
+            if kinds.hasobject or count < 0:
+                raise ValueError("an array of objects")
+            values = np.frombuffer(data, kinds, count, end).reshape(shape)
+            arrays[name], end = values, end + values.nbytes
+        yield arrays
+
+
+def _word_arrays(index: TextIndex, first: int) -> _Arrays:
+    """The words from ``first`` on, and the stems that come with them."""
+    vocabulary = index.vocabulary
+    stems = list(vocabulary.stems)
+    known = int(vocabulary["stem"][:first].max(initial=-1)) + 1  # stems come in order
+    arrays = {
+        "words": _joined(vocabulary.words[first:]),
+        "stems": _joined(stems[known:]),
+        "stem": vocabulary["stem"][first:],
+        "flags": vocabulary["flags"][first:],
+        "letters": vocabulary["letters"][first:],
+    }
+    if vocabulary.rows is not None:
+        codes, scales = vocabulary.rows.arrays
+        arrays |= {"codes": codes[first:], "scales": scales[first:]}
+    return arrays
+
+
+def _take_words(index: TextIndex, arrays: _Arrays) -> None:
+    vocabulary = index.vocabulary
+    words, stems = _split(arrays["words"]), _split(arrays["stems"])
+    for numbers, new in ((vocabulary.numbers, words), (vocabulary.stems, stems)):
+        first = len(numbers)
+        numbers.update(zip(new, range(first, first + len(new)), strict=True))
+    rows = None
+    if "codes" in arrays:
+        rows = QuantizedRows(arrays["codes"].shape[1])
+        rows.append_codes(arrays["codes"], arrays["scales"])
+    vocabulary.take(words, arrays["stem"], rows, (arrays["letters"], arrays["flags"]))
+
+
+def _joined(words: list[str]) -> npt.NDArray[np.uint8]:
+    """Words have no line breaks, so they stand one a line."""
+    return np.frombuffer("\n".join(words).encode("utf-8", "surrogatepass"), np.uint8)
+
+
+def _split(raw: npt.NDArray[np.uint8]) -> list[str]:
+    text = raw.tobytes().decode("utf-8", "surrogatepass")
+    return text.split("\n") if text else []
+
+
+def _postings(arrays: _Arrays) -> Postings:
+    return Postings(*(arrays[name] for name in ("words", "ends", "texts", "counts")))
+
+
+def _check(index: TextIndex) -> None:
+    """Raise ValueError for numbers that point at what is not there."""
+    vocabulary, count = index.vocabulary, len(index)
+    words, stems = len(vocabulary), len(vocabulary.stems)
+    lengths = {len(vocabulary.numbers), len(vocabulary["stem"]), len(vocabulary["texts"]), words}
+    sound = len(lengths) == 1 and _within(vocabulary["stem"], stems)
+    sound &= vocabulary.rows is None or len(vocabulary.rows) == words
+    sound &= (vocabulary.rows is None) == (index.table is None or words == 0)
+    sound &= not index.dimension or len(index.vectors) == count
+    sound &= _within(index["speaker"], len(index.speakers)) and _ascend(index["keys"])
+    for part in index.postings:
+        sound &= len(part.words) == len(part.ends) and len(part.texts) == len(part.counts)
+        sound &= _within(part.words, words) and _ascend(part.words)
+        sound &= _ascend(part.ends) and int(part.ends[-1:].sum()) == len(part.texts)
+        sound &= _within(part.texts, count) and _within(part.ends, len(part.texts) + 1)
+    if not sound:
+        raise ValueError("an index that points at what is not there")
+
+
+def _within(values: npt.NDArray[Any], count: int) -> bool:
+    return len(values) == 0 or bool(0 <= int(values.min()) <= int(values.max()) < count)
+
+
+def _ascend(values: npt.NDArray[Any]) -> bool:
+    return bool((values[1:] > values[:-1]).all())
