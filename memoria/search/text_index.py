@@ -196,14 +196,13 @@ class TextIndex:
         changed: dict[str, Any] = self._sizes(found, len(batch))
         changed["information"] = self._information_now(found, len(batch))
         changed["marks"] = self._marks(found, split)
-        for number, (name, _) in enumerate(split):
-            told = batch.speakers[number] or name
-            if told:
-                self["speaker"][at[number]] = self._speaker(told)
-        names = ("length", "letters", "information", "marks")
-        before = {name: self[name][at].copy() for name in names}
-        for name in names:
-            self[name][at] = changed[name]
+        before = {name: self[name][at].copy() for name in (*changed, "speaker", "names")}
+        for name, values in changed.items():
+            self[name][at] = values
+        for number, told, (name, _) in zip(at.tolist(), batch.speakers, split, strict=True):
+            if told or name:  # else it goes on with whose turn it was
+                self["speaker"][number] = self._speaker(told or name)
+                self["names"][number] = _TOLD if told else _BEGINS
         if batch.vectors is not None and self.dimension:
             self.vectors.replace(at, batch.vectors)
         postings = Postings.from_occurrences(found.words, at[found.texts])

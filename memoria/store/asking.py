@@ -21,21 +21,20 @@ from memoria.search.confidence import confidence
 from memoria.search.cues import bare_cue, respell
 from memoria.search.quantized import Floats, unit
 from memoria.search.ranked import EXACT_TEXTS, Cue, Mask, Memory, Ranked, rank
-from memoria.search.ranking import SENTENCE, STATIC, WORDS, Weights, confirmed_score
+from memoria.search.ranking import SENTENCE, STATIC, WORDS, Weights, confirmed_gain
 from memoria.store.answers import Answer, Answers, Neighbour
 from memoria.store.attributes import Pending
+from memoria.store.confirmed_cues import confirmed_cues
 from memoria.store.lane_texts import LaneTexts, lane_texts
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.payloads import decode_cue
 from memoria.store.reading import check_lane
-from memoria.store.schema import EventColumn
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.log import EventKind, IntArray
+from memoria.timeline.log import IntArray
 
 if TYPE_CHECKING:
-    from memoria.backbones import Backbone
+    from memoria.backbones.base import Backbone, WordTable
 
 Question = str | npt.NDArray[np.floating[Any]] | Sequence[float]
 
@@ -148,8 +147,8 @@ class Asking:
         weights = self._weights
         if text is None:
             weights = Weights(**{**vars(weights), "dense": weights.dense or 1.0})
-            cue = Cue(None, unit(np.stack([vector, vector]))) if vector is not None else None
-            assert cue is not None
+            assert vector is not None
+            cue = Cue(None, unit(np.stack([vector, vector])))
         else:
             cue = self._cue(texts, text)
         memory = Memory(ranked_texts, texts.vectors, self._confirmed(cue, ids))
@@ -158,12 +157,16 @@ class Asking:
 
     def _cue(self, texts: LaneTexts, text: str) -> Cue:
         cue = respell(texts.index, text)
-        if self._weights.dense == 0 or self._backbone is None:
+        if self._weights.dense == 0:
             return Cue(cue, None)
-        bare = bare_cue(texts.index, cue)
-        asked = [bare, cue] if bare != cue else [cue]
-        vectors = self._backbone.encode([flatten(one) for one in asked])
-        return Cue(cue, unit(vectors[[0, -1]]))
+        vectors = self._encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])))
+        return Cue(cue, None if vectors is None else vectors[[0, -1]])
+
+    def _encode(self, texts: Sequence[str]) -> Floats | None:
+        """Vectors of length 1 [n, D]; None where the backbone encodes no texts."""
+        if self._kind in _VECTOR_ONLY:
+            return None
+        return unit(self._backbone.encode([flatten(text) for text in texts]))
 
     def _allowed(self, ids: IntArray, types: npt.NDArray[np.uint8], wanted: AskFilter) -> Mask:
         allowed: Mask = np.equal(types == EngramType.NULL, wanted.forgotten)
@@ -195,27 +198,33 @@ class Asking:
 
     def _confirmed(self, cue: Cue, ids: IntArray) -> Floats | None:
         """What confirmed cues that are like this one add to the engrams ``ids``."""
-        vectors, answered = self._confirmations
-        if cue.vectors is None or len(vectors) == 0:
+        vectors, cues = self._confirmations
+        if len(cues) == 0:
             return None
-        alike = confirmed_score((vectors @ cue.vectors[1])[None, :, None])[:, 0]
-        at = np.searchsorted(ids, answered)
-        there = np.append(ids, -1)[at] == answered
-        return np.bincount(at[there], alike[there], len(ids)).astype(np.float32)
+        asked = cue.vectors
+        if asked is None and cue.text is not None:
+            asked = self._encode([cue.text])
+        if asked is None:
+            return None
+        alike = confirmed_gain(vectors @ asked[-1])
+        added = np.zeros(len(ids), np.float32)
+        for gain, confirmed in zip(alike, cues, strict=True):
+            at = np.searchsorted(ids, confirmed)
+            added[at[np.append(ids, -1)[at] == confirmed]] += gain
+        return added
 
     @cached_property
-    def _confirmations(self) -> tuple[Floats, IntArray]:
-        """Vectors of length 1 of confirmed cues [C, D], and the engram that each confirmed."""
-        files = self._files
-        vectors, ids = [], []
-        rows = files.event_rows()
-        for at in np.flatnonzero(rows[:, EventColumn.KIND] == EventKind.CONFIRM).tolist():
-            vector = decode_cue(files.event_payload(at), files.config).get("vector")
-            if vector is not None:
-                vectors.append(vector)
-                ids.append(int(rows[at, EventColumn.ENGRAM]))
-        shape = (len(ids), files.config.hidden_dim)
-        return unit(np.array(vectors, np.float32).reshape(shape)), np.array(ids, np.int64)
+    def _confirmations(self) -> tuple[Floats, list[IntArray]]:
+        """Vectors of length 1 of confirmed cues [C, D], and the engrams that each confirmed."""
+        cues = [one for one in confirmed_cues(self._files) if one.ids]
+        vectors = np.zeros((len(cues), self._files.config.hidden_dim), np.float32)
+        for number, one in enumerate(cues):
+            if one.vector is not None:
+                vectors[number] = unit(one.vector)
+            elif one.text is not None:
+                encoded = self._encode([one.text])
+                vectors[number] = 0 if encoded is None else encoded[0]
+        return vectors, [np.array(one.ids, np.int64) for one in cues]
 
     def _answers(
         self, lane: int, keys: IntArray, ranked: IntArray, found: Ranked, context: int
@@ -321,17 +330,17 @@ class Asking:
         return weights.with_settings(self._files.attributes.settings.ask)
 
     @cached_property
-    def _backbone(self) -> Backbone | None:
-        """The backbone that encodes questions; None where only their words count."""
-        if self._weights.dense == 0 or self._kind in _VECTOR_ONLY:
-            return None
+    def _backbone(self) -> Backbone:
         from memoria.backbones.streams import store_backbone
 
         return store_backbone(self._files.config)
 
     @cached_property
-    def _table(self) -> Any:
-        return None if self._backbone is None else self._backbone.word_table()
+    def _table(self) -> WordTable | None:
+        """Vectors of words; None where the backbone has none, or only words count."""
+        if self._weights.dense == 0 or self._kind in _VECTOR_ONLY:
+            return None
+        return self._backbone.word_table()
 
 
 def _has(meta: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:

@@ -35,6 +35,7 @@ from memoria.store.arguments import (
 from memoria.store.asking import AskFilter, Asking, Question
 from memoria.store.attributes import Pending, Settings, Snapshot, StateHead, StoreAttributes
 from memoria.store.compacting import undo_last
+from memoria.store.confirmed_cues import ConfirmedCue, confirmed_cues
 from memoria.store.deferred_signals import deferred_signals
 from memoria.store.digest import (
     chain_after,
@@ -43,7 +44,7 @@ from memoria.store.digest import (
     next_digest,
     state_digest,
 )
-from memoria.store.edits import ConfirmedCue, confirmed_cues, happen, revise
+from memoria.store.edits import happen, revise
 from memoria.store.events import checked_ids
 from memoria.store.life import StepTable
 from memoria.store.loading import life_of_core, load_core
