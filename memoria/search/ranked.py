@@ -123,7 +123,8 @@ class _Scoring:
     def __init__(
         self, index: TextIndex, cue: Cue, memory: Memory, weights: Weights, exact_texts: int
     ) -> None:
-        self._index, self._cue, self._memory, self._weights = index, cue, memory, weights
+        self._index, self._cue, self._memory = index, cue, memory
+        self._weights = weights if index.has_texts else weights.of_vectors()
         self._living = memory.living
         self._count = len(memory.living)
         self._all = self._count == len(index)

@@ -58,6 +58,11 @@ class Weights:
         given = {name: float(n) for name, n in numbers.items() if isinstance(n, int | float)}
         return replace(self, **given)
 
+    def of_vectors(self) -> Weights:
+        """These for what has no texts: the nearest come first, whatever stands around them."""
+        nothing = dict.fromkeys((one.name for one in fields(self)), 0.0)
+        return Weights(**{**nothing, "dense": self.dense, "confirmed": self.confirmed})
+
 
 SENTENCE: Final = Weights(dense=1.0, lexical=0.7, trigram=0.0)  # sentence encoders
 STATIC: Final = Weights(dense=0.7, lexical=0.7, trigram=0.0)  # static vectors

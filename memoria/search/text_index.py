@@ -97,11 +97,12 @@ class _Mark:
 
 @dataclass
 class _Revised:
-    """Texts that have become others: their numbers, words, and the columns from before."""
+    """Texts that have become others: their numbers, words, and what they were before."""
 
     texts: IntArray
     postings: Postings
     before: dict[str, npt.NDArray[Any]]
+    vectors: tuple[npt.NDArray[Any], ...]
 
 
 @dataclass
@@ -203,10 +204,11 @@ class TextIndex:
             if told or name:  # else it goes on with whose turn it was
                 self["speaker"][number] = self._speaker(told or name)
                 self["names"][number] = _TOLD if told else _BEGINS
+        postings = Postings.from_occurrences(found.words, at[found.texts])
+        vectors = tuple(part[at] for part in self.vectors.arrays if self.dimension)
+        self.revised = _Revised(at, postings, before, vectors)
         if batch.vectors is not None and self.dimension:
             self.vectors.replace(at, batch.vectors)
-        postings = Postings.from_occurrences(found.words, at[found.texts])
-        self.revised = _Revised(at, postings, before)
 
     def mark(self) -> _Mark:
         """What `cut` goes back to."""
@@ -220,6 +222,8 @@ class TextIndex:
         if self.revised is not None:
             for name, values in self.revised.before.items():
                 self[name][self.revised.texts] = values
+            for part, rows in zip(self.vectors.arrays, self.revised.vectors, strict=False):
+                part[self.revised.texts] = rows
             self.revised = None
         self.vocabulary.cut(mark.vocabulary)
         self.postings = list(mark.postings)

@@ -29,6 +29,7 @@ from memoria.store.lane_texts import LaneTexts, lane_texts
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import check_lane
+from memoria.store.source_lines import source_lines
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import IntArray
@@ -259,23 +260,24 @@ class Asking:
         return tuple(Neighbour(*pair) for pair in zip(ids.tolist(), texts, strict=True))
 
     def _with_places(self, answers: list[Answer]) -> list[Answer]:
-        """The answers with source, offset, time and meta."""
+        """The answers with source, line, offset, time and meta."""
         ids = np.array([one.id for one in answers], np.int64)
         stored = self._stored
-        columns = zip(
-            *(answers, stored.places(ids), stored.times(ids), stored.meta(ids)), strict=True
-        )
+        places = stored.places(ids)
+        lines = source_lines(stored, places, [one.text for one in answers])
+        columns = zip(answers, places, lines, stored.times(ids), stored.meta(ids), strict=True)
         return [
             Answer(
                 **{
                     **vars(one),
                     "source": place[0] if place else None,
+                    "line": line,
                     "offset": place[1] if place else None,
                     "time": time,
                     "meta": meta,
                 }
             )
-            for one, place, time, meta in columns
+            for one, place, line, time, meta in columns
         ]
 
     def _checked(self, question: Question) -> tuple[str | None, Floats | None]:

@@ -21,7 +21,7 @@ from memoria.search.words import is_one_edit, words_of
 
 WORDS_SAID = (
     "the a went go going Oslo yesterday May 2023 bees bee honey honest wax when where book last"
-    " week on Monday three seven? what called \"Dune Two\" in Rome met Ann Bob's 東京都 हिन्दी"
+    ' week on Monday three seven? what called "Dune Two" in Rome met Ann Bob\'s 東京都 हिन्दी'
 ).split(" ")
 NAMES = ("", "Ann: ", "Bob: ", "Bob Ross: ", "Note: ")
 DIMENSION = 8

@@ -232,7 +232,9 @@ class Oracle:
         for kind in self.language.kinds.values():
             if kind.asked.search(cue):
                 for flag in kind.flags:
-                    words = flag.words is not None and any(map(flag.words.fullmatch, words_of(body)))
+                    words = flag.words is not None and any(
+                        map(flag.words.fullmatch, words_of(body))
+                    )
                     phrase = flag.phrase is not None and flag.phrase.search(body) is not None
                     count += words or phrase
         return count
