@@ -102,7 +102,7 @@ class _Revised:
     texts: IntArray
     postings: Postings
     before: dict[str, npt.NDArray[Any]]
-    vectors: tuple[npt.NDArray[Any], ...]
+    vectors: tuple[npt.NDArray[np.int8], Floats]
 
 
 @dataclass
@@ -205,8 +205,9 @@ class TextIndex:
                 self["speaker"][number] = self._speaker(told or name)
                 self["names"][number] = _TOLD if told else _BEGINS
         postings = Postings.from_occurrences(found.words, at[found.texts])
-        vectors = tuple(part[at] for part in self.vectors.arrays if self.dimension)
-        self.revised = _Revised(at, postings, before, vectors)
+        rows = at if self.dimension else at[:0]
+        codes, scales = self.vectors.arrays
+        self.revised = _Revised(at, postings, before, (codes[rows], scales[rows]))
         if batch.vectors is not None and self.dimension:
             self.vectors.replace(at, batch.vectors)
 
@@ -222,8 +223,9 @@ class TextIndex:
         if self.revised is not None:
             for name, values in self.revised.before.items():
                 self[name][self.revised.texts] = values
-            for part, rows in zip(self.vectors.arrays, self.revised.vectors, strict=False):
-                part[self.revised.texts] = rows
+            if self.dimension:
+                codes, scales = self.vectors.arrays
+                codes[self.revised.texts], scales[self.revised.texts] = self.revised.vectors
             self.revised = None
         self.vocabulary.cut(mark.vocabulary)
         self.postings = list(mark.postings)

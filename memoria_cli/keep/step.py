@@ -29,9 +29,9 @@ from memoria_cli.terminal.signals import StoppedError
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
-    from memoria.backbones.readings import ReadingRecorder
     from memoria.io.inputs import WorkingMemory
     from memoria.store import MemoryStore
+    from memoria.store.reading_recorder import ReadingRecorder
 
 
 @verb(
@@ -80,9 +80,9 @@ def step(
     With one lane, inputs are read one after another; with several, lane i reads input i until the
     shortest ends. Ctrl-C ends it between two steps, and --resume goes on from there.
     """
-    from memoria.backbones.readings import ReadingRecorder
     from memoria.backbones.streams import InputStream
     from memoria.store.reading import open_files
+    from memoria.store.reading_recorder import ReadingRecorder
 
     if not math.isfinite(commit_every):
         raise UsageError(f"--commit-every {commit_every}: must be a finite number of seconds")

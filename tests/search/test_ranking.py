@@ -247,5 +247,5 @@ def test_an_edit_is_one_letter_or_two_neighbours_exchanged() -> None:
 
 
 def test_an_unknown_language_is_an_error_that_names_the_known() -> None:
-    with pytest.raises(Exception, match="klingon.*unknown.*english, none"):
+    with pytest.raises(Exception, match=r"klingon.*unknown.*english, none"):
         find_language("klingon")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -221,7 +222,7 @@ class Oracle:
 
     def _named(self, cue: str) -> str:
         def parts(name: str) -> set[str]:
-            return {part for part in words_of(name) if len(part) >= 2}
+            return {part for part in re.findall(r"[^\W_]+", name.lower()) if len(part) >= 2}
 
         names = {self._speaker(at) for at in range(len(self.said))} - {""}
         named = [name for name in names if parts(name) & parts(cue)]

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from memoria.backbones.streams import InputStream
 from memoria.io.inputs import WorkingMemory
-from memoria.store import MemoryStore
 from memoria.store.sources import Unit, hash_unit
+from memoria.store.store import MemoryStore
 
 
 class ReadingRecorder:
