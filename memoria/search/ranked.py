@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from memoria.search.cues import named_speaker
 from memoria.search.facts import ASKS, ENDS_IN_QUESTION, FIRST_FLAG
-from memoria.search.lexical import bm25, match, trigram_bm25
+from memoria.search.lexical import bm25, cue_words, match, trigram_bm25
 from memoria.search.postings import IntArray
 from memoria.search.quantized import Floats, unit
 from memoria.search.ranking import (
@@ -71,6 +71,7 @@ class Ranked:
         parts: what each part of the score is.
         cosines: with the bare and the whole cue, [2, k]; 0 without vectors.
         shares: the lexical score as a share of the most that the cue's words could give.
+        unknown: share of the cue's words of whose stem no text has any; of the cue, not [k].
     """
 
     texts: IntArray
@@ -78,6 +79,7 @@ class Ranked:
     parts: dict[str, Floats]
     cosines: Floats
     shares: Floats
+    unknown: float
 
 
 def rank(
@@ -175,7 +177,13 @@ class _Scoring:
             parts=parts,
             cosines=none if self._scales is None else self._cosines[:, at],
             shares=self._shares[at],
+            unknown=self._unknown(),
         )
+
+    def _unknown(self) -> float:
+        words = [] if self._cue.text is None else cue_words(self._index, self._cue.text)
+        known = [self._index.vocabulary.has_stem(word) for word in words]
+        return known.count(False) / len(known) if known else 0.0
 
     def _of_living(self, values: npt.NDArray[np.float32]) -> Floats:
         return values if self._all else values[self._living]

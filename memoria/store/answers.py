@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, overload
 
+from memoria.search.confidence import UNSURE
 from memoria.search.languages import date_and_time
 
 _SHOWN: Final = 80  # characters of a text in a repr
@@ -90,8 +91,13 @@ class Answers(Sequence[Answer]):
 
     @property
     def confidence(self) -> float:
-        """How often a memory that gives such answers holds what was asked, 0 to 1."""
+        """The greatest confidence of an answer; 0 without any."""
         return max((one.confidence for one in self), default=0.0)
+
+    @property
+    def seems_answered(self) -> bool:
+        """Whether anything here seems to answer the question."""
+        return self.confidence >= UNSURE
 
     def document(self) -> dict[str, Any]:
         """``{"step", "answers"}`` as JSON has them."""

@@ -17,7 +17,13 @@ import numpy.typing as npt
 
 from memoria.errors import InputError, ShapeError
 from memoria.io.units import flatten
-from memoria.search.confidence import confidence
+from memoria.search.confidence import (
+    SENTENCE_CALIBRATION,
+    STATIC_CALIBRATION,
+    VECTOR_CALIBRATION,
+    WORDS_CALIBRATION,
+    Calibration,
+)
 from memoria.search.cues import bare_cue, respell
 from memoria.search.quantized import Floats, unit
 from memoria.search.ranked import EXACT_TEXTS, Cue, Mask, Memory, Ranked, rank
@@ -45,6 +51,12 @@ _TYPES: Final = {
     "longterm": EngramType.LONGTERM,
 }
 _BLOCK: Final = 8192  # engrams whose texts or meta are in memory at a time
+_SENTENCES: Final = (SENTENCE, SENTENCE_CALIBRATION)
+_KINDS: Final = {  # of backbones; all others encode sentences
+    "hash": (WORDS, WORDS_CALIBRATION),
+    "array": (WORDS, WORDS_CALIBRATION),
+    "static": (STATIC, STATIC_CALIBRATION),
+}
 _VECTOR_ONLY: Final = ("array",)  # backbones that encode no texts
 
 
@@ -154,7 +166,9 @@ class Asking:
             cue = self._cue(texts, text)
         memory = Memory(ranked_texts, texts.vectors, self._confirmed(cue, ids))
         found = rank(index, cue, memory, weights, top, allowed, self._exact_texts)
-        return self._answers(lane, index["keys"], ranked_texts, found, context)
+        calibration = VECTOR_CALIBRATION if text is None else self._calibration
+        sure = calibration.confidence(found)
+        return self._answers(lane, index["keys"], ranked_texts, found, sure, context)
 
     def _cue(self, texts: LaneTexts, text: str) -> Cue:
         cue = respell(texts.index, text)
@@ -228,10 +242,15 @@ class Asking:
         return vectors, [np.array(one.ids, np.int64) for one in cues]
 
     def _answers(
-        self, lane: int, keys: IntArray, ranked: IntArray, found: Ranked, context: int
+        self,
+        lane: int,
+        keys: IntArray,
+        ranked: IntArray,
+        found: Ranked,
+        sure: Floats,
+        context: int,
     ) -> list[Answer]:
         parts = {name: values.tolist() for name, values in found.parts.items()}
-        sure = confidence(found, self._weights).tolist()
         ids = keys[found.texts]
         texts = self._stored.texts(ids)
         places = np.searchsorted(ranked, found.texts)
@@ -245,7 +264,7 @@ class Asking:
                 lane=lane,
                 text=text,
                 score=score,
-                confidence=sure[number],
+                confidence=float(sure[number]),
                 parts={name: values[number] for name, values in parts.items()},
                 before=self._neighbours(around[number][0]),
                 after=self._neighbours(around[number][1]),
@@ -327,9 +346,12 @@ class Asking:
     @cached_property
     def _weights(self) -> Weights:
         """The weights for the kind of backbone, with the store's own."""
-        kinds = {"hash": WORDS, "array": WORDS, "static": STATIC}
-        weights = kinds.get(self._kind, SENTENCE)
+        weights, _ = _KINDS.get(self._kind, _SENTENCES)
         return weights.with_settings(self._files.attributes.settings.ask)
+
+    @cached_property
+    def _calibration(self) -> Calibration:
+        return _KINDS.get(self._kind, _SENTENCES)[1]
 
     @cached_property
     def _backbone(self) -> Backbone:

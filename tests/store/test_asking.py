@@ -122,6 +122,13 @@ def test_the_answer_comes_first_with_what_is_known_of_it(path: Path) -> None:
         assert store.digest() == digest
 
 
+def test_a_question_about_something_else_seems_unanswered(path: Path) -> None:
+    foreign = ask(path, "Which violinist composed the Zagreb symphony?")
+    assert not foreign.seems_answered
+    assert ask(path).seems_answered
+    assert ask(path).confidence > 3 * foreign.confidence
+
+
 def test_the_document_is_as_the_design_says(path: Path) -> None:
     document = ask(path).document()
     assert set(document) == {"step", "answers"}
