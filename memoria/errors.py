@@ -55,9 +55,9 @@ class BackboneError(UsageError):
 class MissingExtraError(MemoriaError, ImportError):
     """An optional dependency is needed; the message holds the pip line."""
 
-    def __init__(self, what: str, extra: str) -> None:
+    def __init__(self, what: str, extra: str, hint: str | None = None) -> None:
         super().__init__(
-            f"{what} needs the extra '{extra}'", f"pip install 'memoria-engrams[{extra}]'"
+            f"{what} needs the extra '{extra}'", hint or f"pip install 'memoria-engrams[{extra}]'"
         )
 
 

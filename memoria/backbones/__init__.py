@@ -3,6 +3,7 @@
 from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors, WordTable
 from memoria.backbones.registry import (
     check_backbone,
+    default_backbone,
     known_backbones,
     load_backbone,
     split_name,
@@ -16,6 +17,7 @@ __all__ = [
     "Vectors",
     "WordTable",
     "check_backbone",
+    "default_backbone",
     "known_backbones",
     "load_backbone",
     "split_name",

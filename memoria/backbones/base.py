@@ -40,12 +40,14 @@ class Backbone(Protocol):
 
     ``name`` is the canonical string a store's config keeps (``"hash"``, ``"hf:ID_OR_PATH"``), and
     ``options`` the settings that change the vectors, kept there too. Speed settings (batch size,
-    device) are not among them. A ``dimension`` of 0 means: that of the first batch.
+    device) are not among them. ``fingerprint`` is a hash of the weights, "" where there are none
+    or it is not known. A ``dimension`` of 0 means: that of the first batch.
     """
 
     name: str
     dimension: int
     options: dict[str, OptionValue]
+    fingerprint: str
 
     def encode(self, batch: Batch) -> Vectors:
         """Vectors [N, D] float32 of N items, in their order. Raises `BackboneError`."""
@@ -73,6 +75,7 @@ class BackboneBase:
         self.name = name
         self.dimension = dimension
         self.options: dict[str, OptionValue] = dict(options or {})
+        self.fingerprint = ""
 
     def encode(self, batch: Batch) -> Vectors:
         raise NotImplementedError(f"{type(self).__name__} must define encode(batch)")

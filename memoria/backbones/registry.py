@@ -19,6 +19,7 @@ _BUILT_IN: Final = {
     "hash": "memoria.backbones.hashing",
     "hf": "memoria.backbones.hf",
     "st": "memoria.backbones.st",
+    "static": "memoria.backbones.static",
 }
 _USAGE: Final = {"hf": "hf:ID_OR_PATH", "st": "st:ID_OR_PATH"}
 
@@ -54,6 +55,13 @@ def split_name(name: str) -> tuple[str, str | None]:
     if colon and not argument:
         raise BackboneError(f"backbone {name!r}: nothing after the colon", _known_hint())
     return head, argument if colon else None
+
+
+def default_backbone() -> str:
+    """``"static"`` where its packages are installed, else ``"hash"``."""
+    from memoria.backbones.static_files import has_built_in_model
+
+    return "static" if has_built_in_model() else "hash"
 
 
 def known_backbones() -> list[str]:
@@ -129,6 +137,7 @@ class _Foreign(BackboneBase):
                 raise BackboneError(f"backbone {name!r} has no attribute {attribute!r}")
         canonical = str(getattr(inner, "name", name))
         super().__init__(canonical, int(inner.dimension), dict(inner.options))
+        self.fingerprint = str(getattr(inner, "fingerprint", ""))
         self._inner = inner
 
     def encode(self, batch: Batch) -> Vectors:
