@@ -1,6 +1,7 @@
 """Every hyper-parameter of a memory, with its bounds and units.
 
-Presets are the authors' published configurations (PAPER: experiment configs) and the tutorial.
+Presets are the authors' published configurations (PAPER: experiment configs), the tutorial, and
+`keep`, which forgets nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,16 +21,23 @@ from pydantic import (
     StrictStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from memoria.errors import ConfigError, StorageError
 from memoria.io.bounds import open_regular
 from memoria.timeline.gain import parse_rule
+from memoria.timeline.lifespan import ENDLESS
 
 TieBreak = Literal["hash", "oldest"]
 Layout = Literal["dense", "sparse", "auto"]
 VectorType = Literal["float32", "float16", "int8"]
-PresetName = Literal["tutorial", "gpt2", "enwik8", "sort", "bert"]
+PresetName = Literal["keep", "tutorial", "gpt2", "enwik8", "sort", "bert"]
+
+_BACKBONE_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "array": {"initial_lifespan": 50.0, "rule": "correlation:8"},
+    "static": {"hidden_dim": 256},
+}
 
 _Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
 
@@ -37,14 +45,19 @@ _Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
 class MemoriaConfig(BaseModel):
     """What a memory is made of. Frozen: a memory keeps the configuration it was born with.
 
-    The defaults suit a memory of texts; ``MemoriaConfig.preset("gpt2")`` and its siblings hold
-    the authors' values. Counts are engrams per lane, lifespans are steps.
+    The defaults suit a memory of texts, which forgets nothing unless told to: they are those of
+    the preset "keep", but with the backbone "array" a memory forgets. `MemoriaConfig.preset` of
+    "gpt2" and its siblings holds the authors' values. Counts are engrams per lane, lifespans are
+    steps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden_dim: StrictInt = Field(
-        384, ge=1, le=1_048_576, description="Numbers in one engram's vector (D)."
+        384,
+        ge=1,
+        le=1_048_576,
+        description="Numbers in one engram's vector (D); the backbone 'static' gives 256.",
     )
     lanes: StrictInt = Field(
         1, ge=1, le=65_536, description="Independent memory streams side by side (B)."
@@ -59,11 +72,12 @@ class MemoriaConfig(BaseModel):
         10, description="Rounds of the walk along connections through long-term memory."
     )
     initial_lifespan: float = Field(
-        50.0,
+        ENDLESS,
         strict=True,
         gt=0,
         le=2.0**52,
-        description="Steps that a new engram lives unless reminded.",
+        description="Steps that a new engram lives unless reminded: without end, or 50 with the "
+        "backbone 'array'.",
     )
     num_final_ltms: _Count = Field(
         16, description="Long-term engrams reminded at a step, per lane."
@@ -85,15 +99,15 @@ class MemoriaConfig(BaseModel):
         8, ge=1, le=1_048_576, description="Units (sentences, rows) that make one working memory."
     )
     rule: StrictStr = Field(
-        "correlation:8",
-        description="Lifespan rule of `adjust` and `step` unless they name one: "
-        "'uniform:X' or 'correlation:ALPHA'.",
+        "uniform:0",
+        description="Lifespan rule of `adjust` and `step` unless they name one: 'uniform:X' or "
+        "'correlation:ALPHA'; correlation:8 with the backbone 'array'.",
     )
     backbone: StrictStr = Field(
         "hash",
         min_length=1,
         max_length=4096,
-        description="What turns inputs into vectors: 'hash', 'array', 'hf:ID', 'st:ID'.",
+        description="What turns inputs into vectors: 'static', 'hash', 'array', 'hf:ID', 'st:ID'.",
     )
     backbone_fingerprint: StrictStr = Field(
         "",
@@ -131,6 +145,14 @@ class MemoriaConfig(BaseModel):
             reason = error.message.removeprefix(f"rule = {value!r}: ")
             raise ValueError(f"{reason}; {error.hint}") from None
         return value
+
+    @model_validator(mode="after")
+    def _follow_the_backbone(self) -> Self:
+        """Give the fields that were not set the defaults of the backbone."""
+        for name, value in _BACKBONE_DEFAULTS.get(self.backbone, {}).items():
+            if name not in self.model_fields_set:
+                self.__dict__[name] = value  # not as if it had been set
+        return self
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -186,6 +208,7 @@ _GPT2: Final[dict[str, Any]] = {
 }
 
 PRESETS: Final[dict[str, dict[str, Any]]] = {
+    "keep": {"initial_lifespan": ENDLESS, "rule": "uniform:0"},
     "tutorial": {
         "hidden_dim": 64,
         "lanes": 2,

@@ -161,7 +161,9 @@ def backbone_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def speed_options(backbone: str, batch_size: int | None, device: str | None) -> dict[str, Any]:
     """Options that change a backbone's speed only; none for those that run no model."""
-    if backbone in ("hash", "array"):
+    from memoria.backbones import runs_model
+
+    if not runs_model(backbone):
         return {}
     values = {"batch_size": batch_size, "device": device}
     return {name: value for name, value in values.items() if value is not None}

@@ -60,7 +60,9 @@ def use_one_thread(backbone: str = "array") -> None:
 
     The tensors of a step are small: waking a second thread for each costs more than it gains.
     """
-    if backbone in ("hash", "array") and "OMP_NUM_THREADS" not in os.environ:
+    from memoria.backbones import runs_model
+
+    if not runs_model(backbone) and "OMP_NUM_THREADS" not in os.environ:
         import torch
 
         torch.set_num_threads(1)

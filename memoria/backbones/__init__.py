@@ -6,6 +6,7 @@ from memoria.backbones.registry import (
     default_backbone,
     known_backbones,
     load_backbone,
+    runs_model,
     split_name,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "default_backbone",
     "known_backbones",
     "load_backbone",
+    "runs_model",
     "split_name",
 ]

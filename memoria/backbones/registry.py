@@ -21,6 +21,7 @@ _BUILT_IN: Final = {
     "st": "memoria.backbones.st",
     "static": "memoria.backbones.static",
 }
+_WITHOUT_MODEL: Final = ("array", "hash", "static")
 _USAGE: Final = {"hf": "hf:ID_OR_PATH", "st": "st:ID_OR_PATH"}
 
 Factory: TypeAlias = Callable[[str | None, int | None, Mapping[str, OptionValue]], Any]
@@ -62,6 +63,11 @@ def default_backbone() -> str:
     from memoria.backbones.static_files import has_built_in_model
 
     return "static" if has_built_in_model() else "hash"
+
+
+def runs_model(name: str) -> bool:
+    """Whether the backbone runs a network on a device, in batches."""
+    return split_name(name)[0] not in _WITHOUT_MODEL
 
 
 def known_backbones() -> list[str]:

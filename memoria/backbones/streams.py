@@ -29,12 +29,21 @@ def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> 
     """The backbone that a store of ``config`` holds vectors of.
 
     ``run_options`` (batch_size, device) change its speed only. Raises `BackboneError` when it does
-    not load, or when what loads is not what the store was made with.
+    not load, or when what loads is not what the store was made with, by its name, its options or
+    the fingerprint of its weights.
     """
     held = (config.backbone, config.hidden_dim, config.backbone_options)
     options: dict[str, Any] = {**config.backbone_options, **run_options}
     made = load_backbone(config.backbone, config.hidden_dim, **options)
     check_backbone(*held, asked_options=made.options)
+    known = config.backbone_fingerprint
+    if known and made.fingerprint and known != made.fingerprint:
+        raise BackboneError(
+            f"backbone {config.backbone!r} has other weights ({made.fingerprint[:8]}) than those "
+            f"the store was made with ({known[:8]})",
+            "bring those back, or encode the texts anew: "
+            f"`memoria replay STORE --set backbone={config.backbone} -o NEW`",
+        )
     return made
 
 
@@ -303,7 +312,7 @@ class InputStream:
     def _check_kinds(self, takes_images: bool) -> None:
         """Refuse images for text models and texts for image models; others say so themselves."""
         name = self._config.backbone
-        if split_name(name)[0] not in ("hash", "hf", "st"):
+        if split_name(name)[0] not in ("hash", "hf", "st", "static"):
             return
         for spec in self._specs:
             if takes_images and spec.kind in ("text", "literal"):

@@ -196,7 +196,8 @@ def _config(
     state = core.state
     whole = config.replace(lanes=state.lanes, hidden_dim=state.vectors.dimension)
     if "backbone" not in config.model_fields_set:  # vectors that came as they are
-        whole = whole.replace(backbone="array", wm_length=max(1, working))
+        arrays = MemoriaConfig(backbone="array")
+        whole = whole.replace(backbone=arrays.backbone, rule=arrays.rule, wm_length=max(1, working))
     whole = whole.replace(vector_dtype="float32")
     made = whole.replace(**settings)
     for name in _TOLD:

@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.timeline.engram_type import EngramType
+from memoria.timeline.lifespan import LONGEST
 from memoria.timeline.log import ENDINGS, BoolArray, EventKind, Events, FloatArray, IntArray
-
-LONGEST: Final = 2.0**52  # steps that a pinned engram has left at most: adding 1 to it stays exact
 
 # By kind of event: 1 pins an engram, 0 lets it age again, -1 leaves that as it was.
 _TURNS: Final = np.full(max(EventKind) + 1, -1, np.int8)

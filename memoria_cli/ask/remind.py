@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Annotated, Any
 
 from memoria.errors import UsageError
+from memoria.timeline.lifespan import PLAINLY_ENDLESS
 from memoria_cli.options import BatchSize, Device, Json, Unit, option, speed_options
 from memoria_cli.stores import StoreAt, load_memory_store, require_present, split_store
 from memoria_cli.terminal import output
@@ -97,7 +98,9 @@ def _table(lane: Mapping[str, Any]) -> output.Table:
         "correlation": lambda one: f"{one['correlation']:.4g}",
         "found by": "source",
         "type": "type",
-        "lifespan": lambda one: f"{one['lifespan']:g}",
+        "lifespan": lambda one: (
+            "no end" if one["lifespan"] > PLAINLY_ENDLESS else f"{one['lifespan']:g}"
+        ),
         "id": "id",
     }
     if any(one["text"] is not None for one in engrams):

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from memoria.config import MemoriaConfig, PresetName
 from memoria.errors import BackboneError, ConfigError
+from memoria.timeline.lifespan import PLAINLY_ENDLESS
 from memoria_cli.options import (
     BACKBONE_OPTIONS,
     BACKBONE_PANEL,
@@ -23,6 +24,7 @@ from memoria_cli.options import (
 )
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
+from memoria_cli.terminal.formatting import format_count
 from memoria_cli.verbs import verb
 
 _HYPER: Final = "Hyper-parameters"
@@ -34,6 +36,15 @@ _NOT_ASKED: Final = (
     "lifespan_by",
 )
 _DIMENSION: Final = "hidden_dim"
+_SHOWN_DEFAULTS: Final = {  # that are no plain values
+    _DIMENSION: "the backbone's",
+    "initial_lifespan": "no end",
+    "backbone": "static where it is installed, else hash",
+}
+_WITHOUT_STATIC: Final = (
+    "backbone hash knows words, not meanings: `pip install 'memoria-engrams[text]'` brings "
+    "static, which does"
+)
 
 
 def _init(**given: Any) -> None:
@@ -42,7 +53,7 @@ def _init(**given: Any) -> None:
     A setting comes from its option, else from the file of --config, else from the preset, else
     from the defaults. An existing store is never touched.
     """
-    config = _config(given)
+    config, lines = _config(given)
     speed = speed_options(config.backbone, given["batch_size"], given["device"])
     config = _with_backbone(config, speed)
     from memoria.store import MemoryStore
@@ -54,13 +65,14 @@ def _init(**given: Any) -> None:
             "config": config.model_dump(mode="json"),
             "digest": store.digest(),
         }
-    lanes = "1 lane" if config.lanes == 1 else f"{config.lanes} lanes"
+    lanes = format_count(config.lanes, "lane")
     about = f"{lanes}, vectors of {config.hidden_dim} numbers, backbone {config.backbone}"
-    output.result(document, [f"created {document['path']}: {about}"], given["json"])
+    lines = [f"created {document['path']}: {about}", *lines, _describe_forgetting(config)]
+    output.result(document, lines, given["json"])
 
 
-def _config(given: Mapping[str, Any]) -> MemoriaConfig:
-    """Settings from options, file, preset and defaults, in that order."""
+def _config(given: Mapping[str, Any]) -> tuple[MemoriaConfig, list[str]]:
+    """Settings from options, file, preset and defaults, in that order; what to say of them."""
     names = [name for name in MemoriaConfig.model_fields if name not in _NOT_ASKED]
     values = {name: given[name] for name in names if given[name] is not None}
     if given["preset"] is not None:
@@ -72,12 +84,42 @@ def _config(given: Mapping[str, Any]) -> MemoriaConfig:
         config = MemoriaConfig.from_values(values)
     else:
         config = MemoriaConfig.from_toml(given["config"], **values)
-    changes = backbone_options(given)
+    changes: dict[str, Any] = {}
+    notes = []
+    if "backbone" not in config.model_fields_set:
+        changes["backbone"], notes = _default_backbone(config)
+    own = backbone_options(given)
+    if own:
+        changes[_BACKBONE_OPTIONS] = {**config.backbone_options, **own}
     if changes:
-        held = config.model_dump(include=config.model_fields_set)
-        held[_BACKBONE_OPTIONS] = {**config.backbone_options, **changes}
-        config = MemoriaConfig(**held)
-    return config
+        config = MemoriaConfig(**config.model_dump(include=config.model_fields_set), **changes)
+    return config, notes
+
+
+def _default_backbone(config: MemoriaConfig) -> tuple[str, list[str]]:
+    """The backbone where none is asked for, and a line where it is not the best there is."""
+    from memoria.backbones import default_backbone
+
+    name = default_backbone()
+    if name == "hash":
+        return name, [_WITHOUT_STATIC]
+    built_in = MemoriaConfig(backbone=name).hidden_dim
+    if _DIMENSION in config.model_fields_set and config.hidden_dim != built_in:
+        return "hash", [f"backbone {name} gives vectors of {built_in} numbers, hash of any length"]
+    return name, []
+
+
+def _describe_forgetting(config: MemoriaConfig) -> str:
+    """What the lifespan means for who keeps texts or vectors, in words."""
+    if config.initial_lifespan > PLAINLY_ENDLESS:
+        return "nothing is forgotten, unless by hand"
+    units = config.initial_lifespan * config.wm_length
+    kind, _, words = config.unit.partition(":")
+    what = f"windows of {words} words" if words else f"{kind}s"
+    if config.backbone == "array":
+        what = "vectors"
+    each = " of its lane" if config.lanes > 1 else ""
+    return f"forgets what has not come back for about {units:,.0f} {what}{each}"
 
 
 def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaConfig:
@@ -101,6 +143,7 @@ def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaCo
         backbone=made.name,
         hidden_dim=made.dimension or wanted,
         backbone_options=dict(made.options),
+        backbone_fingerprint=made.fingerprint,
     )
 
 
@@ -112,7 +155,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     option = typer.Option(
         "--" + name.replace("_", "-"),
         help=field.description,
-        show_default="the backbone's" if name == _DIMENSION else str(field.default),
+        show_default=_SHOWN_DEFAULTS.get(name, str(field.default)),
         rich_help_panel=BACKBONE_PANEL if name == "backbone" else _HYPER,
     )
     return _keyword(name, Annotated[annotation | None, option])

@@ -16,8 +16,8 @@ from memoria_cli.terminal.formatting import (
     format_bytes,
     format_change,
     format_engram,
+    format_lifespan,
     format_minute,
-    format_number,
     shorten,
 )
 from memoria_cli.verbs import verb
@@ -34,7 +34,7 @@ _SPARK: Final = 60  # columns of a curve
 _TEXT: Final = 36  # characters of each of two texts side by side
 _ENGRAMS: Final[Mapping[str, output.Column]] = {
     **{name: name for name in ("id", "lane", "index", "type")},
-    "lifespan": lambda one: format_number(one["lifespan"]),
+    "lifespan": lambda one: format_lifespan(one["lifespan"]),
     "age": "age",
     "fired": "fire_count",
     "text": lambda one: shorten(one["text"], 2 * _TEXT),
@@ -269,7 +269,7 @@ def _life(life: _Document, most: int | None) -> list[output.Part]:
 
     head = [("type", life["type"]), ("lane", str(life["lane"]))]
     if life["type"] != "forgotten":
-        left = format_number(life["lifespan"])
+        left = format_lifespan(life["lifespan"])
         head.append(("lifespan", f"{left}, pinned" if life["pinned"] else left))
     fired = "once" if life["fire_count"] == 1 else f"{life['fire_count']} times"
     head += [("age", str(life["age"])), ("fired", fired)]
@@ -322,7 +322,7 @@ def _events(life: _Document) -> list[tuple[str, str, str, str]]:
     if life["forgotten"] is not None and not {"forgotten", "displaced"} & {*happened}:
         moves.append((life["forgotten"]["step"], 2, "forgotten", {}))
     return [
-        (str(step), what, format_change(one.get("gain")), format_number(one.get("lifespan")))
+        (str(step), what, format_change(one.get("gain")), format_lifespan(one.get("lifespan")))
         for step, _, what, one in sorted(firings + moves, key=lambda event: event[:2])
     ]
 

@@ -9,7 +9,7 @@ from memoria.errors import UsageError
 from memoria_cli.options import Json, option, panel
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_minute, format_number, shorten
+from memoria_cli.terminal.formatting import format_lifespan, format_minute, shorten
 from memoria_cli.verbs import verb
 
 _ROWS: Final = 1000  # of a table, unless --limit says
@@ -124,7 +124,7 @@ def _table(engrams: Sequence[Mapping[str, Any]], kind: _Kind) -> output.Table:
         "lane": "lane",
         "type": "type",
         "lifespan": lambda one: (
-            format_number(one["lifespan"]) + (", pinned" if one["pinned"] else "")
+            format_lifespan(one["lifespan"]) + (", pinned" if one["pinned"] else "")
         ),
         "age": "age",
         "fired": "fire_count",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from memoria.timeline.lifespan import PLAINLY_ENDLESS
+
 # Controls (C0, DEL, C1), line separators, what turns the direction of writing or cannot be seen,
 # lone surrogates. The joiners U+200C and U+200D stay: scripts and emoji need them.
 _UNSAFE = re.compile(
@@ -22,6 +24,11 @@ def shorten(text: str | None, width: int = 36) -> str:
 def format_number(value: float | None) -> str:
     """Four digits, large ones whole; nothing for None."""
     return "" if value is None else f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def format_lifespan(steps: float | None) -> str:
+    """Steps left, as `format_number` writes them; "no end" of a lifespan without one."""
+    return "no end" if steps is not None and steps > PLAINLY_ENDLESS else format_number(steps)
 
 
 def format_count(count: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from memoria.errors import InputError, StateError, UsageError
 from memoria_cli.options import Engrams, Json, Yes, confirm, option, panel
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_engrams, format_number, shorten
+from memoria_cli.terminal.formatting import format_engrams, format_lifespan, shorten
 from memoria_cli.verbs import verb
 
 _SHOWN: Final = 20  # engrams named before asking
@@ -131,7 +131,7 @@ def _forget(store: str, digest: str, ids: Sequence[int]) -> None:
 
 def _plan(engrams: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
-        f"  {one['id']} ({one['type']}, lifespan {format_number(one['lifespan'])}"
+        f"  {one['id']} ({one['type']}, lifespan {format_lifespan(one['lifespan'])}"
         f"{', pinned' if one['pinned'] else ''}) {shorten(one['text'], _TEXT)}".rstrip()
         for one in engrams[:_SHOWN]
     ]
@@ -147,7 +147,7 @@ def _table(title: str, engrams: Sequence[Mapping[str, Any]]) -> output.Table:
         "id": "id",
         "lane": "lane",
         "type": "type",
-        "lifespan": lambda one: format_number(one["lifespan"]),
+        "lifespan": lambda one: format_lifespan(one["lifespan"]),
         "text": lambda one: shorten(one["text"], _TEXT),
     }
     return output.table(title, engrams, columns)
