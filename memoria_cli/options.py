@@ -67,6 +67,15 @@ Rule: TypeAlias = Annotated[
     ),
 ]
 Lane: TypeAlias = Annotated[int | None, option("--lane", "Of this lane only.", "N", min=0)]
+Meta: TypeAlias = Annotated[
+    list[str] | None,
+    option(
+        "--meta",
+        "With this beside the text: a value of its meta. Repeatable.",
+        "KEY=VALUE",
+        rich_help_panel="Filters",
+    ),
+]
 Force: TypeAlias = Annotated[bool, option("--force", "Replace FILE if it exists.")]
 Yes: TypeAlias = Annotated[
     bool, option("--yes -y", "Go ahead without asking; needed where nobody can be.")
@@ -161,12 +170,10 @@ def backbone_options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def speed_options(backbone: str, batch_size: int | None, device: str | None) -> dict[str, Any]:
     """Options that change a backbone's speed only; none for those that run no model."""
-    from memoria.backbones import runs_model
+    from memoria.backbones import speed_options as options_of
 
-    if not runs_model(backbone):
-        return {}
     values = {"batch_size": batch_size, "device": device}
-    return {name: value for name, value in values.items() if value is not None}
+    return {name: values[name] for name in options_of(backbone) if values[name] is not None}
 
 
 def parse_pairs(

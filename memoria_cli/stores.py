@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
-from memoria.errors import UsageError
+from memoria.errors import StoreNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from memoria.store import MemoryStore
     from memoria.store.memory_files import MemoryFiles
+
+_VARIABLE: Final = "MEMORIA_STORE"
+_HIDDEN: Final = ".memoria"
 
 
 def split_store(store: str) -> tuple[str, int | str | None]:
@@ -24,6 +28,44 @@ def split_store(store: str) -> tuple[str, int | str | None]:
     from memoria.store.reading import split_moment
 
     return split_moment(store)
+
+
+def find_store(words: Sequence[str], named: str | None = None) -> tuple[str, Sequence[str]]:
+    """Return the store that a verb means, and the ``words`` that do not name it.
+
+    It is ``named``, else the first word if it opens as a store, else MEMORIA_STORE, else the
+    nearest ``.memoria`` upwards of the working directory.
+
+    Raises:
+        StoreNotFoundError: there is none of them.
+    """
+    if named is not None:
+        return named, words
+    if words and _opens(words[0]):
+        return words[0], words[1:]
+    if os.environ.get(_VARIABLE):
+        return os.environ[_VARIABLE], words
+    from memoria.chunkstore.root import is_store
+
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if is_store(folder / _HIDDEN):
+            return str(folder / _HIDDEN), words
+    what = f"{words[0]}: is not a store, and there" if words else "there"
+    raise StoreNotFoundError(
+        f"{what} is no {_HIDDEN} here or above",
+        f"name the store first, with --store, or in {_VARIABLE}",
+    )
+
+
+def _opens(word: str) -> bool:
+    """Whether a word names a store: a directory, an archive or an address."""
+    from memoria.chunkstore.root import is_store
+
+    if word.startswith("s3://"):
+        return True
+    path = Path(split_store(word)[0])
+    return is_store(path) if path.is_dir() else path.suffix == ".zip" and path.is_file()
 
 
 def require_present(store: str) -> str:
@@ -60,9 +102,9 @@ def use_one_thread(backbone: str = "array") -> None:
 
     The tensors of a step are small: waking a second thread for each costs more than it gains.
     """
-    from memoria.backbones import runs_model
+    from memoria.backbones import speed_options
 
-    if not runs_model(backbone) and "OMP_NUM_THREADS" not in os.environ:
+    if "device" not in speed_options(backbone) and "OMP_NUM_THREADS" not in os.environ:
         import torch
 
         torch.set_num_threads(1)

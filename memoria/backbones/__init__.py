@@ -6,7 +6,7 @@ from memoria.backbones.registry import (
     default_backbone,
     known_backbones,
     load_backbone,
-    runs_model,
+    speed_options,
     split_name,
 )
 
@@ -21,6 +21,6 @@ __all__ = [
     "default_backbone",
     "known_backbones",
     "load_backbone",
-    "runs_model",
+    "speed_options",
     "split_name",
 ]

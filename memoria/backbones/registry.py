@@ -18,11 +18,18 @@ _BUILT_IN: Final = {
     "array": "memoria.backbones.array",
     "hash": "memoria.backbones.hashing",
     "hf": "memoria.backbones.hf",
+    "http": "memoria.backbones.http",
     "st": "memoria.backbones.st",
     "static": "memoria.backbones.static",
 }
-_WITHOUT_MODEL: Final = ("array", "hash", "static")
-_USAGE: Final = {"hf": "hf:ID_OR_PATH", "st": "st:ID_OR_PATH"}
+# Options for speed only; other backbones take both.
+_SPEED: Final[Mapping[str, tuple[str, ...]]] = {
+    "array": (),
+    "hash": (),
+    "static": (),
+    "http": ("batch_size",),
+}
+_USAGE: Final = {"hf": "hf:ID_OR_PATH", "http": "http:URL#MODEL", "st": "st:ID_OR_PATH"}
 
 Factory: TypeAlias = Callable[[str | None, int | None, Mapping[str, OptionValue]], Any]
 
@@ -65,9 +72,9 @@ def default_backbone() -> str:
     return "static" if has_built_in_model() else "hash"
 
 
-def runs_model(name: str) -> bool:
-    """Whether the backbone runs a network on a device, in batches."""
-    return split_name(name)[0] not in _WITHOUT_MODEL
+def speed_options(name: str) -> tuple[str, ...]:
+    """The options of a backbone that change its speed only: ``batch_size``, ``device``."""
+    return _SPEED.get(split_name(name)[0], ("batch_size", "device"))
 
 
 def known_backbones() -> list[str]:

@@ -312,7 +312,7 @@ class InputStream:
     def _check_kinds(self, takes_images: bool) -> None:
         """Refuse images for text models and texts for image models; others say so themselves."""
         name = self._config.backbone
-        if split_name(name)[0] not in ("hash", "hf", "st", "static"):
+        if split_name(name)[0] not in ("hash", "hf", "http", "st", "static"):
             return
         for spec in self._specs:
             if takes_images and spec.kind in ("text", "literal"):

@@ -86,6 +86,22 @@ def read_texts(
     return _in_units(texts, unit, "standard input" if spec == "-" else spec)
 
 
+def read_fields(spec: str | os.PathLike[str], field: str) -> Iterator[str]:
+    """The texts in one field of each record of a .jsonl file; ``FILE.jsonl:FIELD`` names another.
+
+    Raises:
+        InputError: as `read_texts`.
+    """
+    path, key = split_key(os.fspath(spec))
+    with reading(path):
+        os.stat(path)
+    if extension(path) != ".jsonl":
+        raise InputError(f"{path}: is not a .jsonl file", "one JSON object a line")
+    check_file(path)
+    for record, _ in _records(path, key or field):
+        yield record.text
+
+
 def literal_texts(texts: Sequence[str], unit: str = "sentence") -> Iterator[TextUnit]:
     """The units of texts given directly; their sources are ``text:1``, ``text:2`` ..."""
     named = [TextUnit(text, f"text:{number}", 0) for number, text in enumerate(texts, 1)]

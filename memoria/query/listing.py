@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from typing import Any, Final, Literal, get_args
@@ -74,6 +74,7 @@ class EngramFilter:
         since, until: creation within these milliseconds since 1970, both included.
         text: part of its text, ignoring case.
         source: pattern of its source's name, with ``*`` and ``?``.
+        meta: values of its meta.
         pinned: whether it is pinned.
 
     Raises:
@@ -91,6 +92,7 @@ class EngramFilter:
     text: str | None = None
     source: str | None = None
     pinned: bool | None = None
+    meta: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -105,6 +107,8 @@ class EngramFilter:
         rows = np.flatnonzero(self._by_numbers(table))
         if self.source is not None:
             rows = rows[_from_source(stored_texts, table.ids[rows], self.source)]
+        if self.meta is not None:
+            rows = rows[_with_meta(stored_texts, table.ids[rows], self.meta)]
         if self.text is not None:
             rows = rows[_with_text(stored_texts, table.ids[rows], self.text)]
         return rows
@@ -237,6 +241,22 @@ def _from_source(stored_texts: StoredTexts, ids: IntArray, pattern: str) -> Mask
     matches = re.compile(translate(pattern)).match
     fits = np.array([matches(name) is not None for name in stored_texts.sources()] + [False])
     return fits[stored_texts.where(ids)[:, 0]]  # -1, no source, is the last
+
+
+def _has_meta(held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
+    """Whether ``held`` has these values; a text that reads like a number is found by it too."""
+    return held is not None and all(
+        key in held and (held[key] == value or str(held[key]) == str(value))
+        for key, value in wanted.items()
+    )
+
+
+def _with_meta(stored_texts: StoredTexts, ids: IntArray, wanted: Mapping[str, Any]) -> Mask:
+    mask = np.zeros(len(ids), np.bool_)
+    for first in range(0, len(ids), _BLOCK):
+        part = slice(first, first + _BLOCK)
+        mask[part] = [_has_meta(one, wanted) for one in stored_texts.meta(ids[part])]
+    return mask
 
 
 def _with_text(stored_texts: StoredTexts, ids: IntArray, part: str) -> Mask:

@@ -17,20 +17,18 @@ from memoria_cli.verbs import verb
 @verb(
     "remind",
     "memoria remind notes",
-    'memoria remind notes --peek --cue-text "Where did the cat sit?" --top 3',
+    'memoria remind notes --cue-text "The cat sat by the window." --top 3',
     "memoria remind vectors --json --out reminded.npz",
 )
 def remind(
     store: StoreAt,
-    peek: Annotated[
-        bool, option("--peek", "Ask without changing anything: nothing fires.")
-    ] = False,
+    peek: Annotated[bool, option("--peek", "Change nothing: nothing fires.")] = False,
     cue: Annotated[
         list[str] | None,
         option(
             "--cue",
-            "With --peek, ask with this input instead of the working memory: one for all "
-            "lanes, or one for each.",
+            "Peek with this input instead of the working memory: one for all lanes, or one for "
+            "each.",
             "INPUT",
         ),
     ] = None,
@@ -56,17 +54,15 @@ def remind(
 ) -> None:
     """Remind with the working memory and let everything fire: the second part of a step.
 
-    Asked again before `memoria adjust`, it repeats its answer. With --peek it only asks, and may
-    be given a cue of its own, and the past: STORE@NAME as a snapshot left it, STORE@STEP as a step.
+    Asked again before `memoria adjust`, it repeats its answer. With --peek it changes nothing, and
+    may be given the past: STORE@NAME as a snapshot left it, STORE@STEP as a step. A cue of its own
+    implies --peek. This is what a model is given while it reads, by likeness and along connections;
+    to find what answers a question use `memoria ask`.
     """
     from memoria.io.outputs import check_output, save_arrays
     from memoria.store.reading import open_files
 
-    if (cue or cue_text) and not peek:
-        raise UsageError(
-            "--cue asks without changing anything, so it needs --peek",
-            "add --peek, or `memoria add` the input first to remember it too",
-        )
+    peek = peek or bool(cue or cue_text)
     path, at = split_store(store) if peek else (require_present(store), None)
     with closing(open_files(path, at, "r" if peek else "r+")) as files:
         if out is not None:

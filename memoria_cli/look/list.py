@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, option, panel
+from memoria_cli.options import Json, Meta, option, panel, parse_pairs
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_lifespan, format_minute, shorten
@@ -58,6 +58,7 @@ def list_(
     source: Annotated[
         str | None, _filter("--source", "From a source like this: * and ? stand for any.", "GLOB")
     ] = None,
+    meta: Meta = None,
     pinned: Annotated[
         bool | None, _filter("--pinned/--not-pinned", "Only what is pinned, or is not.")
     ] = None,
@@ -100,6 +101,7 @@ def list_(
         until=None if until is None else parse_time("until", until, end=True),
         text=text,
         source=source,
+        meta=parse_pairs("--meta", meta or ()) or None,
         pinned=pinned,
         **spans,
     )

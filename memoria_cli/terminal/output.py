@@ -47,10 +47,18 @@ class Table:
     framed: bool = False  # on a terminal
 
 
-Part: TypeAlias = str | Table | Picture
+@dataclass(frozen=True)
+class Styled:
+    """A line in one of Rich's styles on a terminal."""
+
+    text: str
+    style: str
+
+
+Part: TypeAlias = str | Styled | Table | Picture
 Column: TypeAlias = str | Callable[[Any], object]  # a record's key, or what makes its cell of it
 
-_gathering: list[list[Mapping[str, Any]]] = []  # what `collected` blocks are open
+_gathering: list[list[Any]] = []  # what `collected` blocks are open
 
 
 def table(
@@ -88,7 +96,9 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def result(document: Mapping[str, Any], human: Sequence[Part], as_json: bool) -> None:
+def result(
+    document: Mapping[str, Any] | Sequence[Mapping[str, Any]], human: Sequence[Part], as_json: bool
+) -> None:
     """Print the result of a verb: ``document`` with --json, else lines and tables for people.
 
     The text is ASCII in the JSON, with escapes for the rest, so that no locale spoils it.
@@ -283,8 +293,8 @@ def _terminal_size(stream: IO[str]) -> tuple[int, int]:
 
 
 def _plain(part: Part) -> Iterator[str]:
-    if isinstance(part, str):
-        yield escape(part)
+    if isinstance(part, str | Styled):
+        yield escape(part if isinstance(part, str) else part.text)
         return
     if isinstance(part, Picture):
         yield escape(part.title)
@@ -314,6 +324,9 @@ def _write_rich(human: Sequence[Part]) -> None:
         for part in human:
             if isinstance(part, str):
                 console.print(Text(escape(part)))
+                continue
+            if isinstance(part, Styled):
+                console.print(Text(escape(part.text), style=part.style))
                 continue
             if isinstance(part, Picture):
                 console.print(Text(escape(part.title), style="bold"))

@@ -63,8 +63,8 @@ def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("entry_points")
 def test_entry_points_are_known_and_never_hide_the_built_in_ones() -> None:
-    assert known_backbones() == ["array", "gone", "hash", "hf:ID_OR_PATH", "letters", "odd",
-                                 "st:ID_OR_PATH"]  # fmt: skip
+    assert known_backbones() == ["array", "gone", "hash", "hf:ID_OR_PATH", "http:URL#MODEL",
+                                 "letters", "odd", "st:ID_OR_PATH", "static"]  # fmt: skip
     assert load_backbone("hash").name == "hash"
 
 
