@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -14,6 +14,9 @@ from memoria_cli.stores import StoreAt, split_store, use_one_thread
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
 from memoria_cli.verbs import verb
+
+if TYPE_CHECKING:
+    from memoria.backbones import Backbone
 
 _look: Final = panel("Looking")
 _MOST_FPS: Final = 60.0
@@ -27,6 +30,7 @@ _Result: TypeAlias = tuple[Mapping[str, Any], list[str]]  # document, lines for 
     "replay",
     "memoria replay notes --recompute",
     "memoria replay notes --set stm_capacity=4 -o other --json",
+    "memoria replay notes --set backbone=hash -o renewed",
     "memoria replay notes --sample 2 --priority lifespan -o batch.npz",
     "memoria replay notes --watch --speed 50",
     "memoria replay notes --render life.gif --to 6",
@@ -92,8 +96,9 @@ def replay(
 
     Without options the log is read from the start and each step's digest checked. --recompute runs
     every step again: bit for bit the same on the machine that made it; elsewhere it tells where
-    rounding decided a near-tie. --set lives the same life under other parameters. Exit code 3 if
-    something came out otherwise and no near-tie explains it.
+    rounding decided a near-tie. --set lives the same life under other parameters; --set
+    backbone=NAME encodes its texts anew. Exit code 3 if something came out otherwise and no
+    near-tie explains it.
     """
     looks = watch or render is not None
     if watch and render is not None:
@@ -210,14 +215,25 @@ def _rerun(path: str, at: int | str | None, out: str, changes: list[str]) -> _Re
     values = parse_pairs("--set", changes)
     from memoria.store.replay.rerun import rerun
 
-    use_one_thread()
+    name = values.pop("backbone", None)
+    encoder = None if name is None else _text_backbone(str(name))
+    use_one_thread("array" if encoder is None else encoder.name)
     with output.progress("stepping", "steps") as show:
-        made = rerun(path, out, values, at, show)
+        made = rerun(path, out, values, at, show, encoder)
     human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]
     if made.skipped_events:
         human.append(f"{made.skipped_events} events were of engrams that did not live here")
     human.append(f"`memoria diff` compares the two: memoria diff {path} {out}")
     return made.record(), human
+
+
+def _text_backbone(name: str) -> Backbone:
+    """The backbone that encodes the texts anew."""
+    from memoria.backbones import load_backbone
+
+    if name == "array":
+        raise UsageError("--set backbone=array: encodes no texts", "name one that does")
+    return load_backbone(name)
 
 
 def _sample(path: str, out: str, count: int, priority: str, seed: int, limits: _Limits) -> _Result:
