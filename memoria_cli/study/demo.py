@@ -17,6 +17,9 @@ from memoria_cli.verbs import verb
 
 _STORE: Final = "demo-memory"
 _STEPS: Final = 120
+_SETTINGS: Final = (  # a memory that forgets, the same on every machine
+    *("--backbone", "hash", "--initial-lifespan", "50", "--rule", "correlation:8"),
+)
 
 
 @verb(
@@ -61,7 +64,8 @@ def demo(
         "sentences), is reminded of old ones that go with them, and those live longer for it; what",
         "nothing reminds it of is forgotten. What fires together becomes connected.",
     )
-    tour.run("an empty memory; the built-in backbone turns texts into vectors", "init", store)
+    title = "an empty memory that forgets; the built-in backbone turns texts into vectors"
+    tour.run(title, "init", store, *_SETTINGS)
     about = "it reads" if files else f"it reads Python's own help, written to {inputs[0]} for you"
     tour.run(f"{about}, 8 sentences a step", "step", store, *inputs, "--limit", str(steps))
 

@@ -215,7 +215,8 @@ def test_pictures_are_ascii_where_nothing_else_can_be_shown(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with MemoryStore.open("notes", "r+") as store:
-        store.step(np.ones((1, 384), np.float32), texts=["Überall läuft 猫 umher."])
+        data = np.ones((1, store.config.hidden_dim), np.float32)
+        store.step(data, texts=["Überall läuft 猫 umher."])
     monkeypatch.setenv("LC_ALL", "C")
     told = cli.ok("inspect", "notes").out
     assert told.isascii()

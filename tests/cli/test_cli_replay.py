@@ -14,7 +14,7 @@ from memoria.store import MemoryStore
 @pytest.fixture(autouse=True)
 def _notes(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text(DIARY * 4, encoding="utf-8")
-    cli.ok("init", "notes", "--wm-length", 2)
+    cli.ok("init", "notes", "--wm-length", 2, "--backbone", "hash")
     cli.ok("step", "notes", "diary.txt")
 
 

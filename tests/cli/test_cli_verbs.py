@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from cli_tools import DIARY, Cli, fingerprint, rows
 
+from memoria.backbones import default_backbone, load_backbone
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import PRESETS, MemoriaConfig
 from memoria.store import MemoryStore, read_config
@@ -26,6 +27,12 @@ def _diary(tmp_path: Path) -> None:
     (tmp_path / "diary.txt").write_text(DIARY, encoding="utf-8")
 
 
+def of_backbone(config: MemoriaConfig) -> MemoriaConfig:
+    """The configuration with what its backbone says of itself."""
+    made = load_backbone(config.backbone)
+    return config.replace(backbone_options=made.options, backbone_fingerprint=made.fingerprint)
+
+
 def indices(document: Any) -> list[list[int]]:
     return [[one["index"] for one in lane["reminded"]] for lane in document["lanes"]]
 
@@ -34,14 +41,18 @@ class TestInit:
     def test_defaults(self, cli: Cli) -> None:
         made = cli.ok("init", "notes", "--json").json
         assert set(made) == {"path", "step", "config", "digest"}
-        assert made["config"] == MemoriaConfig().model_dump(mode="json")
         assert made["path"] == os.path.abspath("notes")
-        assert read_config("notes") == MemoriaConfig()
+        expected = of_backbone(MemoriaConfig(backbone=default_backbone()))
+        assert read_config("notes") == expected
+        assert made["config"] == expected.model_dump(mode="json")
 
     @pytest.mark.parametrize("preset", PRESETS)
     def test_presets(self, cli: Cli, preset: str) -> None:
         cli.ok("init", "x", "--preset", preset)
-        assert read_config("x") == MemoriaConfig.preset(preset)
+        expected = MemoriaConfig.preset(preset)
+        if preset == "keep":
+            expected = of_backbone(MemoriaConfig.preset(preset, backbone=default_backbone()))
+        assert read_config("x") == expected
 
     def test_every_option_reaches_the_configuration(self, cli: Cli) -> None:
         given: dict[str, Any] = {
@@ -90,6 +101,7 @@ class TestInit:
 
         class Model:
             name, dimension, options = "st:tiny", 48, {"normalize": False, "max_length": 9}
+            fingerprint = "f" * 64
 
         def load(name: str, dimension: int | None = None, **options: Any) -> Any:
             seen.append((name, dimension, options))
@@ -105,6 +117,7 @@ class TestInit:
         made = read_config("x")
         assert made.hidden_dim == 48
         assert made.backbone_options == {"normalize": False, "max_length": 9}
+        assert made.backbone_fingerprint == "f" * 64
 
     def test_plain_vectors_need_a_dimension(self, cli: Cli) -> None:
         ran = cli("init", "x", "--backbone", "array")
@@ -286,7 +299,7 @@ class TestCycle:
         )
 
     def test_the_backbone_is_the_stores(self, cli: Cli) -> None:
-        cli.ok("init", "n")
+        cli.ok("init", "n", "--backbone", "hash")
         cli.ok("add", "n", "--text", "One.", "--backbone", "hash", "--device", "cpu")
         ran = cli("add", "n", "--text", "One.", "--backbone", "st:x")
         assert ran.code == 2
@@ -388,7 +401,7 @@ class TestStep:
 
         failing = Failing()
         monkeypatch.setattr("memoria.backbones.streams.store_backbone", lambda *_, **__: failing)
-        cli.ok("init", "n", "--wm-length", 64)
+        cli.ok("init", "n", "--wm-length", 64, "--backbone", "hash")
         Path("long.txt").write_text("A sentence about cats. " * 600)
         ran = cli("step", "n", "long.txt", "--commit-every", 1000)
         assert (ran.code, ran.out) == (2, "")
