@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from memoria.errors import UsageError
 from memoria_cli.options import (
@@ -23,7 +23,6 @@ from memoria_cli.verbs import verb
 if TYPE_CHECKING:
     from memoria.store.answers import Answer, Answers, Neighbour
 
-_Kind: TypeAlias = Literal["working", "shortterm", "longterm"]
 _filter: Final = panel("Filters")
 _UNSURE: Final = 0.5  # of a confidence below which nothing seems to answer
 _LEAST_REASON: Final = 0.5  # of a part's share in a score that is named without --why
@@ -80,7 +79,10 @@ def ask(
         ),
     ] = None,
     lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
-    kind: Annotated[list[_Kind] | None, _filter("--type", "In this memory. Repeatable.")] = None,
+    kind: Annotated[
+        list[str] | None,
+        _filter("--type", "In this memory. Repeatable.", "working|shortterm|longterm"),
+    ] = None,
     source: Annotated[
         list[str] | None,
         _filter("--source", "From a source like this: * and ? stand for any. Repeatable.", "GLOB"),
