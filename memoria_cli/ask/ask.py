@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _filter: Final = panel("Filters")
 _UNSURE: Final = 0.5  # of a confidence below which nothing seems to answer
 _LEAST_REASON: Final = 0.5  # of a part's share in a score that is named without --why
+_LEAST_PART: Final = 0.005  # that is shown with two digits
 _FAINT: Final = "dim"
 _INDENT: Final = "   "
 _SPEAKERS: Final = ("speaker", "name", "author")  # keys of meta
@@ -210,7 +211,11 @@ def _about(answer: Answer, why: bool) -> Iterator[str]:
 
 def _parts(answer: Answer) -> str:
     """Every part of the score, the greatest first."""
-    parts = ", ".join(f"{_reason(name)} {part:+.2f}" for name, part in _by_size(answer.parts))
+    parts = ", ".join(
+        f"{_reason(name)} {part:+.2f}"
+        for name, part in _by_size(answer.parts)
+        if abs(part) >= _LEAST_PART
+    )
     return f"why: {parts}; together {answer.score:.2f}, confidence {answer.confidence:.0%}"
 
 

@@ -114,15 +114,21 @@ def rerun(
         total, skipped = files.rows("log/steps"), 0
         with MemoryStore.create(out, config) as store:
 
+            done = 0
+
             def memories() -> Iterator[WorkingMemory]:
-                nonlocal skipped
+                nonlocal skipped, done
                 steps = logged_steps(files, 1, total, with_texts=True)
                 for step in steps if encoder is None else _encoded(steps, encoder):
                     for number in range(*step.happened):
                         skipped += not _done_again(store, files, number, encoder)
+                    done = step.happened[1]
                     yield step.memory
 
             store.step_stream(memories(), progress=progress, total=total)
+            for number in range(done, files.events):  # after the last step
+                skipped += not _done_again(store, files, number, encoder)
+            store.commit()
             return Rerun(str(store.path), store.timestep, files.created, skipped, store.digest())
 
 
