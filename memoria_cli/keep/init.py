@@ -85,7 +85,7 @@ def _config(given: Mapping[str, Any]) -> tuple[MemoriaConfig, list[str]]:
     else:
         config = MemoriaConfig.from_toml(given["config"], **values)
     changes: dict[str, Any] = {}
-    notes = []
+    notes: list[str] = []
     if "backbone" not in config.model_fields_set:
         changes["backbone"], notes = _default_backbone(config)
     own = backbone_options(given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from memoria.analysis.palette import MEMORY_COLOURS
 from memoria.errors import UsageError
+from memoria.timeline.lifespan import PLAINLY_ENDLESS
 from memoria_cli.options import Json, Lane, argument, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import charts, output
@@ -141,7 +142,10 @@ def _overview(document: _Document) -> list[output.Part]:
         parts.append(_NEXT[document["phase"]])
     parts.append(_lanes(document["lanes"]))
     if document["engrams"]:
-        parts.append(_lifespans(document["histograms"]["lifespan"]))
+        if document["histograms"]["lifespan"][0]["from"] > PLAINLY_ENDLESS:
+            parts.append("lifespan: no end, nothing is forgotten unless by hand")
+        else:
+            parts.append(_lifespans(document["histograms"]["lifespan"]))
         parts.append(_pyramid(document["pyramid"]))
     if document["survival"]["engrams"]:
         parts.append(_survival(document["survival"]))
