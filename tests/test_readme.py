@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from cli_tools import Cli, Ran
 
+from memoria.backbones import default_backbone
+
 README = Path(__file__).parent.parent / "README.md"
 
 
@@ -36,6 +38,7 @@ def matches(shown: str, said: str) -> bool:
     return re.fullmatch(pattern, said.strip(), re.S) is not None
 
 
+@pytest.mark.skipif(default_backbone() != "static", reason="wordllama is not installed")
 def test_the_tour(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

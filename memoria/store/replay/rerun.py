@@ -113,7 +113,6 @@ def rerun(
             )
         total, skipped = files.rows("log/steps"), 0
         with MemoryStore.create(out, config) as store:
-
             done = 0
 
             def memories() -> Iterator[WorkingMemory]:
