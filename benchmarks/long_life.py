@@ -49,7 +49,10 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
             "characters": sum(map(len, lines)),
         }
         commands = {
-            "init": ["init", store, "--backbone", "hash", "--unit", "line"],
+            "init": [
+                *("init", store, "--backbone", "hash", "--unit", "line"),
+                *("--initial-lifespan", "50", "--rule", "correlation:8"),
+            ],
             "step": ["step", store, str(text), "--limit", str(arguments.steps)],
             "replay": ["replay", store],
             "replay --recompute": ["replay", store, "--recompute"],

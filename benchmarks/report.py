@@ -92,7 +92,8 @@ def _memory(path: Path, steps: int) -> Path:
         texts += known[first : first + chance.randrange(4, 40)]
     backbone = load_backbone("hash")
     vectors = backbone.encode(texts[: _WIDTH * steps])
-    with MemoryStore.create(path, MemoriaConfig(hidden_dim=backbone.dimension)) as store:
+    config = MemoriaConfig(hidden_dim=backbone.dimension, initial_lifespan=50.0)
+    with MemoryStore.create(path, config) as store:
         for step in range(steps):
             mine = slice(_WIDTH * step, _WIDTH * (step + 1))
             store.add(vectors[mine], texts=texts[mine])
