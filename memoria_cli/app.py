@@ -20,7 +20,6 @@ VERBS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "init": "keep.init:init",
         "add": "keep.add:add",
-        "ask": "ask.ask:ask",
         "remind": "ask.remind:remind",
         "adjust": "ask.adjust:adjust",
         "step": "keep.step:step",
