@@ -100,7 +100,7 @@ def test_every_lower_bound_is_what_the_lowest_lock_installs() -> None:
         name, _, bound = re.fullmatch(r"([\w.-]+)(\[[\w,]+\])?(.*)", line).groups()  # type: ignore[union-attr]
         if name == "memoria-engrams":
             continue
-        least = re.search(r">=([\d.]+)", bound)
+        least = re.search(r"[>=]=([\w.]+)", bound)
         assert least, line
         wanted = re.sub(r"(\.0)+$", "", least.group(1))
         assert re.sub(r"(\.0)+$", "", installed[name.lower()]) == wanted, line
