@@ -6,42 +6,122 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from memoria_cli.options import option
 from memoria_cli.terminal import output
 from memoria_cli.verbs import print_help_without_verb
 
-# Verb: where it is declared, "family.module:name". In the order of the help.
-VERBS: Final[Mapping[str, str]] = MappingProxyType(
+
+class _Verb(NamedTuple):
+    """Where a verb is declared, "family.module:name", and what the help says of it.
+
+    The words are those of its docstring: the help of all verbs imports none of them.
+    """
+
+    place: str
+    summary: str
+
+
+# In the order of the help.
+VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
     {
-        "init": "keep.init:init",
-        "add": "keep.add:add",
-        "remind": "ask.remind:remind",
-        "adjust": "ask.adjust:adjust",
-        "step": "keep.step:step",
-        "inspect": "look.inspect:inspect",
-        "list": "look.list:list_",
-        "diff": "look.diff:diff",
-        "replay": "look.replay:replay",
-        "plot": "look.plot:plot",
-        "report": "look.report:report",
-        "pin": "undo.pin:pin",
-        "unpin": "undo.pin:unpin",
-        "forget": "undo.forget:forget",
-        "snapshot": "undo.snapshot:snapshot",
-        "compact": "check.compact:compact",
-        "verify": "check.verify:verify",
-        "export": "move.export:export",
-        "import": "move.export:import_",
-        "push": "move.sync:push",
-        "pull": "move.sync:pull",
-        "encode": "move.encode:encode",
-        "experiment": "study.experiment:experiment",
-        "demo": "study.demo:demo",
+        "init": _Verb(
+            "keep.init:init",
+            "Create an empty store. It keeps the configuration it is born with.",
+        ),
+        "add": _Verb(
+            "keep.add:add",
+            "Make the inputs the working memory: the first part of a step.",
+        ),
+        "remind": _Verb(
+            "ask.remind:remind",
+            "Remind with the working memory and let everything fire: the second part of a step.",
+        ),
+        "adjust": _Verb(
+            "ask.adjust:adjust",
+            "Give lifespan to what was reminded and end the step.",
+        ),
+        "step": _Verb(
+            "keep.step:step",
+            "Step through the inputs: add, remind and adjust, one working memory after another.",
+        ),
+        "inspect": _Verb(
+            "look.inspect:inspect",
+            "Show what a memory holds, in pictures: counts, lifespans, ages, who is connected most.",
+        ),
+        "list": _Verb(
+            "look.list:list_",
+            "List the engrams that pass all filters, the living ones unless --type says otherwise.",
+        ),
+        "diff": _Verb(
+            "look.diff:diff",
+            "Show what became of A's engrams in B: born, forgotten, moved; lifespans and connections.",
+        ),
+        "replay": _Verb(
+            "look.replay:replay",
+            "Replay the life of a memory and compare every step with what was logged.",
+        ),
+        "plot": _Verb(
+            "look.plot:plot",
+            "Show what a memory's life tells, as a picture or as numbers.",
+        ),
+        "report": _Verb(
+            "look.report:report",
+            "Write a page about a memory: summary, plots, and its engrams moving through the steps.",
+        ),
+        "pin": _Verb(
+            "undo.pin:pin",
+            "Let engrams lose no lifespan until `memoria unpin`; only between steps.",
+        ),
+        "unpin": _Verb(
+            "undo.pin:unpin",
+            "Let pinned engrams age again, from the lifespan they have; only between steps.",
+        ),
+        "forget": _Verb(
+            "undo.forget:forget",
+            "Forget engrams at once and for ever: those named, or those found.",
+        ),
+        "snapshot": _Verb(
+            "undo.snapshot:snapshot",
+            "Name states of a memory, open them as STORE@NAME, go back to them.",
+        ),
+        "compact": _Verb("check.compact:compact", "Reclaim the space of what was forgotten."),
+        "verify": _Verb(
+            "check.verify:verify",
+            "Read every byte of a store and check it against the log, the digests and every rule.",
+        ),
+        "export": _Verb(
+            "move.export:export",
+            "Write a memory as one file to ship, as tables, lines or a graph.",
+        ),
+        "import": _Verb(
+            "move.export:import_",
+            "Make the memory in an archive a store again, every chunk of it verified.",
+        ),
+        "push": _Verb(
+            "move.sync:push",
+            "Make what is committed in a store the memory at an S3-compatible place.",
+        ),
+        "pull": _Verb(
+            "move.sync:pull",
+            "Make the memory at an S3-compatible place a store here, or bring an older copy up to it.",
+        ),
+        "encode": _Verb(
+            "move.encode:encode",
+            "Write the vectors of all inputs, in order, to a file: to be looked at, or added later.",
+        ),
+        "experiment": _Verb(
+            "study.experiment:experiment",
+            "Run the paper's experiments and your own: models with memory and their rivals.",
+        ),
+        "demo": _Verb(
+            "study.demo:demo",
+            "Show what a memory does: read a text, ask it, see what it kept and forgot.",
+        ),
     }
 )
 
@@ -61,10 +141,8 @@ class _Verbs(Mapping[str, Any]):
 
 @cache
 def _verb(name: str) -> Any:
-    module, _, attribute = VERBS[name].partition(":")
-    made = typer.main.get_command(getattr(import_module(f"memoria_cli.{module}"), attribute))
-    made.rich_help_panel = module.partition(".")[0].capitalize()  # type: ignore[attr-defined]
-    return made
+    module, _, attribute = VERBS[name].place.partition(":")
+    return typer.main.get_command(getattr(import_module(f"memoria_cli.{module}"), attribute))
 
 
 class _Group(TyperGroup):
@@ -74,6 +152,17 @@ class _Group(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [*VERBS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The verb as the help and a shell's completion show it; `resolve_command` imports it."""
+        if (found := VERBS.get(cmd_name)) is None:
+            return None
+        panel = found.place.partition(".")[0].capitalize()
+        return TyperCommand(cmd_name, help=found.summary, rich_help_panel=panel)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, found if name is None else self.commands[name], rest
 
 
 @cache

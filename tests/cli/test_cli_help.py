@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -74,6 +75,12 @@ def test_the_help_lists_the_verbs_and_exit_codes(cli: Cli) -> None:
     ):
         assert code in " ".join(text.split())
     assert cli.ok().out.split() == text.split()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_help_of_all_verbs_says_what_each_says_of_itself(verb: str) -> None:
+    first = inspect.cleandoc(command().commands[verb].help).split("\n\n")[0]
+    assert VERBS[verb].summary == " ".join(first.split())
 
 
 @pytest.mark.parametrize("group", sorted({verb.split()[0] for verb in LEAVES if " " in verb}))
