@@ -227,11 +227,8 @@ class Inspection:
         """
         check_lane(lane, self.config.lanes)
         chosen = range(self.config.lanes) if lane is None else [lane]
-        most = EDGES_PER_ENGRAM if limit is None else limit
-        parts = [
-            _strongest(block, limit) for one in chosen for block in self.edge_blocks(one, most)
-        ]
-        if not parts or not most:
+        parts = [_strongest(block, limit) for one in chosen for block in self._edges(one, limit)]
+        if not parts or limit == 0:
             return []
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         source, target, count, weight = _strongest(columns, limit)
@@ -254,6 +251,20 @@ class Inspection:
         in_lane = self.life.of_lane(lane)
         ids, fires = self.life.ids[in_lane], self.life.fires[in_lane]
         for source, target, count in self.logs[lane].edges(len(ids), most):
+            yield ids[source], ids[target], count, count / fires[source]
+
+    def _edges(self, lane: int, limit: int | None) -> Iterator[tuple[npt.NDArray[Any], ...]]:
+        """Blocks as of `edge_blocks`, among them the ``limit`` strongest of the lane."""
+        if limit is None:
+            yield from self.edge_blocks(lane, EDGES_PER_ENGRAM)
+            return
+        in_lane = self.life.of_lane(lane)
+        ids, fires = self.life.ids[in_lane], self.life.fires[in_lane]
+        found = self.logs[lane].strongest(fires, limit)
+        if found is None:
+            yield from self.edge_blocks(lane, limit)
+        else:
+            source, target, count = found
             yield ids[source], ids[target], count, count / fires[source]
 
     def history(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:

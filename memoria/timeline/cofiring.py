@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.timeline.log import Firings, IntArray
+from memoria.timeline.strongest import Edges, ranges, strongest_of_all, strongest_of_each
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 _TABLE: Final = 2**20  # cells up to which counting in a table beats sorting
-_PAIRS_AT_ONCE: Final = 2**22  # bounds the memory of `edges`
+_CELLS_AT_ONCE: Final = 2**22  # bounds the memory of `matrix`
 _TAIL: Final = 4096  # entries that are always gone through, never sorted
 _FREQUENT_FROM: Final = 2**20  # pairs in one question that make it worth building `FrequentEngrams`
 _WORDS_PER_PAIR: Final = 48  # compared in the time that a pair takes to count
@@ -182,7 +183,7 @@ class FiringLog:
         """``which`` of some rows with everyone in the ``firing`` it took part in, [total]."""
         first = self._starts[firing]
         sizes = self._starts[firing + 1] - first
-        partner = self._entries[_ranges(first, sizes)]
+        partner = self._entries[ranges(first, sizes)]
         self.work += len(partner)
         return np.repeat(which, sizes), partner.astype(np.int64)
 
@@ -201,23 +202,16 @@ class FiringLog:
         cells = np.bincount(which * capacity + partner, minlength=len(positions) * capacity)
         return cells.reshape(len(positions), capacity).astype(np.int32)
 
-    def connections(self, engrams: int) -> tuple[IntArray, tuple[IntArray, IntArray, IntArray]]:
+    def connections(self, engrams: int) -> tuple[IntArray, Edges]:
         """Fire counts [M] of positions 0 to ``engrams`` - 1, and all of their connections.
 
         Those are (source, target, co-fire count), by source, then by target.
         """
         fires = np.bincount(self.entries, minlength=engrams)
-        return fires, self._connections_of(np.arange(engrams), engrams)
-
-    def _connections_of(
-        self, sources: IntArray, engrams: int
-    ) -> tuple[IntArray, IntArray, IntArray]:
-        """(source, target, co-fire count), by source, then by target; ``sources`` ascend."""
-        which, partner = self.pairs(sources)
-        other = partner != sources[which]
-        cells = which[other] * engrams + partner[other]
-        cells, counts = count_distinct(cells, len(sources) * engrams)
-        return sources[cells // max(1, engrams)], cells % max(1, engrams), counts
+        which, partner = self.pairs(np.arange(engrams))
+        other = partner != which
+        cells, counts = count_distinct(which[other] * engrams + partner[other], engrams * engrams)
+        return fires, (cells // max(1, engrams), cells % max(1, engrams), counts)
 
     def connected_pairs(self) -> int:
         """How many directed pairs of different engrams ever fired together."""
@@ -237,7 +231,7 @@ class FiringLog:
         however many take part in a firing.
         """
         counts = np.zeros((engrams, engrams), np.int64)
-        at_once = max(1, _PAIRS_AT_ONCE // max(1, engrams))
+        at_once = max(1, _CELLS_AT_ONCE // max(1, engrams))
         for first in range(0, self._firings, at_once):
             starts = self.starts[first : first + at_once + 1]
             fired = np.zeros((at_once, engrams), np.float32)
@@ -246,24 +240,21 @@ class FiringLog:
             counts += (fired.T @ fired).astype(np.int64)
         return counts
 
-    def edges(self, engrams: int, most: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
+    def edges(self, engrams: int, most: int) -> Iterator[Edges]:
         """The ``most`` strongest connections of positions 0 to ``engrams`` - 1, in batches.
 
-        Yields (source, target, co-fire count), by source, then from the strongest, then from the
-        oldest target. Nobody is connected to itself.
+        Yields (source, target, co-fire count) as `strongest_of_each` does.
         """
-        sizes = np.diff(self._starts[: self._firings + 1])
-        pairs = np.bincount(
-            self._entries[: self._used], weights=np.repeat(sizes, sizes), minlength=engrams
-        )
-        total = np.cumsum(pairs[:engrams])
-        last = 0
-        while last < engrams:
-            first, before = last, total[last - 1] if last else 0
-            last = max(first + 1, int(np.searchsorted(total, before + _PAIRS_AT_ONCE, "right")))
-            source, target, count = self._connections_of(np.arange(first, last), engrams)
-            kept = strongest_first(source, target, count, most)
-            yield source[kept], target[kept], count[kept]
+        return strongest_of_each(self.entries, self.starts, engrams, most)
+
+    def strongest(self, fires: IntArray, most: int) -> Edges | None:
+        """The ``most`` strongest connections of all, as `strongest_of_all` has them.
+
+        None where that cannot tell, and where ``fires`` [M] are not those of the log.
+        """
+        if not np.array_equal(np.bincount(self.entries, minlength=len(fires)), fires):
+            return None
+        return strongest_of_all(self.entries, self.starts, fires, most)
 
     def pair_count(self) -> int:
         """How many pairs `pairs` would give for all positions: the sum of squared firings."""
@@ -278,7 +269,7 @@ class FiringLog:
         low, high = self._groups[at], self._groups[np.minimum(at + 1, len(self._groups) - 1)]
         sizes = np.where(inside, high - low, 0)
         which = np.repeat(np.arange(len(positions)), sizes)
-        firing = self._by_engram[_ranges(low, sizes)]
+        firing = self._by_engram[ranges(low, sizes)]
         if self._indexed == self._used:
             return which, firing
         tail = self._entries[self._indexed : self._used]
@@ -326,13 +317,6 @@ def cofire_counts(
     at = np.searchsorted(pairs, asked)
     together = np.where(np.append(pairs, -1)[at] == asked, np.append(count, 0)[at], 0)
     return together, fires[first], fires[second]
-
-
-def strongest_first(which: IntArray, partner: IntArray, count: IntArray, most: int) -> IntArray:
-    """The cells to keep of rows ``which``: ``most`` a row, from the strongest, then the oldest."""
-    order = np.lexsort((partner, -count, which))
-    ordered = which[order]
-    return order[np.arange(len(ordered)) - np.searchsorted(ordered, ordered) < most]
 
 
 def lane_logs(ids: IntArray, ends: IntArray, living: IntArray, lanes: int) -> list[FiringLog]:
@@ -390,14 +374,6 @@ def _distinct_pairs(who: IntArray, firing: IntArray, sizes: IntArray) -> int:
         return 0
     together = np.sort(np.concatenate(keys))  # far faster here than np.unique, which hashes
     return 1 + int(np.count_nonzero(np.diff(together)))
-
-
-def _ranges(low: IntArray, sizes: IntArray) -> IntArray:
-    """``low[0], low[0]+1, ... (sizes[0] of them), low[1], ...`` as one array."""
-    ends = np.cumsum(sizes)
-    total = int(ends[-1]) if len(ends) else 0
-    ranges: IntArray = np.arange(total) + np.repeat(low - (ends - sizes), sizes)
-    return ranges
 
 
 def count_distinct(cells: IntArray, limit: int) -> tuple[IntArray, IntArray]:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from memoria.core.ties import TieRule
-from memoria.timeline.cofiring import FiringLog, strongest_first
+from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
+from memoria.timeline.strongest import strongest_first
 
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
 _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory of the result
