@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,18 @@ def records(columns: Mapping[str, npt.NDArray[Any] | Iterable[Any]]) -> list[dic
     Raises:
         ValueError: columns of different lengths.
     """
+    names = list(columns)
     values = (
         column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()
     )
-    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
 def finite_or_none(values: FloatArray) -> list[float | None]:
     """``values`` [N] with None for NaN and Inf."""
-    return [value if np.isfinite(value) else None for value in values.tolist()]
+    if np.isfinite(values).all():
+        return values.tolist()
+    return [value if isfinite(value) else None for value in values.tolist()]
 
 
 def or_none(values: IntArray, missing: int) -> list[int | None]:

@@ -6,7 +6,7 @@ Positions, entries and starts are those of `memoria.timeline.cofiring.FiringLog`
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -192,14 +192,15 @@ def _counted(row: IntArray, partner: Entries, rows: int, width: int) -> Edges:
 
     Fast where ``row`` and, in each run of one row, ``partner`` ascend.
     """
-    narrow = np.int32 if rows * width < 2**31 else np.int64
-    cells = row.astype(narrow) * narrow(width) + partner.astype(narrow)
+    narrow = np.dtype(np.int32 if rows * width < 2**31 else np.int64)
+    cells: npt.NDArray[Any] = row.astype(narrow) * narrow.type(width) + partner.astype(narrow)
     cells.sort(kind="stable")
-    first = np.flatnonzero(np.diff(cells, prepend=narrow(-1)))
+    first = np.flatnonzero(np.diff(cells, prepend=narrow.type(-1)))
     cells = cells[first]
-    distinct = cells // narrow(width)
+    distinct = cells // narrow.type(width)
     count = np.diff(first, append=len(row))
-    return distinct.astype(np.int64), (cells - distinct * narrow(width)).astype(np.int64), count
+    partner = cells - distinct * narrow.type(width)
+    return distinct.astype(np.int64), partner.astype(np.int64), count
 
 
 def _first_of_rows(

@@ -31,6 +31,7 @@ _LINES: Final = 24  # and lines
 _NARROWEST: Final = 20
 _BROADEST: Final = 500
 _BLOCKS: Final = "█▁▏├●…"
+_encode_json: Final = json.JSONEncoder(allow_nan=False).encode
 
 
 class OutputClosedError(Exception):
@@ -139,7 +140,7 @@ def records(
         elif style == "jsonl":
             _write("".join(_json(one) + "\n" for one in block))
         else:
-            _write(glue + ", ".join(map(_json, block)))
+            _write(glue + _json(block)[1:-1])
             glue = ", "
     if style == "json":
         _write("]}\n")
@@ -147,7 +148,7 @@ def records(
 
 def _json(value: object) -> str:
     """Encode on one line and in ASCII, DEL escaped too."""
-    return json.dumps(value, allow_nan=False).replace("\x7f", "\\u007f")
+    return _encode_json(value).replace("\x7f", "\\u007f")
 
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
