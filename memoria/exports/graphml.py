@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from memoria.exports.content import Content
+import numpy as np
+import numpy.typing as npt
+
+from memoria.exports.content import Columns, Content
 
 _HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n' + (
     '<graphml xmlns="http://graphml.graphdrawing.org/xmlns">\n'
@@ -36,6 +41,7 @@ _NODE: Final = {  # fields of an engram and their types
 _EDGE: Final = {"weight": "double", "cofire_count": "long"}
 # XML 1.0 has no way to write these, not even as references.
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PLAIN: Final = re.compile(r"[\w .,:;!?'()/-]*", re.ASCII)  # needs no references: nearly all texts
 _REFERENCES: Final = {"\r": "&#13;"}  # a parser would make a line feed of it
 
 
@@ -53,23 +59,58 @@ def write_graphml(content: Content, out: Path) -> None:
                 )
         file.write('<graph edgedefault="directed">\n')
         for block in content.engrams():
-            for document in content.view.documents(block):
-                data = "".join(
-                    f'<data key="{name}">{_text(document[name])}</data>'
-                    for name in _NODE
-                    if document.get(name) is not None
-                )
-                file.write(f'<node id="{document["id"]}">{data}</node>\n')
+            file.write(_node_elements(content.view.columns(block)))
         for edges in content.edges():
-            columns = (edges[name].tolist() for name in ("source", "target", *_EDGE))
-            file.writelines(
-                f'<edge source="{source}" target="{target}"><data key="weight">{weight!r}</data>'
-                f'<data key="cofire_count">{count}</data></edge>\n'
-                for source, target, weight, count in zip(*columns, strict=True)
-            )
+            file.write(_edge_elements(edges))
         file.write("</graph>\n</graphml>\n")
 
 
-def _text(value: str | float | bool | dict[str, Any]) -> str:
+def _node_elements(columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> str:
+    data = [_data_elements(name, columns[name]) for name in _NODE]
+    rows = zip(columns["id"], map("".join, zip(*data, strict=True)), strict=True)
+    return "".join([f'<node id="{id_}">{held}</node>\n' for id_, held in rows])
+
+
+def _data_elements(name: str, values: Sequence[Any] | npt.NDArray[Any]) -> list[str]:
+    """A field's element for each value; nothing for None."""
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    texts = map(_WRITE[_NODE[name]], values)
+    head, tail = f'<data key="{name}">', "</data>"
+    pairs = zip(values, texts, strict=True)
+    return ["" if value is None else f"{head}{text}{tail}" for value, text in pairs]
+
+
+def _edge_elements(edges: Columns) -> str:
+    source, count = edges["source"], edges["cofire_count"]
+    if len(source) == 0:
+        return ""
+    targets = list(map(str, edges["target"].tolist()))
+    # Edges of one source and one count differ in their targets alone.
+    first = np.flatnonzero(np.append(True, (np.diff(source) != 0) | (np.diff(count) != 0)))
+    columns = (source, count, edges["weight"])
+    rows = zip(*(column[first].tolist() for column in columns), strict=True)
+    spans = pairwise([*first.tolist(), len(source)])
+    elements: list[str] = []
+    for (start, stop), (source_id, cofire_count, weight) in zip(spans, rows, strict=True):
+        head = f'<edge source="{source_id}" target="'
+        data = f'<data key="weight">{weight!r}</data><data key="cofire_count">{cofire_count}</data>'
+        tail = f'">{data}</edge>\n'
+        elements.append(f"{head}{f'{tail}{head}'.join(targets[start:stop])}{tail}")
+    return "".join(elements)
+
+
+def _text(value: str | dict[str, Any] | None) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
+    if _PLAIN.fullmatch(text):
+        return text
     return escape(_FORBIDDEN.sub("\ufffd", text), _REFERENCES)
+
+
+# Numbers and booleans need no references.
+_WRITE: Final[Mapping[str, Callable[[Any], str]]] = {
+    "string": _text,
+    "boolean": json.dumps,
+    "long": str,
+    "double": str,
+}

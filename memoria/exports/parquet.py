@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from memoria.errors import MissingExtraError
-from memoria.exports.content import Content
+from memoria.exports.content import Columns, Content
 from memoria.query.engram_table import FIELDS
 
 PARQUET_FILES: Final = frozenset(
     ("engrams.parquet", "edges.parquet", "firings.parquet", "steps.parquet")
 )
+_ROWS: Final = 2**19  # of edges in a row group
 _TIME: Final = "timestamp[ms, UTC]"
 _KINDS: Final = {  # what is not int64
     "lane": "int32",
@@ -49,7 +51,7 @@ def write_parquet(content: Content, out: Path) -> None:
     _write_table(content, out / "engrams.parquet", kinds, _engrams(content, kinds, pa))
     edges = ("source", "target", "lane", "cofire_count", "weight")
     kinds = {name: _kind(pa, name) for name in edges} | {"source": pa.int64()}
-    _write_table(content, out / "edges.parquet", kinds, content.edges())
+    _write_table(content, out / "edges.parquet", kinds, _merged(content.edges()))
     kinds = {name: _kind(pa, name) for name in ("step", "id", "lane", "lifespan")}
     _write_table(content, out / "firings.parquet", kinds, content.firings())
     steps = content.steps()
@@ -65,19 +67,28 @@ def _kind(pa: Any, name: str) -> Any:
 
 def _engrams(content: Content, kinds: dict[str, Any], pa: Any) -> Iterator[dict[str, Any]]:
     for block in content.engrams():
-        documents = content.view.documents(block)
-        for one in documents:
-            one["meta"] = None if one["meta"] is None else json.dumps(one["meta"])
+        values = content.view.columns(block)
+        values["meta"] = [None if one is None else json.dumps(one) for one in values["meta"]]
         columns = {
-            name: pa.array([one[name] for one in documents], kinds[name])
-            for name in FIELDS
-            if name != "created_time"
+            name: pa.array(values[name], kinds[name]) for name in FIELDS if name != "created_time"
         }
         columns["created_time"] = pa.array(block.created_time, mask=block.created_time < 0)
         if content.vectors:
             flat = pa.array(content.view.vectors(block.ids).reshape(-1))
             columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, type=kinds["vector"])
         yield columns
+
+
+def _merged(blocks: Iterator[Columns]) -> Iterator[Columns]:
+    """``blocks`` put together to `_ROWS` or more: small row groups cost more than their rows."""
+    waiting, rows = list[Columns](), 0
+    for block in chain(blocks, [None]):
+        if block is not None:
+            waiting.append(block)
+            rows += len(block["source"])
+        if waiting and (block is None or rows >= _ROWS):
+            yield {name: np.concatenate([one[name] for one in waiting]) for name in waiting[0]}
+            waiting, rows = [], 0
 
 
 def _write_table(

@@ -27,8 +27,6 @@ def records(columns: Mapping[str, npt.NDArray[Any] | Iterable[Any]]) -> list[dic
 
 def finite_or_none(values: FloatArray) -> list[float | None]:
     """``values`` [N] with None for NaN and Inf."""
-    if np.isfinite(values).all():
-        return values.tolist()
     return [value if isfinite(value) else None for value in values.tolist()]
 
 

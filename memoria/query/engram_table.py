@@ -113,6 +113,10 @@ class EngramTable:
 
         ``time`` is the engram's own, in milliseconds since 1970, and ``meta`` its JSON object.
         """
+        return records(self.columns(stored_texts))
+
+    def columns(self, stored_texts: StoredTexts) -> dict[str, npt.NDArray[Any] | list[Any]]:
+        """The values of `documents` by field, [N] each."""
         places = stored_texts.places(self.ids)
         columns = (
             self.ids,
@@ -132,7 +136,7 @@ class EngramTable:
             stored_texts.times(self.ids),
             stored_texts.meta(self.ids),
         )
-        return records(dict(zip(FIELDS, columns, strict=True)))
+        return dict(zip(FIELDS, columns, strict=True))
 
     def _columns(self) -> dict[str, npt.NDArray[Any]]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

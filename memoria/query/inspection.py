@@ -205,6 +205,10 @@ class Inspection:
         """The rows of ``table`` as records with their texts."""
         return table.documents(self._stored_texts)
 
+    def columns(self, table: EngramTable) -> dict[str, npt.NDArray[Any] | list[Any]]:
+        """The values of `documents` by field."""
+        return table.columns(self._stored_texts)
+
     def listing(
         self,
         matching: EngramFilter = _LIVING,
