@@ -4,35 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    Strict,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
+from memoria.config import MemoriaConfig
+from memoria.errors import ConfigError, DamageError
+from memoria.io.checked import (
+    Record,
+    RefusedError,
+    any_of,
+    anything,
+    choice,
+    field,
+    flag,
+    many,
+    mapping,
+    number,
+    optional,
+    record,
+    text,
+    whole,
 )
 
-from memoria.config import MemoriaConfig, complaints
-from memoria.errors import ConfigError, DamageError
-
-_Count = Annotated[StrictInt, Field(ge=0, lt=2**62)]
-_Number = Annotated[FiniteFloat, Strict()]
 NAMES: Final = "[A-Za-z_][A-Za-z0-9._-]{0,63}"  # of snapshots: none can be taken for a step
-_Name = Annotated[StrictStr, Field(pattern=f"^{NAMES}$")]
-_Hash = Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")]
+_COUNT: Final = whole(0, 2**62 - 1)
+_GENERATION: Final = optional(whole(1, 2**62 - 1))
+_HASH: Final = text(pattern="[0-9a-f]{64}")
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Pending(_Checked):
+class Pending(Record):
     """What a step begun and not ended has done: ``phase`` is idle, working or reminded.
 
     ``reminded`` [lanes][R] ids, ``scores`` their log correlations, ``longterm`` [lanes] how many
@@ -41,12 +40,14 @@ class Pending(_Checked):
     live ``initial_lifespan``.
     """
 
-    phase: Literal["idle", "working", "reminded"] = "idle"
-    reminded: tuple[tuple[_Count, ...], ...] = ()
-    scores: tuple[tuple[_Number, ...], ...] = ()
-    longterm: tuple[_Count, ...] = ()
-    partial: tuple[StrictBool, ...] = ()
-    expiry: tuple[_Number, ...] = ()
+    phase: Literal["idle", "working", "reminded"] = field(
+        choice("idle", "working", "reminded"), default="idle"
+    )
+    reminded: tuple[tuple[int, ...], ...] = field(many(many(_COUNT)), default=())
+    scores: tuple[tuple[float, ...], ...] = field(many(many(number)), default=())
+    longterm: tuple[int, ...] = field(many(_COUNT), default=())
+    partial: tuple[bool, ...] = field(many(flag), default=())
+    expiry: tuple[float, ...] = field(many(number), default=())
 
     def fits(self, lanes: int) -> bool:
         """Whether it can be of a store with so many lanes."""
@@ -62,7 +63,7 @@ class Pending(_Checked):
         )
 
 
-class Settings(BaseModel):
+class Settings(Record):
     """What may change in the life of a memory: no part of its configuration and its digest.
 
     ``backbone`` says where the backbone lies, where that is not what the configuration names;
@@ -70,14 +71,15 @@ class Settings(BaseModel):
     constants of asking. Keys that this version does not know are kept.
     """
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    extra = "keep"
 
-    backbone: Annotated[StrictStr, Field(min_length=1, max_length=4096)] | None = None
-    unit: Annotated[StrictStr, Field(max_length=64)] = "sentence"
-    ask: dict[StrictStr, StrictStr | StrictBool | StrictInt | FiniteFloat | None] = Field(
-        default_factory=dict
+    backbone: str | None = field(optional(text(1, 4096)), default=None)
+    unit: str = field(text(0, 64), default="sentence")
+    ask: dict[str, str | bool | int | float | None] = field(
+        mapping(text(), optional(any_of(text(), flag, whole(-(2**63), 2**63 - 1), number))),
+        default={},
     )
-    notes: Annotated[StrictStr, Field(max_length=2**16)] = ""
+    notes: str = field(text(0, 2**16), default="")
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These with ``changes``; raises `ConfigError`."""
@@ -87,38 +89,41 @@ class Settings(BaseModel):
                 raise ConfigError(f"setting {name!r}: there is none", f"the settings are {known}")
         try:
             made = Settings(**{**self.model_dump(), **changes})
-        except ValidationError as error:
-            raise ConfigError(complaints(error), "see `MemoryStore.change_settings`") from None
+        except RefusedError as error:
+            name = ".".join(map(str, error.place))
+            raise ConfigError(
+                f"{name} = {error.value!r}: {error.message}", "see `MemoryStore.change_settings`"
+            ) from None
         MemoriaConfig(unit=made.unit)
         return made
 
 
-class StateHead(_Checked):
+class StateHead(Record):
     """Which generation of the state is written out, and how far the arrays were then.
 
     It has ``living`` engrams and ``edges``; None where those were left out.
     """
 
-    generation: Annotated[StrictInt, Field(ge=1, lt=2**62)] | None = None
-    step: _Count = 0
-    rows: _Count = 0
-    log_end: _Count = 0
-    living: _Count = 0
-    edges: _Count | None = None
-    events: _Count = 0
+    generation: int | None = field(_GENERATION, default=None)
+    step: int = field(_COUNT, default=0)
+    rows: int = field(_COUNT, default=0)
+    log_end: int = field(_COUNT, default=0)
+    living: int = field(_COUNT, default=0)
+    edges: int | None = field(optional(_COUNT), default=None)
+    events: int = field(_COUNT, default=0)
 
 
-class Snapshot(_Checked):
+class Snapshot(Record):
     """A name for what the memory was after ``step`` finished steps and ``events`` events."""
 
-    step: _Count
-    events: _Count
-    digest: _Hash
-    created: _Count  # milliseconds since 1970-01-01 UTC
-    note: Annotated[StrictStr, Field(max_length=1000)] = ""
+    step: int = field(_COUNT)
+    events: int = field(_COUNT)
+    digest: str = field(_HASH)
+    created: int = field(_COUNT)  # milliseconds since 1970-01-01 UTC
+    note: str = field(text(0, 1000), default="")
 
 
-class Era(_Checked):
+class Era(Record):
     """Where the append-only arrays lie, and what compaction left of the time before it.
 
     Of the first ``rows`` engrams ``kept`` are left, and of the first ``log_end`` log entries
@@ -127,15 +132,15 @@ class Era(_Checked):
     compaction ``generation`` is None. ``digest`` is what the memory had when it began.
     """
 
-    generation: Annotated[StrictInt, Field(ge=1, lt=2**62)] | None = None
-    step: _Count = 0
-    events: _Count = 0
-    rows: _Count = 0
-    kept: _Count = 0
-    log_end: _Count = 0
-    log_kept: _Count = 0
-    steps: tuple[_Count, ...] = ()
-    digest: Annotated[StrictStr, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    generation: int | None = field(_GENERATION, default=None)
+    step: int = field(_COUNT, default=0)
+    events: int = field(_COUNT, default=0)
+    rows: int = field(_COUNT, default=0)
+    kept: int = field(_COUNT, default=0)
+    log_end: int = field(_COUNT, default=0)
+    log_kept: int = field(_COUNT, default=0)
+    steps: tuple[int, ...] = field(many(_COUNT), default=())
+    digest: str = field(text(pattern="([0-9a-f]{64})?"), default="")
 
     def sound(self) -> bool:
         """Whether nothing more is kept than there was, and nothing before the first era."""
@@ -148,31 +153,32 @@ class Era(_Checked):
         )
 
 
-class StoreAttributes(_Checked):
+class StoreAttributes(Record):
     """Everything in the attributes but what `StoreFiles` keeps there itself.
 
     Further keys are passed over, and kept by writers: a later version may add some.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    extra = "pass over"
 
-    config: dict[str, Any]
-    settings: Settings = Settings()
-    step: _Count
-    pending: Pending
-    digest: str
-    state: StateHead
-    snapshots: dict[_Name, Snapshot] = Field(default_factory=dict)
-    era: Era = Era()
+    config: dict[str, Any] = field(mapping(text(), anything))
+    settings: Settings = field(record(Settings), default=Settings())
+    step: int = field(_COUNT)
+    pending: Pending = field(record(Pending))
+    digest: str = field(text())
+    state: StateHead = field(record(StateHead))
+    snapshots: dict[str, Snapshot] = field(
+        mapping(text(pattern=NAMES), record(Snapshot)), default={}
+    )
+    era: Era = field(record(Era), default=Era())
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> StoreAttributes:
         """Check the attributes of a root; raises `DamageError` in one line."""
         try:
             made = cls(**values)
-        except ValidationError as error:
-            place = ".".join(str(part) for part in error.errors()[0]["loc"])
-            message = error.errors()[0]["msg"]
+        except RefusedError as error:
+            place, message = ".".join(map(str, error.place)), error.message
         else:
             place, message = made._fault()
             if not message:

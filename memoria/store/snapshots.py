@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from pydantic import ValidationError
-
 from memoria.errors import InputError
+from memoria.io.checked import RefusedError
 from memoria.store.attributes import NAMES, Snapshot
 from memoria.store.digest import chain_after
 from memoria.store.life import StepTable
@@ -40,8 +39,8 @@ def new_snapshot(
         return Snapshot(
             step=step, events=files.events, digest=chain.hex(), created=max(0, created), note=note
         )
-    except ValidationError as error:
-        raise InputError(f"note: {error.errors()[0]['msg']}") from None
+    except RefusedError as error:
+        raise InputError(f"{error.place[0]}: {error.message}") from None
 
 
 def create_snapshot(path: str | os.PathLike[str], name: str, note: str = "") -> Snapshot:
