@@ -14,7 +14,7 @@ from memoria.io.progress import Progress, no_progress
 from memoria.timeline.cofiring import FiringLog, count_distinct, ranks
 from memoria.timeline.log import Firings, IntArray
 
-_PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
+_PAIRS_AT_ONCE: Final = 2**19  # bounds the memory
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,15 @@ def _largest(sizes: IntArray, most: int) -> IntArray:
     """Indices of the ``most`` largest, of equal ones the first."""
     if len(sizes) <= most:
         return np.arange(len(sizes))
-    least = np.partition(sizes, len(sizes) - most)[len(sizes) - most]
+    least = _nth_largest(sizes, most)
     above = np.flatnonzero(sizes > least)
     return np.concatenate((above, np.flatnonzero(sizes == least)[: most - len(above)]))
+
+
+def _nth_largest(sizes: IntArray, number: int) -> int:
+    """The size that ``number`` of ``sizes``, all above 0, are not below; most of them are small."""
+    greatest = int(sizes.max())
+    if greatest > len(sizes):
+        return int(np.partition(sizes, len(sizes) - number)[len(sizes) - number])
+    at_least = np.cumsum(np.bincount(sizes)[::-1])
+    return greatest - int(np.searchsorted(at_least, number))

@@ -86,14 +86,14 @@ def compare(
     old, new = a.table(), b.table()
     known_old, known_new = old.ids < relation.shared, new.ids < relation.shared
     in_new, in_old = np.isin(old.ids, new.ids), np.isin(new.ids, old.ids)
-    lost, back = old.take(known_old & ~in_new), new.take(known_new & ~in_old)
-    born, unborn = new.take(~known_new), old.take(~known_old)
-    before, after = old.take(known_old & in_new), new.take(known_new & in_old)
-    moved = np.flatnonzero(before.types != after.types)
-    pinned = np.flatnonzero(before.pinned != after.pinned)
-    change = after.lifespan - before.lifespan + (b.step - a.step)
-    ranked = np.lexsort((before.ids, -np.abs(change)))
-    ranked = ranked[change[ranked] != 0]
+    lost, back = np.flatnonzero(known_old & ~in_new), np.flatnonzero(known_new & ~in_old)
+    born, unborn = np.flatnonzero(~known_new), np.flatnonzero(~known_old)
+    before, after = np.flatnonzero(known_old & in_new), np.flatnonzero(known_new & in_old)
+    moved = np.flatnonzero(old.types[before] != new.types[after])
+    pinned = np.flatnonzero(old.pinned[before] != new.pinned[after])
+    change = new.lifespan[after] - old.lifespan[before] + (b.step - a.step)
+    changed = np.flatnonzero(change)
+    ranked = changed[np.lexsort((old.ids[before[changed]], -np.abs(change[changed])))]
     tails = Tails(
         a.firings, b.firings, relation.common_step, relation.shared, new.ids, b.config.lanes
     )
@@ -114,6 +114,9 @@ def compare(
         "connections": count,
     }
     moved, pinned, ranked = moved[:limit], pinned[:limit], ranked[:limit]
+    was, now = old.take(before[moved]), new.take(after[moved])
+    was_pinned, now_pinned = old.take(before[pinned]), new.take(after[pinned])
+    was_ranked, now_ranked = old.take(before[ranked]), new.take(after[ranked])
     return {
         "a": _side(a),
         "b": _side(b),
@@ -121,27 +124,25 @@ def compare(
         "common_step": relation.common_step,
         "config": _settings(a, b),
         "counts": counts,
-        "born": b.documents(born.take(slice(limit))),
-        "forgotten": a.documents(lost.take(slice(limit))),
-        "returned": b.documents(back.take(slice(limit))),
-        "only_in_a": a.documents(unborn.take(slice(limit))),
+        "born": b.documents(new.take(born[:limit])),
+        "forgotten": a.documents(old.take(lost[:limit])),
+        "returned": b.documents(new.take(back[:limit])),
+        "only_in_a": a.documents(old.take(unborn[:limit])),
         "moved": _changes(
-            after.take(moved),
+            now,
             b,
             {
-                "from": [TYPE_NAMES[kind] for kind in before.types[moved].tolist()],
-                "to": [TYPE_NAMES[kind] for kind in after.types[moved].tolist()],
+                "from": [TYPE_NAMES[kind] for kind in was.types.tolist()],
+                "to": [TYPE_NAMES[kind] for kind in now.types.tolist()],
             },
         ),
-        "pinned": _changes(
-            after.take(pinned), b, {"a": before.pinned[pinned], "b": after.pinned[pinned]}
-        ),
+        "pinned": _changes(now_pinned, b, {"a": was_pinned.pinned, "b": now_pinned.pinned}),
         "lifespan": _changes(
-            after.take(ranked),
+            now_ranked,
             b,
             {
-                "a": finite_or_none(before.lifespan[ranked]),
-                "b": finite_or_none(after.lifespan[ranked]),
+                "a": finite_or_none(was_ranked.lifespan),
+                "b": finite_or_none(now_ranked.lifespan),
                 "change": finite_or_none(change[ranked]),
             },
         ),
@@ -165,7 +166,7 @@ def _same_vectors(a: Inspection, b: Inspection) -> int:
     """
     if (a.config.lanes, a.config.hidden_dim) != (b.config.lanes, b.config.hidden_dim):
         return 0
-    ids = np.intersect1d(a.table().ids, b.table().ids)
+    ids = np.intersect1d(a.life.ids, b.life.ids)
     for first in range(0, len(ids), _BLOCK):
         block = ids[first : first + _BLOCK]
         differ = (a.vectors(block) != b.vectors(block)).any(1)
@@ -181,7 +182,7 @@ def _side(view: Inspection) -> dict[str, Any]:
         "step": view.step,
         "phase": view.phase,
         "digest": view.digest,
-        "engrams": len(view.table()),
+        "engrams": len(view.life.ids),
         "created": view.created,
     }
 

@@ -82,7 +82,8 @@ def endings(firings: Firings, rows: int, done: int) -> Endings:
         firings.expiry,
         replace(events, ids=_positions(ids, events.ids)),
     )
-    state = fold(Lifespans.nothing(len(ids)), log.take(firings.steps <= done), done, names=ids)
+    finished = log.take(slice(int(np.searchsorted(firings.steps, done, side="right"))))
+    state = fold(Lifespans.nothing(len(ids)), finished, done, names=ids)
     fires = np.bincount(at, minlength=len(ids))
     return Endings(ids, state.gone(), state.expiry, fires)
 
