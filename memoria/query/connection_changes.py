@@ -63,10 +63,13 @@ class Tails:
         for lane in range(self.lanes):
             logs = self._logs(lane)
             ids = self._of_lane(lane)
-            average = sum(log.pair_count() for log in logs) // max(1, len(ids))
-            at_once = max(1, _PAIRS_AT_ONCE // max(1, average))
-            for first in range(0, len(ids), at_once):
-                sources = np.arange(first, min(first + at_once, len(ids)))
+            total = np.cumsum(sum(log.pair_counts(len(ids)) for log in logs))
+            last = 0
+            while last < len(ids):
+                first, before = last, total[last - 1] if last else 0
+                fitting = np.searchsorted(total, before + _PAIRS_AT_ONCE, "right")
+                last = max(first + 1, int(fitting))
+                sources = np.arange(first, last)
                 cells, difference = _difference(*(_cells(log, sources, len(ids)) for log in logs))
                 count += len(cells)
                 best = _largest(np.abs(difference), most)

@@ -261,6 +261,12 @@ class FiringLog:
         sizes = np.diff(self.starts)
         return int((sizes * sizes).sum())
 
+    def pair_counts(self, engrams: int) -> IntArray:
+        """How many pairs `pairs` would give for each of positions 0 to ``engrams`` - 1, [M]."""
+        sizes = np.diff(self.starts)
+        pairs = np.bincount(self.entries, weights=np.repeat(sizes, sizes), minlength=engrams)
+        return pairs[:engrams].astype(np.int64)
+
     def _firings_of(self, positions: IntArray) -> tuple[IntArray, IntArray]:
         """(which of ``positions``, number of a firing it took part in), both [total]."""
         self._index()
