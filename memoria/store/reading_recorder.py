@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from memoria.backbones.streams import InputStream
 from memoria.io.inputs import WorkingMemory
 from memoria.store.sources import Unit, hash_unit
-from memoria.store.store import MemoryStore
+
+if TYPE_CHECKING:
+    from memoria.backbones.streams import InputStream
+    from memoria.store.store import MemoryStore
 
 
 class ReadingRecorder:
