@@ -51,7 +51,8 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "inspect": _Verb(
             "look.inspect:inspect",
-            "Show what a memory holds, in pictures: counts, lifespans, ages, who is connected most.",
+            "Show what a memory holds, in pictures: counts, lifespans, ages, who is "
+            "connected most.",
         ),
         "list": _Verb(
             "look.list:list_",
@@ -59,7 +60,8 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "diff": _Verb(
             "look.diff:diff",
-            "Show what became of A's engrams in B: born, forgotten, moved; lifespans and connections.",
+            "Show what became of A's engrams in B: born, forgotten, moved; lifespans and "
+            "connections.",
         ),
         "replay": _Verb(
             "look.replay:replay",
@@ -71,7 +73,8 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "report": _Verb(
             "look.report:report",
-            "Write a page about a memory: summary, plots, and its engrams moving through the steps.",
+            "Write a page about a memory: summary, plots, and its engrams moving through the "
+            "steps.",
         ),
         "pin": _Verb(
             "undo.pin:pin",
@@ -108,11 +111,13 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "pull": _Verb(
             "move.sync:pull",
-            "Make the memory at an S3-compatible place a store here, or bring an older copy up to it.",
+            "Make the memory at an S3-compatible place a store here, or bring an older copy "
+            "up to it.",
         ),
         "encode": _Verb(
             "move.encode:encode",
-            "Write the vectors of all inputs, in order, to a file: to be looked at, or added later.",
+            "Write the vectors of all inputs, in order, to a file: to be looked at, or added "
+            "later.",
         ),
         "experiment": _Verb(
             "study.experiment:experiment",
