@@ -15,7 +15,8 @@ import google_crc32c
 import numpy as np
 
 ROOT = "zarr.json"
-DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8", "int32": "<i4", "uint8": "u1"}
+DTYPES = {"float32": "<f4", "float64": "<f8", "int64": "<i8", "int32": "<i4"}
+DTYPES |= {"int8": "i1", "uint8": "u1"}
 
 
 def crc(data: bytes) -> bytes:
