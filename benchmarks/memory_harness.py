@@ -223,7 +223,7 @@ def _parts(thing: object, owner: str) -> Iterable[tuple[object, str]]:
         return [(value, owner) for value in thing]
     name = type(thing).__name__
     ours = type(thing).__module__.partition(".")[0] == "memoria"
-    if not ours or name == "TensorVectors" or not hasattr(thing, "__dict__"):
+    if not ours or name == "ArrayVectors" or not hasattr(thing, "__dict__"):
         return []
     return [(value, name) for key, value in vars(thing).items() if key != "data"]
 

@@ -64,7 +64,7 @@ def test_step_time(tmp_path: Path, same_process: None) -> None:
         assert row.keys() >= TIMES
         assert row["samples"] == 6
         assert row["index_bytes"]["EngramState"] > 0
-        assert "TensorVectors" not in row["index_bytes"]
+        assert "ArrayVectors" not in row["index_bytes"]
         assert row["index_bytes_per_engram"] * row["engrams"] == pytest.approx(
             sum(row["index_bytes"].values())
         )

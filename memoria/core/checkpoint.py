@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from memoria.core.arrays import Array
 from memoria.core.connections import Connections
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.connections.sparse import SparseConnections
@@ -33,14 +34,13 @@ def core_state(core: MemoryCore) -> dict[str, Tensor]:
     core.close_holes()
     state, connections = core.state, core.connections
     used = state.used
-    positions = torch.arange(used, device=state.device).expand(state.lanes, -1)
-    living = torch.where(state.types[:, :used] == NULL, -1, positions)
-    saved = {name: getattr(state, name)[:, :used].clone() for name in _ARRAYS}
+    living = state.ops.where(state.types[:, :used] == NULL, -1, state.ops.arange(used))
+    saved = {name: torch.as_tensor(getattr(state, name)[:, :used]).clone() for name in _ARRAYS}
     saved["step"], saved["next_id"] = torch.tensor(core.step), torch.tensor(state.next_id)
-    saved["data"] = state.data_at(living)
+    saved["data"] = torch.as_tensor(state.data_at(living))
     if isinstance(connections, SparseConnections):
         return {**saved, **_logs_as_tensors(connections.by_lane())}
-    return {**saved, "counts": connections.counts()[:, :used, :used].clone()}
+    return {**saved, "counts": torch.as_tensor(connections.counts()[:, :used, :used]).clone()}
 
 
 def fill_core(core: MemoryCore, saved: Mapping[str, Tensor]) -> None:
@@ -53,8 +53,8 @@ def fill_core(core: MemoryCore, saved: Mapping[str, Tensor]) -> None:
     if lacking:
         raise InputError(f"the state lacks {', '.join(lacking)}", "give what state() returned")
     state = core.state
-    arrays = [saved[name].to(state.device, copy=True) for name in _ARRAYS]
-    shape, data = arrays[0].shape, saved["data"].to(state.device)
+    arrays = [state.ops.array(saved[name].clone()) for name in _ARRAYS]
+    shape, data = arrays[0].shape, state.ops.array(saved["data"])
     expected = [*shape, state.vectors.dimension]
     if any(array.shape != shape for array in arrays) or list(data.shape) != expected:
         raise InputError("the tensors of the state do not fit together", "give it unchanged")
@@ -64,25 +64,24 @@ def fill_core(core: MemoryCore, saved: Mapping[str, Tensor]) -> None:
     state.load(ids, types, expiry, born, fires, int(saved["next_id"]), pinned)
     nothing = ids[:, :0]
     state.vectors.pack(nothing, state.capacity)
-    positions = torch.arange(shape[1], device=state.device).expand(shape)
-    state.vectors.append(positions, data)
-    core.connections = _connections(core.connections, saved, nothing, state.capacity)
+    everywhere = state.ops.full(tuple(shape), 0, "int64") + state.ops.arange(shape[1])
+    state.vectors.append(everywhere, data)
+    core.connections = _connections(core, saved, nothing)
     core.step = int(saved["step"])
 
 
-def _connections(
-    kind: Connections, saved: Mapping[str, Tensor], nothing: Tensor, capacity: int
-) -> Connections:
-    sparse = isinstance(kind, SparseConnections)
+def _connections(core: MemoryCore, saved: Mapping[str, Tensor], nothing: Array) -> Connections:
+    sparse = isinstance(core.connections, SparseConnections)
     if sparse != ("entries" in saved) or sparse == ("counts" in saved):
         now = "sparse" if sparse else "dense"
         raise InputError(f"the state is of another layout than {now!r}", "use the same layout")
+    lanes, capacity = core.state.lanes, core.state.capacity
     if sparse:
-        return SparseConnections(nothing.shape[0], _logs_from_tensors(saved), capacity)
-    made = DenseConnections(nothing.shape[0], nothing.device)
+        return SparseConnections(lanes, core.ops, _logs_from_tensors(saved), capacity)
+    made = DenseConnections(lanes, core.ops)
     made.pack(nothing, capacity)
-    counts = saved["counts"]
-    made.counts()[:, : counts.shape[1], : counts.shape[2]] = counts.to(nothing.device)
+    counts = core.ops.array(saved["counts"])
+    made.counts()[:, : counts.shape[1], : counts.shape[2]] = counts
     return made
 
 

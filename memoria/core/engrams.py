@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from memoria.core.checks import as_delta, as_indices
-from memoria.core.state import counts_between, mask_of, positions_of
+from memoria.core.torch_arrays import TorchOps
 from memoria.errors import ShapeError, StateError
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.summary import EngramsInfo, summarize
@@ -165,11 +165,11 @@ class Engrams:
         """Indices of the true entries of ``mask`` [B, M], ascending, [B, N], -1 on the right."""
         if mask.shape != self.engrams_types.shape:
             raise ShapeError("mask", str(list(self.engrams_types.shape)), list(mask.shape))
-        return positions_of(mask)
+        return TorchOps(mask.device).columns(mask)
 
     def get_mask_with_indices(self, indices: Tensor) -> Tensor:
         """Bool [B, M], true at ``indices`` [B, N]; -1 is ignored."""
-        return mask_of(self._checked(indices), self.memory_length)
+        return TorchOps(self.data.device).mask(self._checked(indices), self.memory_length)
 
     def get_working_memory(self) -> tuple[Engrams, Tensor]:
         """The working memory and its indices [B, W], -1 on the right."""
@@ -274,6 +274,14 @@ class Engrams:
         if value.shape != shape:
             raise ShapeError(name, str(list(shape)), list(value.shape))
         return value.detach().to(device=self.data.device, dtype=dtype)
+
+
+def counts_between(counts: Tensor, positions: Tensor) -> Tensor:
+    """``counts`` [B, C, C] between all of ``positions`` [B, N]: [B, N, N], -1 where one is -1."""
+    at, null = positions.clamp_min(0), positions < 0
+    lane = torch.arange(at.shape[0], device=at.device).view(-1, 1, 1)
+    taken = counts[lane, at.unsqueeze(2), at.unsqueeze(1)]
+    return taken.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
 
 
 def _both(first: Tensor | None, second: Tensor | None) -> Tensor | None:

@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from memoria.config import MemoriaConfig
+from memoria.core.arrays import NUMPY, Array, ArrayOps
 from memoria.core.checkpoint import core_state, fill_core
 from memoria.core.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
-from memoria.core.engrams import Engrams
+from memoria.core.engrams import Engrams, counts_between
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.recall import LongTermSearch, graph_search
 from memoria.core.recorder import Recorder, fill_log, log_state
-from memoria.core.state import NULL, counts_between
-from memoria.core.vectors import TensorVectors
+from memoria.core.state import NULL
+from memoria.core.torch_arrays import TorchOps
+from memoria.core.vectors import ArrayVectors
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.timeline.history import HistoryManager
 from memoria.timeline.log import EventKind
@@ -115,7 +117,7 @@ class Memoria:
     @property
     def device(self) -> torch.device | None:
         """Where the memory lives; None until it is known."""
-        return self._wanted_device if self._core is None else self._core.state.device
+        return self._wanted_device if self._core is None else torch.device(self._core.ops.device)
 
     @property
     def engrams(self) -> Engrams:
@@ -131,7 +133,8 @@ class Memoria:
         """Which of ``engrams`` are pinned, bool [B, M]; false at nulls."""
         if self._core is None:
             return torch.zeros([0, 0], dtype=torch.bool)
-        return self._core.state.at(self._core.state.pinned, self._core.living_positions(), 0)
+        state = self._core.state
+        return torch.as_tensor(state.at(state.pinned, self._core.living_positions(), False))
 
     @property
     def core(self) -> MemoryCore | None:
@@ -181,7 +184,7 @@ class Memoria:
             log = fill_log(core.state, state)
         self.reset_memory()
         self._core, self._log = core, log
-        self._outside = torch.device("cpu") if core is None else core.state.device
+        self._outside = torch.device("cpu") if core is None else torch.device(core.ops.device)
 
     @torch.no_grad()
     def add_working_memory(self, data: Tensor) -> None:
@@ -200,9 +203,9 @@ class Memoria:
         taken = as_memory_data(data, lanes, dimension, self.device)
         if core is None:
             core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
-        core.add(taken)
+        core.add(core.ops.array(taken))
         if self._log is None:
-            self._log = Recorder(core.state.lanes, core.state.device)
+            self._log = Recorder(core.state.lanes, core.ops)
         if self.keep_history:
             self._log.begin_histories(core.state, core.step)
         self._log.add()
@@ -227,11 +230,11 @@ class Memoria:
         found = core.recall()
         core.fire(found)
         self._view = None
-        positions, _ = found.packed()
-        fired = torch.cat((working, positions), dim=1)
-        log.fire(core.state, fired)
-        memories = core.state.data_at(positions)
-        return memories.to(self._outside), core.state.indices(positions).to(self._outside)
+        positions, _ = found.packed(core.ops)
+        log.fire(core.state, core.ops.concatenate((working, positions), 1))
+        answer = core.state.data_at(positions), core.state.indices(positions)
+        memories, indices = (torch.as_tensor(one, device=self._outside) for one in answer)
+        return memories, indices
 
     @torch.no_grad()
     def adjust_lifespan_and_memories(self, indices: Tensor, lifespan_delta: Tensor) -> None:
@@ -253,11 +256,11 @@ class Memoria:
         state = core.state
         if self.keep_history:
             log.begin_histories(state, core.step)
-        at = as_indices(indices, state.living_count(), state.device)
-        delta = as_delta(lifespan_delta, at, state.device)
-        positions, working = state.nth_living(at), core.working_positions()
+        at = self._checked(core, indices)
+        delta = as_delta(lifespan_delta, at, at.device)
+        positions, working = state.nth_living(core.ops.array(at)), core.working_positions()
         log.gain(state, positions, self.keep_history)
-        core.adjust(positions, delta)
+        core.adjust(positions, core.ops.array(delta))
         log.end(state, working, positions, self.keep_history)
         self._view = None
 
@@ -284,27 +287,31 @@ class Memoria:
         ``lifespan = ceil(lifespan)``; at the end of a step ``ceil(lifespan + max(0, delta))``.
         """
         core, positions = self._between_steps("pin", indices)
-        held = core.state.at(core.state.pinned, positions, 0)
+        held = core.state.at(core.state.pinned, positions, False)
         core.pin(positions)
-        self._happened(core, positions.masked_fill(held, -1), EventKind.PIN)
+        self._happened(core, core.ops.where(held, -1, positions), EventKind.PIN)
 
     @torch.no_grad()
     def unpin(self, indices: Tensor) -> None:
         """Let the engrams ``indices`` [B, N] age again; errors as `forget`."""
         core, positions = self._between_steps("unpin", indices)
-        held = core.state.at(core.state.pinned, positions, 0)
+        held = core.state.at(core.state.pinned, positions, False)
         core.unpin(positions)
-        self._happened(core, positions.masked_fill(~held, -1), EventKind.UNPIN)
+        self._happened(core, core.ops.where(held, positions, -1), EventKind.UNPIN)
 
-    def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Tensor]:
+    def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Array]:
         core, _ = self._running(verb)
         if core.working_positions().shape[1]:
             message = f"{verb}: there is working memory, so a step is under way"
             raise StateError(message, "end it with adjust_lifespan_and_memories() first")
-        at = as_indices(indices, core.state.living_count(), core.state.device)
+        at = core.ops.array(self._checked(core, indices))
         return core, core.state.nth_living(at)
 
-    def _happened(self, core: MemoryCore, positions: Tensor, kind: EventKind) -> None:
+    def _checked(self, core: MemoryCore, indices: Tensor) -> Tensor:
+        living = torch.as_tensor(core.state.living_count())
+        return as_indices(indices, living, living.device)
+
+    def _happened(self, core: MemoryCore, positions: Array, kind: EventKind) -> None:
         self._view = None
         if self._log is not None:
             self._log.happen(core.step, kind, core.state, positions, self.keep_history)
@@ -319,21 +326,33 @@ class Memoria:
         if len(lane_ids) != lanes:
             message = f"lane_ids = {lane_ids}: the data has {lanes} lanes"
             raise ConfigError(message, "name every lane once")
-        vectors = TensorVectors(lanes, dimension, device)
-        connections = make_connections(self.config.layout, lanes, device)
-        return MemoryCore(self.config, vectors, connections, lane_ids, device, self.search)
+        ops = choose_ops(self.config.layout, device)
+        vectors = ArrayVectors(lanes, dimension, ops)
+        connections = make_connections(self.config.layout, lanes, ops)
+        return MemoryCore(self.config, vectors, connections, lane_ids, ops, self.search)
 
     def _snapshot(self, core: MemoryCore) -> Engrams:
         state, living = core.state, core.living_positions()
-        null = living < 0
-        age = core.step - state.at(state.born, living, 0)
+
+        def column(values: Array, null: int) -> Tensor:
+            return torch.as_tensor(state.at(values, living, null))
+
+        null = torch.as_tensor(living) < 0
+        age = core.step - column(state.born, 0)
         return Engrams(
-            data=state.data_at(living),
-            induce_counts=counts_between(core.connections.counts().to(state.device), living),
-            engrams_types=state.at(state.types, living, NULL),
-            lifespan=(state.at(state.expiry, living, 0) - core.step).masked_fill(null, -1.0),
+            data=torch.as_tensor(state.data_at(living)),
+            induce_counts=counts_between(
+                torch.as_tensor(core.connections.counts()), torch.as_tensor(living)
+            ),
+            engrams_types=column(state.types, NULL),
+            lifespan=(column(state.expiry, 0) - core.step).masked_fill(null, -1.0),
             age=age.masked_fill(null, -1) if self.track_age else None,
-            engram_ids=state.at(state.ids, living, -1) if self.track_id else None,
+            engram_ids=column(state.ids, -1) if self.track_id else None,
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
+
+
+def choose_ops(layout: str, device: torch.device) -> ArrayOps:
+    """Numpy's where connections are a firing log on the CPU, which numpy counts; else torch's."""
+    return NUMPY if layout == "sparse" and device.type == "cpu" else TorchOps(device)

@@ -1,6 +1,6 @@
 """One step of a memory, in positions: add, recall, fire, adjust.
 
-`Memoria` (vectors in a tensor) and `MemoryStore` (vectors on disk) both drive a `MemoryCore`. They
+`Memoria` (vectors in an array) and `MemoryStore` (vectors on disk) both drive a `MemoryCore`. They
 check arguments; nothing is checked here.
 """
 
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from memoria.config import MemoriaConfig
+from memoria.core.arrays import Array, ArrayOps
 from memoria.core.connections import Connections
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.connections.sparse import SparseConnections
 from memoria.core.recall import LongTermSearch, Recalled, graph_search, recall
-from memoria.core.state import NULL, EngramState, positions_of
+from memoria.core.state import NULL, EngramState
 from memoria.core.vectors import Vectors
 
 
@@ -28,7 +28,7 @@ class MemoryCore:
         vectors: where the engrams' vectors lie; empty.
         connections: where their co-fire counts lie; empty.
         lane_ids: identity of each lane in the hash, B numbers.
-        device: where the state lies.
+        ops: of the arrays that it works with: numpy's or torch's.
         search: how recall finds long-term engrams.
 
     Attributes:
@@ -42,18 +42,18 @@ class MemoryCore:
         vectors: Vectors,
         connections: Connections,
         lane_ids: Sequence[int],
-        device: torch.device,
+        ops: ArrayOps,
         search: LongTermSearch = graph_search,
     ) -> None:
         self.config = config
         self.search = search
         self.connections = connections
-        self.lane_ids = torch.tensor(list(lane_ids), dtype=torch.int64, device=device)
-        self.state = EngramState(len(lane_ids), vectors, device)
+        self.ops = ops
+        self.lane_ids = ops.array(np.array(lane_ids, np.int64))
+        self.state = EngramState(len(lane_ids), vectors, ops)
         self.step = 0
 
-    @torch.no_grad()
-    def add(self, data: Tensor) -> Tensor:
+    def add(self, data: Array) -> Array:
         """Add working memory ``data``, float32 [B, W, D]; returns its positions [B, W]."""
         self.reserve(data.shape[1])
         return self.state.append(data, self.step, self.config.initial_lifespan)
@@ -68,8 +68,7 @@ class MemoryCore:
         kept = self.state.pack(count)
         self.connections.pack(kept, self.state.capacity)
 
-    @torch.no_grad()
-    def recall(self, cue: Tensor | None = None) -> Recalled:
+    def recall(self, cue: Array | None = None) -> Recalled:
         """What the working memory, or a ``cue`` [B, W, D], brings back. Changes nothing."""
         return recall(
             state=self.state,
@@ -81,20 +80,20 @@ class MemoryCore:
             search=self.search,
         )
 
-    @torch.no_grad()
     def fire(self, recalled: Recalled) -> None:
         """Let working memory and everything ``recalled`` fire together once."""
         self.fire_positions(
-            torch.cat((self.working_positions(), recalled.longterm, recalled.shortterm), dim=1)
+            self.ops.concatenate(
+                (self.working_positions(), recalled.longterm, recalled.shortterm), 1
+            )
         )
 
-    def fire_positions(self, positions: Tensor) -> None:
+    def fire_positions(self, positions: Array) -> None:
         """Let the engrams at ``positions`` [B, N] (-1 ignored) fire together once."""
         self.state.fire(positions)
         self.connections.fire(positions)
 
-    @torch.no_grad()
-    def adjust(self, positions: Tensor, delta: Tensor) -> None:
+    def adjust(self, positions: Array, delta: Array) -> None:
         """End the step: gains, promotion, ageing, forgetting.
 
         Args:
@@ -107,38 +106,34 @@ class MemoryCore:
         self.step += 1
         self.state.expire(self.step)
 
-    @torch.no_grad()
-    def forget(self, positions: Tensor) -> None:
+    def forget(self, positions: Array) -> None:
         """Forget the engrams at ``positions`` [B, N] (-1 ignored) at once. Only between steps."""
         self.state.forget(positions, self.step)
 
-    @torch.no_grad()
-    def pin(self, positions: Tensor) -> None:
+    def pin(self, positions: Array) -> None:
         """Pin the engrams at ``positions`` [B, N] (-1 ignored). Only between steps.
 
         ``lifespan = ceil(lifespan)``; at the end of a step ``ceil(lifespan + max(0, delta))``.
         """
         self.state.pin(positions, self.step)
 
-    @torch.no_grad()
-    def unpin(self, positions: Tensor) -> None:
+    def unpin(self, positions: Array) -> None:
         """Let the engrams at ``positions`` [B, N] (-1 ignored) age again. Only between steps."""
         self.state.unpin(positions)
 
-    @torch.no_grad()
-    def recall_by_hand(self, positions: Tensor, gain: float) -> None:
+    def recall_by_hand(self, positions: Array, gain: float) -> None:
         """Let the engrams at ``positions`` [B, N] (-1 ignored) gain steps. Only between steps."""
         self.state.recall(positions, gain, self.step)
 
-    def working_positions(self) -> Tensor:
+    def working_positions(self) -> Array:
         """Positions of the working memory, [B, W]."""
         return self.state.working()
 
-    def living_positions(self) -> Tensor:
+    def living_positions(self) -> Array:
         """Positions of all engrams, [B, M], -1 on the right."""
-        return positions_of(self.state.types != NULL)
+        return self.ops.columns(self.state.types != NULL)
 
 
-def make_connections(layout: str, lanes: int, device: torch.device) -> Connections:
+def make_connections(layout: str, lanes: int, ops: ArrayOps) -> Connections:
     """Empty connections: ``"sparse"`` keeps a firing log, ``"dense"`` and ``"auto"`` the matrix."""
-    return SparseConnections(lanes) if layout == "sparse" else DenseConnections(lanes, device)
+    return SparseConnections(lanes, ops) if layout == "sparse" else DenseConnections(lanes, ops)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
-from torch import Tensor
+from memoria.core.arrays import Array, ArrayOps
 
 BLOCK: Final = 64
 
@@ -21,37 +20,40 @@ class LivingRanks:
     each call.
     """
 
-    def __init__(self, alive: Tensor) -> None:
+    def __init__(self, alive: Array, ops: ArrayOps) -> None:
+        self._ops = ops
         self._counts = _blocks(alive).sum(2)
+        self._inside = ops.arange(BLOCK)
+        self._lane = ops.arange(alive.shape[0])[:, None]
 
-    def change(self, lane: Tensor, position: Tensor, amount: int) -> None:
+    def change(self, lane: Array, position: Array, amount: int) -> None:
         """Count engrams added (+1) or forgotten (-1) at distinct (lane, position), [N] both."""
-        each = torch.full_like(lane, amount)
-        self._counts.index_put_((lane, position // BLOCK), each, accumulate=True)
+        self._ops.add_cells(self._counts, lane, position // BLOCK, amount)
 
-    def living(self) -> Tensor:
+    def living(self) -> Array:
         """Living engrams of each lane, [B]."""
         return self._counts.sum(1)
 
-    def rank(self, alive: Tensor, positions: Tensor) -> Tensor:
+    def rank(self, alive: Array, positions: Array) -> Array:
         """Number of living engrams before each of ``positions`` [B, N]; -1 stays -1."""
-        at = positions.clamp_min(0)
+        ops = self._ops
+        at = ops.maximum(positions, 0)
         block, inside = at // BLOCK, at % BLOCK
-        before = (self._counts.cumsum(1) - self._counts).gather(1, block)
-        lane = torch.arange(at.shape[0], device=at.device).unsqueeze(1)
-        earlier = torch.arange(BLOCK, device=at.device) < inside.unsqueeze(2)
-        within = (_blocks(alive)[lane, block] & earlier).sum(2)
-        return (before + within).masked_fill_(positions < 0, -1)
+        before = ops.take(self._counts.cumsum(1) - self._counts, block, 0)
+        earlier = self._inside < inside[:, :, None]
+        within = (_blocks(alive)[self._lane, block] & earlier).sum(2)
+        return ops.fill(before + within, positions < 0, -1)
 
-    def select(self, alive: Tensor, ranks: Tensor) -> Tensor:
+    def select(self, alive: Array, ranks: Array) -> Array:
         """Positions [B, N] of living engrams by ``ranks`` [B, N], each below its lane's count."""
+        ops = self._ops
         ends = self._counts.cumsum(1)
-        block = torch.searchsorted(ends, ranks.contiguous(), right=True)
-        block.clamp_max_(self._counts.shape[1] - 1)
-        inside = ranks - (ends - self._counts).gather(1, block)
-        lane = torch.arange(ranks.shape[0], device=ranks.device).unsqueeze(1)
-        seen = _blocks(alive)[lane, block].cumsum(2, dtype=torch.int16)
-        return block * BLOCK + (seen <= inside.unsqueeze(2)).sum(2)
+        last = ends.shape[1] - 1
+        block = ops.search(ends, ranks)
+        block = ops.where(block > last, last, block)  # of a lane without any
+        inside = ranks - ops.take(ends - self._counts, block, 0)
+        seen = ops.cast(_blocks(alive)[self._lane, block], "int16").cumsum(2)
+        return block * BLOCK + (seen <= inside[:, :, None]).sum(2)
 
 
 def whole_blocks(count: int) -> int:
@@ -59,5 +61,5 @@ def whole_blocks(count: int) -> int:
     return -(-count // BLOCK) * BLOCK
 
 
-def _blocks(alive: Tensor) -> Tensor:
-    return alive.view(alive.shape[0], alive.shape[1] // BLOCK, BLOCK)
+def _blocks(alive: Array) -> Array:
+    return alive.reshape(alive.shape[0], alive.shape[1] // BLOCK, BLOCK)

@@ -6,17 +6,16 @@ those, then by correlation. B lanes; positions int64, -1 on the right.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import torch
-from torch import Tensor
-
 from memoria.config import MemoriaConfig
+from memoria.core.arrays import Array, ArrayOps
 from memoria.core.connections import Connections, Links
 from memoria.core.similarity import log_correlation, may_be_nearest
-from memoria.core.state import LONGTERM, EngramState, positions_of
+from memoria.core.state import LONGTERM, EngramState
 from memoria.core.ties import ENTRY_STREAM, TieRule, hash_keys
 
 _DRAWS_AT_ONCE: Final = 2**16  # random entries, at some 800 bytes each; bounds memory
@@ -35,29 +34,26 @@ class Recalled:
         partial: whether some short-term engram of the lane was not reminded, bool [B].
     """
 
-    longterm: Tensor
-    shortterm: Tensor
-    longterm_score: Tensor
-    shortterm_score: Tensor
-    partial: Tensor
+    longterm: Array
+    shortterm: Array
+    longterm_score: Array
+    shortterm_score: Array
+    partial: Array
 
-    def packed(self) -> tuple[Tensor, Tensor]:
+    def packed(self, ops: ArrayOps) -> tuple[Array, Array]:
         """Both memories side by side, as `Memoria.remind` returns them.
 
         Returns:
             (positions, scores) [B, R]: long-term, short-term, then -1 with score 0. One -1 closes
             a lane that is ``partial``.
         """
-        positions = torch.cat((self.longterm, self.shortterm), dim=1)
-        scores = torch.cat((self.longterm_score, self.shortterm_score), dim=1)
-        counts = (positions >= 0).sum(1)
-        width = int((counts + self.partial).max())
-        order = (positions < 0).to(torch.uint8).argsort(dim=1, stable=True)[:, :width]
-        positions, scores = positions.gather(1, order), scores.gather(1, order)
-        missing = (0, width - positions.shape[1])
-        positions = torch.nn.functional.pad(positions, missing, value=-1)
-        scores = torch.nn.functional.pad(scores, missing).masked_fill_(positions < 0, 0.0)
-        return positions, scores
+        positions = ops.concatenate((self.longterm, self.shortterm), 1)
+        scores = ops.concatenate((self.longterm_score, self.shortterm_score), 1)
+        width = int(((positions >= 0).sum(1) + self.partial).max())
+        order = ops.columns(positions >= 0)
+        null = ops.full((positions.shape[0], width - order.shape[1]), -1, "int64")
+        order = ops.concatenate((order, null), 1)
+        return ops.take(positions, order, -1), ops.take(scores, order, 0.0)
 
 
 @dataclass(frozen=True)
@@ -78,17 +74,17 @@ class SearchContext:
     connections: Links
     config: MemoriaConfig
     step: int
-    lane_ids: Tensor
-    reminded: Tensor
-    unreminded: Tensor
+    lane_ids: Array
+    reminded: Array
+    unreminded: Array
 
 
 # Finds candidates for `recall`, which keeps those that correlate best: distinct positions of
 # long-term engrams [B, N], ascending.
-LongTermSearch = Callable[[SearchContext], Tensor]
+LongTermSearch = Callable[[SearchContext], Array]
 
 
-def graph_search(context: SearchContext) -> Tensor:
+def graph_search(context: SearchContext) -> Array:
     """Memoria's own `LongTermSearch`: from the entry points along the strongest connections."""
     return _follow_connections(context, _find_entries(context))
 
@@ -98,8 +94,8 @@ def recall(
     connections: Connections,
     config: MemoriaConfig,
     step: int,
-    lane_ids: Tensor,
-    cue: Tensor | None = None,
+    lane_ids: Array,
+    cue: Array | None = None,
     search: LongTermSearch = graph_search,
 ) -> Recalled:
     """Engrams that correlate best with a cue, from short-term and from long-term memory.
@@ -113,6 +109,7 @@ def recall(
         At most ``config.num_reminded_stm`` short-term and ``config.num_final_ltms`` long-term
         engrams of each lane.
     """
+    ops = state.ops
     if cue is None:
         cue = state.data_at(state.working())
     stm = state.shortterm()
@@ -124,47 +121,40 @@ def recall(
         )
         longterm, longterm_score = _select_nearest(state, cue, found, config.num_final_ltms)
         longterm, longterm_score = _start_cold(state, cue, stm, longterm, longterm_score)
-        again = (shortterm.unsqueeze(2) == longterm.unsqueeze(1)).any(2)
-        shortterm = shortterm.masked_fill(again, -1)
+        again = (shortterm[:, :, None] == longterm[:, None]).any(2)
+        shortterm = ops.where(again, -1, shortterm)
     else:
         longterm, longterm_score = shortterm[:, :0], shortterm_score[:, :0]
-    longterm, longterm_score = _newest_first(longterm, longterm_score)
-    shortterm, shortterm_score = _newest_first(shortterm, shortterm_score)
+    longterm, longterm_score = _newest_first(state, longterm, longterm_score)
+    shortterm, shortterm_score = _newest_first(state, shortterm, shortterm_score)
     return Recalled(longterm, shortterm, longterm_score, shortterm_score, unreminded > 0)
 
 
 def _select_nearest(
-    state: EngramState, cue: Tensor, positions: Tensor, count: int
-) -> tuple[Tensor, Tensor]:
+    state: EngramState, cue: Array, positions: Array, count: int
+) -> tuple[Array, Array]:
     """(positions, scores) [B, count] of the best of ``positions`` (ascending); the older of equals.
 
     Ranked on float32(score - 1): scores end at 0, so this rounds away what the order of summation
     does to float64 and nothing more, and equal vectors tie on every machine.
     """
+    ops = state.ops
     count = min(count, positions.shape[1])
     if count == 0:
-        return positions[:, :0], torch.zeros_like(positions[:, :0], dtype=torch.float64)
+        return positions[:, :0], ops.full((positions.shape[0], 0), 0, "float64")
     keys = state.data_at(positions)
-    if keys.device.type == "cpu" and positions.shape[1] > 2 * count:
-        near = may_be_nearest(cue, keys, positions >= 0, count)
-        positions, keys = _keep(near, positions, keys)
-    score = log_correlation(cue, keys)
-    key = (score - 1.0).clamp_min(_LEAST_KEY).float().masked_fill(positions < 0, -torch.inf)
-    best = key.sort(dim=1, descending=True, stable=True).indices[:, :count]
-    return positions.gather(1, best), score.gather(1, best)
+    if positions.shape[1] > 2 * count and ops.is_host:
+        near = ops.columns(may_be_nearest(cue, keys, positions >= 0, count, ops))
+        positions, keys = ops.take(positions, near, -1), ops.take_rows(keys, near)
+    score = log_correlation(cue, keys, ops)
+    key = ops.cast(ops.maximum(score - 1.0, _LEAST_KEY), "float32")
+    best = ops.argsort(ops.where(positions < 0, math.inf, -key))[:, :count]
+    return ops.take(positions, best, -1), ops.take(score, best, 0.0)
 
 
-def _keep(near: Tensor, positions: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """``positions`` [B, N] and ``keys`` [B, N, D] where ``near``, in order, -1 on the right."""
-    column = positions_of(near)
-    at = column.clamp_min(0)
-    positions = positions.gather(1, at).masked_fill_(column < 0, -1)
-    return positions, torch.stack([row.index_select(0, i) for row, i in zip(keys, at, strict=True)])
-
-
-def _find_entries(context: SearchContext) -> Tensor:
+def _find_entries(context: SearchContext) -> Array:
     """Entry points into long-term memory, positions [B, E] with repeats and -1."""
-    state, config = context.state, context.config
+    state, config, ops = context.state, context.config, context.state.ops
     ties = None
     if config.tie_break == "hash":
         ties = TieRule(config.seed, context.step, context.lane_ids)
@@ -174,72 +164,62 @@ def _find_entries(context: SearchContext) -> Tensor:
         draws, most = context.unreminded, int(context.unreminded.max())
     else:
         most = config.random_entries
-        draws = torch.full_like(context.unreminded, most)
+        draws = ops.full((state.lanes,), most, "int64")
     if most == 0 or state.capacity == 0:
         return entries
-    available = state.longterm_count().unsqueeze(1)
+    available = state.longterm_count()[:, None]
     at_once = max(16, _DRAWS_AT_ONCE // state.lanes)
     for first in range(0, most, at_once):
-        number = torch.arange(first, min(most, first + at_once), device=entries.device)
-        number = number.expand(state.lanes, -1)
+        number = (ops.arange(min(most - first, at_once)) + first)[None]
         hashes = hash_keys(config.seed, ENTRY_STREAM, context.step, context.lane_ids, number)
-        drawn = state.nth_living(hashes % available.clamp_min(1))
-        drawn = drawn.masked_fill((number >= draws.unsqueeze(1)) | (available == 0), -1)
-        entries = torch.cat((entries, drawn), dim=1)
+        drawn = state.nth_living(hashes % ops.maximum(available, 1))
+        drawn = ops.fill(drawn, (number >= draws[:, None]) | (available == 0), -1)
+        entries = ops.concatenate((entries, drawn), 1)
         if most > at_once:  # drop repeats, and stop once every long-term engram is an entry
-            entries = _distinct(entries)
-            if bool(((entries >= 0).sum(1, keepdim=True) >= available).all()):
+            entries = ops.distinct(entries)
+            if bool(((entries >= 0).sum(1)[:, None] >= available).all()):
                 break
     return entries
 
 
-def _follow_connections(context: SearchContext, entries: Tensor) -> Tensor:
+def _follow_connections(context: SearchContext, entries: Array) -> Array:
     """Positions found by walking from ``entries`` along the strongest connections, ascending."""
-    state = context.state
-    paths = _distinct(entries)
+    state, ops = context.state, context.state.ops
+    paths = ops.distinct(entries)
     closed = (state.types != LONGTERM) | state.mask(paths)
     found = [paths]
     for _ in range(context.config.ltm_search_depth):
         if paths.shape[1] == 0:
             break
         # paths that meet go on as one: from there they would choose alike
-        paths = _distinct(context.connections.strongest(paths, closed, state.ids, None))
+        paths = ops.distinct(context.connections.strongest(paths, closed, state.ids, None))
         closed |= state.mask(paths)
         found.append(paths)
-    return _distinct(torch.cat(found, dim=1))
-
-
-def _distinct(positions: Tensor) -> Tensor:
-    """Each of ``positions`` [B, N] once, ascending, -1 on the right of the longest row."""
-    last = torch.iinfo(positions.dtype).max
-    ordered = positions.masked_fill(positions < 0, last).sort(dim=1).values
-    ordered[:, 1:].masked_fill_(ordered[:, 1:] == ordered[:, :-1].clone(), last)
-    ordered = ordered.sort(dim=1).values
-    width = int((ordered < last).sum(1).max()) if ordered.shape[1] else 0
-    ordered = ordered[:, :width]
-    return ordered.masked_fill(ordered == last, -1)
+    return ops.distinct(ops.concatenate(found, 1))
 
 
 def _start_cold(
-    state: EngramState, cue: Tensor, stm: Tensor, longterm: Tensor, score: Tensor
-) -> tuple[Tensor, Tensor]:
+    state: EngramState, cue: Array, stm: Array, longterm: Array, score: Array
+) -> tuple[Array, Array]:
     """Make the oldest engram the reminder of a lane with short-term but no long-term memory."""
     if stm.shape[1] == 0:
         return longterm, score
+    ops = state.ops
     cold = (stm[:, 0] >= 0) & (state.longterm_count() == 0)
     if not bool(cold.any()):
         return longterm, score
     oldest = stm[:, :1]
-    oldest_score = log_correlation(cue, state.data_at(oldest))
+    oldest_score = log_correlation(cue, state.data_at(oldest), ops)
     if longterm.shape[1] == 0:
-        longterm = torch.full_like(oldest, -1)
-        score = torch.zeros_like(oldest_score)
-    longterm, score = longterm.clone(), score.clone()
-    longterm[:, 0] = torch.where(cold, oldest[:, 0], longterm[:, 0])
-    score[:, 0] = torch.where(cold, oldest_score[:, 0], score[:, 0])
+        longterm = ops.full(oldest.shape, -1, "int64")
+        score = ops.full(oldest.shape, 0, "float64")
+    longterm, score = ops.copy(longterm), ops.copy(score)
+    longterm[:, 0] = ops.where(cold, oldest[:, 0], longterm[:, 0])
+    score[:, 0] = ops.where(cold, oldest_score[:, 0], score[:, 0])
     return longterm, score
 
 
-def _newest_first(positions: Tensor, score: Tensor) -> tuple[Tensor, Tensor]:
-    positions, order = positions.sort(dim=1, descending=True)
-    return positions, score.gather(1, order)
+def _newest_first(state: EngramState, positions: Array, score: Array) -> tuple[Array, Array]:
+    """Descending by position."""
+    order = state.ops.argsort(-positions)
+    return state.ops.take(positions, order, -1), state.ops.take(score, order, 0.0)

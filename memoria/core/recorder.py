@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from memoria.core.arrays import Array, ArrayOps
 from memoria.core.state import NULL, EngramState
 from memoria.errors import InputError
 from memoria.timeline.history import HistoryManager
@@ -27,14 +28,14 @@ _ENTRIES: Final = 2**17  # firings of the last steps that are kept as they came
 _STEPS: Final = 4096
 _PREFIX: Final = "log."
 
-_Cells = tuple[Tensor, Tensor]  # lane and position of each engram
+_Cells = tuple[Array, Array]  # lane and position of each engram
 
 
 class _Firing(NamedTuple):
     """One firing of the step under way, [B, N] each; -1 for none."""
 
-    positions: Tensor
-    ids: Tensor
+    positions: Array
+    ids: Array
 
 
 class _Step(NamedTuple):
@@ -42,9 +43,9 @@ class _Step(NamedTuple):
 
     next_id: int
     working: int
-    ids: Tensor | None
-    expiry: Tensor | None
-    first_short: Tensor
+    ids: Array | None
+    expiry: Array | None
+    first_short: Array
 
 
 class _Changes(NamedTuple):
@@ -57,7 +58,7 @@ class _Changes(NamedTuple):
     @classmethod
     def of(cls, state: EngramState, cells: _Cells) -> _Changes:
         values = (cells[0], state.ids[cells], state.expiry[cells])
-        return cls(*(one.cpu().numpy() for one in values))
+        return cls(*(state.ops.numpy(one) for one in values))
 
 
 class Recorder:
@@ -70,9 +71,7 @@ class Recorder:
             that reminded twice or never, or let an engram gain that had not fired.
     """
 
-    def __init__(
-        self, lanes: int, device: torch.device, record: FiringRecord | None = None
-    ) -> None:
+    def __init__(self, lanes: int, ops: ArrayOps, record: FiringRecord | None = None) -> None:
         self.histories: list[HistoryManager] | None = None
         self._lanes = lanes
         self._record = FiringRecord.empty(lanes) if record is None else record
@@ -82,18 +81,18 @@ class Recorder:
         self._firings: list[_Firing] = []  # of the step under way
         self._changes: list[_Changes] = []  # since the last step, for the histories
         self._odd = False  # the step so far
-        self._odd_until = torch.zeros((), dtype=torch.int64, device=device)
+        self._odd_until = ops.full((), 0, "int64")
 
     def add(self) -> None:
         """Working memory was added: what has fired in this step fired without it."""
         self._odd = self._odd or bool(self._firings)
 
-    def fire(self, state: EngramState, positions: Tensor) -> None:
+    def fire(self, state: EngramState, positions: Array) -> None:
         """``positions`` [B, N] fired: the working memory, then the reminded, -1 for none."""
         self._odd = self._odd or bool(self._firings)
         self._firings.append(_Firing(positions, state.at(state.ids, positions, -1)))
 
-    def gain(self, state: EngramState, positions: Tensor, keep_history: bool) -> None:
+    def gain(self, state: EngramState, positions: Array, keep_history: bool) -> None:
         """The engrams at ``positions`` [B, N] are about to gain lifespan, and the step to end."""
         if keep_history:
             held = _Changes.of(state, state.pinned_cells)  # what a pin alone makes of them
@@ -104,24 +103,26 @@ class Recorder:
         if self._firings:
             fired = self._firings[-1].positions
             same = fired[:, -positions.shape[1] :]
-            if not same.is_cuda and torch.equal(same, positions):  # there, to ask is to wait
+            may_ask = state.ops.is_host and same.shape == positions.shape  # on a GPU it is to wait
+            if may_ask and bool((same == positions).all()):
                 return
-            stray &= ~state.mask(fired).gather(1, positions.clamp_min(0))
-        self._odd_until = torch.where(stray.any(), state.next_id, self._odd_until)
+            stray &= ~state.at(state.mask(fired), positions, False)
+        self._odd_until = state.ops.where(stray.any(), state.next_id, self._odd_until)
 
-    def end(self, state: EngramState, working: Tensor, gained: Tensor, keep_history: bool) -> None:
+    def end(self, state: EngramState, working: Array, gained: Array, keep_history: bool) -> None:
         """The step has ended, of ``working`` [B, W] and ``gained`` [B, N] positions."""
         width, ids, expiry = working.shape[1], None, None
         if self._odd or (not self._firings and width):
-            self._odd_until = torch.full_like(self._odd_until, state.next_id)
+            self._odd_until = state.ops.full((), state.next_id, "int64")
         elif self._firings:
             positions, ids = self._firings[-1]
             expiry = state.at(state.expiry, positions, 0)
-            self._entries += ids.numel()
+            self._entries += ids.shape[0] * ids.shape[1]
         first_short = state.first_shortterm()
         self._steps.append(_Step(state.next_id, width, ids, expiry, first_short))
         if keep_history:
-            self._add_to_histories(state, torch.cat((working, gained), dim=1), first_short)
+            changed = state.ops.concatenate((working, gained), 1)
+            self._add_to_histories(state, changed, first_short)
         self._firings, self._changes, self._odd = [], [], False
         if self._entries > max(_ENTRIES, len(self._record.ids)) or len(self._steps) >= _STEPS:
             self._settle(state)
@@ -131,7 +132,7 @@ class Recorder:
         step: int,
         kind: EventKind,
         state: EngramState,
-        positions: Tensor,
+        positions: Array,
         keep_history: bool,
     ) -> None:
         """After ``step`` steps an event of ``kind`` happened at ``positions`` [B, N]."""
@@ -167,16 +168,17 @@ class Recorder:
         if self.histories is None and steps:
             self.histories = _histories(state, self.record(state), steps)
 
-    def _add_to_histories(self, state: EngramState, changed: Tensor, first_short: Tensor) -> None:
+    def _add_to_histories(self, state: EngramState, changed: Array, first_short: Array) -> None:
         """Append the step; it set the expiry at ``changed`` [B, N] and of the pinned."""
         if self.histories is None:
             self.histories = [HistoryManager() for _ in range(self._lanes)]
         own, held = state.cells(changed), state.pinned_cells
         width = max(1, state.capacity)
-        cells = torch.unique(torch.cat((own[0] * width + own[1], held[0] * width + held[1])))
+        every = [lane * width + position for lane, position in (own, held)]
+        cells = state.ops.unique(state.ops.concatenate(every, 0))
         now = _Changes.of(state, (cells // width, cells % width))
         lanes, ids, expiry = map(np.concatenate, zip(*self._changes, now, strict=True))
-        fired = [ids.cpu().numpy() for _, ids in self._firings]
+        fired = [state.ops.numpy(ids) for _, ids in self._firings]
         for lane, (history, short) in enumerate(
             zip(self.histories, first_short.tolist(), strict=True)
         ):
@@ -186,17 +188,18 @@ class Recorder:
 
     def _settle(self, state: EngramState) -> None:
         """Bring the last steps into the record, and drop what is known of the forgotten."""
-        before, parts = self._record, [_logged(step) for step in self._steps]
+        before, ops = self._record, state.ops
+        parts = [_logged(step, ops) for step in self._steps]
         sizes = np.array([len(ids) for ids, _ in parts], np.int64)
         ids = np.concatenate([before.ids, *(ids for ids, _ in parts)])
         expiry = np.concatenate([before.expiry, *(values for _, values in parts)])
         counts = np.concatenate((before.counts, sizes))
         kept = before.ends[-1:].sum()
         ends = np.concatenate((before.ends, kept + np.cumsum(sizes)))
-        lane, position = (state.types != NULL).nonzero(as_tuple=True)
+        lane, position = ops.nonzero(state.types != NULL)
         living = np.sort(_store_ids(state, (lane, position)))
         alive = np.isin(ids, living)
-        shorts = [step.first_short.cpu().numpy()[None] for step in self._steps]
+        shorts = [ops.numpy(step.first_short)[None] for step in self._steps]
         self._record = FiringRecord(
             ids=ids[alive],
             expiry=expiry[alive],
@@ -225,14 +228,14 @@ def log_state(log: Recorder, state: EngramState) -> dict[str, Tensor]:
         "text_bytes": np.frombuffer(b"".join(texts), np.uint8),
     }
     saved = {_PREFIX + name: torch.from_numpy(values.copy()) for name, values in arrays.items()}
-    fired = {f"{_PREFIX}fired": firing.ids for firing in log._firings[-1:]}
+    fired = {f"{_PREFIX}fired": torch.as_tensor(firing.ids) for firing in log._firings[-1:]}
     return saved | fired
 
 
 def fill_log(state: EngramState, saved: Mapping[str, Tensor]) -> Recorder:
     """What `log_state` saw; of a state without it an empty log. Raises `InputError`."""
     if f"{_PREFIX}odd" not in saved:
-        return Recorder(state.lanes, state.device)
+        return Recorder(state.lanes, state.ops)
     try:
         return _filled(state, saved)
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError):
@@ -254,23 +257,24 @@ def _filled(state: EngramState, saved: Mapping[str, Tensor]) -> Recorder:
         raise ValueError("steps")
     if not len(tables.ids) == len(tables.expiry) == entries:
         raise ValueError("entries")
-    log = Recorder(state.lanes, state.device, tables)
+    log = Recorder(state.lanes, state.ops, tables)
     odd_until, odd = saved[f"{_PREFIX}odd"].tolist()
-    log._odd_until.fill_(odd_until)
+    log._odd_until = state.ops.full((), odd_until, "int64")
     log._odd = bool(odd)
     fired = saved.get(f"{_PREFIX}fired")
     if fired is not None:
-        log._firings = [_Firing(fired, fired.to(state.device))]
+        ids = state.ops.array(fired)
+        log._firings = [_Firing(ids, ids)]
         log.relocate(state)
     return log
 
 
-def _logged(step: _Step) -> tuple[IntArray, npt.NDArray[Any]]:
+def _logged(step: _Step, ops: ArrayOps) -> tuple[IntArray, npt.NDArray[Any]]:
     """A firing's entries: the new engrams ascending, then lane by lane who was reminded."""
     ids, expiry, working = step.ids, step.expiry, step.working
     if ids is None or expiry is None:
         return np.empty(0, np.int64), np.empty(0)
-    local, ends = ids.cpu().numpy(), expiry.cpu().numpy()
+    local, ends = ops.numpy(ids), ops.numpy(expiry)
     lanes = local.shape[0]
     there = local >= 0
     there[:, :working] = False
@@ -284,8 +288,8 @@ def _histories(state: EngramState, record: FiringRecord, steps: int) -> list[His
     """The lanes' histories as the record of the living tells them, after ``steps`` steps."""
     lacking = steps - len(record.made)
     lanes = state.lanes
-    ids, expiry = state.ids.cpu().numpy(), state.expiry.cpu().numpy()
-    living = (state.types != NULL).cpu().numpy()
+    numpy = state.ops.numpy
+    ids, expiry, living = numpy(state.ids), numpy(state.expiry), numpy(state.types != NULL)
     short = state.first_shortterm().tolist()
     made = np.concatenate((np.zeros(lacking, np.int64), record.made))
     made[-1] = state.next_id
@@ -320,7 +324,7 @@ def _histories(state: EngramState, record: FiringRecord, steps: int) -> list[His
 
 def _store_ids(state: EngramState, cells: _Cells) -> IntArray:
     """Ids in a store of the engrams at ``cells``."""
-    ids: IntArray = (state.ids[cells] * state.lanes + cells[0]).cpu().numpy()
+    ids: IntArray = state.ops.numpy(state.ids[cells] * state.lanes + cells[0])
     return ids
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
-from torch import Tensor
-
+from memoria.core.arrays import Array, ArrayOps
 from memoria.core.ranks import LivingRanks, whole_blocks
 from memoria.core.vectors import Vectors
 from memoria.timeline import rules
@@ -22,39 +20,6 @@ NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 _SPARE: Final = (1.5, 1.25)  # capacity over the living when packing up to, and above, `_MANY`
 _MANY: Final = 2**16
 _HORIZON: Final = 64  # steps between two scans of all lifespans
-
-
-def positions_of(mask: Tensor) -> Tensor:
-    """Columns of the true entries of each row.
-
-    Args:
-        mask: bool [B, C].
-
-    Returns:
-        Columns in ascending order, int64 [B, N], -1 on the right; N is the largest row's count.
-    """
-    counts = mask.sum(dim=1)
-    width = int(counts.max()) if mask.shape[0] else 0
-    lane, position = mask.nonzero(as_tuple=True)
-    rank = torch.arange(lane.numel(), device=mask.device) - (counts.cumsum(0) - counts)[lane]
-    out = torch.full((mask.shape[0], width), -1, dtype=torch.int64, device=mask.device)
-    out[lane, rank] = position
-    return out
-
-
-def mask_of(positions: Tensor, width: int) -> Tensor:
-    """Bool [B, width], true at ``positions`` [B, N]; -1 is ignored."""
-    shape = (positions.shape[0], width + 1)
-    hit = torch.zeros(shape, dtype=torch.bool, device=positions.device)
-    return hit.scatter_(1, torch.where(positions < 0, width, positions), True)[:, :-1]
-
-
-def counts_between(counts: Tensor, positions: Tensor) -> Tensor:
-    """``counts`` [B, C, C] between all of ``positions`` [B, N]: [B, N, N], -1 where one is -1."""
-    at, null = positions.clamp_min(0), positions < 0
-    lane = torch.arange(at.shape[0], device=at.device).view(-1, 1, 1)
-    taken = counts[lane, at.unsqueeze(2), at.unsqueeze(1)]
-    return taken.masked_fill_(null.unsqueeze(2) | null.unsqueeze(1), -1)
 
 
 class EngramState:
@@ -77,33 +42,33 @@ class EngramState:
         vectors: the engrams' vectors.
     """
 
-    def __init__(self, lanes: int, vectors: Vectors, device: torch.device) -> None:
-        self.lanes, self.device, self.vectors = lanes, device, vectors
+    def __init__(self, lanes: int, vectors: Vectors, ops: ArrayOps) -> None:
+        self.lanes, self.ops, self.vectors = lanes, ops, vectors
         self.capacity = 0
         self.used = 0
-        self.length = torch.zeros(lanes, dtype=torch.int64, device=device)
+        self.length = ops.full((lanes,), 0, "int64")
         self.next_id = 0
         self._recent = 0  # no engram before this position is working or short-term memory
         self._horizon = -1  # `_soon` holds every engram that may expire up to this step
-        self._soon: list[Tensor] = []
-        self.ids = self._array(torch.int64, -1)
-        self.types = self._array(torch.uint8, NULL)
-        self.expiry = self._array(torch.float64, -1.0)
-        self.born = self._array(torch.int32, -1)
-        self.fires = self._array(torch.int32, 0)
-        self.pinned = self._array(torch.bool, False)
+        self._soon: list[Array] = []
+        self.ids = self._array("int64", -1)
+        self.types = self._array("uint8", NULL)
+        self.expiry = self._array("float64", -1.0)
+        self.born = self._array("int32", -1)
+        self.fires = self._array("int32", 0)
+        self.pinned = self._array("bool", False)
         self.pinned_cells = self._find_pinned()
-        self._ranks = LivingRanks(self.types != NULL)
+        self._ranks = LivingRanks(self.types != NULL, self.ops)
 
     def load(
         self,
-        ids: Tensor,
-        types: Tensor,
-        expiry: Tensor,
-        born: Tensor,
-        fires: Tensor,
+        ids: Array,
+        types: Array,
+        expiry: Array,
+        born: Array,
+        fires: Array,
         next_id: int,
-        pinned: Tensor | None = None,
+        pinned: Array | None = None,
     ) -> None:
         """Replace all engrams by these.
 
@@ -113,155 +78,154 @@ class EngramState:
             next_id: local id of the next engram.
         """
         self.ids, self.types, self.expiry, self.born, self.fires = ids, types, expiry, born, fires
-        self.pinned = torch.zeros_like(types, dtype=torch.bool) if pinned is None else pinned
+        empty = self.ops.full(types.shape, False, "bool")
+        self.pinned = empty if pinned is None else pinned
         self.capacity = self.used = ids.shape[1]
         self.next_id = next_id
-        self._resize(positions_of(types != NULL), ids.shape[1])
+        self._resize(self.ops.columns(types != NULL), ids.shape[1])
 
     def has_room(self, count: int) -> bool:
         """Whether ``count`` more engrams a lane fit without packing."""
         return self.used + count <= self.capacity
 
-    def pack(self, count: int) -> Tensor:
+    def pack(self, count: int) -> Array:
         """Close holes, make room for ``count`` more a lane; returns the old positions [B, K]."""
-        kept = positions_of(self.types != NULL)
+        kept = self.ops.columns(self.types != NULL)
         needed = kept.shape[1] + count
         self._resize(kept, max(1, int(needed * _SPARE[needed > _MANY])))
         self.vectors.pack(kept, self.capacity)
         return kept
 
-    def append(self, data: Tensor, step: int, lifespan: float) -> Tensor:
+    def append(self, data: Array, step: int, lifespan: float) -> Array:
         """Add working memory ``data`` [B, W, D], given room; returns its positions [B, W]."""
         count = data.shape[1]
-        new = torch.arange(count, device=self.device)
-        positions = self.length.unsqueeze(1) + new
-        self.ids.scatter_(1, positions, (self.next_id + new).expand(self.lanes, -1))
-        self.types.scatter_(1, positions, WORKING)
-        self.expiry.scatter_(1, positions, step + lifespan)
-        self.born.scatter_(1, positions, step)
-        self.fires.scatter_(1, positions, 0)
+        put, new = self.ops.put, self.ops.arange(count)
+        positions = self.length[:, None] + new
+        put(self.ids, positions, self.next_id + new)
+        put(self.types, positions, WORKING)
+        put(self.expiry, positions, step + lifespan)
+        put(self.born, positions, step)
+        put(self.fires, positions, 0)
         self.vectors.append(positions, data)
-        lane = torch.arange(self.lanes, device=self.device).unsqueeze(1).expand_as(positions)
-        self._ranks.change(lane, positions, +1)
+        self._ranks.change(*self.cells(positions), +1)
         self._soon.append(positions)
         self.length += count
         self.used += count
         self.next_id += count
         return positions
 
-    def at(self, values: Tensor, positions: Tensor, null: int) -> Tensor:
+    def at(self, values: Array, positions: Array, null: int) -> Array:
         """``values`` [B, C] at ``positions`` [B, N]; ``null`` where the position is -1."""
-        taken = values.gather(1, positions.clamp_min(0))
-        return taken.masked_fill_(positions < 0, null)
+        return self.ops.take(values, positions, null)
 
-    def find(self, ids: Tensor) -> Tensor:
+    def find(self, ids: Array) -> Array:
         """Positions [B, N] of the engrams ``ids`` [B, N], which must exist; -1 stays -1."""
-        found = [
-            torch.searchsorted(known[:length], wanted)
-            for known, length, wanted in zip(self.ids, self.length.tolist(), ids, strict=True)
-        ]
-        return torch.stack(found).masked_fill_(ids < 0, -1)
+        return self.ops.fill(self.ops.search(self.ids, ids, self.length), ids < 0, -1)
 
-    def find_living(self, ids: Tensor) -> Tensor:
+    def find_living(self, ids: Array) -> Array:
         """Positions [B, N] of the engrams ``ids`` [B, N]; -1 where none lives with that id."""
+        ops = self.ops
         if self.capacity == 0:
-            return torch.full_like(ids, -1)
-        at = self.find(ids).clamp_(0, self.capacity - 1)
-        lives = (self.ids.gather(1, at) == ids) & (self.types.gather(1, at) != NULL)
-        return at.masked_fill_(~lives | (ids < 0), -1)
+            return ops.full(ids.shape, -1, "int64")
+        found = self.find(ids)
+        at = ops.where(found < self.capacity, found, -1)
+        lives = (self.at(self.ids, at, -1) == ids) & (self.at(self.types, at, NULL) != NULL)
+        return ops.where(lives, at, -1)
 
-    def data_at(self, positions: Tensor) -> Tensor:
+    def data_at(self, positions: Array) -> Array:
         """Vectors [B, N, D] at ``positions``; zeros where -1."""
         return self.vectors.gather(positions, self.at(self.ids, positions, -1))
 
-    def working(self) -> Tensor:
+    def working(self) -> Array:
         """Positions of the working memory, [B, W]."""
         return self._recent_ones(WORKING)
 
-    def shortterm(self) -> Tensor:
+    def shortterm(self) -> Array:
         """Positions of the short-term memory, ascending, [B, S], -1 on the right."""
         return self._recent_ones(SHORTTERM)
 
-    def first_shortterm(self) -> Tensor:
+    def first_shortterm(self) -> Array:
         """Local id of each lane's oldest short-term engram, [B]; older ones are long-term."""
         types, ids = self.types[:, self._recent :], self.ids[:, self._recent :]
         if types.shape[1] == 0:
-            return torch.full_like(self.length, self.next_id)
-        return torch.where(types == SHORTTERM, ids, self.next_id).amin(dim=1)
+            return self.ops.full((self.lanes,), self.next_id, "int64")
+        return self.ops.least(self.ops.where(types == SHORTTERM, ids, self.next_id))
 
-    def longterm_count(self) -> Tensor:
+    def longterm_count(self) -> Array:
         """Long-term engrams of each lane, [B]."""
         recent = self.types[:, self._recent :]
         return self._ranks.living() - ((recent == WORKING) | (recent == SHORTTERM)).sum(1)
 
-    def living_count(self) -> Tensor:
+    def living_count(self) -> Array:
         """Engrams of each lane, [B]."""
         return self._ranks.living()
 
-    def nth_living(self, ranks: Tensor) -> Tensor:
+    def nth_living(self, ranks: Array) -> Array:
         """Positions [B, N] of the living engrams of ``ranks`` [B, N], 0 the oldest; -1 stays -1.
 
         Long-term engrams are the oldest, so a rank among them is a rank among all living ones.
         """
         if self.capacity == 0:
             return ranks
-        found = self._ranks.select(self.types != NULL, ranks.clamp_min(0))
-        return found.masked_fill_(ranks < 0, -1)
+        found = self._ranks.select(self.types != NULL, self.ops.maximum(ranks, 0))
+        return self.ops.fill(found, ranks < 0, -1)
 
-    def fire(self, positions: Tensor) -> None:
+    def fire(self, positions: Array) -> None:
         """Count one firing for the distinct ``positions`` [B, N]; -1 is ignored."""
-        self.fires.scatter_add_(1, positions.clamp_min(0), (positions >= 0).to(self.fires))
+        self.ops.add_at(self.fires, positions, positions >= 0)
 
-    def mask(self, positions: Tensor) -> Tensor:
+    def mask(self, positions: Array) -> Array:
         """Boolean [B, C], true at ``positions``."""
-        return mask_of(positions, self.capacity)
+        return self.ops.mask(positions, self.capacity)
 
-    def extend(self, positions: Tensor, delta: Tensor) -> None:
+    def extend(self, positions: Array, delta: Array) -> None:
         """``expiry += delta``; for pinned engrams ``expiry += max(0, delta)``. Repeats add up.
 
         Args:
             positions: int64 [B, N], -1 ignored.
             delta: steps [B, N].
         """
-        padded = positions < 0
-        gain = delta.to(self.expiry).masked_fill(padded, 0.0)
+        gain = self.ops.cast(delta, "float64")
         if self._any_pinned():
-            gain = rules.effective_gain(gain, self.at(self.pinned, positions, 0))
-        self.expiry.scatter_add_(1, positions.clamp_min(0), gain)
+            gain = rules.effective_gain(gain, self.at(self.pinned, positions, False))
+        self.ops.add_at(self.expiry, positions, gain)
         self._soon.append(positions)
 
-    def recall(self, positions: Tensor, gain: float, step: int) -> None:
+    def recall(self, positions: Array, gain: float, step: int) -> None:
         """The engrams at ``positions`` [B, N] gain lifespan between two steps."""
-        self.extend(positions, torch.full(positions.shape, gain, dtype=torch.float64))
-        cells = self.cells(positions.masked_fill(self.at(self.pinned, positions, 0) == 0, -1))
+        self.extend(positions, self.ops.full(positions.shape, gain, "float64"))
+        pinned = self.at(self.pinned, positions, False)
+        cells = self.cells(self.ops.where(pinned, positions, -1))
         self.expiry[cells] = rules.pin(self.expiry[cells], step)
 
     def promote(self, stm_capacity: int) -> None:
         """Working memory becomes short-term; the oldest above the capacity become long-term."""
-        types = self.types[:, self._recent :]
-        types.copy_(rules.promote(types, stm_capacity))
+        recent = self._recent
+        types = self.types[:, recent:]
+        types[...] = rules.promote(types, stm_capacity)
         if types.shape[1]:
-            older = (types != SHORTTERM).to(torch.uint8).cumprod(1).sum(1)
-            self._recent = int(torch.minimum(self._recent + older, self.length).min())
+            short = types == SHORTTERM
+            first = self.ops.where(short.any(1), self.ops.argmax(short), types.shape[1]) + recent
+            self._recent = int(self.ops.where(first < self.length, first, self.length).min())
 
     def hold(self, step: int) -> None:
         """At the end of ``step``: pinned engrams expire one step later, at a whole number."""
         if self._any_pinned():
             self.expiry[self.pinned_cells] = rules.hold(self.expiry[self.pinned_cells], step)
 
-    def pin(self, positions: Tensor, step: int) -> None:
+    def pin(self, positions: Array, step: int) -> None:
         """Pin the engrams at ``positions`` [B, N]; their lifespan is rounded up to whole steps."""
         lane, position = self.cells(positions)
         self.expiry[lane, position] = rules.pin(self.expiry[lane, position], step)
         self.pinned[lane, position] = True
         self.pinned_cells = self._find_pinned()
 
-    def unpin(self, positions: Tensor) -> None:
+    def unpin(self, positions: Array) -> None:
         """Let the engrams at ``positions`` [B, N] age again."""
         self.pinned[self.cells(positions)] = False
         self.pinned_cells = self._find_pinned()
 
-    def forget(self, positions: Tensor, step: int) -> None:
+    def forget(self, positions: Array, step: int) -> None:
         """Forget the engrams at ``positions`` [B, N] now, after ``step`` steps."""
         cells = self.cells(positions)
         self.expiry[cells] = step
@@ -274,61 +238,60 @@ class EngramState:
         if step > self._horizon:
             self._horizon = step + _HORIZON
             due = (self.types != NULL) & ~rules.is_alive(self.expiry, self._horizon)
-            self._soon = [positions_of(due)]
-        soon = torch.cat(self._soon, dim=1)
+            self._soon = [self.ops.columns(due)]
+        soon = self.ops.concatenate(self._soon, 1)
         there = self.at(self.types, soon, NULL) != NULL
         gone = there & ~rules.is_alive(self.at(self.expiry, soon, 0), step)
-        lane, column = gone.nonzero(as_tuple=True)
-        self._forget(lane, soon[lane, column])
+        lane, column = self.ops.nonzero(gone)
+        if len(lane):
+            self._forget(lane, soon[lane, column])
 
-    def cells(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def cells(self, positions: Array) -> tuple[Array, Array]:
         """(lane, position) of each of ``positions`` [B, N] except -1."""
-        lane, column = (positions >= 0).nonzero(as_tuple=True)
+        lane, column = self.ops.nonzero(positions >= 0)
         return lane, positions[lane, column]
 
-    def indices(self, positions: Tensor) -> Tensor:
+    def indices(self, positions: Array) -> Array:
         """Indices [B, N], ranks among the living, of ``positions`` [B, N]; -1 stays -1."""
         return self._ranks.rank(self.types != NULL, positions)
 
-    def _forget(self, lane: Tensor, position: Tensor) -> None:
+    def _forget(self, lane: Array, position: Array) -> None:
         """Make the cells null; a cell may be given twice."""
         width = max(1, self.capacity)
-        cells = torch.unique(lane * width + position)
+        cells = self.ops.unique(lane * width + position)
         lane, position = cells // width, cells % width
         self.types[lane, position] = NULL
         self._ranks.change(lane, position, -1)
 
-    def _find_pinned(self) -> tuple[Tensor, Tensor]:
-        lane, position = self.pinned.nonzero(as_tuple=True)
-        return lane, position
+    def _find_pinned(self) -> tuple[Array, Array]:
+        return self.ops.nonzero(self.pinned)
 
     def _any_pinned(self) -> bool:
-        return self.pinned_cells[0].numel() > 0
+        return len(self.pinned_cells[0]) > 0
 
-    def _recent_ones(self, kind: int) -> Tensor:
-        found = positions_of(self.types[:, self._recent :] == kind)
-        return torch.where(found < 0, found, found + self._recent)
+    def _recent_ones(self, kind: int) -> Array:
+        found = self.ops.columns(self.types[:, self._recent :] == kind)
+        return self.ops.where(found < 0, found, found + self._recent)
 
-    def _resize(self, kept: Tensor, capacity: int) -> None:
+    def _resize(self, kept: Array, capacity: int) -> None:
         """Move positions ``kept`` [B, K] to 0..K-1 in arrays of ``capacity``, rounded to blocks."""
         self.capacity = whole_blocks(capacity)
-        self.ids = self._packed(self.ids, kept, -1)
-        self.types = self._packed(self.types, kept, NULL)
-        self.expiry = self._packed(self.expiry, kept, -1.0)
-        self.born = self._packed(self.born, kept, -1)
-        self.fires = self._packed(self.fires, kept, 0)
-        self.pinned = self._packed(self.pinned, kept, False)
+        self.ids = self._packed(self.ids, kept, "int64", -1)
+        self.types = self._packed(self.types, kept, "uint8", NULL)
+        self.expiry = self._packed(self.expiry, kept, "float64", -1.0)
+        self.born = self._packed(self.born, kept, "int32", -1)
+        self.fires = self._packed(self.fires, kept, "int32", 0)
+        self.pinned = self._packed(self.pinned, kept, "bool", False)
         self.pinned_cells = self._find_pinned()
-        self._ranks = LivingRanks(self.types != NULL)
-        self.length = (kept >= 0).sum(dim=1)
+        self._ranks = LivingRanks(self.types != NULL, self.ops)
+        self.length = (kept >= 0).sum(1)
         self.used = kept.shape[1]
         self._recent, self._horizon, self._soon = 0, -1, []
 
-    def _array(self, dtype: torch.dtype, fill: float) -> Tensor:
-        shape = (self.lanes, self.capacity)
-        return torch.full(shape, fill, dtype=dtype, device=self.device)
+    def _array(self, dtype: str, fill: float) -> Array:
+        return self.ops.full((self.lanes, self.capacity), fill, dtype)
 
-    def _packed(self, values: Tensor, kept: Tensor, fill: float) -> Tensor:
-        packed = self._array(values.dtype, fill)
+    def _packed(self, values: Array, kept: Array, dtype: str, fill: float) -> Array:
+        packed = self._array(dtype, fill)
         packed[:, : kept.shape[1]] = self.at(values, kept, int(fill))
         return packed

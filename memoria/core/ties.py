@@ -1,7 +1,7 @@
 """The hash behind every tie and every random entry point.
 
 ``h = 0; for x in (seed, stream, step, lane, key): h = mix((h ^ x) + golden)``, modulo 2^64, and
-the value is ``h >> 1``: 63 bits, so that signed integers compare the same on every device. The
+the value is ``h >> 1``: 63 bits, so that signed integers, of numpy and of torch, compare alike. The
 mixer is the finaliser of splitmix64 (Steele, Lea and Flood 2014). No generator state exists, so
 runs repeat, and any step can be computed again from its number alone.
 """
@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import torch
-from torch import Tensor
+from memoria.core.arrays import Array
 
 TIE_STREAM: Final = 0
 ENTRY_STREAM: Final = 1
@@ -21,7 +20,7 @@ _MULTIPLIERS: Final = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _MASK: Final = 2**64 - 1
 
 
-def hash_keys(seed: int, stream: int, step: int, lanes: Tensor, keys: Tensor) -> Tensor:
+def hash_keys(seed: int, stream: int, step: int, lanes: Array, keys: Array) -> Array:
     """63-bit hashes of ``keys``, the same on every device.
 
     Args:
@@ -33,24 +32,24 @@ def hash_keys(seed: int, stream: int, step: int, lanes: Tensor, keys: Tensor) ->
         int64 [B, N], from 0 to 2^63 - 1.
     """
     h = _fold(_fold(_fold(0, seed), stream), step)
-    state = _mix((lanes ^ _signed(h)) + _signed(_GOLDEN)).unsqueeze(1)
+    state = _mix((lanes ^ _signed(h)) + _signed(_GOLDEN))[:, None]
     return _shift(_mix((state ^ keys) + _signed(_GOLDEN)), 1)
 
 
 class TieRule:
     """Rank of equally connected engrams at one step: the greatest hash of the local id wins."""
 
-    def __init__(self, seed: int, step: int, lanes: Tensor) -> None:
+    def __init__(self, seed: int, step: int, lanes: Array) -> None:
         self.seed, self.step, self.lanes = seed, step, lanes
 
-    def values(self, ids: Tensor) -> Tensor:
+    def values(self, ids: Array) -> Array:
         """Hashes [B, N] of local ids [B, N]."""
         return hash_keys(self.seed, TIE_STREAM, self.step, self.lanes, ids)
 
-    def values_of_lane(self, lane: int, ids: Tensor) -> Tensor:
+    def values_of_lane(self, lane: int, ids: Array) -> Array:
         """Hashes [N] of the local ids [N] of one lane."""
-        lanes = self.lanes[lane : lane + 1].to(ids.device)
-        return hash_keys(self.seed, TIE_STREAM, self.step, lanes, ids.unsqueeze(0)).squeeze(0)
+        lanes = self.lanes[lane : lane + 1]
+        return hash_keys(self.seed, TIE_STREAM, self.step, lanes, ids[None])[0]
 
 
 def _fold(h: int, x: int) -> int:
@@ -60,15 +59,15 @@ def _fold(h: int, x: int) -> int:
     return z ^ (z >> 31)
 
 
-def _mix(z: Tensor) -> Tensor:
+def _mix(z: Array) -> Array:
     z = (z ^ _shift(z, 30)) * _signed(_MULTIPLIERS[0])
     z = (z ^ _shift(z, 27)) * _signed(_MULTIPLIERS[1])
     return z ^ _shift(z, 31)
 
 
-def _shift(z: Tensor, bits: int) -> Tensor:
-    """Logical shift to the right: torch's own copies the sign bit."""
-    return torch.bitwise_and(z >> bits, 2 ** (64 - bits) - 1)
+def _shift(z: Array, bits: int) -> Array:
+    """Logical shift to the right: that of signed integers copies the sign bit."""
+    return (z >> bits) & (2 ** (64 - bits) - 1)
 
 
 def _signed(x: int) -> int:

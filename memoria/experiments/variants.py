@@ -10,12 +10,10 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
-import torch
-from torch import Tensor
-
+from memoria.core.arrays import Array, ArrayOps
 from memoria.core.memoria import Memoria
 from memoria.core.recall import LongTermSearch, SearchContext, graph_search
-from memoria.core.state import LONGTERM, positions_of
+from memoria.core.state import LONGTERM
 from memoria.core.ties import TieRule, hash_keys
 from memoria.errors import ConfigError
 
@@ -52,53 +50,52 @@ def make_memoria(variant: str = "memoria", **settings: Any) -> Memoria:
 class RandomLinks:
     """Connections that never learn: how strongly i and j are connected is a hash of both."""
 
-    def __init__(self, seed: int, lane_ids: Tensor) -> None:
-        self._seed, self._lane_ids = seed, lane_ids
+    def __init__(self, seed: int, lane_ids: Array, ops: ArrayOps) -> None:
+        self._seed, self._lane_ids, self._ops = seed, lane_ids, ops
 
-    def strongest(
-        self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
-    ) -> Tensor:
+    def strongest(self, current: Array, closed: Array, ids: Array, ties: TieRule | None) -> Array:
         """As `Connections.strongest`."""
+        ops = self._ops
         if current.shape[1] == 0 or closed.shape[1] == 0:
-            return torch.full_like(current, -1)
-        own = ids.gather(1, current.clamp_min(0))
-        at_once = max(1, _HASHED_AT_ONCE // closed.numel())
+            return ops.full(current.shape, -1, "int64")
+        own = ops.take(ids, current, 0)
+        at_once = max(1, _HASHED_AT_ONCE // (closed.shape[0] * closed.shape[1]))
         starts = range(0, own.shape[1], at_once)
         parts = [self._best(own[:, first : first + at_once], closed, ids) for first in starts]
-        return torch.cat(parts, dim=1).masked_fill_(current < 0, -1)
+        return ops.fill(ops.concatenate(parts, 1), current < 0, -1)
 
-    def _best(self, own: Tensor, closed: Tensor, ids: Tensor) -> Tensor:
+    def _best(self, own: Array, closed: Array, ids: Array) -> Array:
         """For ids ``own`` [B, P] the open position most strongly connected, -1 without one."""
-        lanes, count = own.shape
-        source, target = own.unsqueeze(2), ids.unsqueeze(1)
-        pair = torch.minimum(source, target) << 32 | torch.maximum(
-            source, target
-        )  # i to j is j to i
-        strength = hash_keys(self._seed, _LINK_STREAM, 0, self._lane_ids, pair.view(lanes, -1))
-        shut = (closed.unsqueeze(1) | (source == target)).expand(lanes, count, -1)
-        most, choice = strength.view(shut.shape).masked_fill_(shut, -1).max(dim=2)
-        return choice.masked_fill_(most < 0, -1)
+        ops, source, target = self._ops, own[:, :, None], ids[:, None]
+        first = source < target
+        low, high = ops.where(first, source, target), ops.where(first, target, source)
+        pair = (low << 32) | high  # i to j is j to i
+        lanes = own.shape[0]
+        keys = pair.reshape(lanes, pair.shape[1] * pair.shape[2])
+        strength = hash_keys(self._seed, _LINK_STREAM, 0, self._lane_ids, keys).reshape(pair.shape)
+        strength = ops.fill(strength, closed[:, None] | (source == target), -1)
+        return ops.fill(ops.argmax(strength), ops.greatest(strength) < 0, -1)
 
 
-def _random_walk(context: SearchContext) -> Tensor:
-    links = RandomLinks(context.config.seed, context.lane_ids)
+def _random_walk(context: SearchContext) -> Array:
+    links = RandomLinks(context.config.seed, context.lane_ids, context.state.ops)
     return graph_search(replace(context, connections=links))
 
 
-def _sample(context: SearchContext) -> Tensor:
-    state = context.state
+def _sample(context: SearchContext) -> Array:
+    state, ops = context.state, context.state.ops
     found = graph_search(context)
-    count = (found >= 0).sum(1, keepdim=True)
+    count = (found >= 0).sum(1)[:, None]
     seed, lane_ids = context.config.seed, context.lane_ids
     luck = hash_keys(seed, _SAMPLE_STREAM, context.step, lane_ids, state.ids)
-    luck.masked_fill_(state.types != LONGTERM, -1)
-    order = luck.argsort(dim=1, descending=True, stable=True)[:, : found.shape[1]]
-    drawn = order.masked_fill(torch.arange(order.shape[1], device=order.device) >= count, -1)
-    return positions_of(state.mask(drawn))
+    luck = ops.where(state.types == LONGTERM, luck, -1)
+    order = ops.argsort(-luck)[:, : found.shape[1]]
+    drawn = ops.where(ops.arange(order.shape[1]) < count, order, -1)
+    return ops.columns(state.mask(drawn))
 
 
-def _everything(context: SearchContext) -> Tensor:
-    return positions_of(context.state.types == LONGTERM)
+def _everything(context: SearchContext) -> Array:
+    return context.state.ops.columns(context.state.types == LONGTERM)
 
 
 _LEFT_OUT: Final[Mapping[str, dict[str, Any]]] = {

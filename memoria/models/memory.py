@@ -405,7 +405,7 @@ def checked_texts(texts: Sequence[str], lanes: int | None = None) -> tuple[str, 
 
 
 def _living(core: MemoryCore) -> list[list[int]]:
-    ids, types = core.state.ids.cpu(), core.state.types.cpu()
+    ids, types = core.ops.numpy(core.state.ids), core.ops.numpy(core.state.types)
     return [
         in_lane[kinds != EngramType.NULL].tolist()
         for in_lane, kinds in zip(ids, types, strict=True)

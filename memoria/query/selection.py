@@ -111,14 +111,12 @@ def _found(view: Inspection, selection: Selection) -> list[dict[str, Any]]:
 
 def _log_correlations(view: Inspection, ids: IntArray, cue: npt.NDArray[np.float32]) -> FloatArray:
     """log of the correlation of each engram [N] with ``cue`` [W, D], block by block."""
-    import torch
-
     from memoria.core.similarity import log_correlation
 
-    asked = torch.from_numpy(np.asarray(cue, np.float32))[None]
+    asked = np.asarray(cue, np.float32)[None]
     scores = np.empty(len(ids))
     block = max(1, _BLOCK_BYTES // (4 * view.config.hidden_dim))
     for first in range(0, len(ids), block):
-        keys = torch.from_numpy(view.vectors(ids[first : first + block]))[None]
-        scores[first : first + block] = log_correlation(asked, keys)[0].numpy()
+        keys = view.vectors(ids[first : first + block])[None]
+        scores[first : first + block] = log_correlation(asked, keys)[0]
     return scores

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from memoria.core.arrays import Array
 from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
 from memoria.store.events import checked_ids
@@ -28,20 +27,20 @@ def happen(
     """
     wanted = checked_ids(ids, files.created)
     positions = _positions(core, wanted)
-    found = positions >= 0
-    if not found.any(0).all():
-        gone = int(wanted[int(found.any(0).logical_not().nonzero()[0])])
+    found = core.ops.numpy(positions >= 0).any(0)
+    if not found.all():
+        gone = wanted[found.argmin()]
         raise InputError(f"engram {gone}: is forgotten already", "`memoria list` shows the living")
     state = core.state
     if kind in (EventKind.PIN, EventKind.UNPIN):
-        changes = state.at(state.pinned, positions, 0) != (kind is EventKind.PIN)
-        positions = positions.masked_fill(~changes, -1)
+        changes = state.at(state.pinned, positions, False) != (kind is EventKind.PIN)
+        positions = core.ops.where(changes, positions, -1)
     apply_event(core, kind, positions, gain)
-    changed: IntArray = wanted[(positions >= 0).any(0).numpy()]
+    changed: IntArray = wanted[core.ops.numpy(positions >= 0).any(0)]
     return changed
 
 
-def apply_event(core: MemoryCore, kind: EventKind, positions: Tensor, gain: float = 0.0) -> None:
+def apply_event(core: MemoryCore, kind: EventKind, positions: Array, gain: float = 0.0) -> None:
     """Do to the engrams at ``positions`` [B, N] what an event does to their lifespan."""
     if kind in ENDINGS:
         core.forget(positions)
@@ -63,10 +62,8 @@ def revise(core: MemoryCore, engram: int, vector: npt.NDArray[np.float32]) -> No
     vectors.revise(lane, position, engram, vector)
 
 
-def _positions(core: MemoryCore, ids: IntArray) -> Tensor:
+def _positions(core: MemoryCore, ids: IntArray) -> Array:
     """Positions [B, N] of ``ids``, each in its lane; -1 in the other lanes, and of the dead."""
     lanes = core.config.lanes
-    wanted = torch.from_numpy(ids)
-    in_lane = wanted % lanes == torch.arange(lanes).unsqueeze(1)
-    local = (wanted // lanes).expand(lanes, -1)
-    return core.state.find_living(local.masked_fill(~in_lane, -1))
+    in_lane = ids % lanes == np.arange(lanes)[:, None]
+    return core.state.find_living(core.ops.array(np.where(in_lane, ids // lanes, -1)))

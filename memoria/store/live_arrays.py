@@ -24,7 +24,7 @@ def vectors_of(core: MemoryCore, life: Life) -> np.ndarray[Any, np.dtype[np.floa
     """Of the living, in the order of their ids, [A, D]."""
     state = core.state
     living = core.living_positions()
-    data = state.data_at(living).cpu().numpy()
+    data = core.ops.numpy(state.data_at(living))
     out = np.empty((len(life.ids), data.shape[2]), np.float32)
     for lane in range(life.lanes):
         in_lane = life.of_lane(lane)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
 from memoria.config import MemoriaConfig
+from memoria.core.arrays import NUMPY, Array, ArrayOps
 from memoria.core.connections import Connections
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.connections.sparse import SparseConnections
 from memoria.core.memory_core import MemoryCore
 from memoria.core.ranks import whole_blocks
-from memoria.core.vectors import TensorVectors, Vectors
+from memoria.core.vectors import ArrayVectors, Vectors
 from memoria.store.attributes import Pending
 from memoria.store.life import Life, StepTable, fold, lane_logs
 from memoria.store.memory_files import MemoryFiles
@@ -22,8 +23,6 @@ from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.engram_type import EngramType
 
 MOST_CELLS: Final = 2**26  # of 4 bytes; twice that while the living are packed
-
-_CPU = torch.device("cpu")
 
 
 def load_core(
@@ -40,40 +39,38 @@ def load_core(
     capacity = _capacity(life)
     dense = config.layout == "dense" and _fits(config, capacity)
     vectors = FileVectors(files, config.lanes, config.hidden_dim)
-    core = _core(config, life, vectors, _connections(logs, capacity, dense, _CPU), _CPU)
+    core = _core(config, life, vectors, _connections(logs, capacity, dense, NUMPY), NUMPY)
     vectors.load(capacity)
     return core
 
 
-def load_tensors(
-    files: MemoryFiles, config: MemoriaConfig, life: Life, device: torch.device
-) -> MemoryCore:
-    """The memory ``life`` of ``files`` in tensors on ``device``, ready to step without the files.
+def load_whole(files: MemoryFiles, config: MemoriaConfig, life: Life, ops: ArrayOps) -> MemoryCore:
+    """The memory ``life`` of ``files`` in arrays of ``ops``, ready to step without the files.
 
     ``auto`` keeps the matrix, as `Memoria` does, where it fits into `MOST_CELLS` cells.
     """
     logs = lane_logs(files, StepTable.read(files), life)
     capacity = _capacity(life)
     dense = config.layout != "sparse" and _fits(config, capacity)
-    vectors = TensorVectors(config.lanes, config.hidden_dim, device)
-    core = _core(config, life, vectors, _connections(logs, capacity, dense, device), device)
-    data = torch.zeros((config.lanes, capacity, config.hidden_dim))
+    vectors = ArrayVectors(config.lanes, config.hidden_dim, ops)
+    core = _core(config, life, vectors, _connections(logs, capacity, dense, ops), ops)
+    data = np.zeros((config.lanes, capacity, config.hidden_dim), np.float32)
     for lane in range(config.lanes):
         of_lane = files.vectors(life.ids[life.of_lane(lane)])
-        data[lane, : len(of_lane)] = torch.from_numpy(of_lane)
-    vectors.load(data.to(device))
+        data[lane, : len(of_lane)] = of_lane
+    vectors.load(ops.array(data))
     return core
 
 
 def life_of_core(core: MemoryCore) -> Life:
     """The living engrams of ``core`` between two steps, ascending by store id."""
-    state, lanes = core.state, core.state.lanes
-    lane, position = (state.types != EngramType.NULL).nonzero(as_tuple=True)
-    ids = (state.ids[lane, position] * lanes + lane).cpu().numpy()
+    state, lanes, ops = core.state, core.state.lanes, core.ops
+    lane, position = ops.nonzero(state.types != EngramType.NULL)
+    ids = ops.numpy(state.ids[lane, position] * lanes + lane)
     order = np.argsort(ids)
 
-    def column(values: torch.Tensor, dtype: Any) -> Any:
-        return values[lane, position].cpu().numpy()[order].astype(dtype)
+    def column(values: Array, dtype: Any) -> Any:
+        return ops.numpy(values[lane, position])[order].astype(dtype)
 
     return Life(
         step=core.step,
@@ -84,7 +81,7 @@ def life_of_core(core: MemoryCore) -> Life:
         born=column(state.born, np.int64),
         fires=column(state.fires, np.int64),
         pinned=column(state.pinned, np.bool_),
-        first_short=state.first_shortterm().cpu().numpy(),
+        first_short=ops.numpy(state.first_shortterm()),
         next_id=state.next_id,
         pending=Pending(),
     )
@@ -103,12 +100,11 @@ def _fits(config: MemoriaConfig, capacity: int) -> bool:
 
 
 def _connections(
-    logs: list[FiringLog], capacity: int, dense: bool, device: torch.device
+    logs: list[FiringLog], capacity: int, dense: bool, ops: ArrayOps
 ) -> DenseConnections | SparseConnections:
     if dense:
-        counts = DenseConnections.from_logs(logs, capacity).counts()
-        return DenseConnections.from_counts(counts.to(device))
-    return SparseConnections(len(logs), logs, capacity)
+        return DenseConnections.from_logs(logs, capacity, ops)
+    return SparseConnections(len(logs), ops, logs, capacity)
 
 
 def _core(
@@ -116,15 +112,15 @@ def _core(
     life: Life,
     vectors: Vectors,
     connections: Connections,
-    device: torch.device,
+    ops: ArrayOps,
 ) -> MemoryCore:
     """Everything but the vectors, which are to be loaded."""
-    core = MemoryCore(config, vectors, connections, range(config.lanes), device)
+    core = MemoryCore(config, vectors, connections, range(config.lanes), ops)
     core.step = life.step
     width = _width(life)
 
-    def padded(values: Any, fill: int | float) -> torch.Tensor:
-        return _padded(life, values, width, fill).to(device)
+    def padded(values: Any, fill: int | float) -> Array:
+        return ops.array(_padded(life, values, width, fill))
 
     core.state.load(
         padded(life.ids // life.lanes, -1),
@@ -138,10 +134,10 @@ def _core(
     return core
 
 
-def _padded(life: Life, values: Any, width: int, fill: float) -> torch.Tensor:
+def _padded(life: Life, values: Any, width: int, fill: float) -> npt.NDArray[Any]:
     """``values`` [A] by lane, [B, width]."""
     out = np.full((life.lanes, width), fill, values.dtype)
     for lane in range(life.lanes):
         of_lane = values[life.of_lane(lane)]
         out[lane, : len(of_lane)] = of_lane
-    return torch.from_numpy(out)
+    return out

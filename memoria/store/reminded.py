@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
+from memoria.core.arrays import Array
 from memoria.core.memory_core import MemoryCore
 from memoria.core.recall import Recalled
 from memoria.store.attributes import Pending
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
+from memoria.timeline.log import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Reminded:
     came from long-term search; ``texts`` [B][R].
     """
 
-    ids: Tensor
-    indices: Tensor
-    memories: Tensor
-    correlation: Tensor
-    types: Tensor
-    lifespans: Tensor
-    longterm: Tensor
+    ids: IntArray
+    indices: IntArray
+    memories: npt.NDArray[np.float32]
+    correlation: FloatArray
+    types: npt.NDArray[np.uint8]
+    lifespans: FloatArray
+    longterm: IntArray
     texts: Sequence[Sequence[str | None]]
 
     def records(self) -> list[dict[str, Any]]:
@@ -69,66 +70,60 @@ class Reminded:
 
 def as_pending(core: MemoryCore, found: Recalled) -> Pending:
     """What was recalled, in the store's ids."""
-    positions, scores = found.packed()
-    lanes = core.config.lanes
-    ids = core.state.at(core.state.ids, positions, -1)
-    valid = [row >= 0 for row in ids]
+    packed = found.packed(core.ops)
+    local = core.ops.numpy(core.state.at(core.state.ids, packed[0], -1))
+    ids = local * len(local) + np.arange(len(local))[:, None]
+    scores, valid = core.ops.numpy(packed[1]), local >= 0
     return Pending(
         phase="reminded",
-        reminded=tuple(
-            tuple((row[keep] * lanes + lane).tolist())
-            for lane, (row, keep) in enumerate(zip(ids, valid, strict=True))
-        ),
+        reminded=tuple(tuple(row[keep].tolist()) for row, keep in zip(ids, valid, strict=True)),
         scores=tuple(tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)),
         longterm=tuple((found.longterm >= 0).sum(1).tolist()),
         partial=tuple(found.partial.tolist()),
     )
 
 
-def padded_ids(pending: Pending) -> Tensor:
+def padded_ids(pending: Pending) -> IntArray:
     """The reminded ids [B, R], -1 on the right; one -1 column where the answer has one."""
-    width = max(
-        (len(row) + more for row, more in zip(pending.reminded, pending.partial, strict=True)),
-        default=0,
-    )
-    rows = [[*row, *[-1] * (width - len(row))] for row in pending.reminded]
-    return torch.tensor(rows, dtype=torch.int64)
+    ids: IntArray = _padded(pending, pending.reminded, -1, np.int64)
+    return ids
 
 
-def positions_of_ids(core: MemoryCore, ids: Tensor) -> Tensor:
+def positions_of_ids(core: MemoryCore, ids: IntArray) -> Array:
     """Positions of the store's ids [B, R], -1 stays."""
-    local = ids.div(core.config.lanes, rounding_mode="floor")
-    return core.state.find(local.masked_fill(ids < 0, -1))
+    local = np.where(ids < 0, -1, ids // core.config.lanes)
+    return core.state.find(core.ops.array(local))
 
 
 def answer(core: MemoryCore, stored_texts: StoredTexts, pending: Pending) -> Reminded:
     """What was recalled as the store's user sees it."""
     ids = padded_ids(pending)
     positions = positions_of_ids(core, ids)
-    width = ids.shape[1]
-    scores = torch.tensor(
-        [[*row, *[-torch.inf] * (width - len(row))] for row in pending.scores],
-        dtype=torch.float64,
-    )
-    expiry = core.state.expiry.gather(1, positions.clamp_min(0)) - core.step
-    texts = [stored_texts.texts(row[row >= 0].numpy()) for row in ids]
+    state, numpy, width = core.state, core.ops.numpy, ids.shape[1]
+    texts = [stored_texts.texts(row[row >= 0]) for row in ids]
     return Reminded(
         ids=ids,
-        indices=core.state.indices(positions),
-        memories=core.state.data_at(positions),
-        correlation=scores.exp(),
-        types=core.state.at(core.state.types, positions, EngramType.NULL),
-        lifespans=expiry.masked_fill(positions < 0, -1.0),
-        longterm=torch.tensor(pending.longterm),
+        indices=numpy(state.indices(positions)),
+        memories=numpy(state.data_at(positions)),
+        correlation=np.exp(_padded(pending, pending.scores, -np.inf, np.float64)),
+        types=numpy(state.at(state.types, positions, EngramType.NULL)),
+        lifespans=numpy(state.at(state.expiry, positions, core.step - 1)) - core.step,
+        longterm=np.array(pending.longterm),
         texts=[[*row, *[None] * (width - len(row))] for row in texts],
     )
 
 
-def log_order(working: int, lanes: int, fired: Tensor) -> tuple[Any, Any]:
+def _padded(pending: Pending, values: Sequence[Sequence[float]], fill: float, dtype: Any) -> Any:
+    """``values`` [B][R] of what was reminded as one array."""
+    width = max(
+        (len(row) + more for row, more in zip(pending.reminded, pending.partial, strict=True)),
+        default=0,
+    )
+    return np.array([[*row, *[fill] * (width - len(row))] for row in values], dtype)
+
+
+def log_order(working: int, lanes: int, fired: IntArray) -> tuple[Any, Any]:
     """Cells of ``fired`` [B, W + R] as the log holds them: new engrams by id, then the reminded."""
     new = np.indices((working, lanes)).reshape(2, -1)
-    lane, column = (fired[:, working:] >= 0).nonzero(as_tuple=True)
-    return (
-        np.concatenate((new[1], lane.numpy())),
-        np.concatenate((new[0], column.numpy() + working)),
-    )
+    lane, column = (fired[:, working:] >= 0).nonzero()
+    return np.concatenate((new[1], lane)), np.concatenate((new[0], column + working))

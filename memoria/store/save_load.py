@@ -18,7 +18,7 @@ import torch
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
-from memoria.core.memoria import Memoria
+from memoria.core.memoria import Memoria, choose_ops
 from memoria.core.memory_core import MemoryCore
 from memoria.core.recorder import Recorder
 from memoria.errors import InputError, StateError
@@ -33,7 +33,7 @@ from memoria.store.live_arrays import (
     tables_of,
     vectors_of,
 )
-from memoria.store.loading import life_of_core, load_tensors
+from memoria.store.loading import life_of_core, load_whole
 from memoria.store.reading import open_files
 from memoria.store.schema import EventColumn, array_specs, era_prefix
 from memoria.store.state import written_state
@@ -166,8 +166,8 @@ def load_memory(
             memory.config = config
             return memory
         life = fold(files, config, steps)
-        core = load_tensors(files, config, life, where)
-        log = Recorder(config.lanes, where, tables_of(files, steps, life))
+        core = load_whole(files, config, life, choose_ops(config.layout, where))
+        log = Recorder(config.lanes, core.ops, tables_of(files, steps, life))
         memory.resume(config, core, log)
         return memory
 

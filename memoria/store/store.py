@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import numpy as np
-import torch
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
@@ -197,15 +196,15 @@ class MemoryStore:
         beside = [by_row(values, lanes, count, name) for name, values in named.items()]
         core = self._memory()
         first = self._files.created
-        rows = taken.transpose(0, 1).reshape(count * lanes, dimension).numpy()
+        rows = taken.swapaxes(0, 1).reshape(count * lanes, dimension)
         stored = encode_vectors(rows, self._config.vector_dtype)
         self._stored_texts.stage(first, *beside)
         for name, values in stored.items():
             self._files.append(name, values)
         if self._config.vector_dtype != "float32":
-            rounded = torch.from_numpy(decode_vectors(stored["vectors"], stored.get("scales")))
-            taken = rounded.reshape(count, lanes, dimension).transpose(0, 1).contiguous()
-        core.add(taken)
+            rounded = decode_vectors(stored["vectors"], stored.get("scales"))
+            taken = rounded.reshape(count, lanes, dimension).swapaxes(0, 1)
+        core.add(core.ops.array(taken))
         self._pending = Pending(phase="working")
         return np.arange(first, first + count * lanes).reshape(count, lanes).T
 
@@ -233,7 +232,8 @@ class MemoryStore:
         if cue is None and core.working_positions().shape[1] == 0:
             raise StateError("there is no working memory to ask with", "give a cue")
         taken = None if cue is None else as_cue(self._config, cue)
-        return answer(core, self._stored_texts, as_pending(core, core.recall(taken)))
+        asked = None if taken is None else core.ops.array(taken)
+        return answer(core, self._stored_texts, as_pending(core, core.recall(asked)))
 
     def ask(
         self,
@@ -288,18 +288,19 @@ class MemoryStore:
         if self.phase != "reminded":
             raise StateError("the step has not been reminded", "remind first")
         core, lanes = self._memory(), self._config.lanes
+        state, ops = core.state, core.ops
         working = core.working_positions()
         ids = padded_ids(self._pending)
         wanted = self._config.rule if delta is None else delta
         gains = as_gains(wanted, ids, self._pending.scores)
         positions = positions_of_ids(core, ids)
-        core.adjust(positions, gains)
-        fired = torch.cat((working, positions), dim=1)
-        expiry = core.state.expiry.gather(1, fired.clamp_min(0))
-        local = core.state.at(core.state.ids, fired, -1)
-        order = log_order(working.shape[1], lanes, fired)
-        entries = (local * lanes + torch.arange(lanes).unsqueeze(1)).numpy()[order]
-        self._log_step(entries, expiry.numpy()[order])
+        core.adjust(positions, ops.array(gains))
+        fired = ops.concatenate((working, positions), 1)
+        expiry = ops.numpy(state.at(state.expiry, fired, 0))
+        local = ops.numpy(state.at(state.ids, fired, -1))
+        order = log_order(working.shape[1], lanes, local)
+        entries = (local * lanes + np.arange(lanes)[:, None])[order]
+        self._log_step(entries, expiry[order])
 
     def step(
         self,
@@ -669,7 +670,8 @@ class MemoryStore:
     def _log_step(self, entries: IntArray, expiry: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Stage what the step that just ended leaves behind."""
         files = self._files
-        first_short = self._memory().state.first_shortterm().numpy()
+        core = self._memory()
+        first_short = core.ops.numpy(core.state.first_shortterm())
         before = files.log_end
         files.append("log/ids", entries)
         files.append("log/expiry", expiry)

@@ -6,8 +6,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from memoria.store.memory_files import MemoryFiles
 
@@ -37,39 +35,38 @@ class FileVectors:
     def dimension(self) -> int:
         return self._dimension
 
-    def append(self, positions: Tensor, data: Tensor) -> None:
-        at, rows = positions.numpy(), data.numpy()
-        lane = np.repeat(np.arange(self._lanes), at.shape[1])
-        self._keep(self._owner(lane, at.ravel()), rows.reshape(-1, self._dimension))
+    def append(self, positions: Index, data: Floats) -> None:
+        lane = np.repeat(np.arange(self._lanes), positions.shape[1])
+        owners = self._owner(lane, positions.ravel())
+        self._keep(owners, data.reshape(-1, self._dimension))
 
-    def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
-        at, local = positions.numpy(), ids.numpy()
-        out = np.zeros((*at.shape, self._dimension), np.float32)
-        lane, column = np.nonzero(at >= 0)
-        owner = self._owner(lane, at[lane, column])
-        place = self._places[owner]
-        held = place >= 0
-        out[lane[held], column[held]] = self._pool[place[held]]
-        if not held.all():
-            lane, column = lane[~held], column[~held]
-            wanted = local[lane, column] * self._lanes + lane
+    def gather(self, positions: Index, ids: Index) -> Floats:
+        place = self._places.take(positions + self._first, mode="clip")
+        lacking = (place < 0) | (positions < 0)
+        if not lacking.any():
+            return self._pool.take(place, 0)
+        out = np.zeros((*positions.shape, self._dimension), np.float32)
+        out[~lacking] = self._pool[place[~lacking]]
+        lane, column = np.nonzero(lacking & (positions >= 0))
+        if len(lane):
+            wanted = ids[lane, column] * self._lanes + lane
             found = self._files.vectors(wanted)
             for row in np.flatnonzero(np.isin(wanted, list(self._revised))).tolist():
                 found[row] = self._revised[int(wanted[row])]
             out[lane, column] = found
-            self._keep(owner[~held], found)
-        return torch.from_numpy(out)
+            self._keep(self._owner(lane, positions[lane, column]), found)
+        return out
 
-    def pack(self, positions: Tensor, capacity: int) -> None:
-        kept = positions.numpy()
-        lane, column = np.nonzero(kept >= 0)
-        before = self._places[self._owner(lane, kept[lane, column])]
+    def pack(self, positions: Index, capacity: int) -> None:
+        lane, column = np.nonzero(positions >= 0)
+        before = self._places[self._owner(lane, positions[lane, column])]
         self.load(capacity)
         self._assign(self._owner(lane, column)[before >= 0], before[before >= 0])
 
     def load(self, capacity: int) -> None:
         """Room for positions up to ``capacity``, none of them in the pool."""
         self._capacity = capacity
+        self._first = np.arange(self._lanes)[:, None] * capacity  # owner of position 0
         self._places = np.full(self._lanes * capacity, -1, np.int64)  # in the pool, by owner
         self._owners.fill(-1)
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memoria.core.arrays import NUMPY, ArrayOps
 from memoria.core.similarity import log_correlation, may_be_nearest
+from memoria.core.torch_arrays import TorchOps
+
+backends = pytest.mark.parametrize("ops", [NUMPY, TorchOps()], ids=["numpy", "torch"])
 
 
+@backends
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
@@ -20,7 +28,7 @@ from memoria.core.similarity import log_correlation, may_be_nearest
     copies=st.booleans(),
 )
 def test_the_best_stay(
-    seed: int, dimension: int, scale: float, shift: float, count: int, copies: bool
+    ops: ArrayOps, seed: int, dimension: int, scale: float, shift: float, count: int, copies: bool
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     cue = torch.randn(2, 3, dimension, generator=generator) * scale + shift
@@ -30,20 +38,23 @@ def test_the_best_stay(
         keys[:, 30] = keys[:, 12]
     valid = torch.ones(2, 40, dtype=torch.bool)
     valid[1, 25:] = False
-    near = may_be_nearest(cue, keys, valid, count)
-    assert not (near & ~valid).any()
-    key = (log_correlation(cue, keys) - 1.0).clamp_min(-3e38).float()
-    key.masked_fill_(~valid, -torch.inf)
-    best = key.sort(dim=1, descending=True, stable=True).indices[:, :count]
-    assert near.gather(1, best).all()
+    asked, known, counted = (ops.array(one) for one in (cue, keys, valid))
+    near = ops.numpy(may_be_nearest(asked, known, counted, count, ops))
+    assert not (near & ~valid.numpy()).any()
+    score = ops.numpy(log_correlation(asked, known, ops))
+    key = np.where(valid.numpy(), np.maximum(score - 1.0, -3e38).astype(np.float32), -math.inf)
+    best = np.argsort(-key, axis=1, kind="stable")[:, :count]
+    assert np.take_along_axis(near, best, 1).all()
 
 
-def test_it_leaves_most_out() -> None:
+@backends
+def test_it_leaves_most_out(ops: ArrayOps) -> None:
     generator = torch.Generator().manual_seed(0)
     cue = torch.nn.functional.normalize(torch.randn(1, 50, 384, generator=generator), dim=2)
     keys = torch.nn.functional.normalize(torch.randn(1, 400, 384, generator=generator), dim=2)
     keys[:, :40] = torch.nn.functional.normalize(keys[:, :40] + cue[:, :40], dim=2)
-    near = may_be_nearest(cue, keys, torch.ones(1, 400, dtype=torch.bool), 30)
+    everything = ops.full((1, 400), True, "bool")
+    near = may_be_nearest(ops.array(cue), ops.array(keys), everything, 30, ops)
     assert 30 <= int(near.sum()) < 60
 
 
@@ -54,6 +65,8 @@ def test_nothing_is_left_out_where_products_round_more(precision: str) -> None:
     torch.set_float32_matmul_precision(precision)
     try:
         valid = torch.ones(1, 9, dtype=torch.bool)
-        assert may_be_nearest(torch.zeros(1, 1, 2), torch.randn(1, 9, 2), valid, 1).all()
+        assert may_be_nearest(
+            torch.zeros(1, 1, 2), torch.randn(1, 9, 2), valid, 1, TorchOps()
+        ).all()
     finally:
         torch.set_float32_matmul_precision(before)

@@ -9,6 +9,7 @@ from torch import Tensor
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.memoria import Memoria
 from memoria.core.recall import SearchContext
+from memoria.core.torch_arrays import TorchOps
 from memoria.errors import ConfigError
 from memoria.experiments.variants import VARIANTS, RandomLinks, make_memoria
 
@@ -140,7 +141,7 @@ def test_random_links_hold_in_both_directions_and_ignore_what_fired() -> None:
     lanes = torch.tensor([0, 1])
     ids = torch.arange(7).repeat(2, 1)
     closed = torch.zeros((2, 7), dtype=torch.bool)
-    links = RandomLinks(5, lanes)
+    links = RandomLinks(5, lanes, TorchOps())
     best = links.strongest(ids, closed, ids, None)
     assert (best != ids).all()
     assert not torch.equal(best[0], best[1])
@@ -157,7 +158,7 @@ def test_random_links_hold_in_both_directions_and_ignore_what_fired() -> None:
 
 
 def test_packing_does_not_change_random_links() -> None:
-    links = RandomLinks(1, torch.tensor([0]))
+    links = RandomLinks(1, torch.tensor([0]), TorchOps())
     ids = torch.tensor([[2, 3, 5, 9]])
     closed = torch.zeros((1, 4), dtype=torch.bool)
     wide_ids = torch.tensor([[0, 2, 3, 4, 5, 9, -1]])

@@ -94,7 +94,7 @@ class Recount:
     def remind(self) -> torch.Tensor:
         reminded = self.store.remind()
         _, indices = self._memoria.remind()
-        assert torch.equal(reminded.indices, indices)
+        assert np.array_equal(reminded.indices, indices)
         self._reminded = [[id_ for id_ in row if id_ >= 0] for row in reminded.ids.tolist()]
         new = {id_ for id_, told in self.told.items() if told.created == self.steps + 1}
         self.fired.append(

@@ -119,7 +119,7 @@ class Lives:
         self.memoria.adjust_lifespan_and_memories(indices, delta)
         for store in (self.open, self.closed):
             store.add(data)
-            assert torch.equal(store.remind().indices, indices)
+            assert np.array_equal(store.remind().indices, indices)
             store.adjust(delta)
         self._reload()
         self._remember(self.memoria.timestep)

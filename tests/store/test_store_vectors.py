@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +47,7 @@ def test_a_gather_gives_what_the_files_hold(
         if ids.shape[1] + 5 > 64 or (ids.shape[1] and data.draw(st.integers(0, 5)) == 0):
             stays = data.draw(st.lists(st.booleans(), min_size=ids.shape[1], max_size=ids.shape[1]))
             kept = np.flatnonzero(stays)
-            pool.pack(torch.from_numpy(np.tile(kept, (LANES, 1))), 64)
+            pool.pack(np.tile(kept, (LANES, 1)), 64)
             ids = ids[:, kept]
         if data.draw(st.booleans()):
             count = data.draw(st.integers(1, 5))
@@ -62,7 +61,7 @@ def test_a_gather_gives_what_the_files_hold(
             files.append("vectors", rows.transpose(1, 0, 2).reshape(-1, DIMENSION))
             files.commit()
             at = np.tile(np.arange(ids.shape[1], ids.shape[1] + count), (LANES, 1))
-            pool.append(torch.from_numpy(at), torch.from_numpy(rows))
+            pool.append(at, rows)
             ids = np.concatenate((ids, np.tile(new, (LANES, 1))), axis=1)
             made += count
         width = ids.shape[1]
@@ -77,7 +76,7 @@ def test_a_gather_gives_what_the_files_hold(
         local = np.where(
             at >= 0, np.take_along_axis(ids, np.maximum(at, 0), 1) if width else -1, -1
         )
-        got = pool.gather(torch.from_numpy(at), torch.from_numpy(local)).numpy()
+        got = pool.gather(at, local)
         everything = files.read("vectors").reshape(-1, LANES, DIMENSION)
         for lane in range(LANES):
             for column in range(4):

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from memoria.core.arrays import Array
     from memoria.core.connections.dense import LaneCounts
     from memoria.core.ties import TieRule
     from memoria.timeline.cofiring import FiringLog
@@ -23,9 +22,7 @@ __all__ = ["Connections", "Links"]
 class Links(Protocol):
     """How strongly engrams are connected, by position in an `EngramState`: what a walk follows."""
 
-    def strongest(
-        self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
-    ) -> Tensor:
+    def strongest(self, current: Array, closed: Array, ids: Array, ties: TieRule | None) -> Array:
         """For each current position, the open one with the highest co-fire count.
 
         Args:
@@ -42,13 +39,13 @@ class Links(Protocol):
 class Connections(Links, Protocol):
     """Co-fire counts by position in an `EngramState`. B lanes, C positions."""
 
-    def pack(self, kept: Tensor, capacity: int) -> None:
+    def pack(self, kept: Array, capacity: int) -> None:
         """Move positions ``kept`` [B, K] to 0..K-1, drop the rest; C becomes ``capacity``."""
 
-    def fire(self, positions: Tensor) -> None:
+    def fire(self, positions: Array) -> None:
         """Count one firing: +1 for each pair of distinct ``positions`` [B, N]; -1 is ignored."""
 
-    def counts(self) -> Tensor:
+    def counts(self) -> Array:
         """The matrix [B, C, C], int32."""
 
     def by_lane(self) -> Sequence[FiringLog] | Sequence[LaneCounts]:

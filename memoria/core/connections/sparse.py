@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
+from memoria.core.arrays import NUMPY, Array, ArrayOps
 from memoria.core.ties import TieRule
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
@@ -23,17 +22,23 @@ _INDEX_PER_ENTRY: Final = 1
 
 
 class SparseConnections:
-    """A `FiringLog` for each lane, on the CPU whatever the device of the state.
+    """A `FiringLog` for each lane, in numpy whatever the state's arrays are.
 
     Args:
         lanes: B.
+        ops: of the state's arrays.
         logs: firings so far, one log a lane; None: empty.
         capacity: C, above every position in ``logs``.
     """
 
     def __init__(
-        self, lanes: int, logs: Sequence[FiringLog] | None = None, capacity: int = 0
+        self,
+        lanes: int,
+        ops: ArrayOps = NUMPY,
+        logs: Sequence[FiringLog] | None = None,
+        capacity: int = 0,
     ) -> None:
+        self._ops = ops
         self._logs = [FiringLog() for _ in range(lanes)] if logs is None else list(logs)
         self._capacity = capacity
         self._hot: list[HotRows | None] = [None] * lanes
@@ -41,8 +46,8 @@ class SparseConnections:
     def by_lane(self) -> Sequence[FiringLog]:
         return self._logs
 
-    def pack(self, kept: Tensor, capacity: int) -> None:
-        for log, hot, row in zip(self._logs, self._hot, kept.cpu().numpy(), strict=True):
+    def pack(self, kept: Array, capacity: int) -> None:
+        for log, hot, row in zip(self._logs, self._hot, self._ops.numpy(kept), strict=True):
             here = row[row >= 0]
             if hot is None:
                 log.pack(here)
@@ -50,36 +55,34 @@ class SparseConnections:
                 hot.pack(here, capacity)
         self._capacity = capacity
 
-    def fire(self, positions: Tensor) -> None:
-        for log, row in zip(self._logs, positions.cpu().numpy(), strict=True):
+    def fire(self, positions: Array) -> None:
+        for log, row in zip(self._logs, self._ops.numpy(positions), strict=True):
             log.append(np.unique(row[row >= 0]))
 
-    def strongest(
-        self, current: Tensor, closed: Tensor, ids: Tensor, ties: TieRule | None
-    ) -> Tensor:
-        out = torch.full(current.shape, -1, dtype=torch.int64)
-        shut = closed.cpu().numpy()
-        for lane, row in enumerate(current.cpu().numpy()):
+    def strongest(self, current: Array, closed: Array, ids: Array, ties: TieRule | None) -> Array:
+        paths, shut, local = (self._ops.numpy(one) for one in (current, closed, ids))
+        if ties is not None:
+            ties = TieRule(ties.seed, ties.step, self._ops.numpy(ties.lanes))
+        out = np.full(paths.shape, -1, np.int64)
+        for lane, row in enumerate(paths):
             valid = row >= 0
             if not valid.any() or shut[lane].all():
                 continue
             unique, back = np.unique(row[valid], return_inverse=True)
-            best = self._best(lane, unique, shut[lane], ids, ties)
-            out[lane, torch.from_numpy(valid)] = torch.from_numpy(best[back])
-        return out.to(current.device)
+            out[lane, valid] = self._best(lane, unique, shut[lane], local, ties)[back]
+        return self._ops.array(out)
 
-    def counts(self) -> Tensor:
+    def counts(self) -> Array:
         positions = np.arange(self._capacity)
-        return torch.from_numpy(
-            np.stack([log.rows(positions, self._capacity) for log in self._logs])
-        )
+        counted = np.stack([log.rows(positions, self._capacity) for log in self._logs])
+        return self._ops.array(counted)
 
     def _best(
         self,
         lane: int,
         current: IntArray,
         shut: npt.NDArray[np.bool_],
-        ids: Tensor,
+        ids: IntArray,
         ties: TieRule | None,
     ) -> IntArray:
         which, partner = self._tied(lane, current, shut, oldest=ties is None)
@@ -116,7 +119,7 @@ class SparseConnections:
             hot = self._hot[lane] = HotRows(log, self._capacity)
         return hot.tied(current, shut, oldest)
 
-    def _hashes(self, lane: int, positions: IntArray, ids: Tensor, ties: TieRule) -> IntArray:
+    def _hashes(self, lane: int, positions: IntArray, ids: IntArray, ties: TieRule) -> IntArray:
         """Hashes of the ids at ``positions``; the greatest is preferred, the older of equals."""
-        hashes: IntArray = ties.values_of_lane(lane, ids[lane].cpu()[positions]).numpy()
+        hashes: IntArray = ties.values_of_lane(lane, ids[lane][positions])
         return hashes

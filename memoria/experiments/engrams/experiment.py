@@ -181,7 +181,7 @@ def read_life(
         found, indices = memory.remind()
         kept = indices[0] >= 0
         gains = torch.zeros(indices.shape, dtype=torch.float64)
-        score = log_correlation(cue, found[:, kept])[0].exp().numpy()
+        score = np.exp(log_correlation(cue.numpy(), found[:, kept].numpy())[0])
         gains[0, kept] = torch.from_numpy(np.asarray(rule.gains(score)))
         memory.adjust_lifespan_and_memories(indices, gains)
         progress(step, len(stream.read))

@@ -19,7 +19,8 @@ from memoria.config import MemoriaConfig
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.similarity import log_correlation
-from memoria.core.vectors import TensorVectors
+from memoria.core.torch_arrays import TorchOps
+from memoria.core.vectors import ArrayVectors
 from memoria.experiments.reading import MEMORY_SETTINGS, Indices, Vectors
 from memoria.experiments.variants import make_memoria
 from memoria.timeline.gain import parse_rule
@@ -67,11 +68,11 @@ class MemoriaMemory:
     """
 
     def __init__(self, config: MemoriaConfig, variant: str = "memoria") -> None:
-        device = torch.device("cpu")
-        vectors = TensorVectors(1, config.hidden_dim, device)
-        connections = make_connections("dense", 1, device)
+        ops = TorchOps()
+        vectors = ArrayVectors(1, config.hidden_dim, ops)
+        connections = make_connections("dense", 1, ops)
         made = make_memoria(variant, **{name: getattr(config, name) for name in MEMORY_SETTINGS})
-        self._core = MemoryCore(made.config, vectors, connections, [0], device, made.search)
+        self._core = MemoryCore(made.config, vectors, connections, [0], ops, made.search)
         self._rule = parse_rule(config.rule)
         self._width = config.num_final_ltms + config.num_reminded_stm
 
@@ -80,7 +81,7 @@ class MemoriaMemory:
         core.add(torch.from_numpy(data).unsqueeze(0))
         found = core.recall()
         core.fire(found)
-        positions, scores = found.packed()
+        positions, scores = found.packed(core.ops)
         kept = positions[0] >= 0
         gains = np.zeros(positions.shape)
         gains[0, kept.numpy()] = self._rule.gains(scores[0, kept].exp().numpy())
@@ -97,7 +98,7 @@ class MemoriaMemory:
         for start in range(0, len(cues), _LANES_AT_ONCE):
             block = torch.from_numpy(cues[start : start + _LANES_AT_ONCE])
             asked = _in_lanes(self._core, len(block))
-            positions, score = asked.recall(block.unsqueeze(1)).packed()
+            positions, score = asked.recall(block.unsqueeze(1)).packed(asked.ops)
             score = score.masked_fill(positions < 0, -torch.inf)
             order = score.argsort(dim=1, descending=True, stable=True)[:, : self._width]
             here = slice(start, start + len(block)), slice(0, order.shape[1])
@@ -117,9 +118,9 @@ def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
     asked = MemoryCore(
         core.config,
         _SharedVectors(state.data_at(living)[0]),
-        make_connections("dense", lanes, state.device),
+        make_connections("dense", lanes, core.ops),
         core.lane_ids.tolist() * lanes,
-        state.device,
+        core.ops,
         core.search,
     )
     columns = (state.ids, state.types, state.expiry, state.born, state.fires)
@@ -127,7 +128,7 @@ def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
     asked.state.load(ids, types, expiry, born, fires, state.next_id)
     room = asked.state.capacity - len(at)
     counts = pad(core.connections.counts()[0][at][:, at], (0, room, 0, room))
-    asked.connections = DenseConnections.from_counts(counts.expand(lanes, -1, -1))
+    asked.connections = DenseConnections.from_counts(counts.expand(lanes, -1, -1), core.ops)
     asked.step = core.step
     return asked
 
@@ -185,8 +186,8 @@ class NearestMemory:
 
     def step(self, data: Vectors) -> None:
         if self._eviction == "lru" and len(self._ids):
-            cue, keys = torch.from_numpy(data).unsqueeze(0), self._vectors.unsqueeze(0)
-            self._used[self._best(log_correlation(cue, keys)[0].numpy())] = self._steps
+            cue, keys = data[None], self._vectors.numpy()[None]
+            self._used[self._best(log_correlation(cue, keys)[0])] = self._steps
         count = len(data)
         self._vectors = torch.cat((self._vectors, torch.from_numpy(data)))
         self._ids = np.concatenate((self._ids, np.arange(self._read, self._read + count)))

@@ -13,8 +13,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from memoria.core.memory_core import MemoryCore
 from memoria.core.similarity import log_correlation
@@ -31,7 +29,7 @@ from memoria.store.replay.steps import Difference, LoggedStep, Replay, follow_lo
 from memoria.store.schema import EventColumn
 from memoria.timeline import rules
 from memoria.timeline.engram_type import EngramType
-from memoria.timeline.log import EventKind, IntArray
+from memoria.timeline.log import EventKind, FloatArray, IntArray
 
 _NEAR: Final = 2.0**-21  # scores are ranked in float32: what some of its last digits may decide
 
@@ -62,7 +60,7 @@ def recompute(
 
         def run(step: LoggedStep) -> tuple[list[Difference], bool, IntArray]:
             apply_events(core, files, step)
-            return (*_one_step(core, step, found), core.state.first_shortterm().numpy())
+            return (*_one_step(core, step, found), core.state.first_shortterm())
 
         follow_log(files, found, run, show, lane)
         found.note(found.last, _ending(past_view(files, found.last), core, lane), False)
@@ -74,7 +72,7 @@ def apply_events(core: MemoryCore, files: MemoryFiles, step: LoggedStep) -> None
     values = files.event_values(*step.happened)
     for number, (event, value) in enumerate(zip(step.events, values.tolist(), strict=True)):
         engram, kind = int(event[EventColumn.ENGRAM]), EventKind(int(event[EventColumn.KIND]))
-        ids = torch.full((core.state.lanes, 1), -1)
+        ids = np.full((core.state.lanes, 1), -1)
         ids[engram % core.state.lanes, 0] = engram
         apply_event(core, kind, positions_of_ids(core, ids), value)
         if kind == EventKind.EDIT:
@@ -86,7 +84,7 @@ def apply_events(core: MemoryCore, files: MemoryFiles, step: LoggedStep) -> None
 
 def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[Difference], bool]:
     """Run the step; where it came out otherwise, and whether rounding may have decided."""
-    core.add(torch.from_numpy(step.memory.data))
+    core.add(step.memory.data)
     working, recalled = core.working_positions(), core.recall()
     pending = as_pending(core, recalled)
     differences = [
@@ -100,19 +98,19 @@ def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[D
     ids = _padded(step.reminded)
     positions = positions_of_ids(core, ids)
     if differences:
-        core.fire_positions(torch.cat((working, positions), dim=1))
+        core.fire_positions(np.concatenate((working, positions), 1))
     else:
         core.fire(recalled)
     wanted = _logged_expiry(step, ids)
     gains = _gains(core, positions, wanted)
     if not differences:
         ruled = as_gains(core.config.rule, ids, pending.scores)
-        found.given_gains += not torch.equal(_after(core, positions, ruled), wanted)
+        found.given_gains += not np.array_equal(_after(core, positions, ruled), wanted)
     core.adjust(positions, gains)
-    fired = torch.cat((working, positions), dim=1)
-    expiry = core.state.expiry.gather(1, fired.clamp_min(0)).masked_fill_(fired < 0, 0.0)
-    logged = torch.cat((_logged_expiry(step, torch.from_numpy(step.new)), wanted), dim=1)
-    for lane in (expiry != logged).any(1).nonzero().flatten().tolist():
+    fired = np.concatenate((working, positions), 1)
+    expiry = core.state.at(core.state.expiry, fired, 0)
+    logged = np.concatenate((_logged_expiry(step, step.new), wanted), 1)
+    for lane in np.flatnonzero((expiry != logged).any(1)).tolist():
         differences.append(
             Difference(step.number, lane, "lifespan", logged[lane].tolist(), expiry[lane].tolist())
         )
@@ -137,12 +135,11 @@ def _rounding_decided(core: MemoryCore, step: LoggedStep, difference: Difference
     some = short or was ^ now
     if len(some & was) != len(some & now):
         return False
-    ids = torch.full((core.state.lanes, len(some)), -1)
-    ids[lane] = torch.tensor(sorted(some))
-    cue = torch.from_numpy(step.memory.data)
+    ids = np.full((core.state.lanes, len(some)), -1)
+    ids[lane] = sorted(some)
     keys = core.state.data_at(positions_of_ids(core, ids))
-    scores = log_correlation(cue, keys)[lane]
-    return bool(scores.max() - scores.min() <= _NEAR * (1.0 + scores.abs().max()))
+    scores = log_correlation(step.memory.data, keys)[lane]
+    return bool(scores.max() - scores.min() <= _NEAR * (1.0 + abs(scores).max()))
 
 
 def _shortterm(core: MemoryCore, lane: int, ids: set[int]) -> set[int]:
@@ -151,38 +148,37 @@ def _shortterm(core: MemoryCore, lane: int, ids: set[int]) -> set[int]:
     return {id_ for id_ in ids if id_ // core.state.lanes >= first}
 
 
-def _padded(reminded: list[IntArray]) -> Tensor:
+def _padded(reminded: list[IntArray]) -> IntArray:
     width = max(len(row) for row in reminded)
     rows = [[*row.tolist(), *[-1] * (width - len(row))] for row in reminded]
-    return torch.tensor(rows, dtype=torch.int64)
+    return np.array(rows, np.int64)
 
 
-def _logged_expiry(step: LoggedStep, ids: Tensor) -> Tensor:
-    """What the log says of ``ids`` [B, N], 0 where -1; float64."""
+def _logged_expiry(step: LoggedStep, ids: IntArray) -> FloatArray:
+    """What the log says of ``ids`` [B, N], 0 where -1."""
     known = step.expiry | {-1: 0.0}
-    return torch.tensor([[known[id_] for id_ in row] for row in ids.tolist()], dtype=torch.float64)
+    return np.array([[known[id_] for id_ in row] for row in ids.tolist()], np.float64)
 
 
-def _after(core: MemoryCore, positions: Tensor, gains: Tensor) -> Tensor:
+def _after(core: MemoryCore, positions: IntArray, gains: FloatArray) -> FloatArray:
     """Expiry [B, N] of ``positions`` at the step's end if they gained so much, 0 where -1."""
     state = core.state
-    now = state.expiry.gather(1, positions.clamp_min(0))
-    pinned = state.pinned.gather(1, positions.clamp_min(0))
-    after = now + rules.effective_gain(gains, pinned)
-    return torch.where(pinned, rules.hold(after, core.step), after).masked_fill(positions < 0, 0.0)
+    pinned = state.at(state.pinned, positions, False)
+    after = state.at(state.expiry, positions, 0) + rules.effective_gain(gains, pinned)
+    held = np.where(pinned, rules.hold(after, core.step), after)
+    return np.where(positions < 0, 0.0, held)
 
 
-def _gains(core: MemoryCore, positions: Tensor, wanted: Tensor) -> Tensor:
+def _gains(core: MemoryCore, positions: IntArray, wanted: FloatArray) -> FloatArray:
     """Gains [B, N] after which the expiry of ``positions`` is ``wanted``, to the last bit."""
     state = core.state
-    now = state.expiry.gather(1, positions.clamp_min(0))
-    pinned = state.pinned.gather(1, positions.clamp_min(0))
-    gains: Tensor = wanted - rules.carry(now, pinned.double())
+    pinned = state.at(state.pinned, positions, False)
+    gains: FloatArray = wanted - rules.carry(state.at(state.expiry, positions, 0), pinned)
     for _ in range(4):  # the difference of far apart numbers is rounded itself
         short = _after(core, positions, gains) - wanted
-        up, down = torch.nextafter(gains, gains + 1), torch.nextafter(gains, gains - 1)
-        gains = torch.where(short < 0, up, torch.where(short > 0, down, gains))
-    return gains.masked_fill(positions < 0, 0.0)
+        up, down = np.nextafter(gains, gains + 1), np.nextafter(gains, gains - 1)
+        gains = np.where(short < 0, up, np.where(short > 0, down, gains))
+    return np.where(positions < 0, 0.0, gains)
 
 
 def _ending(files: MemoryFiles, core: MemoryCore, lane: int | None) -> list[Difference]:
@@ -193,9 +189,9 @@ def _ending(files: MemoryFiles, core: MemoryCore, lane: int | None) -> list[Diff
         in_lane = life.of_lane(one)
         living = state.types[one] != EngramType.NULL
         columns: dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]] = {
-            "reminded": (life.ids[in_lane] // life.lanes, state.ids[one][living].numpy()),
-            "lifespan": (life.expiry[in_lane], state.expiry[one][living].numpy()),
-            "type": (life.types[in_lane], state.types[one][living].numpy()),
+            "reminded": (life.ids[in_lane] // life.lanes, state.ids[one][living]),
+            "lifespan": (life.expiry[in_lane], state.expiry[one][living]),
+            "type": (life.types[in_lane], state.types[one][living]),
         }
         for kind, (was, now) in columns.items():
             if lane in (None, one) and not np.array_equal(was, now):
