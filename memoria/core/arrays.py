@@ -247,6 +247,8 @@ class _NumpyOps:
         return out
 
     def take(self, array: Array, columns: Array, null: float) -> Array:
+        if array.shape[1] == 0:
+            return np.full(columns.shape, null, array.dtype)
         if len(array) == 1:
             taken = array[0].take(columns[0])[None]  # of -1 the last one
         else:

@@ -109,6 +109,8 @@ class TorchOps:
         return ordered.masked_fill(ordered == last, -1)
 
     def take(self, array: Tensor, columns: Tensor, null: float) -> Tensor:
+        if array.shape[1] == 0:
+            return array.new_full(columns.shape, null)
         return array.gather(1, columns.clamp_min(0)).masked_fill_(columns < 0, null)
 
     def put(self, array: Tensor, columns: Tensor, values: Any) -> None:

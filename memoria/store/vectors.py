@@ -41,6 +41,8 @@ class FileVectors:
         self._keep(owners, data.reshape(-1, self._dimension))
 
     def gather(self, positions: Index, ids: Index) -> Floats:
+        if self._capacity == 0:
+            return np.zeros((*positions.shape, self._dimension), np.float32)
         place = self._places.take(positions + self._first, mode="clip")
         lacking = (place < 0) | (positions < 0)
         if not lacking.any():
