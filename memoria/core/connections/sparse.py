@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.core.arrays import NUMPY, Array, ArrayOps
+from memoria.core.connections.dense import DenseConnections
 from memoria.core.ties import TieRule
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
 # Pairs counted after which an index pays: what loading numba costs, and building for each entry.
 _INDEX_AFTER: Final = 6_000_000
 _INDEX_PER_ENTRY: Final = 1
+_MATRIX_CELLS: Final = 2**22  # of all lanes, 4 bytes each, up to which counts are kept as matrices
+_CELLS_PER_PAIR: Final = 128  # compared in the time that a pair takes to count
 
 
 class SparseConnections:
     """A `FiringLog` for each lane, in numpy whatever the state's arrays are.
+
+    Counts what it is asked for from the log at first. Once that has cost as much as counting all,
+    small memories keep the matrices too; what is large, or asked very often, gets `HotRows`.
 
     Args:
         lanes: B.
@@ -42,6 +48,7 @@ class SparseConnections:
         self._logs = [FiringLog() for _ in range(lanes)] if logs is None else list(logs)
         self._capacity = capacity
         self._hot: list[HotRows | None] = [None] * lanes
+        self._matrix: DenseConnections | None = None
 
     def by_lane(self) -> Sequence[FiringLog]:
         return self._logs
@@ -54,15 +61,24 @@ class SparseConnections:
             else:
                 hot.pack(here, capacity)
         self._capacity = capacity
+        if self._matrix is not None:
+            self._matrix.pack(self._ops.numpy(kept), capacity)
 
     def fire(self, positions: Array) -> None:
-        for log, row in zip(self._logs, self._ops.numpy(positions), strict=True):
-            log.append(np.unique(row[row >= 0]))
+        fired = NUMPY.distinct(self._ops.numpy(positions))
+        for log, row in zip(self._logs, fired, strict=True):
+            log.append(row[row >= 0])
+        if self._matrix is not None:
+            self._matrix.fire(fired)
 
     def strongest(self, current: Array, closed: Array, ids: Array, ties: TieRule | None) -> Array:
         paths, shut, local = (self._ops.numpy(one) for one in (current, closed, ids))
         if ties is not None:
             ties = TieRule(ties.seed, ties.step, self._ops.numpy(ties.lanes))
+        if self._has_matrix():
+            for log in self._logs:
+                log.work += paths.shape[1] * self._capacity // _CELLS_PER_PAIR
+            return self._ops.array(self._matrix.strongest(paths, shut, local, ties))
         out = np.full(paths.shape, -1, np.int64)
         for lane, row in enumerate(paths):
             valid = row >= 0
@@ -76,6 +92,17 @@ class SparseConnections:
         positions = np.arange(self._capacity)
         counted = np.stack([log.rows(positions, self._capacity) for log in self._logs])
         return self._ops.array(counted)
+
+    def _has_matrix(self) -> bool:
+        """Whether the matrix answers; makes it once that pays, and drops it once `HotRows` do."""
+        small = len(self._logs) * self._capacity**2 <= _MATRIX_CELLS
+        if not small or any(self._pays_index(log) for log in self._logs):
+            self._matrix = None
+        elif self._matrix is None:
+            asked = sum(log.work for log in self._logs)
+            if asked >= sum(log.pair_count() for log in self._logs):
+                self._matrix = DenseConnections.from_logs(self._logs, self._capacity)
+        return self._matrix is not None
 
     def _best(
         self,
@@ -111,13 +138,16 @@ class SparseConnections:
         """
         log, hot = self._logs[lane], self._hot[lane]
         if hot is None:
-            if log.work < _INDEX_AFTER + _INDEX_PER_ENTRY * len(log):
+            if not self._pays_index(log):
                 return log.tied(current, shut, oldest)
             from memoria.core.connections.hot_rows import HotRows
 
             log.drop_index()
             hot = self._hot[lane] = HotRows(log, self._capacity)
         return hot.tied(current, shut, oldest)
+
+    def _pays_index(self, log: FiringLog) -> bool:
+        return log.work >= _INDEX_AFTER + _INDEX_PER_ENTRY * len(log)
 
     def _hashes(self, lane: int, positions: IntArray, ids: IntArray, ties: TieRule) -> IntArray:
         """Hashes of the ids at ``positions``; the greatest is preferred, the older of equals."""
