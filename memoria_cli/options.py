@@ -124,7 +124,7 @@ Device: TypeAlias = Annotated[
     str | None,
     _speed(
         "--device",
-        "Where a model runs: cpu, cuda, cuda:1.",
+        "Where a model runs, and with `step` the memory too: cpu, cuda, cuda:1.",
         "DEVICE",
         show_default="a GPU if there is one",
     ),

@@ -82,32 +82,20 @@ def require_present(store: str) -> str:
     return store
 
 
-def load_memory_store(files: MemoryFiles, verb: str | None) -> MemoryStore:
-    """The memory in opened ``files``; torch is imported here, so checks that need none go first.
+def load_memory_store(
+    files: MemoryFiles, verb: str | None, device: str | None = None
+) -> MemoryStore:
+    """The memory in opened ``files``, stepped in torch on ``device`` if one is named.
 
     If it changes, the store records that ``verb`` did it, and at which step and event it began;
     None only reads.
     """
     from memoria.store import MemoryStore
 
-    use_one_thread(files.config.backbone)
-    store = MemoryStore(files)
+    store = MemoryStore(files, device)
     if verb is not None:
         store.begin_command(verb)
     return store
-
-
-def use_one_thread(backbone: str = "array") -> None:
-    """Let torch use one thread, unless a model runs or the user set ``OMP_NUM_THREADS``.
-
-    The tensors of a step are small: waking a second thread for each costs more than it gains.
-    """
-    from memoria.backbones import speed_options
-
-    if "device" not in speed_options(backbone) and "OMP_NUM_THREADS" not in os.environ:
-        import torch
-
-        torch.set_num_threads(1)
 
 
 # A store that is written to: the past is refused.

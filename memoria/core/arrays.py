@@ -103,6 +103,9 @@ class ArrayOps(Protocol):
     def mask(self, columns: Array, width: int) -> Array:
         """Bool [B, width], true at ``columns``."""
 
+    def mark(self, mask: Array, columns: Array) -> None:
+        """Make ``mask`` [B, C] true at ``columns``."""
+
     def distinct(self, columns: Array) -> Array:
         """Each of ``columns`` once, ascending; -1 after a row's last."""
 
@@ -229,16 +232,16 @@ class _NumpyOps:
         return out
 
     def mask(self, columns: Array, width: int) -> Array:
-        mask = np.zeros((len(columns), width + 1), np.bool_)
-        if len(columns) == 1:
-            mask[0, columns[0]] = True  # -1 is the spare column at the end
-        else:
-            mask[np.arange(len(columns))[:, None], columns] = True
-        return mask[:, :width]
+        mask = np.zeros((len(columns), width), np.bool_)
+        self.mark(mask, columns)
+        return mask
+
+    def mark(self, mask: Array, columns: Array) -> None:
+        for lane, row in zip(mask, columns, strict=True):
+            lane[_present(row)] = True
 
     def distinct(self, columns: Array) -> Array:
-        rows = [_distinct(row) for row in columns]
-        rows = [row[1:] if len(row) and row[0] < 0 else row for row in rows]
+        rows = [_distinct(_present(row)) for row in columns]
         if len(rows) == 1:
             return rows[0][None]
         out = np.full((len(rows), max(map(len, rows), default=0)), -1)
@@ -262,11 +265,15 @@ class _NumpyOps:
         array[np.arange(len(array))[:, None], columns] = values
 
     def add_at(self, array: Array, columns: Array, amounts: Array) -> None:
-        lane, at = (columns >= 0).nonzero()
-        np.add.at(array, (lane, columns[lane, at]), amounts[lane, at])
+        for lane, row, more in zip(array, columns, amounts, strict=True):
+            here = row >= 0
+            if here.all():
+                np.add.at(lane, row, more)
+            else:
+                np.add.at(lane, row[here], more[here])
 
     def add_cells(self, array: Array, rows: Array, columns: Array, amount: int) -> None:
-        np.add.at(array, (rows, columns), amount)
+        np.add.at(array.reshape(-1), rows * array.shape[1] + columns, amount)
 
     def take_rows(self, array: Array, columns: Array) -> Array:
         if len(array) == 1:
@@ -308,6 +315,12 @@ class _NumpyOps:
             most = array.max(1)
             most[np.isinf(most)] = 0.0
             return np.log(np.exp(array - most[:, None]).sum(1)) + most
+
+
+def _present(row: Array) -> Array:
+    """``row`` [N] without -1."""
+    here = row >= 0
+    return row if here.all() else row[here]
 
 
 def _distinct(row: Array) -> Array:

@@ -186,14 +186,15 @@ def _follow_connections(context: SearchContext, entries: Array) -> Array:
     """Positions found by walking from ``entries`` along the strongest connections, ascending."""
     state, ops = context.state, context.state.ops
     paths = ops.distinct(entries)
-    closed = (state.types != LONGTERM) | state.mask(paths)
+    closed = state.types != LONGTERM
+    ops.mark(closed, paths)
     found = [paths]
     for _ in range(context.config.ltm_search_depth):
         if paths.shape[1] == 0:
             break
         # paths that meet go on as one: from there they would choose alike
         paths = ops.distinct(context.connections.strongest(paths, closed, state.ids, None))
-        closed |= state.mask(paths)
+        ops.mark(closed, paths)
         found.append(paths)
     return ops.distinct(ops.concatenate(found, 1))
 

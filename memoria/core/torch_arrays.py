@@ -99,6 +99,9 @@ class TorchOps:
         hit = torch.zeros(shape, dtype=torch.bool, device=columns.device)
         return hit.scatter_(1, torch.where(columns < 0, width, columns), True)[:, :-1]
 
+    def mark(self, mask: Tensor, columns: Tensor) -> None:
+        mask |= self.mask(columns, mask.shape[1])
+
     def distinct(self, columns: Tensor) -> Tensor:
         last = torch.iinfo(columns.dtype).max
         ordered = columns.masked_fill(columns < 0, last).sort(1).values

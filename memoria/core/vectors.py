@@ -23,6 +23,9 @@ class Vectors(Protocol):
     def pack(self, positions: Array, capacity: int) -> None:
         """Move ``positions`` [B, K] (-1 pads) to 0..K-1, drop the rest; room for ``capacity``."""
 
+    def revise(self, lane: int, position: int, engram: int, vector: Array) -> None:
+        """The engram ``engram``, at ``position`` of ``lane``, has another ``vector`` [D]."""
+
 
 class ArrayVectors:
     """Vectors as one float32 array [B, C, D]."""
@@ -44,6 +47,9 @@ class ArrayVectors:
 
     def gather(self, positions: Array, ids: Array) -> Array:
         return self._ops.take_rows(self._data, positions)
+
+    def revise(self, lane: int, position: int, engram: int, vector: Array) -> None:
+        self._data[lane, position] = vector
 
     def pack(self, positions: Array, capacity: int) -> None:
         lanes, _, dimension = self._data.shape

@@ -12,7 +12,6 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
 from memoria.store.events import checked_ids
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.vectors import FileVectors
 from memoria.timeline.log import ENDINGS, EventKind, IntArray
 
 
@@ -54,12 +53,9 @@ def apply_event(core: MemoryCore, kind: EventKind, positions: Array, gain: float
 
 def revise(core: MemoryCore, engram: int, vector: npt.NDArray[np.float32]) -> None:
     """Let ``core`` work with another vector [D] of the engram from now on."""
-    vectors = core.state.vectors
-    if not isinstance(vectors, FileVectors):
-        raise TypeError("only vectors in files are edited")
     lane = engram % core.config.lanes
     position = int(_positions(core, np.array([engram]))[lane, 0])
-    vectors.revise(lane, position, engram, vector)
+    core.state.vectors.revise(lane, position, engram, core.ops.array(vector))
 
 
 def _positions(core: MemoryCore, ids: IntArray) -> Array:

@@ -14,6 +14,7 @@ import numpy as np
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
+from memoria.core.arrays import ArrayOps
 from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError, ShapeError, StateError
 from memoria.io.inputs import WorkingMemory
@@ -45,8 +46,8 @@ from memoria.store.digest import (
 )
 from memoria.store.edits import happen, revise
 from memoria.store.events import checked_ids
-from memoria.store.life import StepTable
-from memoria.store.loading import life_of_core, load_core
+from memoria.store.life import StepTable, fold
+from memoria.store.loading import life_of_core, load_core, load_whole
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.payloads import Meta, encode_cue, encode_revision
 from memoria.store.reading import named, open_files
@@ -80,8 +81,9 @@ class MemoryStore:
     writer at a time, any number of readers.
     """
 
-    def __init__(self, files: MemoryFiles) -> None:
+    def __init__(self, files: MemoryFiles, device: str | None = None) -> None:
         self._files = files
+        self._ops = None if device is None else _torch_ops(device)
         self._config = files.config
         self._settings: Settings = files.attributes.settings
         self._stored_texts = StoredTexts(files)
@@ -112,15 +114,17 @@ class MemoryStore:
         path: str | os.PathLike[str],
         mode: Literal["r", "r+"] = "r",
         at: int | str | None = None,
+        device: str | None = None,
     ) -> MemoryStore:
         """The store at ``path``; ``"r"`` reads the state committed now, ``"r+"`` steps it.
 
         ``at`` opens the past for reading: a snapshot by its name, a finished step by its number.
+        With ``device`` (``"cuda"``) all that lives is held there, and steps run on torch.
         Raises `StoreNotFoundError`, `StoreLockedError`, `OtherFormatError`, `DamageError`.
         """
         files = open_files(path, at, mode)
         try:
-            return cls(files)
+            return cls(files, device)
         except BaseException:
             files.close()
             raise
@@ -217,11 +221,15 @@ class MemoryStore:
         if self.phase == "idle":
             raise StateError("there is no working memory", "add something first")
         if self.phase == "working":
-            core = self._memory()
-            found = core.recall()
-            core.fire(found)
-            self._pending = as_pending(core, found)
+            self._fire()
         return answer(self._memory(), self._stored_texts, self._pending)
+
+    def _fire(self) -> None:
+        """Recall with the working memory, and let it all fire together."""
+        core = self._memory()
+        found = core.recall()
+        core.fire(found)
+        self._pending = as_pending(core, found)
 
     def peek(self, cue: Data | None = None) -> Reminded:
         """What ``cue`` [B, W, D] or [W, D] (default: the working memory) brings back.
@@ -618,7 +626,11 @@ class MemoryStore:
 
     def _memory(self) -> MemoryCore:
         if self._core is None:
-            self._core = load_core(self._files, self._config, self._table)
+            if self._ops is None:
+                self._core = load_core(self._files, self._config, self._table)
+            else:
+                life = fold(self._files, self._config, self._table)
+                self._core = load_whole(self._files, self._config, life, self._ops)
         return self._core
 
     def _check_writable(self) -> None:
@@ -734,6 +746,13 @@ class MemoryStore:
                 files.events,
             )
             files.replace_state(generation, arrays)
+
+
+def _torch_ops(device: str) -> ArrayOps:
+    from memoria.core.checks import as_device
+    from memoria.core.torch_arrays import TorchOps
+
+    return TorchOps(as_device(device) or device)
 
 
 def _check_known(config: MemoriaConfig) -> None:

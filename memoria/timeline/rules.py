@@ -121,7 +121,8 @@ def promote(types: _Array, stm_capacity: int) -> _Array:
     """
     library, now = _library_of(types), cast(Any, types)
     short = (now == EngramType.WORKING) | (now == EngramType.SHORTTERM)
-    newer = library.flip(library.flip(short, (1,)).cumsum(1), (1,))  # short-term from here on
+    before = short.cumsum(1)
+    newer = before[:, -1:] - before + 1  # short-term from here on
     kinds = int(EngramType.SHORTTERM), int(EngramType.LONGTERM)
     promoted: _Array = library.where(short, library.where(newer > stm_capacity, *kinds[::-1]), now)
     return promoted

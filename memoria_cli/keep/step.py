@@ -93,7 +93,7 @@ def step(
             from memoria_cli.terminal.screen import check_terminal
 
             check_terminal("--watch")
-        with load_memory_store(files, "step") as opened:
+        with load_memory_store(files, "step", device) as opened:
             stream = InputStream(
                 files.config,
                 inputs or (),

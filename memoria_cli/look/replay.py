@@ -10,7 +10,7 @@ import typer
 
 from memoria.errors import DamageError, UsageError
 from memoria_cli.options import Json, Lane, option, panel, parse_pairs
-from memoria_cli.stores import StoreAt, split_store, use_one_thread
+from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes
 from memoria_cli.verbs import verb
@@ -185,7 +185,6 @@ def _compare(path: str, again: bool, limits: _Limits) -> _Result:
         if again:
             from memoria.store.replay.recompute import recompute
 
-            use_one_thread()
             found = recompute(path, **limits, progress=show)
         else:
             from memoria.store.replay.steps import replay_log
@@ -217,7 +216,6 @@ def _rerun(path: str, at: int | str | None, out: str, changes: list[str]) -> _Re
 
     name = values.pop("backbone", None)
     encoder = None if name is None else _text_backbone(str(name))
-    use_one_thread("array" if encoder is None else encoder.name)
     with output.progress("stepping", "steps") as show:
         made = rerun(path, out, values, at, show, encoder)
     human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]

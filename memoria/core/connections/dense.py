@@ -14,6 +14,7 @@ from memoria.timeline.log import IntArray
 from memoria.timeline.strongest import strongest_first
 
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
+_MOST: Final = 2**30  # above every count
 _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory of the result
 
 
@@ -71,14 +72,14 @@ class DenseConnections:
             part = slice(first, first + at_once)
             preferred = None if preference is None else preference[part]
             parts.append(self._strongest(part, current[part], closed[part], preferred))
-        return self._ops.concatenate(parts, 0)
+        return parts[0] if len(parts) == 1 else self._ops.concatenate(parts, 0)
 
     def _strongest(
         self, lanes: slice, current: Array, closed: Array, preference: Array | None
     ) -> Array:
         ops = self._ops
         rows = ops.take_rows(self._counts[lanes], current)
-        rows = ops.fill(rows, closed[:, None], -1)
+        rows -= (ops.cast(closed, "int32") * _MOST)[:, None]
         choice = ops.argmax(rows)  # the first of equals, hence the oldest
         if preference is not None:
             most = ops.greatest(rows)

@@ -63,6 +63,7 @@ class SparseConnections:
         self._capacity = capacity
         if self._matrix is not None:
             self._matrix.pack(self._ops.numpy(kept), capacity)
+            self._keep_matrix()
 
     def fire(self, positions: Array) -> None:
         fired = NUMPY.distinct(self._ops.numpy(positions))
@@ -70,12 +71,13 @@ class SparseConnections:
             log.append(row[row >= 0])
         if self._matrix is not None:
             self._matrix.fire(fired)
+        self._keep_matrix()
 
     def strongest(self, current: Array, closed: Array, ids: Array, ties: TieRule | None) -> Array:
         paths, shut, local = (self._ops.numpy(one) for one in (current, closed, ids))
         if ties is not None:
             ties = TieRule(ties.seed, ties.step, self._ops.numpy(ties.lanes))
-        if self._has_matrix():
+        if self._matrix is not None:
             for log in self._logs:
                 log.work += paths.shape[1] * self._capacity // _CELLS_PER_PAIR
             return self._ops.array(self._matrix.strongest(paths, shut, local, ties))
@@ -93,8 +95,8 @@ class SparseConnections:
         counted = np.stack([log.rows(positions, self._capacity) for log in self._logs])
         return self._ops.array(counted)
 
-    def _has_matrix(self) -> bool:
-        """Whether the matrix answers; makes it once that pays, and drops it once `HotRows` do."""
+    def _keep_matrix(self) -> None:
+        """Make the matrix once that pays, and drop it once `HotRows` do."""
         small = len(self._logs) * self._capacity**2 <= _MATRIX_CELLS
         if not small or any(self._pays_index(log) for log in self._logs):
             self._matrix = None
@@ -102,7 +104,6 @@ class SparseConnections:
             asked = sum(log.work for log in self._logs)
             if asked >= sum(log.pair_count() for log in self._logs):
                 self._matrix = DenseConnections.from_logs(self._logs, self._capacity)
-        return self._matrix is not None
 
     def _best(
         self,

@@ -153,6 +153,9 @@ class _SharedVectors:
     def pack(self, positions: Tensor, capacity: int) -> None:
         raise TypeError("a memory that is only asked is not packed")
 
+    def revise(self, lane: int, position: int, engram: int, vector: Tensor) -> None:
+        raise TypeError("a memory that is only asked is not edited")
+
 
 class NearestMemory:
     """Nearest neighbours: keeps vectors as they are and brings back those that correlate best.
