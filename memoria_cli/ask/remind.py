@@ -80,7 +80,7 @@ def remind(
             document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
     if out is not None:
         names = ("ids", "indices", "memories", "correlation")
-        save_arrays(out, {name: getattr(reminded, name).numpy() for name in names}, overwrite)
+        save_arrays(out, {name: getattr(reminded, name) for name in names}, overwrite)
     if top is not None:
         for lane in document["lanes"]:
             lane["reminded"] = sorted(lane["reminded"], key=lambda one: -one["correlation"])[:top]
