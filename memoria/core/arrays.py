@@ -146,7 +146,7 @@ class ArrayOps(Protocol):
         """``log(sum over w of exp(array))`` of [B, W, N], [B, N]."""
 
 
-class _NumpyOps:
+class NumpyOps:
     """`ArrayOps` of numpy. One lane, the usual case of a store, takes fewer calls."""
 
     device: Any = "cpu"
@@ -332,4 +332,4 @@ def _distinct(row: Array) -> Array:
     return ordered[new]
 
 
-NUMPY: Final[ArrayOps] = _NumpyOps()
+NUMPY: Final[ArrayOps] = NumpyOps()
