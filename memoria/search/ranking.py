@@ -29,6 +29,7 @@ from memoria.search.quantized import Floats
 REACH: Final = 12  # texts before and after that are its surroundings
 BEST: Final = 3
 NEAR: Final = 2  # neighbours before and after whose score counts
+_BLOCK: Final = 16_384  # texts whose surroundings are looked at together
 ALIKE: Final = 0.5  # cosine from which on two cues are alike
 
 
@@ -121,20 +122,15 @@ def around(base: Floats) -> Floats:
 
     -inf stands for no text.
     """
-    edge = [(0, 0)] * (base.ndim - 1) + [(REACH, REACH)]
-    least = np.float32(-np.inf)
-    padded = np.pad(base, edge, constant_values=least)
-    none = np.full_like(padded, least)
-    ones = (padded, none, none)  # the three greatest of the one text from here on
-    by_size = {1: ones}
-    for size in (1, 2, 4, 8):
-        by_size[2 * size] = _greatest(by_size[size], by_size[size], size)
-    window = _greatest(_greatest(by_size[16], by_size[8], 16), by_size[1], 24)
-    best = [part[..., : base.shape[-1]] for part in window]
-    counts = sum((np.isfinite(part) for part in best), np.zeros(best[0].shape, np.float32))
-    total = sum(np.where(np.isfinite(part), part, 0) for part in best)
-    mean: Floats = (total / np.maximum(counts, 1)).astype(np.float32)
-    return mean
+    length = base.shape[-1]
+    if length <= _BLOCK:
+        return _around(base)
+    out = np.empty_like(base)
+    for first in range(0, length, _BLOCK):  # what stays in the processor's cache is faster
+        low, high = max(0, first - REACH), min(length, first + _BLOCK + REACH)
+        part = _around(base[..., low:high])
+        out[..., first : first + _BLOCK] = part[..., first - low : first - low + _BLOCK]
+    return out
 
 
 def neighbours(s: Floats, asked: npt.NDArray[np.bool_], weights: Weights) -> Floats:
@@ -152,6 +148,23 @@ def confirmed_gain(similarities: Floats) -> Floats:
     """max(0, (cos - .5) / .5) of the cosines of a cue with cues that were confirmed."""
     gain: Floats = np.maximum(similarities - np.float32(ALIKE), 0) / np.float32(1 - ALIKE)
     return gain
+
+
+def _around(base: Floats) -> Floats:
+    edge = [(0, 0)] * (base.ndim - 1) + [(REACH, REACH)]
+    least = np.float32(-np.inf)
+    padded = np.pad(base, edge, constant_values=least)
+    none = np.full_like(padded, least)
+    ones = (padded, none, none)  # the three greatest of the one text from here on
+    by_size = {1: ones}
+    for size in (1, 2, 4, 8):
+        by_size[2 * size] = _greatest(by_size[size], by_size[size], size)
+    window = _greatest(_greatest(by_size[16], by_size[8], 16), by_size[1], 24)
+    best = [part[..., : base.shape[-1]] for part in window]
+    counts = sum((np.isfinite(part) for part in best), np.zeros(best[0].shape, np.float32))
+    total = sum(np.where(np.isfinite(part), part, 0) for part in best)
+    mean: Floats = (total / np.maximum(counts, 1)).astype(np.float32)
+    return mean
 
 
 _Triple = tuple[Floats, Floats, Floats]

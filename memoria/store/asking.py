@@ -174,10 +174,10 @@ class Asking:
         cue = respell(texts.index, text)
         if self._weights.dense == 0:
             return Cue(cue, None)
-        vectors = self._encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])))
+        vectors = self.encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])))
         return Cue(cue, None if vectors is None else vectors[[0, -1]])
 
-    def _encode(self, texts: Sequence[str]) -> Floats | None:
+    def encode(self, texts: Sequence[str]) -> Floats | None:
         """Vectors of length 1 [n, D]; None where the backbone encodes no texts."""
         if self._kind in _VECTOR_ONLY:
             return None
@@ -218,7 +218,7 @@ class Asking:
             return None
         asked = cue.vectors
         if asked is None and cue.text is not None:
-            asked = self._encode([cue.text])
+            asked = self.encode([cue.text])
         if asked is None:
             return None
         alike = confirmed_gain(vectors @ asked[-1])
@@ -237,7 +237,7 @@ class Asking:
             if one.vector is not None:
                 vectors[number] = unit(one.vector)
             elif one.text is not None:
-                encoded = self._encode([one.text])
+                encoded = self.encode([one.text])
                 vectors[number] = 0 if encoded is None else encoded[0]
         return vectors, [np.array(one.ids, np.int64) for one in cues]
 

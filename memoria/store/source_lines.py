@@ -23,7 +23,6 @@ def source_lines(
 
     A record of a .jsonl file stands on the line that the source's name ends with.
     """
-    resolved = dict(stored.named_sources()) if any(places) else {}
     contents: dict[str, str] = {}
     lines: list[int | None] = []
     for place, text in zip(places, texts, strict=True):
@@ -35,7 +34,7 @@ def source_lines(
                 line = int(record[1])
             else:
                 if source not in contents:
-                    contents[source] = _content(resolved.get(source) or source)
+                    contents[source] = _content(stored.resolved_name(source) or source)
                 if contents[source].startswith(text, offset):
                     line = len(_BREAK.findall(contents[source], 0, offset)) + 1
         lines.append(line)

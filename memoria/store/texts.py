@@ -244,6 +244,14 @@ class StoredTexts:
         raw, names = self._files.read("sources/bytes").tobytes(), self.sources()
         return [(name, _decode(raw[a:b])) for name, (a, b) in zip(names, ends, strict=True)]
 
+    def resolved_name(self, source: str) -> str:
+        """The name of a source as it was resolved; "" if it was not, or is not known."""
+        number = self._numbers().get(source)
+        if number is None:
+            return ""
+        first, last = self._files.read("sources/index", number, number + 1)[0].tolist()
+        return _decode(self._files.read("sources/bytes", first, last).tobytes())
+
     def engrams_at(self, places: Sequence[Place]) -> list[int]:
         """The newest engram that came from each place; -1 where none did or compaction took it."""
         table: IntArray = self._files.read("texts/index")

@@ -11,6 +11,7 @@ from ask_oracle import HOUR, Oracle, Said, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memoria.search import ranking
 from memoria.search.cues import bare_cue, named_speaker, respell
 from memoria.search.languages import ENGLISH, NONE, Language, find_language
 from memoria.search.quantized import unit
@@ -190,6 +191,13 @@ def test_a_text_that_was_revised_is_found_by_its_new_words_alone() -> None:
         assert best.texts[0] == 7
         gone = all_of(index, Cue("honey bees", None), WORDS)
         assert gone.shares[gone.texts.tolist().index(7)] < 0.5
+
+
+def test_surroundings_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = np.random.default_rng(0).normal(size=(2, 100)).astype(np.float32)
+    whole = ranking.around(base)
+    monkeypatch.setattr(ranking, "_BLOCK", 30)
+    np.testing.assert_array_equal(ranking.around(base), whole)
 
 
 def test_ties_go_to_the_earlier() -> None:
