@@ -37,6 +37,10 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
             "keep.add:add",
             "Make the inputs the working memory: the first part of a step.",
         ),
+        "ask": _Verb(
+            "ask.ask:ask",
+            "Ask which engrams answer a question, the best first. Changes nothing.",
+        ),
         "remind": _Verb(
             "ask.remind:remind",
             "Remind with the working memory and let everything fire: the second part of a step.",

@@ -56,7 +56,8 @@ def remind(
 
     Asked again before `memoria adjust`, it repeats its answer. With --peek it changes nothing, and
     may be given the past: STORE@NAME as a snapshot left it, STORE@STEP as a step. A cue of its own
-    implies --peek. This is what a model is given while it reads, by likeness and along connections.
+    implies --peek. This is what a model is given while it reads, by likeness and along connections;
+    to find what answers a question use `memoria ask`.
     """
     from memoria.io.outputs import check_output, save_arrays
     from memoria.store.reading import open_files

@@ -1,0 +1,229 @@
+"""`memoria ask`: which of all that is kept answers a question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from memoria.errors import UsageError
+from memoria_cli.options import (
+    Json,
+    Meta,
+    argument,
+    option,
+    panel,
+    parse_pairs,
+)
+from memoria_cli.stores import find_store, split_store
+from memoria_cli.terminal import output
+from memoria_cli.terminal.formatting import format_minute
+from memoria_cli.verbs import verb
+
+if TYPE_CHECKING:
+    from memoria.store.answers import Answer, Answers, Neighbour
+
+_filter: Final = panel("Filters")
+_LEAST_REASON: Final = 0.5  # of a part's share in a score that is named without --why
+_LEAST_PART: Final = 0.005  # that is shown with two digits
+_FAINT: Final = "dim"
+_INDENT: Final = "   "
+_SPEAKERS: Final = ("speaker", "name", "author")  # keys of meta
+
+# What the parts of a score are, in words.
+_REASONS: Final[Mapping[str, str]] = {
+    "dense": "meaning",
+    "lexical": "words",
+    "trigram": "letters of words",
+    "around": "what stands around it",
+    "neighbours": "what comes before and after it",
+    "information": "how much it says",
+    "question": "it only asks",
+    "speaker": "the speaker named",
+    "confirmed": "it answered such questions before",
+}
+_ANSWER: Final = "answer: "  # begins the names of parts for kinds of answers
+
+
+@verb(
+    "ask",
+    'memoria ask notes "Where did the cat sit?"',
+    "memoria ask notes where did the cat sit --top 3 --context 1 --why",
+    "memoria ask notes cat --source '*.txt' --since 30d --json",
+)
+def ask(
+    words: Annotated[
+        list[str] | None,
+        argument("[STORE] QUESTION...", "The store, and the question in one or more words."),
+    ] = None,
+    store: Annotated[
+        str | None,
+        option(
+            "--store",
+            "The store, if not the first argument, MEMORIA_STORE or the nearest .memoria "
+            "upwards; STORE@NAME and STORE@STEP are its past.",
+            "STORE",
+        ),
+    ] = None,
+    top: Annotated[int, option("--top", "Answers, at most.", "N", min=1)] = 10,
+    context: Annotated[
+        int, option("--context", "Show N engrams before and after each answer.", "N", min=0)
+    ] = 0,
+    why: Annotated[bool, option("--why", "Show the parts of each score, in words.")] = False,
+    questions: Annotated[
+        str | None,
+        option(
+            "--questions",
+            "Ask every question of this file, in its field 'question' or the one named.",
+            "FILE.jsonl[:FIELD]",
+        ),
+    ] = None,
+    lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
+    kind: Annotated[
+        list[str] | None,
+        _filter("--type", "In this memory. Repeatable.", "working|shortterm|longterm"),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        _filter("--source", "From a source like this: * and ? stand for any. Repeatable.", "GLOB"),
+    ] = None,
+    since: Annotated[
+        str | None,
+        _filter("--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"),
+    ] = None,
+    until: Annotated[
+        str | None, _filter("--until", "Of then or before; a date with all its day.", "WHEN")
+    ] = None,
+    meta: Meta = None,
+    forgotten: Annotated[
+        bool,
+        _filter("--forgotten", "What was forgotten but still lies there, instead of what lives."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Ask which engrams answer a question, the best first. Changes nothing.
+
+    Ranks by meaning, words, what stands around and what a text says of itself. `memoria remind` is
+    the other way to get something out of a memory: what a model is given while it reads.
+    """
+    from memoria.store.asking import AskFilter, Asking
+
+    from memoria.query.listing import parse_time
+    from memoria.store.reading import open_files
+
+    place, said = find_store(words or (), store)
+    asked = _questions(said, questions)
+    wanted = AskFilter(
+        lane=lane,
+        sources=source,
+        since=None if since is None else parse_time("since", since),
+        until=None if until is None else parse_time("until", until, end=True),
+        types=kind,
+        meta=parse_pairs("--meta", meta or ()) or None,
+        forgotten=forgotten,
+    )
+    with closing(open_files(*split_store(place))) as files:
+        asking = Asking(files)
+        found = [(question, asking.ask(question, top, wanted, context)) for question in asked]
+    if questions is None:
+        answers = found[0][1]
+        document: Any = answers.document()
+        human = list(_told(answers, why))
+    else:
+        document = [
+            {"question": question, "answers": answers.document()["answers"]}
+            for question, answers in found
+        ]
+        human = [
+            part
+            for question, answers in found
+            for part in (output.Styled(question, "bold"), *_told(answers, why))
+        ]
+    for note in dict.fromkeys(note for _, answers in found for note in answers.notes):
+        output.note(note)
+    output.result(document, human, json)
+
+
+def _questions(words: Sequence[str], file: str | None) -> list[str]:
+    """The one question in ``words``, or those of the file."""
+    if file is None:
+        if not words:
+            raise UsageError("there is no question", 'memoria ask STORE "Where are the bees?"')
+        return [" ".join(words)]
+    if words:
+        raise UsageError(
+            f"--questions {file} and a question of its own exclude each other", "choose one"
+        )
+    from memoria.io.texts import read_fields
+
+    return list(read_fields(file, "question"))
+
+
+def _told(answers: Answers, why: bool) -> Iterator[output.Part]:
+    """The answers in words: the text, where and when it was said, and why it was found."""
+    if not len(answers):
+        yield "nothing is there to answer this"
+        return
+    style = ""
+    if not answers.seems_answered:
+        yield "nothing here seems to answer this; the nearest:"
+        style = _FAINT
+    for number, answer in enumerate(answers, 1):
+        yield from _neighbours(answer.before)
+        yield output.Styled(f"{number}. {_text(answer)}", style)
+        yield output.Styled(f"{_INDENT}{' · '.join(_about(answer, why))}", _FAINT)
+        if why:
+            yield output.Styled(f"{_INDENT}{_parts(answer)}", _FAINT)
+        yield from _neighbours(answer.after)
+
+
+def _neighbours(engrams: Sequence[Neighbour]) -> Iterator[output.Part]:
+    for one in engrams:
+        yield output.Styled(f"{_INDENT}{_INDENT}{_flat(one.text)}", _FAINT)
+
+
+def _text(answer: Answer) -> str:
+    """The text, after its speaker where that stands beside it."""
+    text, meta = _flat(answer.text), answer.meta or {}
+    speaker = next((meta[key] for key in _SPEAKERS if isinstance(meta.get(key), str)), "")
+    return f"{speaker}: {text}" if speaker and not text.startswith(f"{speaker}:") else text
+
+
+def _flat(text: str | None) -> str:
+    return "(no text)" if text is None else " ".join(text.split())
+
+
+def _about(answer: Answer, why: bool) -> Iterator[str]:
+    """Where the text stands, when it was said, and briefly why it was found."""
+    if answer.source is not None:
+        yield answer.source if answer.line is None else f"{answer.source}:{answer.line}"
+    if answer.time is not None:
+        from memoria.query.documents import iso_time
+
+        yield format_minute(iso_time(answer.time))
+    yield f"engram {answer.id}"
+    if not why:
+        found = [name for name, part in _by_size(answer.parts) if part >= _LEAST_REASON][:2]
+        if found:
+            yield f"found by {' and '.join(map(_reason, found))}"
+
+
+def _parts(answer: Answer) -> str:
+    """Every part of the score, the greatest first."""
+    parts = ", ".join(
+        f"{_reason(name)} {part:+.2f}"
+        for name, part in _by_size(answer.parts)
+        if abs(part) >= _LEAST_PART
+    )
+    return f"why: {parts}; together {answer.score:.2f}, confidence {answer.confidence:.0%}"
+
+
+def _by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(parts.items(), key=lambda part: -part[1])
+
+
+def _reason(name: str) -> str:
+    """A part of a score in words."""
+    if name.startswith(_ANSWER):
+        return f"it says {name.removeprefix(_ANSWER)}"
+    return _REASONS.get(name, name)
