@@ -106,9 +106,8 @@ def ask(
     Ranks by meaning, words, what stands around and what a text says of itself. `memoria remind` is
     the other way to get something out of a memory: what a model is given while it reads.
     """
-    from memoria.store.asking import AskFilter, Asking
-
     from memoria.query.listing import parse_time
+    from memoria.store.asking import AskFilter, Asking
     from memoria.store.reading import open_files
 
     place, said = find_store(words or (), store)
