@@ -123,12 +123,15 @@ class MemoriaConfig(BaseModel):
         "works with what that rounds them to.",
     )
     capacity: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = Field(
-        None, description="Engrams kept, per lane; none: as many as come."
+        None,
+        description="Engrams kept, per lane: at the end of a step those that expire first go, "
+        "unless pinned; none: as many as come. It chooses lifespan_by 'information'.",
     )
     lifespan_by: StrictStr = Field(
         "constant",
         pattern=r"^[a-z][a-z0-9_]{0,31}$",
-        description="What gives a new engram its lifespan: 'constant' gives initial_lifespan.",
+        description="What gives a new engram its lifespan: 'constant' gives initial_lifespan, "
+        "'information' no end, and a place in the order of going by what its text tells.",
     )
     unit: StrictStr = Field(
         "sentence",
@@ -155,6 +158,8 @@ class MemoriaConfig(BaseModel):
         return self
 
     def __init__(self, **values: Any) -> None:
+        if values.get("capacity") is not None:
+            values.setdefault("lifespan_by", "information")
         try:
             super().__init__(**values)
         except ValidationError as error:

@@ -53,10 +53,14 @@ class MemoryCore:
         self.state = EngramState(len(lane_ids), vectors, ops)
         self.step = 0
 
-    def add(self, data: Array) -> Array:
-        """Add working memory ``data``, float32 [B, W, D]; returns its positions [B, W]."""
+    def add(self, data: Array, expiry: Array | None = None) -> Array:
+        """Add working memory ``data``, float32 [B, W, D]; returns its positions [B, W].
+
+        ``expiry`` float64 [B, W] is that of each; None: all live ``initial_lifespan`` steps.
+        """
         self.reserve(data.shape[1])
-        return self.state.append(data, self.step, self.config.initial_lifespan)
+        until = self.step + self.config.initial_lifespan if expiry is None else expiry
+        return self.state.append(data, self.step, until)
 
     def reserve(self, count: int) -> None:
         """Make room for ``count`` more engrams a lane."""

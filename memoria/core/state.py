@@ -96,14 +96,17 @@ class EngramState:
         self.vectors.pack(kept, self.capacity)
         return kept
 
-    def append(self, data: Array, step: int, lifespan: float) -> Array:
-        """Add working memory ``data`` [B, W, D], given room; returns its positions [B, W]."""
+    def append(self, data: Array, step: int, expiry: Array | float) -> Array:
+        """Add working memory ``data`` [B, W, D], given room; returns its positions [B, W].
+
+        ``expiry``: one number, or that of each engram [B, W].
+        """
         count = data.shape[1]
         put, new = self.ops.put, self.ops.arange(count)
         positions = self.length[:, None] + new
         put(self.ids, positions, self.next_id + new)
         put(self.types, positions, WORKING)
-        put(self.expiry, positions, step + lifespan)
+        put(self.expiry, positions, expiry)
         put(self.born, positions, step)
         put(self.fires, positions, 0)
         self.vectors.append(positions, data)

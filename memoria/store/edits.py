@@ -12,6 +12,8 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError
 from memoria.store.events import checked_ids
 from memoria.store.memory_files import MemoryFiles
+from memoria.timeline import rules
+from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import ENDINGS, EventKind, IntArray
 
 
@@ -37,6 +39,20 @@ def happen(
     apply_event(core, kind, positions, gain)
     changed: IntArray = wanted[core.ops.numpy(positions >= 0).any(0)]
     return changed
+
+
+def displaced_ids(core: MemoryCore) -> IntArray:
+    """The engrams of ``core`` that its capacity leaves no room for, ascending by id."""
+    capacity, state, numpy = core.config.capacity, core.state, core.ops.numpy
+    if capacity is None or int(state.living_count().max()) <= capacity:
+        return np.empty(0, np.int64)
+    types, expiry, pinned, ids = map(numpy, (state.types, state.expiry, state.pinned, state.ids))
+    gone = []
+    for lane in range(state.lanes):
+        living = np.flatnonzero(types[lane] != EngramType.NULL)
+        rows = rules.displaced(expiry[lane, living], pinned[lane, living], capacity)
+        gone.append(ids[lane, living[rows]] * state.lanes + lane)
+    return np.sort(np.concatenate(gone))
 
 
 def apply_event(core: MemoryCore, kind: EventKind, positions: Array, gain: float = 0.0) -> None:

@@ -30,7 +30,7 @@ from memoria.store.schema import (
     expected_specs,
 )
 from memoria.store.texts import StoredTexts
-from memoria.timeline.log import IntArray
+from memoria.timeline.log import EventKind, IntArray
 
 _MOST_DIGITS: Final = 18  # of a step's number; what is longer is no number that a store could have
 
@@ -137,7 +137,7 @@ def _view(files: MemoryFiles, step: int, events: int) -> MemoryFiles:
 
 
 def _events_with(files: MemoryFiles, step: int) -> int:
-    """Events that belong to the state after step ``step``: those that happened before its end.
+    """Events that belong to the state after step ``step``: up to those that its end displaced.
 
     Of an earlier era it is the state that a snapshot names; what the era began with also counts
     the events after that step.
@@ -147,8 +147,10 @@ def _events_with(files: MemoryFiles, step: int) -> int:
         snapshots = files.attributes.snapshots.values()
         named = (one.events for one in snapshots if one.step == step)
         return era.events if step == era.step else min(named, default=0)
-    happened = files.event_rows()[:, EventColumn.STEP]
-    return int(np.searchsorted(happened, step, side="left"))
+    rows = files.event_rows()
+    first, last = map(int, np.searchsorted(rows[:, EventColumn.STEP], [step, step + 1]))
+    others = rows[first:last, EventColumn.KIND] != EventKind.DISPLACE
+    return first + int(others.argmax()) if others.any() else last
 
 
 def _check_there(files: MemoryFiles, step: int, done: int, events: int) -> None:

@@ -68,8 +68,8 @@ class Reminded:
         ]
 
 
-def as_pending(core: MemoryCore, found: Recalled) -> Pending:
-    """What was recalled, in the store's ids."""
+def as_pending(core: MemoryCore, found: Recalled, expiry: tuple[float, ...] = ()) -> Pending:
+    """What was recalled, in the store's ids, by a working memory that expires at ``expiry``."""
     packed = found.packed(core.ops)
     local = core.ops.numpy(core.state.at(core.state.ids, packed[0], -1))
     ids = local * len(local) + np.arange(len(local))[:, None]
@@ -80,6 +80,7 @@ def as_pending(core: MemoryCore, found: Recalled) -> Pending:
         scores=tuple(tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)),
         longterm=tuple((found.longterm >= 0).sum(1).tolist()),
         partial=tuple(found.partial.tolist()),
+        expiry=expiry,
     )
 
 

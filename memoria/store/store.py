@@ -44,8 +44,9 @@ from memoria.store.digest import (
     next_digest,
     state_digest,
 )
-from memoria.store.edits import happen, revise
+from memoria.store.edits import displaced_ids, happen, revise
 from memoria.store.events import checked_ids
+from memoria.store.information import InformedLifespans
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import life_of_core, load_core, load_whole
 from memoria.store.memory_files import MemoryFiles
@@ -89,6 +90,8 @@ class MemoryStore:
         self._stored_texts = StoredTexts(files)
         self._asking = Asking(files)
         self._core: MemoryCore | None = None
+        self._pending = _IDLE
+        self._lifespans: InformedLifespans | None = None
         self._command: tuple[tuple[int, int, int], Any] | None = None
         self._load()
 
@@ -198,7 +201,7 @@ class MemoryStore:
         lanes, count, dimension = taken.shape
         named = {"texts": texts, "places": places, "times": times, "meta": meta}
         beside = [by_row(values, lanes, count, name) for name, values in named.items()]
-        core = self._memory()
+        core, lifespans = self._memory(), self._informed_lifespans()
         first = self._files.created
         rows = taken.swapaxes(0, 1).reshape(count * lanes, dimension)
         stored = encode_vectors(rows, self._config.vector_dtype)
@@ -208,8 +211,14 @@ class MemoryStore:
         if self._config.vector_dtype != "float32":
             rounded = decode_vectors(stored["vectors"], stored.get("scales"))
             taken = rounded.reshape(count, lanes, dimension).swapaxes(0, 1)
-        core.add(core.ops.array(taken))
-        self._pending = Pending(phase="working")
+        by_lane: Any = None
+        known: tuple[float, ...] = self._pending.expiry
+        if lifespans is not None:
+            expiry = lifespans.expiry(self._steps, beside[0])
+            by_lane = core.ops.array(expiry.reshape(count, lanes).T)
+            known += tuple(expiry.tolist())
+        core.add(core.ops.array(taken), by_lane)
+        self._pending = Pending(phase="working", expiry=known)
         return np.arange(first, first + count * lanes).reshape(count, lanes).T
 
     def remind(self) -> Reminded:
@@ -229,7 +238,7 @@ class MemoryStore:
         core = self._memory()
         found = core.recall()
         core.fire(found)
-        self._pending = as_pending(core, found)
+        self._pending = as_pending(core, found, self._pending.expiry)
 
     def peek(self, cue: Data | None = None) -> Reminded:
         """What ``cue`` [B, W, D] or [W, D] (default: the working memory) brings back.
@@ -309,6 +318,11 @@ class MemoryStore:
         order = log_order(working.shape[1], lanes, local)
         entries = (local * lanes + np.arange(lanes)[:, None])[order]
         self._log_step(entries, expiry[order])
+        gone = displaced_ids(core)
+        if len(gone):
+            self._stage_events(
+                EventKind.DISPLACE, happen(core, self._files, EventKind.DISPLACE, gone)
+            )
 
     def step(
         self,
@@ -622,6 +636,7 @@ class MemoryStore:
         self._settings = attributes.settings
         self._config = self._files.config
         self._core = None
+        self._lifespans = None
         self._stored_texts.forget_staged()
 
     def _memory(self) -> MemoryCore:
@@ -674,6 +689,12 @@ class MemoryStore:
         checked: np.ndarray[Any, np.dtype[np.float32]]
         checked = np.asarray(as_cue(self._config.replace(lanes=1), vector[None]))[0, 0]
         return checked
+
+    def _informed_lifespans(self) -> InformedLifespans | None:
+        """What knows the words read so far; None where all engrams begin with as long a life."""
+        if self._lifespans is None and self._config.lifespan_by != "constant":
+            self._lifespans = InformedLifespans(self._files, self._stored_texts)
+        return self._lifespans
 
     def _check_idle(self) -> None:
         if self.phase != "idle":
@@ -757,9 +778,8 @@ def _torch_ops(device: str) -> ArrayOps:
 
 def _check_known(config: MemoriaConfig) -> None:
     """Raise `StateError` for what this version cannot keep to."""
-    if config.capacity is not None or config.lifespan_by != "constant":
-        name = "lifespan_by" if config.capacity is None else "capacity"
+    if config.lifespan_by not in ("constant", "information"):
         raise StateError(
-            f"{name} = {getattr(config, name)!r}: this version cannot keep to it",
-            "make the memory without it, or use a later version",
+            f"lifespan_by = {config.lifespan_by!r}: this version cannot keep to it",
+            "choose constant or information, or use a later version",
         )

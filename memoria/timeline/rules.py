@@ -97,6 +97,28 @@ def pinned_after(events: Events) -> IntArray:
     return np.asarray(turned_ids[turn[::-1][last] > 0])
 
 
+def displaced(expiry: FloatArray, pinned: BoolArray, capacity: int) -> IntArray:
+    """Which of a lane's engrams go where more than ``capacity`` live; positions, ascending.
+
+    Those that expire first, and of these the oldest; never a pinned one.
+
+    Args:
+        expiry: of the living, the oldest first, [M].
+        pinned: whether each is pinned, [M].
+        capacity: engrams that may stay.
+    """
+    excess = len(expiry) - capacity
+    loose = np.flatnonzero(~pinned)
+    if excess <= 0 or len(loose) == 0:
+        return np.empty(0, np.int64)
+    left = expiry[loose]
+    most = np.partition(left, min(excess, len(loose)) - 1)[min(excess, len(loose)) - 1]
+    due = np.flatnonzero(left <= most)  # with all that expire as the last of them
+    first = np.argsort(left[due], kind="stable")[:excess]
+    gone: IntArray = np.sort(loose[due[first]])
+    return gone
+
+
 def is_alive(expiry: Any, step: Any) -> Any:
     """Whether engrams are alive after ``step`` steps."""
     return expiry > step

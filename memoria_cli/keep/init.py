@@ -32,8 +32,6 @@ _BACKBONE_OPTIONS: Final = "backbone_options"  # given by options of their own
 _NOT_ASKED: Final = (
     _BACKBONE_OPTIONS,
     "backbone_fingerprint",
-    "capacity",
-    "lifespan_by",
 )
 _DIMENSION: Final = "hidden_dim"
 _SHOWN_DEFAULTS: Final = {  # that are no plain values

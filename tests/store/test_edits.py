@@ -198,9 +198,6 @@ def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="time"):
             store.add(rows(1, 1), times=[-5])
         assert store.digest() == digest
-    config = MemoriaConfig(hidden_dim=DIMENSION, capacity=5)
-    with pytest.raises(StateError, match="capacity = 5"):
-        MemoryStore.create(tmp_path / "t", config)
     config = MemoriaConfig(hidden_dim=DIMENSION, vector_dtype="float16")
     store = MemoryStore.create(tmp_path / "u", config)
     with pytest.raises(InputError, match="float16"):

@@ -139,7 +139,11 @@ class SpecReader:
         last = len(self.steps) if step is None else step
         happened = self.events if events is None else self.events[:events]
         if events is None and step is not None:
-            happened = [event for event in happened if event[0] < step]
+            later = next(
+                (n for n, e in enumerate(happened) if e[0] > step or (e[0] == step and e[1] != 4)),
+                len(happened),
+            )
+            happened = happened[:later]
         happened = [
             [*event[:3], self.values[number]]
             for number, event in enumerate(happened)

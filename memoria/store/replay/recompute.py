@@ -18,7 +18,7 @@ from memoria.core.memory_core import MemoryCore
 from memoria.core.similarity import log_correlation
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.arguments import as_gains
-from memoria.store.edits import apply_event, revise
+from memoria.store.edits import apply_event, displaced_ids, revise
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import load_core
 from memoria.store.memory_files import MemoryFiles
@@ -56,11 +56,15 @@ def recompute(
         found = Replay(0, *steps_there(files, first, last), [], [])
         if found.last < found.first:
             return found
+        table = files.event_rows()
         core = load_core(past_view(files, found.first - 1), files.config)
 
         def run(step: LoggedStep) -> tuple[list[Difference], bool, IntArray]:
             apply_events(core, files, step)
-            return (*_one_step(core, step, found), core.state.first_shortterm())
+            differences, near = _one_step(core, step, found)
+            first_short = core.state.first_shortterm()
+            differences += _displace(core, step.number, table)
+            return differences, near, first_short
 
         follow_log(files, found, run, show, lane)
         found.note(found.last, _ending(past_view(files, found.last), core, lane), False)
@@ -72,6 +76,8 @@ def apply_events(core: MemoryCore, files: MemoryFiles, step: LoggedStep) -> None
     values = files.event_values(*step.happened)
     for number, (event, value) in enumerate(zip(step.events, values.tolist(), strict=True)):
         engram, kind = int(event[EventColumn.ENGRAM]), EventKind(int(event[EventColumn.KIND]))
+        if kind == EventKind.DISPLACE:
+            continue  # at the end of the step before
         ids = np.full((core.state.lanes, 1), -1)
         ids[engram % core.state.lanes, 0] = engram
         apply_event(core, kind, positions_of_ids(core, ids), value)
@@ -84,7 +90,8 @@ def apply_events(core: MemoryCore, files: MemoryFiles, step: LoggedStep) -> None
 
 def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[Difference], bool]:
     """Run the step; where it came out otherwise, and whether rounding may have decided."""
-    core.add(step.memory.data)
+    is_constant = core.config.lifespan_by == "constant"
+    core.add(step.memory.data, None if is_constant else _logged_expiry(step, step.new))
     working, recalled = core.working_positions(), core.recall()
     pending = as_pending(core, recalled)
     differences = [
@@ -121,6 +128,21 @@ def _one_step(core: MemoryCore, step: LoggedStep, found: Replay) -> tuple[list[D
             differences.append(Difference(step.number, lane, "type", [was], [now]))
             near = False
     return differences, near
+
+
+def _displace(core: MemoryCore, number: int, table: IntArray) -> list[Difference]:
+    """Let go whom the end of step ``number`` displaced by the log; where the rule says others."""
+    first, last = np.searchsorted(table[:, EventColumn.STEP], [number, number + 1])
+    kinds = table[first:last, EventColumn.KIND]
+    logged = table[first:last, EventColumn.ENGRAM][kinds == EventKind.DISPLACE]
+    ruled, lanes = displaced_ids(core), core.state.lanes
+    if len(logged):
+        ids = np.full((lanes, len(logged)), -1)
+        ids[logged % lanes, np.arange(len(logged))] = logged
+        apply_event(core, EventKind.DISPLACE, positions_of_ids(core, ids))
+    if np.array_equal(logged, ruled):
+        return []
+    return [Difference(number, None, "displaced", logged.tolist(), ruled.tolist())]
 
 
 def _rounding_decided(core: MemoryCore, step: LoggedStep, difference: Difference) -> bool:

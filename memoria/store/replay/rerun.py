@@ -25,7 +25,7 @@ from memoria.store.reading import open_files
 from memoria.store.replay.steps import LoggedStep, logged_steps
 from memoria.store.schema import EventColumn
 from memoria.store.store import MemoryStore
-from memoria.timeline.log import ENDINGS, EventKind
+from memoria.timeline.log import EventKind
 
 CHANGEABLE: Final = (
     "num_reminded_stm",
@@ -38,6 +38,8 @@ CHANGEABLE: Final = (
     "seed",
     "rule",
     "layout",
+    "capacity",
+    "lifespan_by",
 )
 _AT_ONCE: Final = 256  # texts that are encoded together, of several steps when these are short
 
@@ -171,7 +173,7 @@ def _done_again(
     event = files.event_rows(number, number + 1)[0]
     kind, engram = EventKind(int(event[EventColumn.KIND])), int(event[EventColumn.ENGRAM])
     try:
-        if kind in ENDINGS:
+        if kind == EventKind.FORGET:
             store.forget([engram])
         elif kind == EventKind.PIN:
             store.pin([engram])
@@ -188,4 +190,4 @@ def _done_again(
             store.edit(engram, **changed)
     except InputError:
         return False
-    return kind != EventKind.CONFIRM
+    return kind != EventKind.CONFIRM  # a displaced engram goes by the capacity of this life

@@ -120,7 +120,8 @@ _MOST: Final = 100  # differences that are told
 
 @dataclass(frozen=True)
 class Difference:
-    """A step at which something else came out: ``kind`` is reminded, lifespan, type or digest."""
+    """A step at which something else came out: ``kind`` is reminded, lifespan, type,
+    displaced or digest."""
 
     step: int
     lane: int | None

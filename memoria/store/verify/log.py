@@ -43,6 +43,7 @@ class LogCheck:
     def __init__(self, steps: Steps) -> None:
         self._steps = steps
         self._initial = float(steps.files.config.initial_lifespan)
+        self._is_constant = steps.files.config.lifespan_by == "constant"
         self._ids = steps.array("log/ids")
         self._expiry = steps.array("log/expiry")
 
@@ -174,13 +175,14 @@ class LogCheck:
             self._name(block, at, text)
 
     def _check_expiry(self, block: _Block, folded: FoldedLog) -> None:
-        """No engram twice in a step; a new one has its lifespan; nobody comes back."""
+        """No engram twice in a step; a new one has a lifespan; nobody comes back."""
         for at in np.flatnonzero(np.isnan(block.expiry)).tolist():
             self._name(block, at, f"engram {block.ids[at]} has no expiry", self._expiry)
         fresh = block.step - 1 + self._initial
-        wrong = block.new & (block.expiry != fresh) & ~np.isnan(block.expiry)
-        for at in np.flatnonzero(wrong).tolist():
-            text = f"new engram {block.ids[at]} has expiry {block.expiry[at]}, not {fresh[at]}"
+        wrong = block.expiry != fresh if self._is_constant else block.expiry <= block.step - 1
+        for at in np.flatnonzero(block.new & wrong & ~np.isnan(block.expiry)).tolist():
+            least = fresh[at] if self._is_constant else f"above {block.step[at] - 1}"
+            text = f"new engram {block.ids[at]} has expiry {block.expiry[at]}, not {least}"
             self._name(block, at, text, self._expiry)
         there = np.flatnonzero(block.rows >= 0)
         order = there[np.argsort(block.rows[there], kind="stable")]
