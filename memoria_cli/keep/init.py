@@ -37,6 +37,8 @@ _DIMENSION: Final = "hidden_dim"
 _SHOWN_DEFAULTS: Final = {  # that are no plain values
     _DIMENSION: "the backbone's",
     "initial_lifespan": "no end",
+    "capacity": "no limit",
+    "lifespan_by": "constant, with --capacity information",
     "backbone": "static where it is installed, else hash",
 }
 _WITHOUT_STATIC: Final = (
@@ -109,7 +111,7 @@ def _default_backbone(config: MemoriaConfig) -> tuple[str, list[str]]:
 
 def _describe_forgetting(config: MemoriaConfig) -> str:
     """What the lifespan means for who keeps texts or vectors, in words."""
-    if config.initial_lifespan > PLAINLY_ENDLESS:
+    if config.initial_lifespan > PLAINLY_ENDLESS and config.capacity is None:
         return "nothing is forgotten, unless by hand"
     units = config.initial_lifespan * config.wm_length
     kind, _, words = config.unit.partition(":")
@@ -117,6 +119,10 @@ def _describe_forgetting(config: MemoriaConfig) -> str:
     if config.backbone == "array":
         what = "vectors"
     each = " of its lane" if config.lanes > 1 else ""
+    if config.capacity is not None:
+        best = "tell most" if config.lifespan_by == "information" else "would be forgotten last"
+        each = " of each lane" if config.lanes > 1 else ""
+        return f"keeps {config.capacity:,} {what}{each}, those that {best}, and what is pinned"
     return f"forgets what has not come back for about {units:,.0f} {what}{each}"
 
 
@@ -147,7 +153,7 @@ def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaCo
 
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """Make the option that sets one field of the configuration."""
-    annotation: Any = field.annotation
+    annotation: Any = int if name == "capacity" else field.annotation
     if annotation not in (int, float) and get_origin(annotation) is not Literal:
         annotation = str
     option = typer.Option(

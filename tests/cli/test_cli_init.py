@@ -99,3 +99,14 @@ def test_defaults_follow_the_backbone_in_python() -> None:
     assert MemoriaConfig(backbone="static").model_fields_set == {"backbone"}
     kept = MemoriaConfig.preset("keep", backbone="array")
     assert (kept.initial_lifespan, kept.rule) == (ENDLESS, "uniform:0")
+
+
+def test_a_capacity_is_told_in_words(cli: Cli) -> None:
+    said = cli.ok("init", "s", "--backbone", "hash", "--capacity", 500).out
+    assert "keeps 500 sentences, those that tell most, and what is pinned" in said
+    made = cli.ok("inspect", "s", "--json").json["config"]
+    assert (made["capacity"], made["lifespan_by"]) == (500, "information")
+    said = cli.ok(
+        "init", "t", "--backbone", "hash", "--capacity", 9, "--lifespan-by", "constant"
+    ).out
+    assert "those that would be forgotten last" in said
