@@ -72,7 +72,14 @@ def numbers(text: str) -> list[int]:
 def start(arguments: argparse.Namespace) -> dict[str, Any]:
     """The head of a result: machine, load and settings before anything was measured."""
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    private = ("out", "upstream_python", "directory", "kept", "model")  # paths of this machine
+    private = (
+        "out",
+        "upstream_python",
+        "directory",
+        "kept",
+        "model",
+        "data",
+    )  # paths of this machine
     settings = {key: value for key, value in vars(arguments).items() if key not in private}
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

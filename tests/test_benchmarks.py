@@ -217,6 +217,22 @@ def test_encode_with_a_model(tmp_path: Path) -> None:
     )
 
 
+def test_ask_confidence(tmp_path: Path) -> None:
+    who_saw_what = {"26": ("Ann", "bees"), "30": ("Bob", "trains"), "48": ("Cid", "kites")}
+    who_saw_what["49"] = ("Dan", "ships")
+    for name, (who, what) in who_saw_what.items():
+        said = [f"I saw {number} {what} in {what}ville" for number in range(12)]
+        turns = [{"speaker": who, "dia_id": f"D1:{n}", "text": one} for n, one in enumerate(said)]
+        asked = [
+            {"question": f"Did {who} see {n} {what}?", "evidence": [f"D1:{n}"]} for n in range(9)
+        ]
+        told = {"session_1": turns, "session_1_date_time": "1:56 pm on 8 May, 2023", "qa": asked}
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+    told = ran("ask_confidence", tmp_path, "--data", str(tmp_path))
+    assert set(told["fitted"]) == {"start", "bare", "whole", "share", "unknown"}
+    assert told["judged"]["dev"]["auroc"] > 0.9
+
+
 def test_the_map_to_more_numbers_keeps_distances() -> None:
     common = import_module("common")
     if common.model_folder() is None:

@@ -130,7 +130,7 @@ class _Scoring:
         self._living = memory.living
         self._count = len(memory.living)
         self._all = self._count == len(index)
-        self.is_exact = self._count <= exact_texts
+        self.is_exact = self._count <= exact_texts or index.dimension == 0
         self._lexical()
         self._dense()
         self._fixed()
@@ -216,7 +216,9 @@ class _Scoring:
         if self._weights.dense == 0 or cue is None or vectors is None:
             return
         if self.is_exact:
-            self._cosines = _cosines(cue, vectors(self._living))
+            parts = range(0, max(1, self._count), EXACT_TEXTS)  # bounds memory
+            texts = [self._living[at : at + EXACT_TEXTS] for at in parts]
+            self._cosines = np.concatenate([_cosines(cue, vectors(at)) for at in texts], axis=1)
         else:
             products = self._index.vectors.products(cue)
             self._cosines = products if self._all else products[:, self._living]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 Question = str | npt.NDArray[np.floating[Any]] | Sequence[float]
 
+_Asked = str | Floats  # words, or a vector [D]
+
 _TYPES: Final = {
     "working": EngramType.WORKING,
     "shortterm": EngramType.SHORTTERM,
@@ -54,7 +56,7 @@ _BLOCK: Final = 8192  # engrams whose texts or meta are in memory at a time
 _SENTENCES: Final = (SENTENCE, SENTENCE_CALIBRATION)
 _KINDS: Final = {  # of backbones; all others encode sentences
     "hash": (WORDS, WORDS_CALIBRATION),
-    "array": (WORDS, WORDS_CALIBRATION),
+    "array": (replace(WORDS, dense=1.0), WORDS_CALIBRATION),
     "static": (STATIC, STATIC_CALIBRATION),
 }
 _VECTOR_ONLY: Final = ("array",)  # backbones that encode no texts
@@ -125,53 +127,45 @@ class Asking:
             if number < least:
                 raise InputError(f"{name} = {number}: must be {least} or more")
         check_lane(wanted.lane, self._files.config.lanes)
-        text, vector = self._checked(question)
+        asked = self._checked(question)
         self._refresh(pending)
         lanes = range(self._files.config.lanes) if wanted.lane is None else [wanted.lane]
         found: list[Answer] = []
         notes: list[str] = []
         for lane in lanes:
-            texts = self._texts(lane)
-            notes += texts.notes
-            found += self._ask_lane(lane, texts, text, vector, top, wanted, context)
+            ranked, among = self._ranked(lane, asked, top, wanted)
+            found += self._answers(lane, asked, ranked, among, context)
+            notes += self._texts(lane).notes
         best = sorted(found, key=lambda one: (-one.score, one.id))[:top]
         return Answers(len(self._steps), self._with_places(best), list(dict.fromkeys(notes)))
 
-    def _ask_lane(
-        self,
-        lane: int,
-        texts: LaneTexts,
-        text: str | None,
-        vector: Floats | None,
-        top: int,
-        wanted: AskFilter,
-        context: int,
-    ) -> list[Answer]:
-        index, life = texts.index, self._life
-        in_lane = life.of_lane(lane)
+    def ranked(self, question: Question, top: int = 10, lane: int = 0) -> Ranked:
+        """The best of a lane as `memoria.search` ranks them, with the raw parts of each."""
+        self._refresh(None)
+        return self._ranked(lane, self._checked(question), top, AskFilter())[0]
+
+    def _ranked(
+        self, lane: int, asked: _Asked, top: int, wanted: AskFilter
+    ) -> tuple[Ranked, IntArray]:
+        """The best of a lane, and the texts among which they are, by their numbers."""
+        texts, life = self._texts(lane), self._life
+        index, in_lane = texts.index, life.of_lane(lane)
         living = np.searchsorted(index["keys"], life.ids[in_lane])
-        ranked_texts = np.arange(len(index)) if wanted.forgotten else living
-        if len(ranked_texts) == 0:
-            return []
-        ids = index["keys"][ranked_texts]
+        among = np.arange(len(index)) if wanted.forgotten else living
+        ids = index["keys"][among]
         types = np.full(len(index), EngramType.NULL, np.uint8)
         types[living] = life.types[in_lane]
-        allowed = self._allowed(ids, types[ranked_texts], wanted)
-        weights = self._weights
-        if text is None:
-            weights = Weights(**{**vars(weights), "dense": weights.dense or 1.0})
-            assert vector is not None
-            cue = Cue(None, unit(np.stack([vector, vector])))
-        else:
-            cue = self._cue(texts, text)
-        memory = Memory(ranked_texts, texts.vectors, self._confirmed(cue, ids))
-        found = rank(index, cue, memory, weights, top, allowed, self._exact_texts)
-        calibration = VECTOR_CALIBRATION if text is None else self._calibration
-        sure = calibration.confidence(found)
-        return self._answers(lane, index["keys"], ranked_texts, found, sure, context)
+        allowed = self._allowed(ids, types[among], wanted)
+        weights, cue = self._weights, self._cue(texts, asked)
+        if cue.text is None and weights.dense == 0:
+            weights = replace(weights, dense=1.0)
+        memory = Memory(among, texts.vectors, self._confirmed(cue, ids))
+        return rank(index, cue, memory, weights, top, allowed, self._exact_texts), among
 
-    def _cue(self, texts: LaneTexts, text: str) -> Cue:
-        cue = respell(texts.index, text)
+    def _cue(self, texts: LaneTexts, asked: _Asked) -> Cue:
+        if isinstance(asked, np.ndarray):
+            return Cue(None, unit(np.stack([asked, asked])))
+        cue = respell(texts.index, asked)
         if self._weights.dense == 0:
             return Cue(cue, None)
         vectors = self.encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])))
@@ -242,20 +236,17 @@ class Asking:
         return vectors, [np.array(one.ids, np.int64) for one in cues]
 
     def _answers(
-        self,
-        lane: int,
-        keys: IntArray,
-        ranked: IntArray,
-        found: Ranked,
-        sure: Floats,
-        context: int,
+        self, lane: int, asked: _Asked, found: Ranked, among: IntArray, context: int
     ) -> list[Answer]:
+        keys = self._texts(lane).index["keys"]
+        calibration = self._calibration if isinstance(asked, str) else VECTOR_CALIBRATION
+        sure = calibration.confidence(found).tolist()
         parts = {name: values.tolist() for name, values in found.parts.items()}
         ids = keys[found.texts]
         texts = self._stored.texts(ids)
-        places = np.searchsorted(ranked, found.texts)
+        places = np.searchsorted(among, found.texts)
         around = [
-            (keys[ranked[max(0, at - context) : at]], keys[ranked[at + 1 : at + 1 + context]])
+            (keys[among[max(0, at - context) : at]], keys[among[at + 1 : at + 1 + context]])
             for at in places.tolist()
         ]
         return [
@@ -264,7 +255,7 @@ class Asking:
                 lane=lane,
                 text=text,
                 score=score,
-                confidence=float(sure[number]),
+                confidence=sure[number],
                 parts={name: values[number] for name, values in parts.items()},
                 before=self._neighbours(around[number][0]),
                 after=self._neighbours(around[number][1]),
@@ -299,19 +290,19 @@ class Asking:
             for one, place, line, time, meta in columns
         ]
 
-    def _checked(self, question: Question) -> tuple[str | None, Floats | None]:
+    def _checked(self, question: Question) -> _Asked:
         """The question as a text, or as a vector [D]."""
         if isinstance(question, str):
             if not question.strip():
                 raise InputError("the question is empty", "ask with words, or with a vector")
-            return question, None
+            return question
         vector = np.asarray(question, np.float32)
         wanted = self._files.config.hidden_dim
         if vector.shape not in ((wanted,), (1, wanted)):
             raise ShapeError("question", f"[{wanted}]", list(vector.shape))
         if not np.isfinite(vector).all():
             raise InputError("the question holds NaN or Inf")
-        return None, vector.reshape(wanted)
+        return vector.reshape(wanted)
 
     def _refresh(self, pending: Pending | None) -> None:
         """Take over what has happened to the files since."""
