@@ -46,9 +46,9 @@ backbone = store_backbone(config)
 question = "How does a loop end early?"
 with MemoryStore.open(place) as store:
     answer = store.peek(backbone.encode([question]))
-    for told, near in zip(answer.texts[0], answer.correlation[0].tolist(), strict=True):
+    for told, near in zip(answer.texts[0], answer.log_correlation[0].tolist(), strict=True):
         if told:
-            print(f"{near:.3f}  {told[:90]}")
+            print(f"{near:7.3f}  {told[:90]}")
 
 # %% What it holds, and the life of the engram that fired most
 from memoria.query.inspection import Inspection

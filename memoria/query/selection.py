@@ -28,7 +28,7 @@ class Selection:
         older_than: more steps than this number, or created before a time as `parse_time` takes
             it, such as ``"30d"``.
         cue: vectors [W, D]; ranks by correlation with it, otherwise by age.
-        least: lowest correlation with the cue.
+        least: lowest correlation with the cue; below 0 the lowest logarithm of it.
         lane, kind: its lane and memory.
         limit: takes the first so many.
     """
@@ -55,7 +55,7 @@ class Selection:
 class Selected:
     """The engrams selected in a memory with this ``digest``, after ``step`` steps.
 
-    Each has the keys of `memoria list`, and with a cue its ``correlation``.
+    Each has the keys of `memoria list`, and with a cue its ``correlation`` and ``log_correlation``.
     """
 
     step: int
@@ -102,11 +102,15 @@ def _found(view: Inspection, selection: Selection) -> list[dict[str, Any]]:
     scores = _log_correlations(view, found.ids, selection.cue)
     best = np.lexsort((found.ids, -(scores - 1).astype(np.float32)))  # ties as `recall` has them
     if selection.least is not None:
-        best = best[np.exp(scores[best]) >= selection.least]
+        compared = scores if selection.least < 0 else np.exp(scores)
+        best = best[compared[best] >= selection.least]
     best = best[: selection.limit]
     documents = view.documents(found.take(best))
-    pairs = zip(documents, np.exp(scores[best]).tolist(), strict=True)
-    return [{**document, "correlation": score} for document, score in pairs]
+    pairs = zip(documents, np.exp(scores[best]).tolist(), scores[best].tolist(), strict=True)
+    return [
+        {**document, "correlation": score, "log_correlation": logarithm}
+        for document, score, logarithm in pairs
+    ]
 
 
 def _log_correlations(view: Inspection, ids: IntArray, cue: npt.NDArray[np.float32]) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from memoria.core.arrays import Array
 from memoria.core.memory_core import MemoryCore
 from memoria.core.recall import Recalled
 from memoria.store.attributes import Pending
+from memoria.store.source_lines import source_lines
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import FloatArray, IntArray
@@ -23,49 +24,54 @@ class Reminded:
     """Reminded engrams, long-term search first, then short-term, each newest to oldest.
 
     ``ids`` and ``indices`` int64 [B, R], -1 pads (the store's id, the rank among the lane's
-    living); ``memories`` float32 [B, R, D]; ``correlation`` float64 [B, R], the mean over the cue
-    of exp(-squared distance); ``types`` uint8, ``lifespans`` float64; ``longterm`` [B] how many
-    came from long-term search; ``texts`` [B][R].
+    living); ``memories`` float32 [B, R, D]; ``log_correlation`` float64 [B, R], the logarithm of
+    the mean over the cue of exp(-squared distance), -inf pads; ``types`` uint8, ``lifespans``
+    float64; ``longterm`` [B] how many came from long-term search; ``texts`` [B][R].
     """
 
     ids: IntArray
     indices: IntArray
     memories: npt.NDArray[np.float32]
-    correlation: FloatArray
+    log_correlation: FloatArray
     types: npt.NDArray[np.uint8]
     lifespans: FloatArray
     longterm: IntArray
     texts: Sequence[Sequence[str | None]]
+    _stored: StoredTexts = field(repr=False)
+
+    @property
+    def correlation(self) -> FloatArray:
+        """float64 [B, R]; of vectors that are not short it underflows to 0, so rank by its log."""
+        return np.exp(self.log_correlation)
 
     def records(self) -> list[dict[str, Any]]:
-        """One record a lane, as plain values: the ``lanes`` of `memoria remind --json`."""
+        """One record a lane, as plain values: the ``lanes`` of `memoria remind --json`.
+
+        Reads where the engrams came from, so the store must be open.
+        """
         return [
             {"lane": lane, "reminded": self._of_lane(lane)} for lane in range(self.ids.shape[0])
         ]
 
     def _of_lane(self, lane: int) -> list[dict[str, Any]]:
-        columns = zip(
-            self.ids[lane].tolist(),
-            self.indices[lane].tolist(),
-            self.types[lane].tolist(),
-            self.lifespans[lane].tolist(),
-            self.correlation[lane].tolist(),
-            self.texts[lane],
-            strict=True,
-        )
-        return [
-            {
-                "id": id_,
-                "index": index,
-                "type": EngramType(kind).name.lower(),
-                "lifespan": lifespan,
-                "correlation": correlation,
-                "source": "longterm" if at < int(self.longterm[lane]) else "shortterm",
-                "text": text,
-            }
-            for at, (id_, index, kind, lifespan, correlation, text) in enumerate(columns)
-            if id_ >= 0
-        ]
+        ids = self.ids[lane][self.ids[lane] >= 0]
+        count, early = len(ids), int(self.longterm[lane])
+        places, texts = self._stored.places(ids), self.texts[lane][:count]
+        columns: dict[str, Sequence[Any]] = {
+            "id": ids.tolist(),
+            "index": self.indices[lane].tolist(),
+            "type": [EngramType(kind).name.lower() for kind in self.types[lane].tolist()],
+            "lifespan": self.lifespans[lane].tolist(),
+            "correlation": self.correlation[lane].tolist(),
+            "log_correlation": self.log_correlation[lane].tolist(),
+            "memory": ["longterm" if at < early else "shortterm" for at in range(count)],
+            "text": texts,
+            "source": [None if place is None else place[0] for place in places],
+            "line": source_lines(self._stored, places, texts),
+            "time": self._stored.times(ids),
+        }
+        rows = [values[:count] for values in columns.values()]
+        return [dict(zip(columns, row, strict=True)) for row in zip(*rows, strict=True)]
 
 
 def as_pending(core: MemoryCore, found: Recalled, expiry: tuple[float, ...] = ()) -> Pending:
@@ -106,11 +112,12 @@ def answer(core: MemoryCore, stored_texts: StoredTexts, pending: Pending) -> Rem
         ids=ids,
         indices=numpy(state.indices(positions)),
         memories=numpy(state.data_at(positions)),
-        correlation=np.exp(_padded(pending, pending.scores, -np.inf, np.float64)),
+        log_correlation=_padded(pending, pending.scores, -np.inf, np.float64),
         types=numpy(state.at(state.types, positions, EngramType.NULL)),
         lifespans=numpy(state.at(state.expiry, positions, core.step - 1)) - core.step,
         longterm=np.array(pending.longterm),
         texts=[[*row, *[None] * (width - len(row))] for row in texts],
+        _stored=stored_texts,
     )
 
 

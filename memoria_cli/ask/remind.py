@@ -42,7 +42,9 @@ def remind(
     out: Annotated[
         str | None,
         option(
-            "--out", "Write ids, indices, memories and correlation to this file too.", "FILE.npz"
+            "--out",
+            "Write ids, indices, memories, correlation and its logarithm to this file too.",
+            "FILE.npz",
         ),
     ] = None,
     overwrite: Annotated[
@@ -80,19 +82,20 @@ def remind(
             reminded = opened.peek(data) if peek else opened.remind()
             document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
     if out is not None:
-        names = ("ids", "indices", "memories", "correlation")
+        names = ("ids", "indices", "memories", "correlation", "log_correlation")
         save_arrays(out, {name: getattr(reminded, name) for name in names}, overwrite)
     if top is not None:
         for lane in document["lanes"]:
-            lane["reminded"] = sorted(lane["reminded"], key=lambda one: -one["correlation"])[:top]
+            lane["reminded"].sort(key=lambda one: -one["log_correlation"])
+            del lane["reminded"][top:]
     output.result(document, [_table(lane) for lane in document["lanes"]], json)
 
 
 def _table(lane: Mapping[str, Any]) -> output.Table:
     engrams = lane["reminded"]
     columns: dict[str, output.Column] = {
-        "correlation": lambda one: f"{one['correlation']:.4g}",
-        "found by": "source",
+        "log correlation": lambda one: f"{one['log_correlation']:.4g}",
+        "found by": "memory",
         "type": "type",
         "lifespan": lambda one: (
             "no end" if one["lifespan"] > PLAINLY_ENDLESS else f"{one['lifespan']:g}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Annotated, Any, Final, Literal
@@ -58,7 +57,10 @@ def forget(
     least: Annotated[
         float | None,
         _filter(
-            "--least", "With --query, only engrams with a correlation of X or more (0 to 1).", "X"
+            "--least",
+            "With --query, only engrams with a correlation of X or more: 0 to 1, or below 0 its "
+            "logarithm.",
+            "X",
         ),
     ] = None,
     lane: Annotated[int | None, _filter("--lane", "Of this lane.", "N")] = None,
@@ -86,8 +88,8 @@ def forget(
     filters = (limit, least, lane, kind)
     if ids and any(one is not None for one in filters):
         raise UsageError("--limit, --least, --lane and --type are for --query and --older-than")
-    if least is not None and (query is None or not 0 <= least <= 1 or math.isnan(least)):
-        raise UsageError(f"--least {least:g}: goes with --query, and is from 0 to 1")
+    if least is not None and (query is None or not least <= 1):
+        raise UsageError(f"--least {least:g}: goes with --query, and is at most 1")
     if query is not None and limit is None and least is None and older_than is None:
         limit = 1
     cue = None if query is None else _encode(store, query)
@@ -141,8 +143,8 @@ def _plan(engrams: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _table(title: str, engrams: Sequence[Mapping[str, Any]]) -> output.Table:
     columns: dict[str, output.Column] = {}
-    if "correlation" in engrams[0]:
-        columns["correlation"] = lambda one: f"{one['correlation']:.4g}"
+    if "log_correlation" in engrams[0]:
+        columns["log correlation"] = lambda one: f"{one['log_correlation']:.4g}"
     columns |= {
         "id": "id",
         "lane": "lane",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -196,20 +197,50 @@ class TestCycle:
         assert document["step"] == 2
         for one in lane["reminded"]:
             assert set(one) == {
-                *("id", "index", "type", "lifespan", "correlation", "source", "text"),
+                *("id", "index", "type", "lifespan", "correlation", "log_correlation"),
+                *("memory", "text", "source", "line", "time"),
             }
-            assert one["source"] in ("shortterm", "longterm")
+            assert one["memory"] in ("shortterm", "longterm")
             assert one["text"] in DIARY
+            assert one["source"] == "diary.txt"
+            assert one["text"] in DIARY.splitlines()[one["line"] - 1]
+            assert math.exp(one["log_correlation"]) == pytest.approx(one["correlation"])
         text = cli.ok("remind", "n").out
         assert text.startswith(f"lane 0: {len(lane['reminded'])} reminded\n")
-        assert "correlation" in text.splitlines()[1]
-        best = max(lane["reminded"], key=lambda one: one["correlation"])
+        assert "log correlation" in text.splitlines()[1]
+        best = max(lane["reminded"], key=lambda one: one["log_correlation"])
         assert best["text"].startswith("The cat s")
         assert best["text"] in text
         top = cli.ok("remind", "n", "--top", 2, "--json").json["lanes"][0]["reminded"]
         assert [one["id"] for one in top] == [
-            one["id"] for one in sorted(lane["reminded"], key=lambda one: -one["correlation"])[:2]
+            one["id"]
+            for one in sorted(lane["reminded"], key=lambda one: -one["log_correlation"])[:2]
         ]
+
+    def test_vectors_that_are_not_short_are_ranked_too(self, cli: Cli) -> None:
+        """Their correlations are all 0.0 as numbers; the logarithms are not."""
+        rng = np.random.default_rng(1)
+        vectors = rng.normal(size=(48, 768)).astype(np.float32)
+        np.save("x.npy", vectors)
+        np.save("c.npy", (vectors[3] + 1.05 * rng.normal(size=768)).astype(np.float32)[None])
+        cli.ok("init", "v", "--backbone", "array", "--hidden-dim", 768, "--wm-length", 8)
+        cli.ok("step", "v", "x.npy", "--rule", "uniform:5")
+        asked = ("remind", "v", "--peek", "--cue", "c.npy", "--top", 1)
+        (best,) = cli.ok(*asked, "--json").json["lanes"][0]["reminded"]
+        assert (best["id"], best["correlation"]) == (3, 0.0)
+        assert f"{best['log_correlation']:.4g}" in cli.ok(*asked).out
+        assert (best["source"], best["line"], best["time"]) == ("x.npy", None, None)
+
+    def test_a_reminded_record_tells_its_line_and_time(self, cli: Cli) -> None:
+        Path("chat.jsonl").write_text(
+            '{"text": "Ada keeps bees.", "time": 5}\n{"text": "Ben repairs clocks.", "time": 7}\n'
+        )
+        cli.ok("init", "n", "--wm-length", 2)
+        cli.ok("step", "n", "chat.jsonl")
+        asked = cli.ok("remind", "n", "--peek", "--cue-text", "clocks", "--json").json
+        found = {one["text"]: one for one in asked["lanes"][0]["reminded"]}
+        ben = found["Ben repairs clocks."]
+        assert (ben["source"], ben["line"], ben["time"]) == ("chat.jsonl:2", 2, 7)
 
     def test_peek_changes_nothing(self, cli: Cli) -> None:
         cli.ok("init", "n")
@@ -236,7 +267,9 @@ class TestCycle:
         cli.ok("add", "n", "--text", "The cat?")
         lane = cli.ok("remind", "n", "--out", "r.npz", "--json").json["lanes"][0]["reminded"]
         with np.load("r.npz") as arrays:
-            assert set(arrays) == {"ids", "indices", "memories", "correlation"}
+            assert set(arrays) == {
+                *("ids", "indices", "memories", "correlation", "log_correlation")
+            }
             kept = arrays["ids"][0] >= 0
             assert arrays["ids"][0][kept].tolist() == [one["id"] for one in lane]
             assert arrays["memories"].shape == (1, len(kept), 32)

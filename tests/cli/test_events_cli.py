@@ -89,6 +89,8 @@ def test_forgetting_by_text(cli: Cli) -> None:
     assert ids(cli.ok(*asked, "--limit", "2")) == [8, 9]
     assert ids(cli.ok(*asked, "--least", "0.99")) == [8, 9]
     assert ids(cli.ok(*asked, "--least", "0")) == ids(cli.ok(*asked, "--limit", "99"))
+    assert ids(cli.ok(*asked, "--least", "-0.01")) == [8, 9]
+    assert ids(cli.ok(*asked, "--least", "-1e9")) == ids(cli.ok(*asked, "--limit", "99"))
     assert sorted(ids(cli.ok(*asked, "--limit", "99"))) == list(range(12))
     assert ids(cli.ok(*asked, "--lane", "1")) == [9]
     found = ids(cli.ok(*asked, "--type", "longterm", "--limit", "99"))
@@ -96,7 +98,7 @@ def test_forgetting_by_text(cli: Cli) -> None:
     assert sorted(ids(cli.ok(*asked, "--older-than", "2"))) == [0, 1, 2, 3]
     assert ids(cli.ok("forget", "s", "--query", TEXTS[4], "--yes", "--json")) == [8]
     assert 8 not in living()
-    assert "correlation" in cli.ok("forget", "s", "--query", TEXTS[4], "--dry-run").out
+    assert "log correlation" in cli.ok("forget", "s", "--query", TEXTS[4], "--dry-run").out
 
 
 def test_all_living_engrams_are_ranked_in_blocks(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

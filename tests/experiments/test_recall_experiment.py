@@ -63,7 +63,7 @@ class TestMemoria:
                 answer = store.peek(cue[None])
                 kept = answer.ids[0] >= 0
                 pairs = zip(
-                    answer.correlation[0, kept].log().tolist(),
+                    answer.log_correlation[0, kept].tolist(),
                     answer.ids[0, kept].tolist(),
                     strict=True,
                 )
