@@ -78,7 +78,7 @@ def render(
         if value is not None and not 0.1 <= value <= most:
             raise ConfigError(f"{name} = {value:g}: must be from 0.1 to {most:g}")
     with closing(open_files(path, at)) as files:
-        check_target(target, force, outside=files.path)
+        check_target(target, force)
         begin, end = steps_there(files, first, last)
         steps = shown_steps(begin, end)
         rate = fps or FPS[form]

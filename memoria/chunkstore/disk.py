@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from memoria.chunkstore.workers import Workers
 from memoria.errors import StorageError
-from memoria.io.atomic_write import check_target
+from memoria.io.atomic_write import check_outside, check_target
 
 _WORKERS: Final = 6  # enough for the file system to write many fsyncs in one journal commit
 _IOV_MAX: Final = 512
@@ -142,6 +142,7 @@ def _write_all(descriptor: int, parts: Sequence[Any]) -> None:
 
 def check_vacant(place: Path) -> None:
     """Raise unless a store can be created at ``place``: nothing is there, or an empty folder."""
+    check_outside(place)
     try:
         if place.is_symlink() or not place.is_dir() or any(place.iterdir()):
             check_target(place, None)

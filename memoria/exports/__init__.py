@@ -73,17 +73,18 @@ def export_memory(
     place = Path(os.path.abspath(out))
     with (
         progress_bar(progress, "exporting", "rows") as show,
-        atomic_write(place, force, replaces=chosen.made, outside=view.path) as temporary,
+        atomic_write(place, force, replaces=chosen.made) as temporary,
     ):
         content = Content(view, vectors, forgotten, edges, show)
         chosen.write(content, temporary)
+        size = _size(temporary)
     return {
         "format": form,
         "path": str(place),
         "step": view.step,
         "engrams": len(content.table),
         "edges": content.edges_taken,
-        "bytes": _size(place),
+        "bytes": size,
     }
 
 

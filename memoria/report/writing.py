@@ -60,7 +60,7 @@ def write_report(
     with (
         Inspection(files, at) as view,
         progress_bar(progress, "report", "parts") as show,
-        atomic_write(target, force, outside=view.path) as temporary,
+        atomic_write(target, force) as temporary,
     ):
         script = library()
         chronicle = Chronicle.of_store(files)

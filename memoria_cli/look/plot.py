@@ -144,7 +144,7 @@ def plot(
         if out is not None:
             from memoria.io.atomic_write import check_target
 
-            check_target(os.path.abspath(out), force, outside=path)
+            check_target(os.path.abspath(out), force)
         found = analyse(chronicle, kind, **options)
         name, step, first_step = chronicle.name, chronicle.steps, chronicle.first_step
     found.frame(frame)

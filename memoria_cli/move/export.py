@@ -26,7 +26,9 @@ _Format: TypeAlias = Literal["zip", "zarr", "parquet", "jsonl", "graphml"]
 )
 def export(
     store: StoreAt,
-    out: Annotated[str, argument("OUT", "The file or folder to write.")],
+    out: Annotated[
+        str, argument("OUT", "The file or folder to write; - for standard output, as jsonl.")
+    ],
     style: Annotated[
         _Format | None,
         option(
@@ -54,6 +56,8 @@ def export(
     STORE@NAME and STORE@STEP are written as they were. A zip is the same bytes for the same
     state, and reading verbs open it where it lies.
     """
+    if out == "-":
+        out, style = "/dev/stdout", style or "jsonl"
     form = _by_extension(out) if style is None else style
     if form in ("zip", "zarr"):
         if vectors or forgotten:
@@ -83,7 +87,11 @@ def export(
                 progress=show,
             )
         held = f"{document['engrams']} engrams and {document['edges']} connections"
-    output.result(document, [f"{held} in {out}, {format_bytes(document['bytes'])}"], json)
+    human = f"{held} in {out}, {format_bytes(document['bytes'])}"
+    if output.is_standard_output(out):
+        output.note(human)
+    else:
+        output.result(document, [human], json)
 
 
 @verb(

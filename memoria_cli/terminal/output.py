@@ -114,6 +114,14 @@ def result(
         _write("".join(line + "\n" for part in human for line in _plain(part)))
 
 
+def is_standard_output(path: str) -> bool:
+    """Whether what is written to ``path`` goes where results are printed."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
+
+
 def records(
     documents: Iterable[Mapping[str, Any]],
     style: str,
