@@ -45,7 +45,7 @@ def check_target(
         StorageError: there is no folder to write to, or it cannot be read.
     """
     path = Path(path)
-    check_outside(path)
+    check_outside(path, itself=overwrite is True)
     try:
         if not path.parent.is_dir():
             raise StorageError(f"{path}: there is no folder {path.parent}", "create it first")
@@ -69,9 +69,10 @@ def check_target(
         raise StorageError(f"{path}: {error.strerror or error}") from None
 
 
-def check_outside(path: str | os.PathLike[str]) -> None:
-    """Raise `InputError` if ``path`` lies in the directory of a store, whichever it is."""
-    for folder in Path(os.path.realpath(path)).parents:
+def check_outside(path: str | os.PathLike[str], itself: bool = False) -> None:
+    """Raise `InputError` if ``path`` lies in the directory of a store, or is one (``itself``)."""
+    place = Path(os.path.realpath(path))
+    for folder in (place, *place.parents) if itself else place.parents:
         try:
             with open(folder / _ROOT, "rb") as root:
                 is_store = _MARK in root.read(_MOST_ROOT)
