@@ -53,6 +53,10 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
             "keep.step:step",
             "Step through the inputs: add, remind and adjust, one working memory after another.",
         ),
+        "used": _Verb(
+            "ask.used:used",
+            "Say which engrams answered: they gain lifespan, and the question is kept beside them.",
+        ),
         "inspect": _Verb(
             "look.inspect:inspect",
             "Show what a memory holds, in pictures: counts, lifespans, ages, who is "
@@ -79,6 +83,14 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
             "look.report:report",
             "Write a page about a memory: summary, plots, and its engrams moving through the "
             "steps.",
+        ),
+        "edit": _Verb(
+            "keep.edit:edit",
+            "Give an engram another text or meta. Its id, lifespan and connections stay.",
+        ),
+        "undo": _Verb(
+            "undo.undo:undo",
+            "Go back to the state before the last command that changed the memory; asks first.",
         ),
         "pin": _Verb(
             "undo.pin:pin",

@@ -98,19 +98,19 @@ def compact(
 
 def go_back(
     path: str | os.PathLike[str],
-    name: str,
+    at: int | str,
     drop_later: bool = False,
     dry_run: bool = False,
     disk: Disk | None = None,
 ) -> dict[str, Any]:
-    """Make the state that snapshot ``name`` names the memory's state; what came later is gone.
+    """Make the state of snapshot or step ``at`` the memory's state; what came later is gone.
 
     Returns ``step`` and ``digest`` of the state, and ``lost_steps``, ``lost_events``,
     ``lost_snapshots`` and ``lost_begun``, whether a step had been begun. With ``dry_run`` nothing
     is written. Raises `StateError` where later snapshots would be lost, unless ``drop_later``.
     """
     with _rewriting(path, dry_run, disk) as (source, target):
-        return _go_back(source, target, past_view(source, name), drop_later)
+        return _go_back(source, target, past_view(source, at), drop_later)
 
 
 def undo(

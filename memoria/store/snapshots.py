@@ -12,10 +12,8 @@ from typing import Any
 from memoria.errors import InputError
 from memoria.io.checked import RefusedError
 from memoria.store.attributes import NAMES, Snapshot
-from memoria.store.digest import chain_after
-from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.reading import named, open_files
+from memoria.store.reading import finished_view, named, open_files, past_view
 
 
 def new_snapshot(
@@ -43,17 +41,19 @@ def new_snapshot(
         raise InputError(f"{error.place[0]}: {error.message}") from None
 
 
-def create_snapshot(path: str | os.PathLike[str], name: str, note: str = "") -> Snapshot:
+def create_snapshot(
+    path: str | os.PathLike[str], name: str, note: str = "", at: int | str | None = None
+) -> Snapshot:
     """Name what the last finished step of the store at ``path`` left behind. Durable on return.
 
-    A step that has been begun is no part of it. Raises `InputError` for a name that is taken or
-    is none.
+    A step that has been begun is no part of it. ``at`` names another step, or a snapshot again.
+    Raises `InputError` for a name that is taken or is none, and for a moment that is not there.
     """
     with closing(open_files(path, mode="r+")) as files:
         taken = files.attributes.snapshots
-        done = files.attributes.step
-        chain = chain_after(files, StepTable.read(files), done, files.events)
-        made = new_snapshot(files, taken, name, note, done, chain)
+        view = finished_view(files) if at is None else past_view(files, at)
+        chain = bytes.fromhex(view.attributes.digest)
+        made = new_snapshot(view, taken, name, note, view.attributes.step, chain)
         _commit(files, {**taken, name: made})
         return made
 

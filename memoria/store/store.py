@@ -492,6 +492,34 @@ class MemoryStore:
         self._stage_events(EventKind.CONFIRM, confirmed, payload=payload)
         return confirmed
 
+    def teach(
+        self, ids: Sequence[int] | IntArray, gain: float = 20.0, cue: Question | None = None
+    ) -> IntArray:
+        """Let engrams that answered gain lifespan; a ``cue`` is kept with them as `confirm` does.
+
+        Args:
+            ids: living engrams.
+            gain: steps of lifespan.
+            cue: what they answered, in words or as a vector [D]; words are encoded by the store's
+                backbone.
+
+        Returns:
+            The engrams, ascending. Errors as of `confirm`.
+        """
+        self._check_writable()
+        self._check_idle()
+        if cue is None:
+            return self.recall(ids, gain)
+        if not isinstance(cue, str):
+            return self.confirm(None, np.asarray(cue, np.float32), ids, gain)
+        checked_ids(ids, self._files.created)  # before a backbone loads
+        encoded = self._asking.encode([cue])
+        return self.confirm(cue, None if encoded is None else encoded[0], ids, gain)
+
+    def used(self, ids: Sequence[int] | IntArray, cue: Question | None = None) -> IntArray:
+        """`teach` what was used as an answer: it gains 50 steps."""
+        return self.teach(ids, 50.0, cue)
+
     def confirmed_cues(self) -> list[ConfirmedCue]:
         """The cues that were confirmed, the oldest first."""
         return confirmed_cues(self._files)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Annotated, Any, TypeAlias
 
+from memoria.errors import UsageError
 from memoria_cli.options import Json, Yes, argument, confirm, option
-from memoria_cli.stores import Store
+from memoria_cli.stores import Store, StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_minute
 from memoria_cli.verbs import group, verb
@@ -20,21 +21,23 @@ Name: TypeAlias = Annotated[str, argument("NAME", "The snapshot's name.")]
     "create",
     "memoria snapshot create notes first",
     'memoria snapshot create notes second --note "all of the diary" --json',
+    "memoria snapshot create notes@2 early",
 )
 def create(
-    store: Store,
+    store: StoreAt,
     name: Name,
     note: Annotated[str, option("--note", "What it is for.", "TEXT")] = "",
     json: Json = False,
 ) -> None:
-    """Name what the last finished step left behind; it costs no space.
+    """Name what the last finished step left behind, or STORE@STEP a step; it costs no space.
 
     STORE@NAME opens it from then on, read-only. A step that has been begun is no part of it.
     """
     from memoria.store.snapshots import create_snapshot, snapshot_record
 
-    made = create_snapshot(store, name, note)
-    document = {"path": os.path.abspath(store), **_dated(snapshot_record(name, made))}
+    path, at = split_store(store)
+    made = create_snapshot(path, name, note, at)
+    document = {"path": os.path.abspath(path), **_dated(snapshot_record(name, made))}
     output.result(document, [f"snapshot {name}: step {made.step}, digest {made.digest}"], json)
 
 
@@ -91,10 +94,13 @@ def show(store: Store, name: Name, json: Json = False) -> None:
     "restore",
     "memoria snapshot restore notes first -o notes-then",
     "memoria snapshot restore notes first --drop-later --yes",
+    "memoria snapshot restore notes@2 -o notes-early",
 )
 def restore(
-    store: Store,
-    name: Name,
+    store: StoreAt,
+    name: Annotated[
+        str | None, argument("[NAME]", "The snapshot's name; not where STORE@STEP names a state.")
+    ] = None,
     out: Annotated[
         str | None,
         option("--out -o", "Make a new store of it here, and leave this one alone.", "NEW"),
@@ -105,7 +111,7 @@ def restore(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Go back to a snapshot, or make a store of its own of it with -o.
+    """Go back to a snapshot or a step, or make a store of its own of it with -o.
 
     Going back drops all later steps and asks first. Later snapshots keep it from happening,
     unless --drop-later drops them.
@@ -114,18 +120,22 @@ def restore(
     from memoria.store.copying import copy_memory
     from memoria.store.reading import open_files
 
+    store, moment = split_store(store)
+    at = name if moment is None else moment
+    if at is None or (moment is not None and name is not None):
+        raise UsageError("name one state to go back to", "STORE NAME, or STORE@STEP")
     if out is not None:
-        with closing(open_files(store, at=name)) as files:
+        with closing(open_files(store, at=at)) as files:
             copy_memory(files, out)
             made = {"step": files.attributes.step, "digest": files.attributes.digest}
-        document = {"path": os.path.abspath(out), "name": name, **made}
+        document = {"path": os.path.abspath(out), "name": at, **made}
         output.result(document, [f"{document['path']}: a store at step {made['step']}"], json)
         return
-    plan = go_back(store, name, drop_later, dry_run=True)
-    confirm([_describe_loss(plan)], f"Go back to '{name}', step {plan['step']}?", yes)
-    gone = go_back(store, name, drop_later)
-    human = f"back at '{name}', step {gone['step']}; {_describe_loss(gone)}"
-    output.result({"path": os.path.abspath(store), "name": name, **gone}, [human], json)
+    plan = go_back(store, at, drop_later, dry_run=True)
+    confirm([describe_loss(plan)], f"Go back to '{at}', step {plan['step']}?", yes)
+    gone = go_back(store, at, drop_later)
+    human = f"back at '{at}', step {gone['step']}; {describe_loss(gone)}"
+    output.result({"path": os.path.abspath(store), "name": at, **gone}, [human], json)
 
 
 @verb(
@@ -142,7 +152,7 @@ def delete(store: Store, name: Name, json: Json = False) -> None:
     output.result({"path": os.path.abspath(store), **gone}, [human], json)
 
 
-def _describe_loss(lost: Mapping[str, Any]) -> str:
+def describe_loss(lost: Mapping[str, Any]) -> str:
     """Say in words what going back loses."""
     parts = [f"{lost['lost_steps']} later steps"]
     if lost["lost_events"]:
