@@ -123,6 +123,11 @@ class InputStream:
         if self._backbone is not None:
             self.notices += self._backbone.notices()
 
+    @property
+    def backbone(self) -> Backbone | None:
+        """What has encoded texts and images so far; None before any came."""
+        return self._backbone
+
     def count(self) -> int:
         """How many working memories there are. Reads every input, and so finds its faults.
 

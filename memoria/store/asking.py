@@ -5,8 +5,10 @@ Torch-free, unless the store's backbone needs it to encode a question. Nothing i
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cached_property
@@ -34,7 +36,7 @@ from memoria.store.confirmed_cues import confirmed_cues
 from memoria.store.lane_texts import LaneTexts, lane_texts
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
-from memoria.store.reading import check_lane
+from memoria.store.reading import check_lane, open_files
 from memoria.store.source_lines import source_lines
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
@@ -101,14 +103,30 @@ def ask_files(
     return Asking(files).ask(question, top, wanted, context)
 
 
+def bring_up_index(path: str | os.PathLike[str], backbone: Backbone | None = None) -> None:
+    """Bring the derived index of a store up to what is committed, so that asking need not.
+
+    ``backbone``: the store's own, where it is loaded already.
+    """
+    with closing(open_files(path)) as files:
+        Asking(files, backbone=backbone).bring_up()
+
+
 class Asking:
     """Answers questions about one store, and keeps what it has loaded and computed for that."""
 
-    def __init__(self, files: MemoryFiles, exact_texts: int = EXACT_TEXTS) -> None:
+    def __init__(
+        self,
+        files: MemoryFiles,
+        exact_texts: int = EXACT_TEXTS,
+        backbone: Backbone | None = None,
+    ) -> None:
         self._files = files
         self._exact_texts = exact_texts
         self._lanes: dict[int, LaneTexts] = {}
         self._state: tuple[Any, ...] = ()
+        if backbone is not None:
+            self._backbone = backbone
 
     def ask(
         self,
@@ -138,6 +156,12 @@ class Asking:
             notes += self._texts(lane).notes
         best = sorted(found, key=lambda one: (-one.score, one.id))[:top]
         return Answers(len(self._steps), self._with_places(best), list(dict.fromkeys(notes)))
+
+    def bring_up(self) -> None:
+        """Bring the indices of all lanes up to what is committed; they are kept where possible."""
+        self._refresh(None)
+        for lane in range(self._files.config.lanes):
+            self._texts(lane)
 
     def ranked(self, question: Question, top: int = 10, lane: int = 0) -> Ranked:
         """The best of a lane as `memoria.search` ranks them, with the raw parts of each."""

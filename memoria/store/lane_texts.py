@@ -22,7 +22,7 @@ from memoria.store.texts import StoredTexts
 from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import IntArray
 
-_LEAST_SAVED: Final = 512  # new texts for which the index is written
+LEAST_SAVED: Final = 512  # new texts for which the index is written
 _BATCH: Final = 16_384  # texts that are taken in at a time, about
 
 
@@ -136,12 +136,12 @@ def _save(known: LaneTexts, files: MemoryFiles) -> None:
     """Keep the index, if enough has come since, and all of it is committed."""
     file, count = known.file, len(known.index)
     known.notes.clear()
-    if file is not None and count - file.rows < _LEAST_SAVED:
+    if file is not None and count - file.rows < LEAST_SAVED:
         return
     if files.attributes.step != known.step:
         return
     beside = {"step": known.step, "digest": known.digest.hex()}
-    if count >= _LEAST_SAVED and (file is None or not file.save(known.index, beside)):
+    if count >= LEAST_SAVED and (file is None or not file.save(known.index, beside)):
         known.notes.append(f"{files.name}: no index is kept here, so {count} texts were read anew")
 
 

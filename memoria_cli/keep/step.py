@@ -81,6 +81,8 @@ def step(
     shortest ends. Ctrl-C ends it between two steps, and --resume goes on from there.
     """
     from memoria.backbones.streams import InputStream
+    from memoria.store.asking import bring_up_index
+    from memoria.store.lane_texts import LEAST_SAVED
     from memoria.store.reading import open_files
     from memoria.store.reading_recorder import ReadingRecorder
 
@@ -141,6 +143,8 @@ def step(
     passed = f"; {stream.skipped} units were remembered before" if stream.skipped else ""
     taken = f"{format_count(done, 'step')}, {added} engrams added"
     output.result(document, [f"{taken}, the store is at step {document['timestep']}{passed}"], json)
+    if added >= LEAST_SAVED and stream.backbone is not None:
+        bring_up_index(store, stream.backbone)
 
 
 def _step_watched(

@@ -19,7 +19,7 @@ from memoria.errors import InputError, ShapeError
 from memoria.search.words import words_of
 from memoria.store import lane_texts as lane_texts_module
 from memoria.store.archive import write_archive
-from memoria.store.asking import AskFilter, Asking, ask_files
+from memoria.store.asking import AskFilter, Asking, ask_files, bring_up_index
 from memoria.store.reading import open_files
 
 D = 96
@@ -56,7 +56,7 @@ class Encoder:
 
 @pytest.fixture(autouse=True)
 def _every_index_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane_texts_module, "_LEAST_SAVED", 1)
+    monkeypatch.setattr(lane_texts_module, "LEAST_SAVED", 1)
     monkeypatch.setattr(Asking, "_backbone", Encoder())
 
 
@@ -200,6 +200,13 @@ def test_an_index_that_is_behind_is_brought_up(path: Path) -> None:
     assert ask(path).scores == ask(other).scores
     assert ask(path).ids == ask(other).ids
     assert 64 in ask(path).ids[:2]
+
+
+def test_the_index_can_be_brought_up_before_anybody_asks(path: Path) -> None:
+    bring_up_index(path, Encoder())  # type: ignore[arg-type]
+    before = index_of(path).read_bytes()
+    assert ask(path).ids[0] == 54
+    assert index_of(path).read_bytes() == before
 
 
 def test_an_index_that_is_ahead_or_of_another_past_is_not_used(path: Path) -> None:
