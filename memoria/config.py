@@ -6,28 +6,31 @@ Presets are the authors' published configurations (PAPER: experiment configs), t
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args
-
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from memoria.errors import ConfigError, StorageError
 from memoria.io.bounds import open_regular
+from memoria.io.checked import (
+    AnyOf,
+    Choice,
+    DictOf,
+    Flag,
+    Number,
+    OrNone,
+    Record,
+    RefusedError,
+    Text,
+    Whole,
+    field,
+    judge,
+)
 from memoria.timeline.gain import parse_rule
 from memoria.timeline.lifespan import ENDLESS
+
+if TYPE_CHECKING:
+    from pydantic_core import ValidationError
 
 TieBreak = Literal["hash", "oldest"]
 Layout = Literal["dense", "sparse", "auto"]
@@ -39,10 +42,37 @@ _BACKBONE_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "static": {"hidden_dim": 256},
 }
 
-_Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
+
+class _Rule(Text):
+    """A lifespan rule that `parse_rule` knows."""
+
+    def __call__(self, value: Any, /) -> str:
+        rule = super().__call__(value)
+        try:
+            return _known_rule(rule)
+        except ValueError as error:
+            raise RefusedError(str(error), value) from None
+
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's."""
+        from pydantic_core.core_schema import no_info_after_validator_function
+
+        return no_info_after_validator_function(_known_rule, super().schema())
 
 
-class MemoriaConfig(BaseModel):
+def _known_rule(value: str) -> str:
+    try:
+        parse_rule(value)
+    except ConfigError as error:
+        reason = error.message.removeprefix(f"rule = {value!r}: ")
+        raise ValueError(f"{reason}; {error.hint}") from None
+    return value
+
+
+_COUNT: Final = Whole(0, 2**31 - 1)
+
+
+class MemoriaConfig(Record):
     """What a memory is made of. Frozen: a memory keeps the configuration it was born with.
 
     The defaults suit a memory of texts, which forgets nothing unless told to: they are those of
@@ -51,119 +81,113 @@ class MemoriaConfig(BaseModel):
     steps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    hidden_dim: StrictInt = Field(
-        384,
-        ge=1,
-        le=1_048_576,
+    hidden_dim: int = field(
+        Whole(1, 1_048_576),
+        default=384,
         description="Numbers in one engram's vector (D); the backbone 'static' gives 256.",
     )
-    lanes: StrictInt = Field(
-        1, ge=1, le=65_536, description="Independent memory streams side by side (B)."
+    lanes: int = field(
+        Whole(1, 65_536), default=1, description="Independent memory streams side by side (B)."
     )
-    num_reminded_stm: _Count = Field(
-        8, description="Short-term engrams reminded at a step, per lane."
+    num_reminded_stm: int = field(
+        _COUNT, default=8, description="Short-term engrams reminded at a step, per lane."
     )
-    stm_capacity: _Count = Field(
-        128, description="Short-term engrams kept, per lane; older ones become long-term."
+    stm_capacity: int = field(
+        _COUNT,
+        default=128,
+        description="Short-term engrams kept, per lane; older ones become long-term.",
     )
-    ltm_search_depth: _Count = Field(
-        10, description="Rounds of the walk along connections through long-term memory."
+    ltm_search_depth: int = field(
+        _COUNT,
+        default=10,
+        description="Rounds of the walk along connections through long-term memory.",
     )
-    initial_lifespan: float = Field(
-        ENDLESS,
-        strict=True,
-        gt=0,
-        le=2.0**52,
+    initial_lifespan: float = field(
+        Number(above=0, most=2.0**52),
+        default=ENDLESS,
         description="Steps that a new engram lives unless reminded: without end, or 50 with the "
         "backbone 'array'.",
     )
-    num_final_ltms: _Count = Field(
-        16, description="Long-term engrams reminded at a step, per lane."
+    num_final_ltms: int = field(
+        _COUNT, default=16, description="Long-term engrams reminded at a step, per lane."
     )
-    random_entries: Literal["unreminded"] | _Count = Field(
-        "unreminded",
+    random_entries: Literal["unreminded"] | int = field(
+        AnyOf(Choice(("unreminded",)), _COUNT),
+        default="unreminded",
         description="Random entry points into long-term memory: 'unreminded' draws one for every "
         "short-term engram not reminded (the authors' released behaviour), N draws N, 0 none.",
     )
-    tie_break: TieBreak = Field(
-        "hash", description="Which of equally connected entry points wins: 'hash' or 'oldest'."
+    tie_break: TieBreak = field(
+        Choice(get_args(TieBreak)),
+        default="hash",
+        description="Which of equally connected entry points wins: 'hash' or 'oldest'.",
     )
-    seed: StrictInt = Field(0, ge=0, le=2**63 - 1, description="Seed of the tie rule's hash.")
-    layout: Layout = Field(
-        "auto",
+    seed: int = field(Whole(0, 2**63 - 1), default=0, description="Seed of the tie rule's hash.")
+    layout: Layout = field(
+        Choice(get_args(Layout)),
+        default="auto",
         description="How connections are kept: 'dense' matrix, 'sparse' log, 'auto' by size.",
     )
-    wm_length: StrictInt = Field(
-        8, ge=1, le=1_048_576, description="Units (sentences, rows) that make one working memory."
+    wm_length: int = field(
+        Whole(1, 1_048_576),
+        default=8,
+        description="Units (sentences, rows) that make one working memory.",
     )
-    rule: StrictStr = Field(
-        "uniform:0",
+    rule: str = field(
+        _Rule(),
+        default="uniform:0",
         description="Lifespan rule of `adjust` and `step` unless they name one: 'uniform:X' or "
         "'correlation:ALPHA'; correlation:8 with the backbone 'array'.",
     )
-    backbone: StrictStr = Field(
-        "hash",
-        min_length=1,
-        max_length=4096,
+    backbone: str = field(
+        Text(1, 4096),
+        default="hash",
         description="What turns inputs into vectors: 'static', 'hash', 'array', 'hf:ID', 'st:ID'.",
     )
-    backbone_fingerprint: StrictStr = Field(
-        "",
-        max_length=128,
+    backbone_fingerprint: str = field(
+        Text(0, 128),
+        default="",
         description="Hash of the weights that the backbone had when the memory was made.",
     )
-    backbone_options: dict[StrictStr, StrictStr | StrictBool | StrictInt | FiniteFloat] = Field(
-        default_factory=dict, description="Options the backbone was chosen with."
+    backbone_options: dict[str, str | bool | int | float] = field(
+        DictOf(Text(), AnyOf(Text(), Flag(), Whole(), Number())),
+        default={},
+        description="Options the backbone was chosen with.",
     )
-    vector_dtype: VectorType = Field(
-        "float32",
+    vector_dtype: VectorType = field(
+        Choice(get_args(VectorType)),
+        default="float32",
         description="How vectors are kept in a store: 'float32', 'float16' or 'int8'; the memory "
         "works with what that rounds them to.",
     )
-    capacity: Annotated[StrictInt, Field(ge=1, le=2**31 - 1)] | None = Field(
-        None,
+    capacity: int | None = field(
+        OrNone(Whole(1, 2**31 - 1)),
+        default=None,
         description="Engrams kept, per lane: at the end of a step those that expire first go, "
         "unless pinned; none: as many as come. It chooses lifespan_by 'information'.",
     )
-    lifespan_by: StrictStr = Field(
-        "constant",
-        pattern=r"^[a-z][a-z0-9_]{0,31}$",
+    lifespan_by: str = field(
+        Text(pattern="[a-z][a-z0-9_]{0,31}"),
+        default="constant",
         description="What gives a new engram its lifespan: 'constant' gives initial_lifespan, "
         "'information' no end, and a place in the order of going by what its text tells.",
     )
-    unit: StrictStr = Field(
-        "sentence",
-        pattern=r"^(sentence|paragraph|line|window:[1-9][0-9]{0,6})$",
+    unit: str = field(
+        Text(pattern="sentence|paragraph|line|window:[1-9][0-9]{0,6}"),
+        default="sentence",
         description="What part of a text becomes one engram: sentence, paragraph, line, window:N.",
     )
 
-    @field_validator("rule")
-    @classmethod
-    def _rule_is_known(cls, value: str) -> str:
-        try:
-            parse_rule(value)
-        except ConfigError as error:
-            reason = error.message.removeprefix(f"rule = {value!r}: ")
-            raise ValueError(f"{reason}; {error.hint}") from None
-        return value
-
-    @model_validator(mode="after")
-    def _follow_the_backbone(self) -> Self:
-        """Give the fields that were not set the defaults of the backbone."""
-        for name, value in _BACKBONE_DEFAULTS.get(self.backbone, {}).items():
-            if name not in self.model_fields_set:
-                self.__dict__[name] = value  # not as if it had been set
-        return self
-
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, /, **values: Any) -> None:
         if values.get("capacity") is not None:
             values.setdefault("lifespan_by", "information")
         try:
             super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigError(complaints(error), _hint(error)) from None
+        except RefusedError:
+            super().__init__(**_judged(values))
+        for name, value in _BACKBONE_DEFAULTS.get(self.backbone, {}).items():
+            if name not in self.model_fields_set:
+                vars(self)[name] = value  # not as if it had been set
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> MemoriaConfig:
@@ -265,6 +289,8 @@ def preset_values(name: str) -> dict[str, Any]:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The TOML file's content. Raises `ConfigError` for one too large, or none at all."""
+    import tomllib
+
     try:
         with open(open_regular(path), "rb") as file:
             data = file.read(_MOST_TOML + 1)
@@ -279,6 +305,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML: nested too deeply") from None
     except ValueError as error:  # also a null in the name, a number of thousands of digits
         raise ConfigError(f"{path}: not TOML: {error}", "name a TOML file") from None
+
+
+def _judged(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``values`` as pydantic takes them; it has words for what is wrong."""
+    from pydantic_core import ValidationError
+
+    try:
+        return judge(MemoriaConfig, values)
+    except ValidationError as error:
+        raise ConfigError(complaints(error), _hint(error)) from None
 
 
 def complaints(error: ValidationError) -> str:

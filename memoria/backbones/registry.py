@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from memoria.backbones.base import Backbone, BackboneBase, Batch, OptionValue, Vectors, WordTable
 from memoria.errors import BackboneError, MemoriaError, first_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "memoria.backbones"
 # A table of our own, so that a source tree without installed metadata works too.
@@ -115,6 +117,8 @@ def check_backbone(
 
 
 def _entries() -> Sequence[EntryPoint]:
+    from importlib.metadata import entry_points  # slow to import
+
     return [entry for entry in entry_points(group=GROUP) if entry.name not in _BUILT_IN]
 
 

@@ -6,7 +6,10 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 Task = Callable[[], None]
 
@@ -76,6 +79,8 @@ class Workers:
         self._pool = None
 
     def _start(self, task: Task, threads: int) -> None:
+        from concurrent.futures import ThreadPoolExecutor  # a reader needs none
+
         if self._pool is None or self._pid != os.getpid():  # threads do not survive a fork
             self._pid, self._pool = os.getpid(), ThreadPoolExecutor(max(1, self._most))
         with contextlib.suppress(RuntimeError):  # no more threads: fewer do it, the caller at least

@@ -1,18 +1,25 @@
 """Frozen records whose values are checked as they come: from a file, they may be anything.
 
 A field is declared with a check and perhaps a default. Only plain values of exactly the right type
-pass: no text for a number, no bool for an int. numpy, pydantic and the like stay unloaded, so that
-a command which opens a store starts at once. The methods have the names that pydantic gives them.
+pass: no text for a number, no bool for an int. Nothing is imported for it, so that a command which
+opens a store starts at once. Where a check says no, `judge` can ask pydantic, which knows more
+types and has words for what is wrong; its bounds are those of the checks. The methods of records
+have the names that pydantic gives them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from math import inf, isfinite
-from typing import Any, ClassVar, Final, Literal, Self, dataclass_transform
+from collections.abc import Collection, Mapping, Sequence
+from math import isfinite
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, dataclass_transform
 
-Check = Callable[[Any], Any]  # gives the value as it is kept; raises `RefusedError`
+
+class Check(Protocol):
+    """Gives the value as it is kept; raises `RefusedError`."""
+
+    def __call__(self, value: Any, /) -> Any: ...
+
 
 _REQUIRED: Final[Any] = object()
 _MISSING: Final = "Field required"
@@ -148,134 +155,244 @@ def _dumped(value: Any, mode: Literal["python", "json"]) -> Any:
     return value
 
 
-# Checks.
+def judge(kind: type[Record], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``values`` of a record's fields as pydantic takes them, by the same checks.
 
+    Raises:
+        pydantic_core.ValidationError: it takes them no more than the checks do.
+        AttributeError: a field's check has no ``schema`` for pydantic.
+    """
+    from pydantic_core import SchemaValidator
+    from pydantic_core.core_schema import typed_dict_field, typed_dict_schema
 
-def whole(low: int, high: int) -> Check:
-    """A whole number from ``low`` to ``high``, both included."""
-
-    def check(value: Any) -> int:
-        if type(value) is not int:
-            raise RefusedError("must be an integer", value)
-        if not low <= value <= high:
-            raise RefusedError(f"must be {low} to {high}", value)
-        return value
-
-    return check
-
-
-def number(value: Any) -> float:
-    """A finite number, kept as float."""
-    if type(value) is not float and type(value) is not int:
-        raise RefusedError("must be a number", value)
-    try:
-        kept = float(value)
-    except OverflowError:
-        kept = inf
-    if not isfinite(kept):
-        raise RefusedError("must be a finite number", value)
+    schemas = {
+        name: typed_dict_field(_schema(one.check), required=False)
+        for name, one in kind.model_fields.items()
+    }
+    judged = SchemaValidator(typed_dict_schema(schemas, extra_behavior="forbid"))
+    kept: dict[str, Any] = judged.validate_python(dict(values))
     return kept
 
 
-def text(least: int = 0, most: int | None = None, pattern: str | None = None) -> Check:
+# Checks.
+
+
+class Whole:
+    """A whole number from ``low`` to ``high``, both included; None: without an end."""
+
+    def __init__(self, low: int | None = None, high: int | None = None) -> None:
+        self.low, self.high = low, high
+
+    def __call__(self, value: Any, /) -> int:
+        if type(value) is not int:
+            raise RefusedError("must be an integer", value)
+        if self.low is not None and value < self.low:
+            raise RefusedError(f"must be {self.low} or more", value)
+        if self.high is not None and value > self.high:
+            raise RefusedError(f"must be {self.high} or less", value)
+        return value
+
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's."""
+        from pydantic_core.core_schema import int_schema
+
+        return int_schema(strict=True, ge=self.low, le=self.high)
+
+
+class Number:
+    """A finite number, kept as float; above ``above`` and at most ``most``, if they are given."""
+
+    def __init__(self, above: float | None = None, most: float | None = None) -> None:
+        self.above, self.most = above, most
+
+    def __call__(self, value: Any, /) -> float:
+        if type(value) is not float and type(value) is not int:
+            raise RefusedError("must be a number", value)
+        try:
+            kept = float(value)
+        except OverflowError:
+            raise RefusedError("must be a finite number", value) from None
+        if not isfinite(kept):
+            raise RefusedError("must be a finite number", value)
+        if self.above is not None and not kept > self.above:
+            raise RefusedError(f"must be greater than {self.above:g}", value)
+        if self.most is not None and not kept <= self.most:
+            raise RefusedError(f"must be at most {self.most:g}", value)
+        return kept
+
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's."""
+        from pydantic_core.core_schema import float_schema
+
+        return float_schema(strict=True, allow_inf_nan=False, gt=self.above, le=self.most)
+
+
+class Text:
     """Text of ``least`` to ``most`` characters, all of which match ``pattern``."""
 
-    def check(value: Any) -> str:
+    def __init__(self, least: int = 0, most: int | None = None, pattern: str | None = None) -> None:
+        self.least, self.most, self.pattern = least, most, pattern
+
+    def __call__(self, value: Any, /) -> str:
         if type(value) is not str:
             raise RefusedError("must be text", value)
-        if len(value) < least or (most is not None and len(value) > most):
-            raise RefusedError(f"must have {least} to {most} characters", value)
-        if pattern is not None and re.fullmatch(pattern, value) is None:
-            raise RefusedError(f"must match the pattern {pattern}", value)
+        if not value.isascii():
+            _check_unicode(value)
+        if len(value) < self.least:
+            raise RefusedError(f"must have at least {self.least} characters", value)
+        if self.most is not None and len(value) > self.most:
+            raise RefusedError(f"must have at most {self.most} characters", value)
+        if self.pattern is not None and re.fullmatch(self.pattern, value) is None:
+            raise RefusedError(f"must match the pattern {self.pattern}", value)
         return value
 
-    return check
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's."""
+        from pydantic_core.core_schema import str_schema
+
+        pattern = None if self.pattern is None else f"^(?:{self.pattern})$"
+        return str_schema(strict=True, min_length=self.least, max_length=self.most, pattern=pattern)
 
 
-def flag(value: Any) -> bool:
+class Flag:
     """True or False."""
-    if type(value) is not bool:
-        raise RefusedError("must be true or false", value)
-    return value
 
-
-def choice(*known: str) -> Check:
-    """One of ``known``."""
-
-    def check(value: Any) -> str:
-        if type(value) is not str or value not in known:
-            raise RefusedError(f"must be one of {', '.join(known)}", value)
+    def __call__(self, value: Any, /) -> bool:
+        if type(value) is not bool:
+            raise RefusedError("must be true or false", value)
         return value
 
-    return check
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's."""
+        from pydantic_core.core_schema import bool_schema
+
+        return bool_schema(strict=True)
 
 
-def optional(check: Check) -> Check:
-    """None, or what ``check`` lets pass."""
-    return lambda value: None if value is None else check(value)
+class Choice:
+    """One of the texts ``known``."""
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self.known = tuple(known)
+
+    def __call__(self, value: Any, /) -> str:
+        if type(value) is not str or value not in self.known:
+            raise RefusedError(f"must be one of {', '.join(self.known)}", value)
+        return value
+
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's."""
+        from pydantic_core.core_schema import literal_schema
+
+        return literal_schema(list(self.known))
 
 
-def any_of(*checks: Check) -> Check:
+class AnyOf:
     """What one of ``checks`` lets pass, the first that does; else the last one says why."""
 
-    def check(value: Any) -> Any:
-        for one in checks[:-1]:
+    def __init__(self, *checks: Check) -> None:
+        self._checks = checks
+
+    def __call__(self, value: Any, /) -> Any:
+        for one in self._checks[:-1]:
             try:
                 return one(value)
             except RefusedError:
                 continue
-        return checks[-1](value)
+        return self._checks[-1](value)
 
-    return check
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's; only of checks that have one."""
+        from pydantic_core.core_schema import union_schema
 
-
-def many(item: Check) -> Check:
-    """A list or tuple of what ``item`` lets pass, kept as a tuple."""
-
-    def check(value: Any) -> tuple[Any, ...]:
-        if type(value) is not list and type(value) is not tuple:
-            raise RefusedError("must be a list", value)
-        kept = []
-        for place, one in enumerate(value):
-            try:
-                kept.append(item(one))
-            except RefusedError as error:
-                raise error.within(place) from None
-        return tuple(kept)
-
-    return check
+        return union_schema([_schema(one) for one in self._checks])
 
 
-def mapping(key: Check, item: Check) -> Check:
+class OrNone:
+    """None, or what ``inner`` lets pass."""
+
+    def __init__(self, inner: Check) -> None:
+        self.inner = inner
+
+    def __call__(self, value: Any, /) -> Any:
+        return None if value is None else self.inner(value)
+
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's; only of a check that has one."""
+        from pydantic_core.core_schema import nullable_schema
+
+        return nullable_schema(_schema(self.inner))
+
+
+class DictOf:
     """A dict whose keys and values pass, kept as a new dict."""
 
-    def check(value: Any) -> dict[Any, Any]:
+    def __init__(self, key: Check, item: Check) -> None:
+        self._key, self._item = key, item
+
+    def __call__(self, value: Any, /) -> dict[Any, Any]:
         if type(value) is not dict:
             raise RefusedError("must be a dict", value)
         kept = {}
         for name, one in value.items():
             try:
-                kept[key(name)] = item(one)
+                kept[self._key(name)] = self._item(one)
             except RefusedError as error:
                 raise error.within(str(name)) from None
         return kept
 
-    return check
+    def schema(self) -> Any:
+        """The same check as a schema of pydantic's; only of checks that have one."""
+        from pydantic_core.core_schema import dict_schema
+
+        return dict_schema(_schema(self._key), _schema(self._item))
 
 
-def record(kind: type[Record]) -> Check:
+class Many:
+    """A list or tuple of what ``item`` lets pass, kept as a tuple."""
+
+    def __init__(self, item: Check) -> None:
+        self._item = item
+
+    def __call__(self, value: Any, /) -> tuple[Any, ...]:
+        if type(value) is not list and type(value) is not tuple:
+            raise RefusedError("must be a list", value)
+        kept = []
+        for place, one in enumerate(value):
+            try:
+                kept.append(self._item(one))
+            except RefusedError as error:
+                raise error.within(place) from None
+        return tuple(kept)
+
+
+class RecordOf:
     """A record of ``kind``, or a dict of its fields."""
 
-    def check(value: Any) -> Record:
-        if isinstance(value, kind):
+    def __init__(self, kind: type[Record]) -> None:
+        self._kind = kind
+
+    def __call__(self, value: Any, /) -> Record:
+        if isinstance(value, self._kind):
             return value
         if type(value) is not dict or not all(type(name) is str for name in value):
             raise RefusedError("must be an object", value)
-        return kind(**value)
-
-    return check
+        return self._kind(**value)
 
 
-def anything(value: Any) -> Any:
+class Anything:
     """Whatever it is, as it is."""
-    return value
+
+    def __call__(self, value: Any, /) -> Any:
+        return value
+
+
+def _check_unicode(value: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raise RefusedError("must be Unicode", value) from None
+
+
+def _schema(check: Any) -> Any:
+    return check.schema()

@@ -9,26 +9,26 @@ from typing import Any, Final, Literal
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, DamageError
 from memoria.io.checked import (
+    AnyOf,
+    Anything,
+    Choice,
+    DictOf,
+    Flag,
+    Many,
+    Number,
+    OrNone,
     Record,
+    RecordOf,
     RefusedError,
-    any_of,
-    anything,
-    choice,
+    Text,
+    Whole,
     field,
-    flag,
-    many,
-    mapping,
-    number,
-    optional,
-    record,
-    text,
-    whole,
 )
 
 NAMES: Final = "[A-Za-z_][A-Za-z0-9._-]{0,63}"  # of snapshots: none can be taken for a step
-_COUNT: Final = whole(0, 2**62 - 1)
-_GENERATION: Final = optional(whole(1, 2**62 - 1))
-_HASH: Final = text(pattern="[0-9a-f]{64}")
+_COUNT: Final = Whole(0, 2**62 - 1)
+_GENERATION: Final = OrNone(Whole(1, 2**62 - 1))
+_HASH: Final = Text(pattern="[0-9a-f]{64}")
 
 
 class Pending(Record):
@@ -41,13 +41,13 @@ class Pending(Record):
     """
 
     phase: Literal["idle", "working", "reminded"] = field(
-        choice("idle", "working", "reminded"), default="idle"
+        Choice(("idle", "working", "reminded")), default="idle"
     )
-    reminded: tuple[tuple[int, ...], ...] = field(many(many(_COUNT)), default=())
-    scores: tuple[tuple[float, ...], ...] = field(many(many(number)), default=())
-    longterm: tuple[int, ...] = field(many(_COUNT), default=())
-    partial: tuple[bool, ...] = field(many(flag), default=())
-    expiry: tuple[float, ...] = field(many(number), default=())
+    reminded: tuple[tuple[int, ...], ...] = field(Many(Many(_COUNT)), default=())
+    scores: tuple[tuple[float, ...], ...] = field(Many(Many(Number())), default=())
+    longterm: tuple[int, ...] = field(Many(_COUNT), default=())
+    partial: tuple[bool, ...] = field(Many(Flag()), default=())
+    expiry: tuple[float, ...] = field(Many(Number()), default=())
 
     def fits(self, lanes: int) -> bool:
         """Whether it can be of a store with so many lanes."""
@@ -73,13 +73,13 @@ class Settings(Record):
 
     extra = "keep"
 
-    backbone: str | None = field(optional(text(1, 4096)), default=None)
-    unit: str = field(text(0, 64), default="sentence")
+    backbone: str | None = field(OrNone(Text(1, 4096)), default=None)
+    unit: str = field(Text(0, 64), default="sentence")
     ask: dict[str, str | bool | int | float | None] = field(
-        mapping(text(), optional(any_of(text(), flag, whole(-(2**63), 2**63 - 1), number))),
+        DictOf(Text(), OrNone(AnyOf(Text(), Flag(), Whole(), Number()))),
         default={},
     )
-    notes: str = field(text(0, 2**16), default="")
+    notes: str = field(Text(0, 2**16), default="")
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These with ``changes``; raises `ConfigError`."""
@@ -109,7 +109,7 @@ class StateHead(Record):
     rows: int = field(_COUNT, default=0)
     log_end: int = field(_COUNT, default=0)
     living: int = field(_COUNT, default=0)
-    edges: int | None = field(optional(_COUNT), default=None)
+    edges: int | None = field(OrNone(_COUNT), default=None)
     events: int = field(_COUNT, default=0)
 
 
@@ -120,7 +120,7 @@ class Snapshot(Record):
     events: int = field(_COUNT)
     digest: str = field(_HASH)
     created: int = field(_COUNT)  # milliseconds since 1970-01-01 UTC
-    note: str = field(text(0, 1000), default="")
+    note: str = field(Text(0, 1000), default="")
 
 
 class Era(Record):
@@ -139,8 +139,8 @@ class Era(Record):
     kept: int = field(_COUNT, default=0)
     log_end: int = field(_COUNT, default=0)
     log_kept: int = field(_COUNT, default=0)
-    steps: tuple[int, ...] = field(many(_COUNT), default=())
-    digest: str = field(text(pattern="([0-9a-f]{64})?"), default="")
+    steps: tuple[int, ...] = field(Many(_COUNT), default=())
+    digest: str = field(Text(pattern="([0-9a-f]{64})?"), default="")
 
     def sound(self) -> bool:
         """Whether nothing more is kept than there was, and nothing before the first era."""
@@ -161,16 +161,16 @@ class StoreAttributes(Record):
 
     extra = "pass over"
 
-    config: dict[str, Any] = field(mapping(text(), anything))
-    settings: Settings = field(record(Settings), default=Settings())
+    config: dict[str, Any] = field(DictOf(Text(), Anything()))
+    settings: Settings = field(RecordOf(Settings), default=Settings())
     step: int = field(_COUNT)
-    pending: Pending = field(record(Pending))
-    digest: str = field(text())
-    state: StateHead = field(record(StateHead))
+    pending: Pending = field(RecordOf(Pending))
+    digest: str = field(Text())
+    state: StateHead = field(RecordOf(StateHead))
     snapshots: dict[str, Snapshot] = field(
-        mapping(text(pattern=NAMES), record(Snapshot)), default={}
+        DictOf(Text(pattern=NAMES), RecordOf(Snapshot)), default={}
     )
-    era: Era = field(record(Era), default=Era())
+    era: Era = field(RecordOf(Era), default=Era())
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> StoreAttributes:

@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -19,7 +20,6 @@ from memoria.core.memory_core import MemoryCore
 from memoria.errors import InputError, ShapeError, StateError
 from memoria.io.inputs import WorkingMemory
 from memoria.io.progress import Progress, progress_bar
-from memoria.store.answers import Answers
 from memoria.store.arguments import (
     Data,
     Delta,
@@ -32,9 +32,7 @@ from memoria.store.arguments import (
     by_row,
     check_delta,
 )
-from memoria.store.asking import AskFilter, Asking, Question
 from memoria.store.attributes import Pending, Settings, Snapshot, StateHead, StoreAttributes
-from memoria.store.compacting import undo_last
 from memoria.store.confirmed_cues import ConfirmedCue, confirmed_cues
 from memoria.store.deferred_signals import deferred_signals
 from memoria.store.digest import (
@@ -69,6 +67,10 @@ from memoria.store.vector_codec import decode_vectors, encode_vectors
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
 
+if TYPE_CHECKING:
+    from memoria.store.answers import Answers
+    from memoria.store.asking import Asking, Question
+
 _IDLE: Final = Pending()
 _TIDY_AT_CLOSE: Final = 16_384  # living engrams up to which closing writes the state out
 _LOG_PER_STATE: Final = 65_536  # log entries after which a commit writes it out in any case
@@ -88,7 +90,6 @@ class MemoryStore:
         self._config = files.config
         self._settings: Settings = files.attributes.settings
         self._stored_texts = StoredTexts(files)
-        self._asking = Asking(files)
         self._core: MemoryCore | None = None
         self._pending = _IDLE
         self._lifespans: InformedLifespans | None = None
@@ -252,6 +253,12 @@ class MemoryStore:
         asked = None if taken is None else core.ops.array(taken)
         return answer(core, self._stored_texts, as_pending(core, core.recall(asked)))
 
+    @cached_property
+    def _asking(self) -> Asking:
+        from memoria.store.asking import Asking
+
+        return Asking(self._files)
+
     def ask(
         self,
         question: Question,
@@ -292,6 +299,8 @@ class MemoryStore:
             ShapeError: the vector is not of D numbers.
             BackboneError: the store's backbone does not load.
         """
+        from memoria.store.asking import AskFilter
+
         wanted = AskFilter(lane, sources, since, until, types, meta, forgotten)
         return self._asking.ask(question, top, wanted, context, self._pending)
 
@@ -600,6 +609,8 @@ class MemoryStore:
         """
         self.commit()
         with closing(open_files(self.path)) as source:
+            from memoria.store.compacting import undo_last
+
             outcome = undo_last(source, self._files.store, drop_later)
         self.rollback()
         return outcome

@@ -61,7 +61,6 @@ def remind(
     implies --peek. This is what a model is given while it reads, by likeness and along connections;
     to find what answers a question use `memoria ask`.
     """
-    from memoria.io.outputs import check_output, save_arrays
     from memoria.store.reading import open_files
 
     peek = peek or bool(cue or cue_text)
@@ -70,6 +69,8 @@ def remind(
         if out is not None:
             if not out.lower().endswith(".npz"):
                 raise UsageError(f"--out {out}: must be an .npz file")
+            from memoria.io.outputs import check_output
+
             check_output(out, overwrite)
         data = None
         if cue or cue_text:
@@ -82,6 +83,8 @@ def remind(
             reminded = opened.peek(data) if peek else opened.remind()
             document: dict[str, Any] = {"step": opened.timestep, "lanes": reminded.records()}
     if out is not None:
+        from memoria.io.outputs import save_arrays
+
         names = ("ids", "indices", "memories", "correlation", "log_correlation")
         save_arrays(out, {name: getattr(reminded, name) for name in names}, overwrite)
     if top is not None:

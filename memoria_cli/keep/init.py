@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, get_origin
+from typing import Annotated, Any, Final, Literal
 
 import typer
-from pydantic.fields import FieldInfo
 
 from memoria.config import MemoriaConfig, PresetName
 from memoria.errors import BackboneError, ConfigError
+from memoria.io.checked import Choice, Field, Number, OrNone, Whole
 from memoria.timeline.lifespan import PLAINLY_ENDLESS
 from memoria_cli.options import (
     BACKBONE_OPTIONS,
@@ -151,11 +151,14 @@ def _with_backbone(config: MemoriaConfig, speed: Mapping[str, Any]) -> MemoriaCo
     )
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+def _option(name: str, field: Field) -> inspect.Parameter:
     """Make the option that sets one field of the configuration."""
-    annotation: Any = int if name == "capacity" else field.annotation
-    if annotation not in (int, float) and get_origin(annotation) is not Literal:
-        annotation = str
+    annotation: Any = str
+    check = field.check.inner if isinstance(field.check, OrNone) else field.check
+    if isinstance(check, Whole | Number):
+        annotation = int if isinstance(check, Whole) else float
+    elif isinstance(check, Choice):
+        annotation = Literal[check.known]
     option = typer.Option(
         "--" + name.replace("_", "-"),
         help=field.description,

@@ -7,38 +7,38 @@ from typing import Any
 import pytest
 
 from memoria.io.checked import (
+    AnyOf,
+    Choice,
+    DictOf,
+    Flag,
+    Many,
+    Number,
+    OrNone,
     Record,
+    RecordOf,
     RefusedError,
-    any_of,
-    choice,
+    Text,
+    Whole,
     field,
-    flag,
-    many,
-    mapping,
-    number,
-    optional,
-    record,
-    text,
-    whole,
 )
 
 
 class Inner(Record):
     """A record within another."""
 
-    count: int = field(whole(0, 9))
-    ratio: float = field(number, default=0.5)
+    count: int = field(Whole(0, 9))
+    ratio: float = field(Number(), default=0.5)
 
 
 class Outer(Record):
     """One field of each kind."""
 
-    name: str = field(text(1, 4, "[a-z]+"))
-    kind: str = field(choice("a", "b"), default="a")
-    on: bool = field(flag, default=False)
-    rows: tuple[tuple[int, ...], ...] = field(many(many(whole(-1, 5))), default=())
-    free: dict[str, int | str] = field(mapping(text(), any_of(text(), whole(0, 3))), default={})
-    inner: Inner | None = field(optional(record(Inner)), default=None)
+    name: str = field(Text(1, 4, "[a-z]+"))
+    kind: str = field(Choice(("a", "b")), default="a")
+    on: bool = field(Flag(), default=False)
+    rows: tuple[tuple[int, ...], ...] = field(Many(Many(Whole(-1, 5))), default=())
+    free: dict[str, int | str] = field(DictOf(Text(), AnyOf(Text(), Whole(0, 3))), default={})
+    inner: Inner | None = field(OrNone(RecordOf(Inner)), default=None)
 
 
 class Open(Record):
@@ -46,7 +46,7 @@ class Open(Record):
 
     extra = "keep"
 
-    size: int = field(whole(0, 9), default=0)
+    size: int = field(Whole(0, 9), default=0)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,7 @@ def test_a_record_is_read_back_from_what_it_dumps(values: dict[str, Any]) -> Non
         ({"name": "abcde"}, ("name",)),
         ({"name": "aB"}, ("name",)),
         ({"name": "ab\n"}, ("name",)),
+        ({"name": "a", "free": {"x": "\ud800"}}, ("free", "x")),
         ({"name": 3}, ("name",)),
         ({"name": "a", "kind": "c"}, ("kind",)),
         ({"name": "a", "kind": ["a"]}, ("kind",)),
