@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from memoria_cli.options import option
+from memoria_cli.plain_values import take_plain_values
 from memoria_cli.terminal import output
 from memoria_cli.verbs import print_help_without_verb
 
@@ -163,7 +164,10 @@ class _Verbs(Mapping[str, Any]):
 @cache
 def _verb(name: str) -> Any:
     module, _, attribute = VERBS[name].place.partition(":")
-    return typer.main.get_command(getattr(import_module(f"memoria_cli.{module}"), attribute))
+    made = typer.main.get_command(getattr(import_module(f"memoria_cli.{module}"), attribute))
+    for one in (made, *getattr(made, "commands", {}).values()):
+        take_plain_values(one)
+    return made
 
 
 class _Group(TyperGroup):
@@ -201,7 +205,9 @@ def command() -> Any:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_main)
-    return typer.main.get_command(app)
+    made = typer.main.get_command(app)
+    take_plain_values(made)
+    return made
 
 
 def _show_version(wanted: bool) -> None:
