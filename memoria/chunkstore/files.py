@@ -31,8 +31,6 @@ from memoria.chunkstore.root import (
 )
 from memoria.chunkstore.sources.buckets import SCHEME, Bucket
 from memoria.chunkstore.sources.local import LocalSource, Source
-from memoria.chunkstore.sources.s3 import ObjectSource
-from memoria.chunkstore.sources.zip import ZipSource
 from memoria.chunkstore.spares import Spares
 from memoria.chunkstore.spec import ArraySpec, check_names
 from memoria.chunkstore.staged import LazyRows, StoredArray
@@ -411,6 +409,8 @@ def source_at(path: str | os.PathLike[str], writable: bool) -> Source:
             raise UsageError(
                 f"{path}: a store on object storage is only read", "`memoria pull` brings it here"
             )
+        from memoria.chunkstore.sources.s3 import ObjectSource
+
         remote = ObjectSource(Bucket(path))
         return _with_root(remote, f"{remote.place('')}: no store")
     place = Path(os.path.abspath(path))
@@ -427,6 +427,8 @@ def source_at(path: str | os.PathLike[str], writable: bool) -> Source:
         raise UsageError(
             f"{place}: an archive is only read", "`memoria import` makes a store of it"
         )
+    from memoria.chunkstore.sources.zip import ZipSource
+
     source = ZipSource(place)
     return _with_root(source, f"{place}: an archive, but not of a memory")
 

@@ -80,7 +80,8 @@ def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
     at_risk = np.bincount(age, minlength=last + 1)[::-1].cumsum()[::-1]
     share = np.cumprod(1.0 - died / at_risk)
     half = np.flatnonzero(share <= 0.5)
-    shown = np.unique(np.linspace(0, last, _POINTS + 1).round().astype(np.int64))
+    ages = np.linspace(0, last, _POINTS + 1).round().astype(np.int64)  # ascending, some twice
+    shown = ages[np.diff(ages, prepend=-1) > 0]
     summary["median"] = int(half[0]) if len(half) else None
     summary["points"] = records({"age": shown, "share": share[shown].round(6)})
     return summary

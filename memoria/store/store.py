@@ -44,7 +44,6 @@ from memoria.store.digest import (
 )
 from memoria.store.edits import displaced_ids, happen, revise
 from memoria.store.events import checked_ids
-from memoria.store.information import InformedLifespans
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import life_of_core, load_core, load_whole
 from memoria.store.memory_files import MemoryFiles
@@ -70,6 +69,7 @@ from memoria.timeline.log import EventKind, IntArray
 if TYPE_CHECKING:
     from memoria.store.answers import Answers
     from memoria.store.asking import Asking, Question
+    from memoria.store.information import InformedLifespans
 
 _IDLE: Final = Pending()
 _TIDY_AT_CLOSE: Final = 16_384  # living engrams up to which closing writes the state out
@@ -732,6 +732,8 @@ class MemoryStore:
     def _informed_lifespans(self) -> InformedLifespans | None:
         """What knows the words read so far; None where all engrams begin with as long a life."""
         if self._lifespans is None and self._config.lifespan_by != "constant":
+            from memoria.store.information import InformedLifespans
+
             self._lifespans = InformedLifespans(self._files, self._stored_texts)
         return self._lifespans
 

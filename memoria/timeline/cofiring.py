@@ -366,12 +366,13 @@ def ranks(living: IntArray, wanted: IntArray) -> npt.NDArray[np.int32]:
 
 def _distinct_pairs(who: IntArray, firing: IntArray, sizes: IntArray) -> int:
     """Unordered pairs that share a firing; ``sizes`` [F] of the firings."""
-    names, compact = np.unique(who, return_inverse=True)
+    names = np.flatnonzero(np.bincount(who))
+    compact = ranks(names, who).astype(np.int64)
     order = np.lexsort((compact, firing))
     compact = compact[order]
     ends = np.cumsum(sizes)
     keys = []
-    for size in np.unique(sizes[sizes > 1]).tolist():
+    for size in np.flatnonzero(np.bincount(sizes[sizes > 1])).tolist():
         first = (ends - sizes)[sizes == size]
         members = compact[first[:, None] + np.arange(size)]
         low, high = np.triu_indices(size, 1)
