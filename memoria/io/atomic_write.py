@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,6 +142,8 @@ def atomic_write(
 @contextmanager
 def _streamed(target: Path) -> Iterator[Path]:
     """Yield a temporary path, whose file goes through the pipe or device ``target``."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="memoria-") as folder:
         temporary = Path(folder, target.name)
         yield temporary
