@@ -34,7 +34,7 @@ HOUSE = """
     memoria.experiments
     memoria
     memoria_cli.terminal
-    memoria_cli.options memoria_cli.stores memoria_cli.verbs
+    memoria_cli.options memoria_cli.stores memoria_cli.verbs memoria_cli.plain_values
     memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo \
     memoria_cli.move memoria_cli.check
     memoria_cli.study
