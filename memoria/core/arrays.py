@@ -238,10 +238,12 @@ class NumpyOps:
 
     def mark(self, mask: Array, columns: Array) -> None:
         for lane, row in zip(mask, columns, strict=True):
-            lane[_present(row)] = True
+            here = row >= 0
+            lane[row if np.count_nonzero(here) == len(row) else row[here]] = True
 
     def distinct(self, columns: Array) -> Array:
-        rows = [_distinct(_present(row)) for row in columns]
+        rows = [_distinct(row) for row in columns]
+        rows = [row[1:] if len(row) and row[0] < 0 else row for row in rows]
         if len(rows) == 1:
             return rows[0][None]
         out = np.full((len(rows), max(map(len, rows), default=0)), -1)
@@ -257,7 +259,7 @@ class NumpyOps:
         else:
             taken = array[np.arange(len(array))[:, None], columns]
         missing = columns < 0
-        if missing.any():
+        if np.count_nonzero(missing):
             taken[missing] = null
         return taken
 
@@ -267,10 +269,9 @@ class NumpyOps:
     def add_at(self, array: Array, columns: Array, amounts: Array) -> None:
         for lane, row, more in zip(array, columns, amounts, strict=True):
             here = row >= 0
-            if here.all():
-                np.add.at(lane, row, more)
-            else:
-                np.add.at(lane, row[here], more[here])
+            if np.count_nonzero(here) < len(row):
+                row, more = row[here], more[here]
+            np.add.at(lane, row, more)
 
     def add_cells(self, array: Array, rows: Array, columns: Array, amount: int) -> None:
         np.add.at(array.reshape(-1), rows * array.shape[1] + columns, amount)
@@ -281,7 +282,7 @@ class NumpyOps:
         else:
             taken = array[np.arange(len(array))[:, None], columns]
         missing = columns < 0
-        if missing.any():
+        if np.count_nonzero(missing):
             taken[missing] = 0
         return taken
 
@@ -298,7 +299,7 @@ class NumpyOps:
         return True
 
     def squares(self, vectors: Array) -> Array:
-        return np.einsum("bnd,bnd->bn", vectors, vectors)
+        return np.vecdot(vectors, vectors)
 
     def distances(self, cue: Array, keys: Array, cue_square: Array, key_square: Array) -> Array:
         with np.errstate(all="ignore"):  # what overflows is Inf or NaN, and the caller looks
@@ -315,12 +316,6 @@ class NumpyOps:
             most = array.max(1)
             most[np.isinf(most)] = 0.0
             return np.log(np.exp(array - most[:, None]).sum(1)) + most
-
-
-def _present(row: Array) -> Array:
-    """``row`` [N] without -1."""
-    here = row >= 0
-    return row if here.all() else row[here]
 
 
 def _distinct(row: Array) -> Array:

@@ -387,9 +387,11 @@ class MemoryStore:
                         in_step = True
                         if isinstance(memory, WorkingMemory):
                             beside = memory.texts, memory.places, memory.times, memory.meta
-                            self.step(memory.data, rule, *beside)
+                            self.add(memory.data, *beside)
                         else:
-                            self.step(memory, rule)
+                            self.add(memory)
+                        self._fire()
+                        self.adjust(rule)
                         if time.monotonic() - last_commit >= commit_every:
                             self.commit()
                             last_commit = time.monotonic()

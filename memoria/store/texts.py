@@ -93,11 +93,14 @@ class StoredTexts:
     def where(self, ids: IntArray) -> IntArray:
         """(number in `sources`, character offset) of each engram, [n, 2]; -1: there is none."""
         where = self._rows(ids)[3][:, :2]
+        self._check_sources(where)
+        return where
+
+    def _check_sources(self, where: IntArray) -> None:
         if len(where) and not -1 <= int(where[:, 0].min()) <= int(where[:, 0].max()) < len(
             self._numbers()
         ):
             raise DamageError("texts/index names a source that is not there")
-        return where
 
     def sources(self) -> list[str]:
         """The names of all sources as they were given, in the order in which they came."""
@@ -155,7 +158,9 @@ class StoredTexts:
         nothing = len(ids) == 0 or int(ends[-1]) == int(starts[0])
         if nothing and (len(ids) == 0 or int(where[:, [0, 2]].max()) < 0):
             return b""
-        names = [b"" if place is None else _encode(place[0]) for place in self.places(ids)]
+        self._check_sources(where)
+        sources = [_encode(name) for name in self.sources()]
+        names = [b"" if number < 0 else sources[number] for number in where[:, 0].tolist()]
         sizes = np.array([len(name) for name in names])
         sizes[where[:, 0] < 0] = -1
         texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()

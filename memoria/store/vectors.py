@@ -45,7 +45,7 @@ class FileVectors:
             return np.zeros((*positions.shape, self._dimension), np.float32)
         place = self._places.take(positions + self._first, mode="clip")
         lacking = (place < 0) | (positions < 0)
-        if not lacking.any():
+        if not np.count_nonzero(lacking):
             return self._pool.take(place, 0)
         out = np.zeros((*positions.shape, self._dimension), np.float32)
         out[~lacking] = self._pool[place[~lacking]]
