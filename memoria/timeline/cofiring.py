@@ -130,13 +130,18 @@ class FiringLog:
         """
         return self._partners(*self._firings_of(positions))
 
-    def tied(
-        self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
-    ) -> tuple[IntArray, IntArray]:
+    def oldest(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> IntArray:
+        """The oldest partner that `tied` finds for each of ``positions``, [P]; -1: none."""
+        which, partner = self.tied(positions, shut)
+        chosen = np.full(len(positions), -1)
+        chosen[which[::-1]] = partner[::-1]  # the last written is the first found, the oldest
+        return chosen
+
+    def tied(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
         """(which of ``positions``, open partner) of all that share a row's greatest count.
 
-        ``shut`` [C] marks what must not be chosen. A row without an open partner gives nothing;
-        with ``oldest`` every other row gives one.
+        Both ascend. ``shut`` [C] marks what must not be chosen. A row without an open partner
+        gives nothing.
         """
         which, firing = self._firings_of(positions)
         row, found = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -152,9 +157,6 @@ class FiringLog:
             which, partner = np.concatenate((row, which)), np.concatenate((found, partner))
             order = np.argsort(which, kind="stable")
             which, partner = which[order], partner[order]
-        if oldest:
-            which, first = np.unique(which, return_index=True)
-            partner = partner[first]
         return which, partner
 
     def _most_frequent(

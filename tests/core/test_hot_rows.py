@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memoria.core.connections.hot_kernels import LAST_STAMP, STAMPED
 from memoria.core.connections.hot_rows import HotRows
 from memoria.timeline.cofiring import FiringLog, FrequentEngrams
 from memoria.timeline.log import IntArray
@@ -46,10 +47,13 @@ class Life:
         asked = np.unique((self.living * self.random.random(rows) ** 3).astype(np.int64))
         shut = self.random.random(self.capacity) < self.random.choice([0.0, 0.3, 0.9])
         shut[asked] = True  # paths go on only to engrams not visited yet
-        for oldest in (False, True):
-            got = sorted_rows(*self.index.tied(asked, shut, oldest))
-            assert got == strongest(self.plain, asked, shut, oldest)
-            assert got == sorted_rows(*self.log.tied(asked, shut, oldest))
+        expected = strongest(self.plain, asked, shut)
+        oldest = np.full(len(asked), -1)
+        for row, best in expected:
+            oldest[row] = best[0]
+        for counted in (self.index, self.log):
+            assert sorted_rows(*counted.tied(asked, shut)) == expected
+            assert counted.oldest(asked, shut).tolist() == oldest.tolist()
 
     def ask_regulars(self, rows: int, most: int) -> int:
         """As `ask`, of the regulars alone; returns how many rows they decided."""
@@ -58,7 +62,7 @@ class Life:
         shut[asked] = True
         regulars = FrequentEngrams(self.plain.entries, self.plain.starts, most)
         which, partner, left = regulars.tied(asked, shut)
-        expected = [one for one in strongest(self.plain, asked, shut, False) if not left[one[0]]]
+        expected = [one for one in strongest(self.plain, asked, shut) if not left[one[0]]]
         assert sorted_rows(which, partner) == expected
         return int((~left).sum())
 
@@ -76,7 +80,7 @@ def recounted(log: FiringLog, kept: IntArray) -> tuple[IntArray, IntArray]:
     return entries, np.cumsum([0, *sizes])[:-1].astype(np.int64)
 
 
-def strongest(log: FiringLog, asked: IntArray, shut: np.ndarray, oldest: bool) -> Rows:
+def strongest(log: FiringLog, asked: IntArray, shut: np.ndarray) -> Rows:
     """What `tied` must answer, from all firings of every row, one after another."""
     firing = np.repeat(np.arange(len(log.starts) - 1), np.diff(log.starts))
     answer: Rows = []
@@ -86,12 +90,22 @@ def strongest(log: FiringLog, asked: IntArray, shut: np.ndarray, oldest: bool) -
         counts[shut] = 0
         if counts.any():
             best = np.flatnonzero(counts == counts.max()).tolist()
-            answer.append((row, best[:1] if oldest else best))
+            answer.append((row, best))
     return answer
 
 
 def sorted_rows(which: IntArray, partner: IntArray) -> Rows:
     return [(int(row), sorted(partner[which == row].tolist())) for row in np.unique(which)]
+
+
+def test_counting_goes_on_when_the_stamps_are_used_up() -> None:
+    life = Life(5, hot=100, listed=8, most_lists=8)
+    for _ in range(30):
+        life.step(6, 30)
+    life.index._cursor[STAMPED] = LAST_STAMP - 40
+    for _ in range(6):
+        life.ask(20)
+    assert 0 < life.index._cursor[STAMPED] < LAST_STAMP
 
 
 @settings(max_examples=25, deadline=None)

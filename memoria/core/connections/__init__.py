@@ -26,7 +26,7 @@ class Links(Protocol):
         """For each current position, the open one with the highest co-fire count.
 
         Args:
-            current: positions, int64 [B, P], -1 for none.
+            current: distinct positions, int64 [B, P], -1 for none.
             closed: positions that must not be chosen, bool [B, C].
             ids: local ids, int64 [B, C].
             ties: prefers the greatest hash of the id among equal counts (0 too); None the oldest.

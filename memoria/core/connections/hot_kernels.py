@@ -3,12 +3,13 @@
 A *row* is an engram's row of the co-fire matrix; hot rows have a *list* of their strongest
 partners, in a *slot*. C positions, N slots, K partners a list, all arrays int32:
 
-    rows [4, C]      of each position: its last entry in the log (-1: none), its firings, the slot
-                     of its list (-1: none), and a scratch count, 0 between calls
+    rows [5, C]      of each position: its last entry in the log (-1: none), its firings, the slot
+                     of its list (-1: none), a scratch count, 0 between calls, and a stamp: a count
+                     above ``cursor[STAMPED]``, so that no call has to clear it
     lists [N, 2, K]  partners by descending count, and their co-fire counts with the owner
     heads [N, 4]     of each list: its owner, its length, a bound that no partner left out exceeds,
                      and the firings in the log when it last answered
-    cursor [2]       slots in use, and the slot last considered for reuse
+    cursor [3]       slots in use, the slot last considered for reuse, and the greatest stamp
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-LAST, FIRES, SLOT, SCRATCH = 0, 1, 2, 3  # of rows
+LAST, FIRES, SLOT, SCRATCH, STAMP = 0, 1, 2, 3, 4  # of rows
 PARTNER, COUNT = 0, 1  # of lists
 OWNER, LENGTH, BOUND, USED = 0, 1, 2, 3  # of heads
+STAMPED = 2  # of cursor
+LAST_STAMP = 2**31 - 1
 
 
 @njit(cache=True)
@@ -69,7 +72,6 @@ def _count_up(fired: Any, rows: Any, lists: Any, heads: Any) -> None:
 def tied_kernel(
     positions: Any,
     shut: Any,
-    oldest: bool,
     hot: int,
     entries: Any,
     starts: Any,
@@ -88,20 +90,7 @@ def tied_kernel(
     for r in range(len(positions)):
         position = positions[r]
         slot = rows[SLOT, position]
-        best = 0
-        decided = False
-        if slot >= 0:
-            heads[slot, USED] = now
-            length = heads[slot, LENGTH]
-            first = 0
-            while first < length and shut[lists[slot, PARTNER, first]]:
-                first += 1
-            if first < length:
-                best = lists[slot, COUNT, first]
-            decided = best > heads[slot, BOUND] or heads[slot, BOUND] == 0
-            while decided and first < length and lists[slot, COUNT, first] == best:
-                first += 1
-            length = first
+        decided, best, length = _listed(slot, now, shut, lists, heads)
         if not decided:
             length, touched = _count(position, entries, starts, previous, rows, touched)
             best = 0
@@ -124,9 +113,6 @@ def tied_kernel(
             count = lists[slot, COUNT, t] if decided else rows[SCRATCH, partner]
             if best == 0 or count != best or shut[partner]:
                 continue
-            if oldest and found > 0 and which[found - 1] == r:
-                partners[found - 1] = min(partners[found - 1], partner)
-                continue
             which[found] = r
             partners[found] = partner
             found += 1
@@ -134,6 +120,99 @@ def tied_kernel(
             for t in range(length):
                 rows[SCRATCH, touched[t]] = 0
     return which[:found], partners[:found]
+
+
+@njit(cache=True)
+def oldest_kernel(
+    positions: Any,
+    shut: Any,
+    hot: int,
+    entries: Any,
+    starts: Any,
+    previous: Any,
+    rows: Any,
+    lists: Any,
+    heads: Any,
+    cursor: Any,
+) -> Any:
+    """See `HotRows.oldest`."""
+    chosen = np.full(len(positions), -1, np.int64)
+    now = len(starts) - 1
+    touched = np.empty(4096, np.int32)
+    for r in range(len(positions)):
+        position = positions[r]
+        slot = rows[SLOT, position]
+        decided, best, length = _listed(slot, now, shut, lists, heads)
+        if decided:
+            for t in range(length):
+                partner = lists[slot, PARTNER, t]
+                if lists[slot, COUNT, t] == best and not shut[partner]:
+                    chosen[r] = partner if chosen[r] < 0 else min(chosen[r], partner)
+        elif rows[FIRES, position] < hot:
+            chosen[r] = _count_oldest(position, shut, entries, starts, previous, rows, cursor)
+        else:
+            length, touched = _count(position, entries, starts, previous, rows, touched)
+            for t in range(length):
+                partner = touched[t]
+                count = rows[SCRATCH, partner]
+                if shut[partner] or count < best:
+                    continue
+                if count > best or chosen[r] < 0 or partner < chosen[r]:
+                    best, chosen[r] = count, partner
+            if slot < 0:
+                slot = _take_list(position, now, rows, heads, cursor)
+            if slot >= 0:
+                _renew(slot, touched[:length], rows, lists, heads)
+                heads[slot, USED] = now
+            for t in range(length):
+                rows[SCRATCH, touched[t]] = 0
+    return chosen
+
+
+@njit(cache=True)
+def _listed(slot: Any, now: Any, shut: Any, lists: Any, heads: Any) -> Any:
+    """(whether the list in ``slot`` decides, the greatest open count, where its run ends)."""
+    if slot < 0:
+        return False, 0, 0
+    heads[slot, USED] = now
+    length = heads[slot, LENGTH]
+    first = 0
+    best = 0
+    while first < length and shut[lists[slot, PARTNER, first]]:
+        first += 1
+    if first < length:
+        best = lists[slot, COUNT, first]
+    decided = best > heads[slot, BOUND] or heads[slot, BOUND] == 0
+    while decided and first < length and lists[slot, COUNT, first] == best:
+        first += 1
+    return decided, best, first
+
+
+@njit(cache=True)
+def _count_oldest(
+    position: Any, shut: Any, entries: Any, starts: Any, previous: Any, rows: Any, cursor: Any
+) -> Any:
+    """The oldest open partner with the greatest count in a row that fired seldom; -1: none."""
+    base = cursor[STAMPED]
+    if base > LAST_STAMP - rows[FIRES, position]:
+        rows[STAMP][:] = 0
+        base = 0
+    best, chosen = 1, -1
+    at = rows[LAST, position]
+    firing = len(starts) - 1
+    while at >= 0:
+        firing = _firing_of(at, firing, starts)
+        for e in range(starts[firing], starts[firing + 1]):
+            partner = entries[e]
+            count = max(rows[STAMP, partner] - base, 0) + 1
+            rows[STAMP, partner] = base + count
+            if count < best or shut[partner] or partner == position:
+                continue
+            if count > best or chosen < 0 or partner < chosen:
+                best, chosen = count, partner
+        at = previous[at]
+    cursor[STAMPED] = base + rows[FIRES, position]
+    return chosen
 
 
 @njit(cache=True)

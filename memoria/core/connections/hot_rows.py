@@ -9,7 +9,7 @@ Compiled with numba, which is loaded only for memories large enough to gain from
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from memoria.core.connections.hot_kernels import (
     LAST,
     SLOT,
     follow_kernel,
+    oldest_kernel,
     pack_kernel,
     tied_kernel,
 )
@@ -55,7 +56,7 @@ class HotRows:
         slots = min(_FIRST_LISTS, most_lists)
         self._lists = np.zeros((slots, 2, listed), np.int32)
         self._heads = np.zeros((slots, 4), np.int32)
-        self._cursor = np.zeros(2, np.int32)
+        self._cursor = np.zeros(3, np.int32)
         self._known = 0  # firings counted
         self._previous: Int32Array = np.empty(0, np.int32)  # entry of the same engram, -1: none
         self._rows = _empty_rows(capacity)
@@ -74,26 +75,23 @@ class HotRows:
             rows[:, : self._rows.shape[1]] = self._rows[:, :capacity]
             self._rows = rows
 
-    def tied(
-        self, positions: IntArray, shut: npt.NDArray[np.bool_], oldest: bool = False
-    ) -> tuple[IntArray, IntArray]:
+    def tied(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
         """As `FiringLog.tied`."""
-        self._follow()
-        self._reserve_lists(int(self._cursor[0]) + len(positions))
-        which, partner = tied_kernel(
-            positions,
-            shut,
-            oldest,
-            self._hot,
-            self._log.entries,
-            self._log.starts,
-            self._previous,
-            self._rows,
-            self._lists,
-            self._heads,
-            self._cursor,
-        )
+        which, partner = tied_kernel(positions, shut, *self._asked(len(positions)))
         return which, partner
+
+    def oldest(self, positions: IntArray, shut: npt.NDArray[np.bool_]) -> IntArray:
+        """The oldest partner that `tied` finds for each of ``positions``, [P]; -1: none."""
+        chosen: IntArray = oldest_kernel(positions, shut, *self._asked(len(positions)))
+        return chosen
+
+    def _asked(self, rows: int) -> tuple[Any, ...]:
+        """What the kernels work on, with room for the lists of ``rows`` more rows."""
+        self._follow()
+        self._reserve_lists(int(self._cursor[0]) + rows)
+        log = self._log
+        index = (self._previous, self._rows, self._lists, self._heads, self._cursor)
+        return (self._hot, log.entries, log.starts, *index)
 
     def _follow(self) -> None:
         """Count what the log has gained."""
@@ -123,6 +121,6 @@ def _grown(array: Int32Array, size: int) -> Int32Array:
 
 
 def _empty_rows(capacity: int) -> Int32Array:
-    rows = np.zeros((4, capacity), np.int32)
+    rows = np.zeros((5, capacity), np.int32)
     rows[LAST], rows[SLOT] = -1, -1
     return rows

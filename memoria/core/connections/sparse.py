@@ -84,10 +84,8 @@ class SparseConnections:
         out = np.full(paths.shape, -1, np.int64)
         for lane, row in enumerate(paths):
             valid = row >= 0
-            if not valid.any() or shut[lane].all():
-                continue
-            unique, back = np.unique(row[valid], return_inverse=True)
-            out[lane, valid] = self._best(lane, unique, shut[lane], local, ties)[back]
+            if valid.any() and not shut[lane].all():
+                out[lane, valid] = self._best(lane, row[valid], shut[lane], local, ties)
         return self._ops.array(out)
 
     def counts(self) -> Array:
@@ -113,39 +111,34 @@ class SparseConnections:
         ids: IntArray,
         ties: TieRule | None,
     ) -> IntArray:
-        which, partner = self._tied(lane, current, shut, oldest=ties is None)
-        best = np.full(len(current), -1, np.int64)
+        index = self._index(lane)
         if ties is None:
-            best[which] = partner
+            best = index.oldest(current, shut)
         else:
+            which, partner = index.tied(current, shut)
+            best = np.full(len(current), -1, np.int64)
             order = np.lexsort((-partner, self._hashes(lane, partner, ids, ties), which))
             last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
             best[which[last]] = partner[order[last]]
-        if (best < 0).any():  # no open partner fired with it: all open positions tie at zero
+        alone = best < 0
+        if alone.any():  # no open partner fired with it: all open positions tie at zero
             if ties is None:
-                best[best < 0] = np.argmin(shut)
+                best[alone] = np.argmin(shut)
             else:
                 candidates = np.flatnonzero(~shut)
                 hashes = self._hashes(lane, candidates, ids, ties)
-                best[best < 0] = candidates[int(hashes.argmax())]
+                best[alone] = candidates[int(hashes.argmax())]
         return best
 
-    def _tied(
-        self, lane: int, current: IntArray, shut: npt.NDArray[np.bool_], oldest: bool
-    ) -> tuple[IntArray, IntArray]:
-        """(which of ``current``, open partner) of all partners that share a row's greatest count.
-
-        With ``oldest`` only the oldest of them. Builds the index once that pays.
-        """
+    def _index(self, lane: int) -> FiringLog | HotRows:
+        """What answers for the lane: the log, or `HotRows` of it once that pays."""
         log, hot = self._logs[lane], self._hot[lane]
-        if hot is None:
-            if not self._pays_index(log):
-                return log.tied(current, shut, oldest)
+        if hot is None and self._pays_index(log):
             from memoria.core.connections.hot_rows import HotRows
 
             log.drop_index()
             hot = self._hot[lane] = HotRows(log, self._capacity)
-        return hot.tied(current, shut, oldest)
+        return log if hot is None else hot
 
     def _pays_index(self, log: FiringLog) -> bool:
         return log.work >= _INDEX_AFTER + _INDEX_PER_ENTRY * len(log)
