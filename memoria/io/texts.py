@@ -63,8 +63,8 @@ def read_texts(
     if there is one.
 
     Raises:
-        InputError: the file is missing, not UTF-8 (with the byte), malformed (with the line) or
-            without any text.
+        InputError: the file is missing, not UTF-8 or with NULs (with the byte), malformed (with
+            the line) or without any text.
     """
     spec = os.fspath(spec)
     parse_unit(unit)
@@ -160,6 +160,11 @@ def _parts(file: IO[bytes], source: str, spoken: str) -> Iterator[_Text]:
             text = data[:end].decode("utf-8")
         except UnicodeDecodeError as error:
             raise _not_utf8(spoken, start + error.start) from None
+        if "\0" in text:
+            raise InputError(
+                f"{spoken}: not text: byte {start + data.index(0)} is 0",
+                "it may be UTF-16 or UTF-32: convert it to UTF-8",
+            )
         if start == 0:
             text = text.removeprefix("\ufeff")
         yield _Text(TextUnit(text, source, characters))

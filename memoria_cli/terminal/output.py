@@ -132,19 +132,20 @@ def records(
     """Print records as they come, for lists of any length, in one of three styles.
 
     ``json``: one document, ``head`` with them as its list ``key``. ``jsonl``: one a line. ``csv``:
-    ``columns`` under their names, as they are; escaped where a terminal shows them.
+    ``columns`` under their names, as they are, in UTF-8 whatever the locale; escaped where a
+    terminal shows them.
     """
     if _gathering:
         _gathering[-1].append({**head, key: list(documents)})
         return
     if style == "csv":
-        _write(_csv([columns]))
+        _write(_csv([columns]), is_data=True)
     if style == "json":
         _write(_json({**head, key: []})[: -len("]}")])
     waiting, glue = iter(documents), ""
     while block := list(islice(waiting, _AT_ONCE)):
         if style == "csv":
-            _write(_csv([[one[name] for name in columns] for one in block]))
+            _write(_csv([[one[name] for name in columns] for one in block]), is_data=True)
         elif style == "jsonl":
             _write("".join(_json(one) + "\n" for one in block))
         else:
@@ -161,14 +162,16 @@ def _json(value: object) -> str:
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
     terminal = sys.stdout is not None and sys.stdout.isatty()
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines: list[str] = []
     for row in rows:
         cells = [_json(one) if isinstance(one, dict) else one for one in row]
-        writer.writerow(
+        text = io.StringIO()
+        # Python before 3.11.9 quotes a carriage return only where it is part of a line's end
+        csv.writer(text, lineterminator="\r\n").writerow(
             [escape(one) if terminal and isinstance(one, str) else one for one in cells]
         )
-    return text.getvalue()
+        lines.append(text.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def note(text: str, keep_lines: bool = False) -> None:
@@ -212,11 +215,15 @@ def finish() -> None:
     _write("")
 
 
-def _write(text: str) -> None:
+def _write(text: str, is_data: bool = False) -> None:
+    """Write to standard output; what ``is_data`` goes as UTF-8 where no terminal shows it."""
     if sys.stdout is None:
         return
     try:
-        sys.stdout.write(text)
+        if is_data and not sys.stdout.isatty() and hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        else:
+            sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         _silence(sys.stdout)

@@ -137,6 +137,15 @@ def test_hostile_texts_stay_harmless(cli: Cli, bad: str) -> None:
     assert (second["text"], second["source"], second["offset"]) == ("=1+1", "", "")
 
 
+def test_line_ends_within_a_text_break_no_row(cli: Cli) -> None:
+    texts = ["one\rtwo", "one\ntwo", "one\r\ntwo", "\r", 'a "quote", and a comma']
+    with MemoryStore.create("ends", MemoriaConfig(hidden_dim=2, backbone="array")) as store:
+        store.step(np.ones((5, 2), np.float32), texts=texts)
+    table = cli.ok("list", "ends", "--format", "csv").out
+    rows = csv.DictReader(io.StringIO(table, newline=""))
+    assert [row["text"] for row in rows] == texts
+
+
 def test_a_terminal_gets_csv_without_escapes(cli: Cli, bad: str) -> None:
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb", buffering=0) as shown:

@@ -5,6 +5,7 @@ Starting a process with tensors takes seconds, so only what needs one runs in on
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -117,6 +118,19 @@ def test_any_locale(cli: Cli, tmp_path: Path) -> None:
     assert "Gr\\xfc\\xdfe" in ran.out
     document = cli.ok(*PEEK, "--json").json
     assert document["lanes"][0]["reminded"][0]["text"].startswith("Grüße")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_csv_is_utf8_in_any_locale(cli: Cli, tmp_path: Path, encoding: str) -> None:
+    text = "Grüße an die Katze. 猫が座った。"
+    (tmp_path / "t.txt").write_text(text, encoding="utf-8")
+    cli.ok("init", "s", "--unit", "line")
+    cli.ok("step", "s", "t.txt")
+    variables = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
+    command = command_line("list", "s", "--format", "csv")
+    ran = subprocess.run(command, env=environment() | variables, capture_output=True, check=True)
+    (row,) = csv.DictReader(ran.stdout.decode("utf-8").splitlines())
+    assert row["text"] == text
 
 
 def test_a_file_name_that_is_no_text(cli: Cli, tmp_path: Path) -> None:

@@ -398,6 +398,10 @@ def test_text_files() -> None:
         (b" \n\n ", "holds no text"),
         (b"abc\xff", "not UTF-8 text: byte 3 is invalid"),
         ("ab".encode("utf-16"), "not UTF-8 text: byte 0"),
+        ("ab".encode("utf-16-le"), "not text: byte 1 is 0"),
+        ("ab".encode("utf-16-be"), "not text: byte 0 is 0"),
+        ("ab".encode("utf-32-le"), "not text: byte 1 is 0"),
+        (b"\x7fELF\x02\x01\x01\x00", "not text: byte 7 is 0"),
     ],
 )
 def test_bad_text_files(content: bytes, complaint: str) -> None:
