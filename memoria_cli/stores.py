@@ -77,7 +77,7 @@ def require_present(store: str) -> str:
         if at is not None and os.path.isdir(path) and is_store(Path(path)):
             raise UsageError(
                 f"{store}: the past can only be read",
-                f"leave out @{at}, or make a store of it with `memoria snapshot restore`",
+                f"leave out @{at}, or make it a store: `memoria snapshot restore {store} -o NEW`",
             )
     return store
 

@@ -18,7 +18,7 @@ from memoria.chunkstore.commit import Encoder, store_files
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import StoreNotFoundError
 from memoria.io.atomic_write import atomic_write
-from memoria.store.copying import Contents, contents, copy_memory, needed_engrams
+from memoria.store.copying import Contents, contents, copy_memory, living_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
 
@@ -38,7 +38,7 @@ def write_archive(
     ``path``, ``step``, ``digest``, ``engrams``, ``bytes`` and ``sha256``.
     """
     place = Path(os.path.abspath(out))
-    alive = needed_engrams(files, ())
+    alive = living_ids(files)
     held = contents(files) if history else contents(files, alive, snapshots={})
     with atomic_write(place, force) as temporary:
         with open(temporary, "xb") as handle:
@@ -60,7 +60,7 @@ def write_copy(
     files: MemoryFiles, out: str | os.PathLike[str], history: bool = True
 ) -> dict[str, Any]:
     """Write the memory as a store of its own at ``out``; otherwise as `write_archive`."""
-    alive = needed_engrams(files, ())
+    alive = living_ids(files)
     if history:
         copy_memory(files, out)
     else:
@@ -84,7 +84,7 @@ def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]
     if not Path(archive).is_file():
         raise StoreNotFoundError(f"{archive}: no archive", "name a file that export made")
     with closing(open_files(archive)) as files:
-        alive = needed_engrams(files, ())  # before anything is written: it may not follow
+        alive = living_ids(files)  # before anything is written: it may not follow
         copy_memory(files, path)
         return {
             "path": os.path.abspath(path),

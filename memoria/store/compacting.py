@@ -12,12 +12,14 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from memoria.chunkstore.codec import rows_bytes
 from memoria.chunkstore.disk import Disk
 from memoria.chunkstore.files import StoreFiles, source_at
 from memoria.errors import StateError
 from memoria.store.attributes import StoreAttributes
-from memoria.store.copying import Contents, contents, needed_engrams
+from memoria.store.copying import Contents, contents, living_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import named, open_files, past_view, view_of_state
 from memoria.store.schema import ERA_GROUP, STATE_GROUP, CommandColumn, expected_specs
@@ -29,8 +31,9 @@ class Compaction:
 
     ``entries`` are those of the firing log, ``bytes`` those of all files of the store: measured,
     but ``bytes_after`` is reckoned where nothing was written. ``steps_kept`` are the steps up to
-    now after which the state is still known. While ``waiting``, readers hold what was dropped,
-    and a later writer removes it.
+    now after which the state is still known. ``held_by``: how many forgotten engrams each snapshot
+    that stays still needs. While ``waiting``, readers hold what was dropped, and a later writer
+    removes it.
     """
 
     engrams_kept: int
@@ -41,6 +44,7 @@ class Compaction:
     steps_kept: tuple[int, ...]
     bytes_before: int
     bytes_after: int
+    held_by: dict[str, int]
     waiting: bool = False
 
     @property
@@ -72,7 +76,10 @@ def compact(
         taken = source.attributes.snapshots
         names = sorted(taken) if snapshots is None else sorted(set(snapshots))
         wanted = {name: named(source.name, taken, name) for name in names}
-        kept = needed_engrams(source, names)
+        living = living_ids(source)
+        then = {name: living_ids(past_view(source, name)) for name in names}
+        kept = np.unique(np.concatenate((living, *then.values())))
+        beside = {name: len(np.setdiff1d(ids, living)) for name, ids in then.items()}
         held = contents(source, kept, *next_generations(source.attributes), wanted)
         era = held.attributes.era
         reckoned = sum(rows_bytes(spec, len(rows)) for spec, rows in held.arrays)
@@ -85,6 +92,7 @@ def compact(
             steps_kept=(*era.steps, era.step),
             bytes_before=before,
             bytes_after=max(0, before - source.stored_bytes() + reckoned),
+            held_by={name: count for name, count in beside.items() if count},
         )
         if not report.changes:
             return replace(report, bytes_after=before)

@@ -6,7 +6,7 @@ Copies, restored snapshots, archives and compaction are all made of `contents`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -102,12 +102,9 @@ def copy_memory(
     StoreFiles.create(path, specs, held.attributes.document(), disk, held.values()).close()
 
 
-def needed_engrams(files: MemoryFiles, snapshots: Iterable[str] | None = None) -> IntArray:
-    """Engrams alive now or in a state that a snapshot (None: any) names, ascending."""
-    names = files.attributes.snapshots if snapshots is None else snapshots
-    views = [files, *(past_view(files, name) for name in names)]
-    alive = [fold(view, view.config, StepTable.read(view)).ids for view in views]
-    return np.unique(np.concatenate(alive))
+def living_ids(files: MemoryFiles) -> IntArray:
+    """Engrams alive now, or in the past that ``files`` is a view of, ascending."""
+    return fold(files, files.config, StepTable.read(files)).ids
 
 
 def _as_they_are(files: MemoryFiles) -> dict[str, Any]:

@@ -54,9 +54,15 @@ def compact(
         found = compact(store, snapshots=names)
     record = found.record()
     document = {"path": os.path.abspath(store), "dry_run": dry_run, **record}
-    human = ["nothing to free: everything is needed"]
+    human = ["nothing to free" + ("" if found.held_by else ": everything is needed")]
     if found.changes:
         human = _describe(record, "would" if dry_run else "has")
+    if found.held_by:
+        held = [f"{name} ({count:,})" for name, count in found.held_by.items()]
+        human.append(
+            f"forgotten engrams that snapshots need: {', '.join(held)}; --keep NAME, "
+            "--drop-snapshots or `memoria snapshot delete` lets go of them"
+        )
     output.result(document, human, json)
 
 

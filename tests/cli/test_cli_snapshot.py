@@ -152,7 +152,7 @@ def test_going_back_in_place(cli: Cli) -> None:
 
 KEYS = (
     "path dry_run engrams_kept engrams_dropped entries_kept entries_dropped snapshots_dropped"
-    " steps_kept bytes_before bytes_after waiting"
+    " steps_kept bytes_before bytes_after held_by waiting"
 ).split()
 
 
@@ -179,10 +179,23 @@ def test_compact_says_what_it_frees_and_frees_it(cli: Cli) -> None:
     }
     told = cli.ok("inspect", "s", "--json").json
     assert (told["digest"], told["phase"]) == (digest, "working")
-    assert cli.ok("compact", "s").out == "nothing to free: everything is needed\n"
+    held = plan["held_by"]
+    assert list(held) == ["early", "later"]
+    with Inspection.open("s", at="later") as then, Inspection.open("s") as now:
+        assert held["later"] == len({*then.life.ids.tolist()} - {*now.life.ids.tolist()}) > 0
+    first, second = cli.ok("compact", "s").out.splitlines()
+    assert first == "nothing to free"
+    assert f"early ({held['early']}), later ({held['later']}); --keep NAME" in second
     is_refused(cli("inspect", "s@7"), 2, "compaction has removed it", "4, 12 and 20 to 20")
     assert cli.ok("inspect", "s@later", "--json").json["step"] == 12
     is_refused(cli("replay", "s@later"), 2, "compaction has removed the steps 1 to 12")
+
+
+def test_the_hint_about_the_past_works(cli: Cli) -> None:
+    ran = cli("step", "s@4", "--text", "x")
+    assert "`memoria snapshot restore s@4 -o NEW`" in ran.err
+    cli.ok("snapshot", "restore", "s@4", "-o", "new")
+    assert cli.ok("inspect", "new", "--json").json["step"] == 4
 
 
 def test_compact_drops_snapshots_that_are_not_kept(cli: Cli) -> None:
@@ -195,7 +208,8 @@ def test_compact_drops_snapshots_that_are_not_kept(cli: Cli) -> None:
     assert names == ["later"]
     assert "snapshots dropped: later" in cli.ok("compact", "s", "--drop-snapshots", "--yes").out
     assert cli.ok("snapshot", "list", "s", "--json").json["snapshots"] == []
-    assert cli.ok("compact", "s", "--drop-snapshots").out.startswith("nothing to free")
+    freed = cli.ok("compact", "s", "--drop-snapshots").out
+    assert freed == "nothing to free: everything is needed\n"
 
 
 def test_compact_while_a_reader_holds_the_files(cli: Cli) -> None:

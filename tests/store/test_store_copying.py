@@ -16,8 +16,8 @@ from past_lives import Gone, PastLife, begin, live, portrait, state_of
 from memoria.chunkstore.staged import LazyRows
 from memoria.config import MemoriaConfig
 from memoria.store import MemoryStore
-from memoria.store.copying import copy_memory, needed_engrams
-from memoria.store.reading import open_files
+from memoria.store.copying import copy_memory, living_ids
+from memoria.store.reading import open_files, past_view
 
 SEEDS = st.integers(0, 2**32)
 PHASES = ("idle", "working", "reminded")
@@ -29,7 +29,11 @@ MORE = 4
 def copy(source: Path, target: Path, at: int | str | None = None, compacted: bool = False) -> None:
     files = open_files(source, at)
     try:
-        copy_memory(files, target, needed_engrams(files) if compacted else None)
+        needed = None
+        if compacted:
+            views = [files, *(past_view(files, name) for name in files.attributes.snapshots)]
+            needed = np.unique(np.concatenate([living_ids(view) for view in views]))
+        copy_memory(files, target, needed)
     finally:
         files.close()
 
