@@ -126,6 +126,7 @@ _BUILT_IN: Final = {
         "engrams": "Engrams",
         "farrecall": "FarRecall",
         "recall": "Recall",
+        "evidence": "Evidence",
     }.items()
 }  # known without installed metadata too, as in a source tree
 
