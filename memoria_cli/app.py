@@ -40,7 +40,7 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "ask": _Verb(
             "ask.ask:ask",
-            "Ask which engrams answer a question, the best first. Changes nothing.",
+            "Ask which engrams answer a question, the best first. Changes nothing unless told to.",
         ),
         "remind": _Verb(
             "ask.remind:remind",

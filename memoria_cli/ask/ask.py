@@ -15,15 +15,19 @@ from memoria_cli.options import (
     panel,
     parse_pairs,
 )
-from memoria_cli.stores import find_store, split_store
+from memoria_cli.stores import find_store, load_memory_store, require_present, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_minute
+from memoria_cli.terminal.formatting import format_engrams, format_minute
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
+    from memoria.store import MemoryStore
     from memoria.store.answers import Answer, Answers, Neighbour
 
 _filter: Final = panel("Filters")
+_teach: Final = panel("Teaching")
+_LEARNED: Final = 5  # answers that --learn lets live longer
+_GAIN: Final = 20.0  # steps, of each of them
 _LEAST_REASON: Final = 0.5  # of a part's share in a score that is named without --why
 _LEAST_PART: Final = 0.005  # that is shown with two digits
 _FAINT: Final = "dim"
@@ -99,9 +103,22 @@ def ask(
         bool,
         _filter("--forgotten", "What was forgotten but still lies there, instead of what lives."),
     ] = False,
+    learn: Annotated[
+        bool,
+        _teach("--learn", f"Let the {_LEARNED} best answers gain {_GAIN:g} steps of lifespan."),
+    ] = False,
+    used: Annotated[
+        list[int] | None,
+        _teach(
+            "--used",
+            "This engram was the answer: it gains 50 steps, and is found sooner by questions like "
+            "this one. Repeatable; as `memoria used`.",
+            "ID",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Ask which engrams answer a question, the best first. Changes nothing.
+    """Ask which engrams answer a question, the best first. Changes nothing unless told to.
 
     Ranks by meaning, words, what stands around and what a text says of itself. `memoria remind` is
     the other way to get something out of a memory: what a model is given while it reads.
@@ -112,6 +129,8 @@ def ask(
 
     place, said = find_store(words or (), store)
     asked = _questions(said, questions)
+    if used and questions is not None:
+        raise UsageError("--used is of one question", "leave out --questions")
     wanted = AskFilter(
         lane=lane,
         sources=source,
@@ -121,26 +140,49 @@ def ask(
         meta=parse_pairs("--meta", meta or ()) or None,
         forgotten=forgotten,
     )
-    with closing(open_files(*split_store(place))) as files:
+    teaches = learn or bool(used)
+    path, at = (require_present(place), None) if teaches else split_store(place)
+    with closing(open_files(path, at, "r+" if teaches else "r")) as files:
         asking = Asking(files)
         found = [(question, asking.ask(question, top, wanted, context)) for question in asked]
+        taught: list[dict[str, list[int]]] = [{}] * len(found)
+        if teaches:
+            with load_memory_store(files, "ask") as opened:
+                taught = [
+                    _taught(opened, question, answers.ids[:_LEARNED] if learn else (), used or ())
+                    for question, answers in found
+                ]
+    documents = [
+        {"question": question, **answers.document(), **done}
+        for (question, answers), done in zip(found, taught, strict=True)
+    ]
+    human: list[output.Part] = []
+    for (question, answers), done in zip(found, taught, strict=True):
+        if questions is not None:
+            human.append(output.Styled(question, "bold"))
+        human += [*_told(answers, why), *_taught_lines(done)]
+    document: Any
     if questions is None:
-        answers = found[0][1]
-        document: Any = answers.document()
-        human = list(_told(answers, why))
+        document = {name: value for name, value in documents[0].items() if name != "question"}
     else:
         document = [
-            {"question": question, "answers": answers.document()["answers"]}
-            for question, answers in found
-        ]
-        human = [
-            part
-            for question, answers in found
-            for part in (output.Styled(question, "bold"), *_told(answers, why))
+            {name: value for name, value in one.items() if name != "step"} for one in documents
         ]
     for note in dict.fromkeys(note for _, answers in found for note in answers.notes):
         output.note(note)
     output.result(document, human, json)
+
+
+def _taught(
+    store: MemoryStore, question: str, best: Sequence[int], used: Sequence[int]
+) -> dict[str, list[int]]:
+    """Record that the ``best`` were found and those ``used`` were the answer; which these are."""
+    done: dict[str, list[int]] = {}
+    if best:
+        done["learned"] = store.teach(best, _GAIN).tolist()
+    if used:
+        done["used"] = store.used(used, question).tolist()
+    return done
 
 
 def _questions(words: Sequence[str], file: str | None) -> list[str]:
@@ -174,6 +216,13 @@ def _told(answers: Answers, why: bool) -> Iterator[output.Part]:
         if why:
             yield output.Styled(f"{_INDENT}{_parts(answer)}", _FAINT)
         yield from _neighbours(answer.after)
+
+
+def _taught_lines(done: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    if "learned" in done:
+        yield f"{format_engrams(done['learned'])} gained {_GAIN:g} steps"
+    if "used" in done:
+        yield f"{format_engrams(done['used'])} answered; the question is kept"
 
 
 def _neighbours(engrams: Sequence[Neighbour]) -> Iterator[output.Part]:

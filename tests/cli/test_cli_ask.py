@@ -142,6 +142,29 @@ def test_many_questions(cli: Cli, tmp_path: Path) -> None:
     assert [one["question"] for one in other] == ["Oslo?", "Oslo?"]
 
 
+def test_asking_teaches_when_told_to(cli: Cli) -> None:
+    def lifespans() -> dict[int, float]:
+        listed = cli.ok("list", "notes", "--json").json["engrams"]
+        return {one["id"]: one["lifespan"] for one in listed}
+
+    before = lifespans()
+    learned = cli.ok("ask", "notes", "Who repairs clocks?", "--learn", "--json").json
+    best = sorted(one["id"] for one in learned["answers"][:5])
+    assert learned["learned"] == best
+    gained = {id_: life - before[id_] for id_, life in lifespans().items()}
+    assert gained == {id_: 20.0 if id_ in best else 0.0 for id_ in before}
+
+    question = "Which insect house stands there?"
+    told = cli.ok("ask", "notes", question, "--used", 7, "--json").json
+    assert told["used"] == [7]
+    assert lifespans()[7] == before[7] + gained[7] + 50
+    with MemoryStore.open("notes") as store:
+        assert [one.text for one in store.confirmed_cues()] == [question]
+    assert "1 engram (7) answered" in cli.ok("ask", "notes", "insects", "--used", 7).out
+    assert "5 engrams" in cli.ok("ask", "notes", "insects", "--learn").out
+    assert cli.ok("inspect", "notes", "--json").json["step"] == learned["step"]
+
+
 def test_where_nothing_answers_it_says_so(cli: Cli) -> None:
     shown = cli.ok("ask", "notes", "Quantum chromodynamics lattice?").out
     assert shown.startswith("nothing here seems to answer this")
@@ -191,6 +214,9 @@ class TestStore:
         "ask notes --questions chat.jsonl",
         "ask notes --questions notes.md",
         "ask notes --questions nowhere.jsonl",
+        "ask notes --questions chat.jsonl:text --used 1",
+        "ask notes x --used 99",
+        "ask notes@1 x --learn",
     ],
 )
 def test_bad_requests_are_one_line(cli: Cli, line: str) -> None:
