@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import SETTING, say
 
-__all__ = ["add_build_options", "built", "config", "unit_rows"]
+from benchmarks.results import say
+from benchmarks.setting import SETTING
 
 _PER_COMMIT = 50_000  # engrams made between two commits
 _FOREVER = 1e6

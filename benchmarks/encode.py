@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from common import TableOf, finish, model_folder, parser, ratio, say, sentences, start, timing
+from benchmarks.options import parser
+from benchmarks.results import TableOf, finish, ratio, say, start, timing
+from benchmarks.texts import model_folder, sentences
 
 NAME = "encode"
 
@@ -120,7 +122,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
         rows.append([row["name"], rate if rate is not None else row["missing"], share])
     title = f"{document['texts']['count']:,} sentences"
     return [(title, ("", "texts a second", "of the bare model"), rows)]
-
-
-if __name__ == "__main__":
-    main()

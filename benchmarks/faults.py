@@ -18,7 +18,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, finish, parser, say, scratch, start
+from benchmarks.options import parser
+from benchmarks.processes import ROOT, scratch
+from benchmarks.results import finish, say, start
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 
@@ -162,7 +164,3 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
             numbers = " | ".join(f"{row[key]:,}" for key in ("tried", "acknowledged", "lost"))
             lines.append(f"| {row['fault']} | {row['how']} | {numbers} |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, TableOf, finish, last_line, parser, say, scratch, sentences, start
+from benchmarks.options import parser
+from benchmarks.processes import command, scratch
+from benchmarks.results import TableOf, finish, say, start
+from benchmarks.texts import passages
 
 NAME = "long_life"
 _WORKING = 8  # sentences a step
-_AGAIN = 0.25  # of the topics read are read a second time
-_TOPIC = 40  # sentences that are read in one go
-
-
-class LifeError(Exception):
-    """A command failed; the message is what it said."""
 
 
 def options() -> argparse.ArgumentParser:
@@ -40,7 +31,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     document = start(arguments)
     with scratch(arguments.directory) as folder:
         text, store = folder / "read.txt", str(folder / "store")
-        lines = reading(arguments.steps * _WORKING)
+        lines = passages(arguments.steps * _WORKING)
         text.write_text("\n".join(lines) + "\n", encoding="utf-8")
         document["text"] = {
             "source": "sentences of Python's own help, topic after topic in a fixed random order",
@@ -67,7 +58,8 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
         document["commands"] = {}
         for name, line in commands.items():
             say(f"memoria {name}")
-            document["commands"][name], told[name] = timed([*line, "--json"])
+            document["commands"][name], said = command(*line, "--json")
+            told[name] = json.loads(said)
         document["store"] = {
             "bytes": _bytes(folder / "store"),
             "files": sum(1 for one in (folder / "store").rglob("*") if one.is_file()),
@@ -84,45 +76,6 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
         document["files"] = {one.name: one.stat().st_size for one in sorted(drawn)}
     finish(NAME, arguments, document, _tables(document))
     return document
-
-
-def reading(count: int) -> list[str]:
-    """``count`` sentences: passages in a random order, some of them read again later."""
-    chance, found = random.Random(0), sentences()
-    passages = [found[at : at + _TOPIC] for at in range(0, len(found), _TOPIC)]
-    read: list[list[str]] = []
-    size = 0
-    while size < count:
-        again = bool(read) and chance.random() < _AGAIN
-        passage = chance.choice(read[-20:] if again else passages)
-        read.append(passage)
-        size += len(passage)
-    return [line for passage in read for line in passage][:count]
-
-
-def timed(words: list[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(wall and processor seconds, peak memory) of a command, and what it printed."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "memoria_cli", *words], stdout=out, stderr=err, env=variables
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        if process.returncode:
-            message = last_line(err.read().decode("utf-8", "replace"))
-            raise LifeError(f"memoria {words[0]}: {message}")
-        told: dict[str, Any] = json.loads(out.read())
-    spent = {
-        "seconds": seconds,
-        "processor_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_bytes": usage.ru_maxrss * 1024,
-    }
-    return spent, told
 
 
 def _bytes(folder: Path) -> int:
@@ -147,7 +100,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
     facts += [["sound", str(document["sound"])]]
     facts += [[name, size] for name, size in document["files"].items()]
     return [(f"a text memory of {steps:,} steps", columns, rows), ("what came", ("", ""), facts)]
-
-
-if __name__ == "__main__":
-    main()

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from common import TableOf, finish, milliseconds, parser, ratio, say, start, timing
+from benchmarks.options import fill, parser
+from benchmarks.results import TableOf, finish, milliseconds, ratio, say, start, timing
 
 NAME = "models"
 _VOCABULARY = 2048
@@ -34,11 +35,17 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     import torch
 
     arguments = options().parse_args(words)
-    small = {"layers": 3, "hidden": 32, "batch": 2, "length": 16, "steps": 3, "warm_up": 3}
-    large = {"layers": 4, "hidden": 128, "batch": 8, "length": 150, "steps": 20, "warm_up": 30}
-    for name in small:
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, (small if arguments.quick else large)[name])
+    fill(
+        arguments,
+        {
+            "layers": (3, 4),
+            "hidden": (32, 128),
+            "batch": (2, 8),
+            "length": (16, 150),
+            "steps": (3, 20),
+            "warm_up": (3, 30),
+        },
+    )
     torch.set_num_threads(arguments.threads)
     document = start(arguments)
     with torch.random.fork_rng():
@@ -176,7 +183,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
     ]
     columns = ("", "ms a step", "of them in the memory", "over plain", "parameters", "engrams")
     return [("a training step", columns, rows)]
-
-
-if __name__ == "__main__":
-    main()

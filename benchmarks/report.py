@@ -16,18 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import (
-    ROOT,
-    TableOf,
-    finish,
-    milliseconds,
-    parser,
-    say,
-    scratch,
-    sentences,
-    start,
-    timing,
-)
+
+from benchmarks.options import parser
+from benchmarks.processes import ROOT, scratch
+from benchmarks.results import TableOf, finish, milliseconds, say, start, timing
+from benchmarks.texts import sentences
 
 sys.path.insert(0, str(ROOT / "tests" / "tools"))
 
@@ -164,7 +157,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
     steps = document["settings"]["steps"]
     columns = ("engrams shown", "bytes", "write ms", "first paint ms", "open ms")
     return [(f"a memory of {steps:,} steps", (*columns, "a slider step ms", "all plots ms"), rows)]
-
-
-if __name__ == "__main__":
-    main()

@@ -13,30 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import (
-    SETTING,
-    HarnessError,
-    TableOf,
-    add_upstream_options,
-    finish,
-    harness,
-    milliseconds,
-    numbers,
-    parser,
-    ratio,
-    say,
-    scratch,
-    start,
-    text_vectors,
-    timing,
-    upstream_python,
-)
+
+from benchmarks.options import add_upstream_options, fill, numbers, parser
+from benchmarks.processes import HarnessError, Upstream, harness, scratch
+from benchmarks.results import TableOf, finish, milliseconds, ratio, say, start, timing
+from benchmarks.setting import AUTHORS_RULE, SETTING
+from benchmarks.texts import text_vectors
 
 NAME = "step_time"
 _SCRIPT = "memory_harness.py"
 _SPARE = 1.5  # capacity over what lives, in both directions of a dense matrix
 _COPIES = 2  # of the matrix while it grows
-_RULE = {"lifespan": 9.0, "alpha": 8.0}
 _GAIN = 5.0  # of a reminded engram in the long life, by the same rule
 _GB = 1e9
 _WARM_UP = 60  # steps: what is compiled on the way is compiled by then
@@ -44,7 +31,7 @@ _WARM_UP = 60  # steps: what is compiled on the way is compiled by then
 
 def options() -> argparse.ArgumentParser:
     made = parser(__doc__, NAME)
-    made.add_argument("--sizes", type=numbers, help="engrams (default 1e3,8e3,1e4,1e5,1e6)")
+    made.add_argument("--sizes", type=numbers, help="engrams (default 1e3,3e3,8e3,1e4,1e5,1e6)")
     made.add_argument("--upstream-sizes", type=numbers, help="default 1e3,2e3,3e3,5e3,8e3")
     made.add_argument("--steps", type=int, help="steps timed at each size (default 200)")
     made.add_argument("--upstream-limit", type=float, default=600.0, help="seconds of one life")
@@ -65,15 +52,27 @@ def options() -> argparse.ArgumentParser:
 
 def main(words: list[str] | None = None) -> dict[str, Any]:
     arguments = options().parse_args(words)
-    _fill(arguments)
+    fill(
+        arguments,
+        {
+            "sizes": ([1000, 3000], [1000, 3000, 8000, 10_000, 100_000, 1_000_000]),
+            "upstream_sizes": ([1000], [1000, 2000, 3000, 5000, 8000]),
+            "steps": (20, 200),
+            "lane_size": (500, 3000),
+            "text_steps": (40, 400),
+            "life_steps": (200, 20_000),
+            "life_engrams": (2000, 100_000),
+            "texts": (200, 100_000),
+        },
+    )
     document = start(arguments)
-    python, about = upstream_python(arguments)
-    document["upstream"] = about
+    upstream = Upstream(arguments)
+    document["upstream"] = upstream.about
     with scratch() as folder:
         vectors, what = text_vectors(arguments.dimension, arguments.texts, not arguments.no_model)
         np.save(folder / "vectors.npy", vectors)
         document["vectors"] = what
-        bench = _Bench(arguments, folder, python)
+        bench = _Bench(arguments, folder, upstream)
         document["nothing_dies"] = bench.nothing_dies()
         document["training_lanes"] = bench.training_lanes()
         document["text_with_rule"] = bench.text_with_rule()
@@ -83,27 +82,9 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     return document
 
 
-def _fill(arguments: argparse.Namespace) -> None:
-    """Defaults that --quick makes small."""
-    quick = arguments.quick
-    full = {
-        "sizes": ([1000, 3000], [1000, 8000, 10_000, 100_000, 1_000_000]),
-        "upstream_sizes": ([1000], [1000, 2000, 3000, 5000, 8000]),
-        "steps": (20, 200),
-        "lane_size": (500, 3000),
-        "text_steps": (40, 400),
-        "life_steps": (200, 20_000),
-        "life_engrams": (2000, 100_000),
-        "texts": (200, 100_000),
-    }
-    for name, (small, large) in full.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, small if quick else large)
-
-
 class _Bench:
-    def __init__(self, arguments: argparse.Namespace, folder: Path, python: str | None) -> None:
-        self.arguments, self.python = arguments, python
+    def __init__(self, arguments: argparse.Namespace, folder: Path, upstream: Upstream) -> None:
+        self.arguments, self.upstream = arguments, upstream
         self.common = {
             **SETTING,
             "vectors": str(folder / "vectors.npy"),
@@ -142,7 +123,7 @@ class _Bench:
         steps = self.arguments.text_steps
         rows = {}
         for name in ("sparse", "dense", "upstream"):
-            job = {**_RULE, "steps": steps, "block": max(1, steps // 2)}
+            job = {**AUTHORS_RULE, "steps": steps, "block": max(1, steps // 2)}
             blocks = self._life(name, job)
             rows[name] = blocks if isinstance(blocks, str) else _told(blocks[-1])
         return rows
@@ -178,12 +159,12 @@ class _Bench:
 
     def _run(self, name: str, job: Mapping[str, Any], limit: float) -> dict[str, Any] | str:
         """The answer, or why there is none."""
-        if name == "upstream" and self.python is None:
+        if name == "upstream" and not self.upstream.is_there:
             return "not available"
         say(f"{name}: {job['kind']}, {job.get('sizes') or job['steps']}")
         whole = {**self.common, **job, "implementation": name}
         try:
-            return harness(_SCRIPT, whole, self.python if name == "upstream" else None, limit)
+            return (self.upstream.run if name == "upstream" else harness)(_SCRIPT, whole, limit)
         except HarnessError as error:
             return str(error)
 
@@ -304,7 +285,3 @@ def _flat(ratios: Mapping[str, Any]) -> list[list[object]]:
         else:
             rows.append([name, value])
     return rows
-
-
-if __name__ == "__main__":
-    main()

@@ -14,22 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from building import add_build_options, built, config, unit_rows
-from common import (
-    SETTING,
-    TableOf,
-    finish,
-    fsync_seconds,
-    numbers,
-    parser,
-    ratio,
-    say,
-    scratch,
-    start,
-    timing,
-)
+
+from benchmarks.building import add_build_options, built, config, unit_rows
+from benchmarks.options import fill, numbers, parser
+from benchmarks.processes import scratch
+from benchmarks.results import TableOf, finish, ratio, say, start, timing
+from benchmarks.setting import SETTING
 
 NAME = "store"
+_FSYNC_BYTES = 65_536
 _BLOCK = 2**22  # bytes of one raw write
 _ROWS = 500
 _FIRST_STEPS = 25
@@ -52,16 +45,15 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     import torch
 
     arguments = options().parse_args(words)
-    quick = arguments.quick
-    full = {
-        "sizes": ([5000], [100_000, 1_000_000]),
-        "commits": (5, 40),
-        "repeats": (3, 7),
-        "bulk_rows": (5000, 100_000),
-    }
-    for name, (small, large) in full.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, small if quick else large)
+    fill(
+        arguments,
+        {
+            "sizes": ([5000], [100_000, 1_000_000]),
+            "commits": (5, 40),
+            "repeats": (3, 7),
+            "bulk_rows": (5000, 100_000),
+        },
+    )
     torch.set_num_threads(arguments.threads)
     document = start(arguments)
     with scratch(arguments.directory) as folder:
@@ -153,6 +145,19 @@ def _commits(
             commits.append(time.perf_counter() - stepped)
             syncs += fsync_seconds(folder, 1)
     return steps[:_FIRST_STEPS], commits[1:], steps[_FIRST_STEPS:], syncs
+
+
+def fsync_seconds(folder: Path, count: int = 30) -> list[float]:
+    """Seconds of one fsync after 64 KiB were written to a new file in ``folder``."""
+    place, payload, taken = folder / "fsync", bytes(_FSYNC_BYTES), []
+    for _ in range(count):
+        with open(place, "wb", buffering=0) as file:
+            file.write(payload)
+            started = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - started)
+        place.unlink()
+    return taken
 
 
 def _beside(step: int, count: int) -> dict[str, Any]:
@@ -259,7 +264,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
     ]
     tables.append((f"bulk load of {load['rows']:,} vectors", ("", "MB/s"), load_cells))
     return tables
-
-
-if __name__ == "__main__":
-    main()

@@ -10,21 +10,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from common import (
-    SETTING,
-    HarnessError,
-    TableOf,
-    add_upstream_options,
-    finish,
-    harness,
-    milliseconds,
-    parser,
-    ratio,
-    say,
-    start,
-    timing,
-    upstream_python,
-)
+from benchmarks.options import add_upstream_options, fill, parser
+from benchmarks.processes import HarnessError, Upstream, harness
+from benchmarks.results import TableOf, finish, milliseconds, ratio, say, start, timing
+from benchmarks.setting import SETTING
 
 NAME = "training"
 _SCRIPT = "training_harness.py"
@@ -54,16 +43,22 @@ def options() -> argparse.ArgumentParser:
 
 def main(words: list[str] | None = None) -> dict[str, Any]:
     arguments = options().parse_args(words)
-    quick = arguments.quick
-    small = {"layers": 2, "hidden": 96, "batch": 2, "length": 32, "steps": 5, "warm_up": 10}
-    large = {"layers": 4, "hidden": 768, "batch": 8, "length": 150, "steps": None, "warm_up": 30}
-    for name in small:
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, (small if quick else large)[name])
+    fill(
+        arguments,
+        {
+            "layers": (2, 4),
+            "hidden": (96, 768),
+            "batch": (2, 8),
+            "length": (32, 150),
+            "steps": (5, None),
+            "warm_up": (10, 30),
+        },
+    )
     document = start(arguments)
-    python, document["upstream"] = upstream_python(arguments)
+    upstream = Upstream(arguments)
+    document["upstream"] = upstream.about
     document["devices"] = {
-        device: _device(device, arguments, python) for device in _devices(arguments)
+        device: _device(device, arguments, upstream) for device in _devices(arguments)
     }
     finish(NAME, arguments, document, _tables(document))
     return document
@@ -77,15 +72,15 @@ def _devices(arguments: argparse.Namespace) -> list[str]:
     return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 
 
-def _device(device: str, arguments: argparse.Namespace, python: str | None) -> dict[str, Any]:
+def _device(device: str, arguments: argparse.Namespace, upstream: Upstream) -> dict[str, Any]:
     """Times of every case, and what they add to having no memory."""
     cases: dict[str, Any] = {}
     for name, (mode, implementation) in _CASES.items():
-        if implementation == "upstream" and python is None:
+        if implementation == "upstream" and not upstream.is_there:
             cases[name] = {"missing": "not available"}
             continue
         say(f"{device}: {name}")
-        cases[name] = _case(device, mode, implementation, arguments, python)
+        cases[name] = _case(device, mode, implementation, arguments, upstream)
     none = cases["none"].get("median_seconds")
     attention = cases["attention"].get("median_seconds")
     for case in cases.values():
@@ -97,7 +92,7 @@ def _device(device: str, arguments: argparse.Namespace, python: str | None) -> d
 
 
 def _case(
-    device: str, mode: str, implementation: str, arguments: argparse.Namespace, python: str | None
+    device: str, mode: str, implementation: str, arguments: argparse.Namespace, upstream: Upstream
 ) -> dict[str, Any]:
     job = {
         **SETTING,
@@ -113,9 +108,9 @@ def _case(
         "steps": arguments.steps or (20 if device == "cpu" else 100),
         "warm_up": arguments.warm_up,
     }
-    place = python if implementation == "upstream" else None
+    run = upstream.run if implementation == "upstream" else harness
     try:
-        answer = harness(_SCRIPT, job, place, arguments.limit)
+        answer = run(_SCRIPT, job, arguments.limit)
     except HarnessError as error:
         return {"missing": str(error)}
     seconds, spent = answer.pop("seconds"), answer.pop("memory_seconds")
@@ -162,7 +157,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
             )
         tables.append((f"training step, {device}", columns, rows))
     return tables
-
-
-if __name__ == "__main__":
-    main()

@@ -16,7 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, TableOf, finish, numbers, parser, say, scratch, sentences, start
+
+from benchmarks.options import numbers, parser
+from benchmarks.processes import ROOT, scratch
+from benchmarks.results import TableOf, finish, say, start
+from benchmarks.texts import sentences
 
 NAME = "watch"
 _WORKING = 8  # sentences a step
@@ -176,7 +180,3 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
     store = document["store"]
     title = f"replay --watch of {store['steps']:,} steps, {store['engrams_alive']:,} engrams alive"
     return [(title, columns, rows)]
-
-
-if __name__ == "__main__":
-    main()
