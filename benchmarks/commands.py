@@ -98,6 +98,7 @@ def _reading(place: Path, made: Path) -> Sequence[Line]:
         ("list --json", ["list", store, "--json"]),
         ("remind --peek", ["remind", store, "--peek", "--cue-text", _TEXT]),
         ("remind --peek --json", ["remind", store, "--peek", "--cue-text", _TEXT, "--json"]),
+        ("ask", ["ask", store, "where did the cat sit"]),
         ("diff", ["diff", f"{store}@1", store, "--limit", "5"]),
         ("replay", ["replay", store]),
         ("plot survival", ["plot", store, "survival", "-o", f"{out}/survival.svg", "--force"]),

@@ -16,7 +16,6 @@ from benchmarks.options import fill, parser
 from benchmarks.results import TableOf, finish, milliseconds, ratio, say, start, timing
 
 NAME = "models"
-_VOCABULARY = 2048
 
 
 def options() -> argparse.ArgumentParser:
@@ -24,6 +23,9 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu")
     made.add_argument("--layers", type=int, help="default 4")
     made.add_argument("--hidden", type=int, help="default 128")
+    made.add_argument("--heads", type=int, default=4)
+    made.add_argument("--vocabulary", type=int, default=2048, help="tokens there are")
+    made.add_argument("--only", default="", help="models whose name begins so: GPT-2")
     made.add_argument("--batch", type=int, help="lanes (default 8)")
     made.add_argument("--length", type=int, help="tokens of a segment (default 150)")
     made.add_argument("--steps", type=int, help="steps timed (default 20)")
@@ -51,7 +53,9 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         document["rows"] = [
-            _case(name, make, arguments) for name, make in _cases(arguments).items()
+            _case(name, make, arguments)
+            for name, make in _cases(arguments).items()
+            if name.startswith(arguments.only)
         ]
     by_name = {row["name"]: row["step"]["median_seconds"] for row in document["rows"]}
     document["over_plain"] = {
@@ -72,8 +76,8 @@ def _cases(arguments: argparse.Namespace) -> dict[str, Callable[[], tuple[Any, A
     size: dict[str, Any] = {
         "num_hidden_layers": arguments.layers,
         "hidden_size": arguments.hidden,
-        "num_attention_heads": 4,
-        "vocab_size": _VOCABULARY,
+        "num_attention_heads": arguments.heads,
+        "vocab_size": arguments.vocabulary,
         "max_position_embeddings": arguments.length + 2,
         "bos_token_id": 1,
         "eos_token_id": 2,
@@ -118,7 +122,8 @@ def _case(
     shape = (arguments.batch, arguments.length)
     steps, alone = [], []
     for number in range(arguments.warm_up + 1 + arguments.steps):
-        segment = torch.randint(3, _VOCABULARY, shape, generator=generator).to(arguments.device)
+        segment = torch.randint(3, arguments.vocabulary, shape, generator=generator)
+        segment = segment.to(arguments.device)
         before, started = remembering[0], _now(arguments.device)
         learn = number >= arguments.warm_up  # gradients would only cost time before
         with torch.set_grad_enabled(learn):

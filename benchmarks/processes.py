@@ -90,10 +90,12 @@ class Upstream:
     def is_there(self) -> bool:
         return self._python is not None
 
-    def run(self, script: str, job: Mapping[str, Any], limit: float) -> dict[str, Any]:
+    def run(
+        self, script: str, job: Mapping[str, Any], limit: float, grace: float = _GRACE
+    ) -> dict[str, Any]:
         """As `harness`, under the authors' package."""
         assert self._python is not None
-        return _answer(script, job, self._python, self._environment(), limit)
+        return _answer(script, job, self._python, self._environment(), limit + grace)
 
     def _find(self, arguments: argparse.Namespace) -> str:
         if arguments.no_upstream:
@@ -124,16 +126,19 @@ class Upstream:
         return variables | ({"PYTHONPATH": self._path} if self._path else {})
 
 
-def harness(script: str, job: Mapping[str, Any], limit: float = 3600.0) -> dict[str, Any]:
+def harness(
+    script: str, job: Mapping[str, Any], limit: float = 3600.0, grace: float = _GRACE
+) -> dict[str, Any]:
     """Run one job of ``harness/SCRIPT`` in a process of its own, with our package.
 
-    Raises `HarnessError`; a process that takes ``limit`` seconds and some more is stopped.
+    Raises `HarnessError`; a process that takes ``limit`` and ``grace`` seconds is stopped.
     """
-    return _answer(script, job, sys.executable, {**os.environ, "PYTHONPATH": str(ROOT)}, limit)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return _answer(script, job, sys.executable, variables, limit + grace)
 
 
 def _answer(
-    script: str, job: Mapping[str, Any], python: str, variables: Mapping[str, str], limit: float
+    script: str, job: Mapping[str, Any], python: str, variables: Mapping[str, str], timeout: float
 ) -> dict[str, Any]:
     try:
         done = subprocess.run(
@@ -141,12 +146,12 @@ def _answer(
             input=json.dumps(job),
             capture_output=True,
             text=True,
-            timeout=limit + _GRACE,
+            timeout=timeout,
             cwd=_HARNESS,
             env=variables,
         )
     except subprocess.TimeoutExpired:
-        raise HarnessError(f"took more than {limit + _GRACE:.0f} s") from None
+        raise HarnessError(f"took more than {timeout:.0f} s") from None
     except OSError as error:
         raise HarnessError(str(error)) from None
     if done.returncode:

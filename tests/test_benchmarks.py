@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -20,7 +21,8 @@ TIMES = {"samples", "median_seconds", "p99_seconds", "max_seconds"}
 @pytest.fixture(autouse=True)
 def benchmarks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their modules can be imported; what they set in the environment does not stay."""
-    monkeypatch.setattr(sys, "path", [str(ROOT / "benchmarks"), *sys.path])
+    places = [str(ROOT), str(ROOT / "benchmarks" / "harness")]
+    monkeypatch.setattr(sys, "path", [*places, *sys.path])
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
@@ -33,13 +35,13 @@ def same_process(monkeypatch: pytest.MonkeyPatch) -> None:
         answer: dict[str, Any] = json.loads(json.dumps(module.run(json.loads(json.dumps(job)))))
         return answer
 
-    for name in ("step_time", "training"):
-        monkeypatch.setattr(import_module(name), "harness", harness)
+    for name in ("step_time", "training", "text", "gpu"):
+        monkeypatch.setattr(import_module(f"benchmarks.{name}"), "harness", harness)
 
 
 def ran(name: str, out: Path, *words: str) -> dict[str, Any]:
     """The JSON that the benchmark wrote, with what all of them hold checked."""
-    module = import_module(name)
+    module = import_module(f"benchmarks.{name}")
     module.main([*words, "--threads", "1", "--out", str(out / "result.json")])
     text = (out / "result.json").read_text()
     document: dict[str, Any] = json.loads(text)
@@ -99,14 +101,14 @@ def test_training(tmp_path: Path, same_process: None) -> None:
     assert cases["upstream"]["missing"] == "not available"
 
 
-def test_a_process_of_its_own_and_one_that_fails(tmp_path: Path) -> None:
-    common = import_module("common")
-    np.save(tmp_path / "vectors.npy", np.eye(60, 8, dtype=np.float32))
+def growth(folder: Path, **more: Any) -> dict[str, Any]:
+    """A small job of the memory's harness."""
+    np.save(folder / "vectors.npy", np.eye(60, 8, dtype=np.float32))
     job = {
-        **common.SETTING,
+        **import_module("benchmarks.setting").SETTING,
         "kind": "growth",
         "implementation": "dense",
-        "vectors": str(tmp_path / "vectors.npy"),
+        "vectors": str(folder / "vectors.npy"),
         "threads": 1,
         "lanes": 2,
         "device": "cpu",
@@ -116,25 +118,45 @@ def test_a_process_of_its_own_and_one_that_fails(tmp_path: Path) -> None:
         "steps": 3,
         "time_limit": 60,
     }
-    answer = common.harness("memory_harness.py", job)
+    return {**job, **more}
+
+
+def test_a_process_of_its_own_and_one_that_fails(tmp_path: Path) -> None:
+    processes = import_module("benchmarks.processes")
+    answer = processes.harness("memory_harness.py", growth(tmp_path))
     assert len(answer["sizes"][0]["seconds"]) == 3
     assert answer["sizes"][0]["peak_bytes"] > 0
-    with pytest.raises(common.HarnessError, match="No such file"):
-        common.harness("memory_harness.py", {**job, "vectors": "nowhere.npy"})
-    with pytest.raises(common.HarnessError):
-        common.harness("memory_harness.py", job, "/nowhere/python")
+    with pytest.raises(processes.HarnessError, match="No such file"):
+        processes.harness("memory_harness.py", growth(tmp_path, vectors="nowhere.npy"))
 
 
 def test_an_upstream_that_is_not_there_is_said(tmp_path: Path) -> None:
-    step_time, common = import_module("step_time"), import_module("common")
-    arguments = step_time.options().parse_args(["--upstream-python", "/nowhere/python"])
-    python, why = common.upstream_python(arguments)
-    assert python is None
-    assert "No such file" in why
-    arguments = step_time.options().parse_args(["--upstream-python", sys.executable])
-    python, why = common.upstream_python(arguments)
-    assert python is None
-    assert "memoria-pytorch" in why
+    step_time, processes = map(import_module, ("benchmarks.step_time", "benchmarks.processes"))
+    for words, said in (
+        (["--upstream-python", "/nowhere/python"], "No such file"),
+        (["--upstream-python", sys.executable], "memoria"),
+        (["--upstream-path", str(tmp_path)], "memoria"),
+        (["--no-upstream"], "left out"),
+    ):
+        found = processes.Upstream(step_time.options().parse_args(words))
+        assert not found.is_there
+        assert said in found.about
+
+
+def test_an_upstream_in_a_folder_runs_in_place_of_ours(tmp_path: Path) -> None:
+    """Its unpacked wheel is enough, beside the torch that is there."""
+    step_time, processes = map(import_module, ("benchmarks.step_time", "benchmarks.processes"))
+    (tmp_path / "memoria").mkdir()
+    (tmp_path / "memoria" / "__init__.py").write_text("class Memoria: pass\n")
+    about = tmp_path / "memoria_pytorch-1.1.0.dist-info"
+    about.mkdir()
+    name = "Name: memoria-pytorch\nVersion: 1.1.0\n"
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\n{name}")
+    words = ["--upstream-path", str(tmp_path)]
+    found = processes.Upstream(step_time.options().parse_args(words))
+    assert found.about == "memoria-pytorch 1.1.0"
+    with pytest.raises(processes.HarnessError, match="Memoria"):  # the one there takes nothing
+        found.run("memory_harness.py", growth(tmp_path), 60)
 
 
 def test_store(tmp_path: Path) -> None:
@@ -160,24 +182,131 @@ def test_store(tmp_path: Path) -> None:
 
 
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = import_module("commands")
+    commands = import_module("benchmarks.commands")
     lines: list[tuple[str, ...]] = []
-    monkeypatch.setattr(commands, "_process", lambda *words: lines.append(words))
+
+    def command(*words: str) -> tuple[dict[str, float], bytes]:
+        lines.append(words)
+        if words[0] == "diff":
+            raise commands.CommandError("no luck")
+        return {"seconds": 0.5, "processor_seconds": 0.25, "peak_bytes": 2**20}, b""
+
+    monkeypatch.setattr(commands, "command", command)
     words = ("--sizes", "50", "--dimension", "16", "--repeats", "2", "--directory", str(tmp_path))
     told = ran("commands", tmp_path, *words)
-    assert list(told["baselines"]) == ["interpreter", "import zarr", "import torch"]
+    assert list(told["baselines"]) == ["interpreter", "import numpy", "import torch"]
+    assert told["baselines"]["import torch"]["peak_bytes"] > 2 * 10**7
     assert list(told["commands"]) == ["--help", "--version"]
-    verbs = ("inspect", "inspect --json", "add", "remind", "adjust")
-    assert list(told["stores"][0]) == ["engrams", *verbs]
-    assert all(told["stores"][0][verb].keys() == TIMES for verb in verbs)
-    assert sum("remind" in line for line in lines) == 2
-    assert {line[1] for line in lines if line[0] == "-m"} == {"memoria_cli"}
+    verbs = told["stores"][0]["verbs"]
+    assert verbs.pop("diff") == {"missing": "no luck"}
+    for one in verbs.values():
+        assert one.keys() == TIMES | {"processor_median_seconds", "peak_bytes"}
+    assert sum(line[0] == "remind" and "--peek" not in line for line in lines) == 2
+    from memoria_cli.app import VERBS
+
+    unmeasured = {"push", "pull", "experiment", "demo"}
+    assert {line[0] for line in lines} - {"--help", "--version"} >= set(VERBS) - unmeasured
 
 
-def test_commands_that_fail_stop_the_benchmark() -> None:
-    commands = import_module("commands")
-    with pytest.raises(commands.CommandError, match="no luck"):
-        commands._process("-c", "raise SystemExit('no luck')")
+def test_a_command_that_fails_says_so() -> None:
+    processes = import_module("benchmarks.processes")
+    with pytest.raises(processes.CommandError, match="no luck"):
+        processes.process("-c", "raise SystemExit('no luck')")
+    spent, said = processes.process("-c", "print(sum(range(10**6)))")
+    assert said == b"499999500000\n"
+    assert spent["processor_seconds"] > 0
+    assert 10**6 < spent["peak_bytes"] < 10**8  # its own, not this process's
+
+
+def test_text(tmp_path: Path, same_process: None) -> None:
+    sizes = ("--dimensions", "16,24", "--steps", "14", "--sentences", "24", "--repeats", "1")
+    told = ran("text", tmp_path, *sizes, "--no-upstream", "--directory", str(tmp_path))
+    assert [row["dimension"] for row in told["rows"]] == [16, 24]
+    for row in told["rows"]:
+        assert row["upstream"] == {"missing": "not available"}
+        assert row["sparse"]["engrams"] == row["dense"]["engrams"] == row["store"]["engrams"] == 112
+        assert row["store"].keys() == TIMES | {"engrams", "commit_seconds"}
+    read = told["command"]
+    assert read["sentences_per_second"] == pytest.approx(24 / read["median_seconds"])
+    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_gpu_runs_small_without_one(tmp_path: Path, same_process: None) -> None:
+    words = ("--quick", "--device", "cpu", "--no-upstream", "--parts", "steps,training,store")
+    told = ran("gpu", tmp_path, *words)
+    assert told["machine"]["card"] == "cpu"
+    (row,) = told["steps"]
+    assert (row["lanes"], row["engrams"], row["ours"]["samples"]) == (2, 200, 3)
+    assert row["upstream"] == {"missing": "not available"}
+    assert told["training"]["ours"]["over_none"] > 0
+    assert [one["lanes"] for one in told["store"]] == [1, 2]
+    assert told["seconds"] < 450
+
+
+def test_gpu_tells_what_does_not_fit_into_its_time(tmp_path: Path, same_process: None) -> None:
+    words = ("--quick", "--device", "cpu", "--no-upstream", "--minutes", "0")
+    told = ran("gpu", tmp_path, *words, "--parts", "steps,models,training,store")
+    assert told["steps"][0]["ours"] == {"missing": "the time was up"}
+    assert told["models"] == {"missing": "the time was up"}
+    assert told["store"] == []
+
+
+def test_the_tests_of_cuda_are_found(tmp_path: Path) -> None:
+    told = ran("gpu", tmp_path, "--quick", "--no-upstream", "--parts", "tests")["tests"]
+    assert told["code"] == 0
+    assert re.search(r"[0-9]+ (passed|skipped)", told["summary"])
+
+
+def test_history_draws_every_release(tmp_path: Path) -> None:
+    history = import_module("benchmarks.history")
+    for release, when, seconds in (("0.9.0", "2026-01-01", 2.0), ("0.10.0", "2026-02-01", 1.0)):
+        (tmp_path / release).mkdir()
+        document = {
+            "when": when,
+            "machine": {"load_average": [seconds - 1, 0, 0]},
+            "commands": {"--help": {"median_seconds": seconds}},
+            "stores": [{"engrams": 1000, "add": {"median_seconds": 3.0}}],
+        }
+        (tmp_path / release / "commands.json").write_text(json.dumps(document))
+    (tmp_path / "0.9.0" / "text.quick.json").write_text("{}")
+    told = history.main(["--results", str(tmp_path)])
+    assert told["--help"] == {"unit": "s", "values": [2.0, 1.0], "idle": [False, True]}
+    assert told["memoria add at 10^3"]["values"] == [3.0, 3.0]
+    assert told["hash"]["values"] == [None, None]
+    picture = (tmp_path / "history.svg").read_text()
+    assert picture.index(">0.9.0<") < picture.index(">0.10.0<")
+    assert "--help [s]" in picture
+    assert "hash" not in picture
+    history.main(["--results", str(tmp_path)])
+    assert (tmp_path / "history.svg").read_text() == picture
+
+
+def test_the_history_of_this_house_can_be_drawn(tmp_path: Path) -> None:
+    told = import_module("benchmarks.history").main(["-o", str(tmp_path / "all.svg")])
+    assert any(value is not None for one in told.values() for value in one["values"])
+
+
+def test_every_benchmark_has_a_name_and_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    package = import_module("benchmarks.__main__")
+    assert package.main([]) == 0
+    said = capsys.readouterr().out
+    told = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    for name in {**package.BENCHMARKS, **package.ALONE}:
+        assert hasattr(import_module(f"benchmarks.{name}"), "main")
+        assert f"  {name} " in said
+        assert f"`python -m benchmarks {name}`" in told
+    assert package.main(["nothing"]) == 2
+
+
+def test_all_goes_on_after_one_that_fails(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    package = import_module("benchmarks.__main__")
+    monkeypatch.setattr(package, "BENCHMARKS", {"nothing": "", "history": ""})
+    assert package.main(["all", "--help"]) == 1
+    said = capfd.readouterr().out
+    assert "failed (2)" in said
+    assert "done" in said
 
 
 def test_models(tmp_path: Path) -> None:
@@ -199,7 +328,7 @@ def test_models(tmp_path: Path) -> None:
 
 
 def test_encode_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(import_module("encode"), "model_folder", lambda: None)
+    monkeypatch.setattr(import_module("benchmarks.encode"), "model_folder", lambda: None)
     told = ran("encode", tmp_path, "--texts", "30", "--repeats", "1")
     assert told["texts"]["count"] == 30
     assert [row["name"] for row in told["rows"]] == ["hash, new words", "hash", "bare model"]
@@ -208,7 +337,7 @@ def test_encode_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_encode_with_a_model(tmp_path: Path) -> None:
-    if import_module("common").model_folder() is None:
+    if import_module("benchmarks.texts").model_folder() is None:
         pytest.skip("needs the package with all-MiniLM-L6-v2")
     told = ran("encode", tmp_path, "--texts", "6", "--repeats", "1", "--batch-size", "3")
     rates = {row["name"]: row["texts_per_second"] for row in told["rows"]}
@@ -234,13 +363,13 @@ def test_ask_confidence(tmp_path: Path) -> None:
 
 
 def test_the_map_to_more_numbers_keeps_distances() -> None:
-    common = import_module("common")
-    if common.model_folder() is None:
+    texts = import_module("benchmarks.texts")
+    if texts.model_folder() is None:
         pytest.skip("needs the package with all-MiniLM-L6-v2")
     from memoria.backbones import load_backbone
 
-    wide, about = common.text_vectors(400, 4, model=True)
-    plain = load_backbone(f"hf:{common.model_folder()}").encode(common.sentences()[:4])
+    wide, about = texts.text_vectors(400, 4, model=True)
+    plain = load_backbone(f"hf:{texts.model_folder()}").encode(texts.sentences()[:4])
     assert wide.shape == (4, 400)
     assert "384 numbers mapped to 400" in about
     np.testing.assert_allclose(wide @ wide.T, plain @ plain.T, atol=1e-5)

@@ -121,6 +121,7 @@ def _growth(job: Mapping[str, Any]) -> dict[str, Any]:
     stop = time.perf_counter() + float(job["time_limit"])
     seconds: dict[int, list[float]] = {size: [] for size in sizes}
     peaks: dict[int, int] = {}
+    on_device: dict[int, int | None] = {}
     index: dict[int, dict[str, int]] = {}
     _warm_up(job)
     lives = 0
@@ -138,6 +139,7 @@ def _growth(job: Mapping[str, Any]) -> dict[str, Any]:
                     seconds[size].append(took)
                 if size not in peaks and living + width >= size:
                     peaks[size] = peak_bytes()
+                    on_device[size] = device_peak_bytes()
                     index[size] = index_bytes(memory.memoria)
             living += width
         if memory.living() != living:
@@ -150,6 +152,7 @@ def _growth(job: Mapping[str, Any]) -> dict[str, Any]:
             "engrams": size,
             "seconds": seconds[size],
             "peak_bytes": peaks.get(size),
+            "device_peak_bytes": on_device.get(size),
             "index_bytes": index.get(size),
         }
         for size in reached
@@ -242,6 +245,12 @@ def peak_bytes() -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def device_peak_bytes() -> int | None:
+    """The most it ever held on a GPU; None where none is used."""
+    used = torch.cuda.is_available() and torch.cuda.is_initialized()
+    return torch.cuda.max_memory_allocated() if used else None
 
 
 def _status(name: str) -> int:

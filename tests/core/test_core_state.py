@@ -118,6 +118,7 @@ def test_what_is_no_state_is_refused_and_changes_nothing() -> None:
     assert sparse.timestep == 0
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_from_a_gpu_to_the_cpu() -> None:
     first, second = Memoria(**SETTINGS, device="cuda"), Memoria(**SETTINGS, device="cpu")

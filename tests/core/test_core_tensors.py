@@ -167,6 +167,7 @@ def test_reset_begins_a_new_life(layout: Layout) -> None:
     assert memoria.engrams.data.shape == (3, 1, 7)
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("kind", ["normal", "copies"])

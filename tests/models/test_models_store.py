@@ -202,6 +202,7 @@ def lived(model: Any, what: str, number: int) -> Tensor:
     return read(model, [segment]) if what == "read" else segment
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("make", [gpt2, bert])
 def test_on_a_gpu(make: Any, tmp_path: Path) -> None:

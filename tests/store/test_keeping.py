@@ -468,6 +468,7 @@ def test_a_history_goes_on_from_what_the_living_lived(tmp_path: Path, way: str) 
                 assert mine.engram_firing_times[id_] == theirs.engram_firing_times[id_]
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_on_a_gpu(tmp_path: Path, layout: Layout) -> None:
