@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "faults": "failures of disk, power and processes, and what they lose",
 }
 ALONE = {
+    "ask_confidence": "fit the confidence of answers on conversations with questions (--data)",
     "gpu": "CUDA tests, steps beside memoria-pytorch, training steps of GPT-2 small: on a GPU",
     "history": "draw the results of all releases",
 }
@@ -47,21 +49,26 @@ def _all(words: Sequence[str]) -> int:
     rows, failed = [], 0
     for name in BENCHMARKS:
         print(f"\n== {name} ==", flush=True)
-        began = time.monotonic()
+        began, spent = time.monotonic(), _children_seconds()
         code = subprocess.run([sys.executable, "-m", "benchmarks", name, *words], cwd=ROOT)
         failed += code.returncode != 0
         ended = "done" if code.returncode == 0 else f"failed ({code.returncode})"
-        rows.append([name, ended, time.monotonic() - began])
+        rows.append([name, ended, time.monotonic() - began, _children_seconds() - spent])
     from rich.console import Console
 
-    print_tables(Console(), [("all", ("benchmark", "", "seconds"), rows)])
+    print_tables(Console(), [("all", ("benchmark", "", "seconds", "processor s"), rows)])
     return 1 if failed else 0
+
+
+def _children_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _tell_names() -> None:
     print("usage: python -m benchmarks NAME [--quick] [--help]\n       python -m benchmarks all\n")
     for name, what in {**BENCHMARKS, **ALONE}.items():
-        print(f"  {name:<10} {what}")
+        print(f"  {name:<14} {what}")
 
 
 if __name__ == "__main__":

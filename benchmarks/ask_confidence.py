@@ -1,6 +1,6 @@
 """Fit and judge the confidence of answers: does anything here answer the question?
 
-    python benchmarks/ask_confidence.py --data FOLDER --backbone static
+    python -m benchmarks ask_confidence --data FOLDER --backbone static
 
 FOLDER holds conversations in the form of LoCoMo, ``26.json`` to ``50.json``. Each conversation is
 asked its own questions, and as many of the other conversations. Fitted on dev, judged on both
@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from common import finish, parser, say, start
 
+from benchmarks.options import parser
+from benchmarks.results import finish, say, start
 from memoria.backbones import Backbone, load_backbone
 from memoria.config import MemoriaConfig
 from memoria.search.confidence import UNSURE
@@ -198,7 +199,3 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--data", type=Path, required=True, help="folder of LoCoMo's conversations")
     made.add_argument("--backbone", default="hash", help="what encodes turns and questions")
     return made
-
-
-if __name__ == "__main__":
-    main()
