@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, TextFile, Wor
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
 _PIECE_BYTES: Final = 256  # beside its text or vector
 _BATCH_UNITS: Final = 256  # units encoded in one go, of several steps when they are short
+_SLOW: Final = ("hf", "http", "st")  # backbones that leave Python to others while they work
+
+_Item = TypeVar("_Item")
+_Done = TypeVar("_Done")
 
 
 def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> Backbone:
@@ -112,14 +116,13 @@ class InputStream:
         return self._reader.text_files()
 
     def __iter__(self) -> Iterator[WorkingMemory]:
-        batch: list[Plan] = []
         held, self._held = self._held, None
-        for plan in self._plans() if held is None else held:
-            batch.append(plan)
-            if len(batch) * len(plan) * len(plan[0]) >= _BATCH_UNITS:
-                yield from self._encode(batch)
-                batch = []
-        yield from self._encode(batch)
+        batches = _batches(self._plans() if held is None else held)
+        # What is read already can be encoded ahead: nothing is asked of the store meanwhile.
+        ahead = held is not None and split_name(self._config.backbone)[0] in _SLOW
+        encoded = _ahead(self._encode, batches) if ahead else map(self._encode, batches)
+        for memories in encoded:
+            yield from memories
         if self._backbone is not None:
             self.notices += self._backbone.notices()
 
@@ -336,3 +339,33 @@ def _bytes_of(piece: Piece) -> int:
     """What a piece takes in memory, about."""
     content: int = piece.content.nbytes if piece.is_vector else 2 * len(piece.text or "")
     return content + _PIECE_BYTES
+
+
+def _batches(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
+    """``plans`` in order, so many together as one call of the backbone takes."""
+    batch: list[Plan] = []
+    for plan in plans:
+        batch.append(plan)
+        if len(batch) * len(plan) * len(plan[0]) >= _BATCH_UNITS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _ahead(work: Callable[[_Item], _Done], items: Iterable[_Item]) -> Iterator[_Done]:
+    """``map(work, items)``, the next item being worked on in a thread while one is used."""
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    worker = ThreadPoolExecutor(1)
+    try:
+        waiting: Future[_Done] | None = None
+        for item in items:
+            coming = worker.submit(work, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
+    finally:
+        worker.shutdown(cancel_futures=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memoria.backbones import BackboneBase, load_backbone
+from memoria.backbones.base import Batch, Vectors
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.backbones.streams import InputStream, store_backbone
 from memoria.config import MemoriaConfig
@@ -402,3 +404,62 @@ def test_the_backbone_of_a_store_has_its_dimension() -> None:
         store_backbone(config(backbone="nothing"))
     with pytest.raises(ConfigError):
         config(backbone="")
+
+
+class Slow(BackboneBase):
+    """Stands for a model: says when it works on a batch, and fails on the one of a number."""
+
+    fails_at = -1
+
+    def __init__(self) -> None:
+        super().__init__("hf:slow", D)
+        self.begun: list[threading.Event] = [threading.Event() for _ in range(8)]
+        self.threads: set[int] = set()
+
+    def encode(self, batch: Batch) -> Vectors:
+        number = sum(event.is_set() for event in self.begun)
+        self.begun[number].set()
+        self.threads.add(threading.get_ident())
+        if number == self.fails_at:
+            raise BackboneError("the model broke")
+        return load_backbone("hash", D).encode(batch)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    made = Slow()
+    monkeypatch.setattr("memoria.backbones.streams.store_backbone", lambda *_, **__: made)
+    monkeypatch.setattr("memoria.backbones.streams._BATCH_UNITS", 6)
+    return made
+
+
+def test_the_next_batch_is_encoded_while_one_is_used(tmp_path: Path, slow: Slow) -> None:
+    stream = InputStream(config(backbone="hf:slow"), [lines(tmp_path, "a.txt", 12)])
+    assert stream.count() == 4
+    memories = iter(stream)
+    first = next(memories)
+    assert slow.begun[1].wait(30)  # while nobody has asked for more than the first
+    assert threading.get_ident() not in slow.threads
+    plain = list(InputStream(config(), [lines(tmp_path, "a.txt", 12)]))
+    for one, other in zip([first, *memories], plain, strict=True):
+        assert np.array_equal(one.data, other.data)
+        assert one.texts == other.texts
+
+
+def test_what_was_not_counted_is_encoded_when_it_is_asked_for(tmp_path: Path, slow: Slow) -> None:
+    stream = iter(InputStream(config(backbone="hf:slow"), [lines(tmp_path, "a.txt", 12)]))
+    next(stream)
+    assert slow.threads == {threading.get_ident()}
+    assert not slow.begun[1].is_set()
+
+
+def test_a_batch_that_fails_ends_the_stream_after_those_before_it(
+    tmp_path: Path, slow: Slow
+) -> None:
+    stream = InputStream(config(backbone="hf:slow"), [lines(tmp_path, "a.txt", 20)])
+    assert stream.count() == 7
+    slow.fails_at = 2
+    memories = iter(stream)
+    assert widths([next(memories) for _ in range(4)]) == [3, 3, 3, 3]
+    with pytest.raises(BackboneError, match="the model broke"):
+        next(memories)
