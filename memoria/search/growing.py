@@ -28,12 +28,16 @@ class GrowingArray:
         new = np.asarray(rows, self._rows.dtype)
         count = self._count + len(new)
         if count > len(self._rows):
-            room = count if self._count == 0 else max(count, 3 * len(self._rows) // 2)
-            grown = np.empty((room, *self._rows.shape[1:]), self._rows.dtype)
-            grown[: self._count] = self.values
-            self._rows = grown
+            self.reserve(max(count, 9 * len(self._rows) // 8))
         self._rows[self._count : count] = new
         self._count = count
+
+    def reserve(self, count: int) -> None:
+        """Make room for ``count`` rows in all, so that appending up to these copies nothing."""
+        if count > len(self._rows):
+            grown = np.empty((count, *self._rows.shape[1:]), self._rows.dtype)
+            grown[: self._count] = self.values
+            self._rows = grown
 
     def cut(self, count: int) -> None:
         """Keep the first ``count`` rows."""

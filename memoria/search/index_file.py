@@ -34,7 +34,7 @@ _SCHEMA: Final = (
 )
 _LOCK: Final = ".lock"
 _BUSY_SECONDS: Final = 0.5
-_BLOCK: Final = 65_536  # texts of one part
+_BLOCK: Final = 16_384  # texts of one part
 
 _Arrays = dict[str, npt.NDArray[Any]]
 
@@ -96,6 +96,8 @@ class IndexFile:
         index = TextIndex(language, table, dimension, speakers=speakers, turn=turn)
         for arrays in _parts(database, "words"):
             _take_words(index, arrays)
+        most = self.path.stat().st_size // max(1, dimension)  # whatever the head says
+        index.reserve(min(int(head["texts"]), most))
         for arrays in _parts(database, "texts"):
             index.take(arrays)
             if index.dimension:
@@ -172,6 +174,7 @@ class IndexFile:
             "stamp": self._next_stamp,
             "speakers": index.speakers,
             "turn": vars(index.turn),
+            "texts": len(index),
             "beside": dict(beside),
         }
         _put_bytes(database, "head", 0, json.dumps(head).encode("utf-8", "surrogatepass"))

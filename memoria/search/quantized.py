@@ -29,6 +29,11 @@ class QuantizedRows:
         """Bytes [n, D] and scales [n]."""
         return self._codes.values, self._scales.values
 
+    def reserve(self, count: int) -> None:
+        """Make room for ``count`` rows in all."""
+        self._codes.reserve(count)
+        self._scales.reserve(count)
+
     def append(self, vectors: Floats) -> None:
         """Vectors [n, D] of any length; those of length 0 stay so."""
         for first in range(0, len(vectors), _BLOCK):

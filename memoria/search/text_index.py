@@ -177,6 +177,13 @@ class TextIndex:
         if batch.vectors is not None and self.dimension:
             self.vectors.append(batch.vectors)
 
+    def reserve(self, count: int) -> None:
+        """Make room for ``count`` texts in all and some more, which takes no memory yet."""
+        room = count + count // 8
+        for column in self._columns.values():
+            column.reserve(room)
+        self.vectors.reserve(room)
+
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """All columns by name."""
         return {name: column.values for name, column in self._columns.items()}

@@ -69,6 +69,7 @@ def lane_texts(
     ids = ids[ids % lanes == lane]
     done = int(steps.rows()[-1]) if len(steps) else 0
     finished = int(np.searchsorted(ids, done))
+    index.reserve(len(ids))
     for batch in _batches(files, steps, ids[len(index) : finished], with_vectors):
         index.append(batch)
     known.step, known.digest = len(steps), steps.digest(len(steps)) if len(steps) else b""
