@@ -15,6 +15,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +31,8 @@ from memoria.search.text_index import TextIndex, Turn
 
 _VERSION: Final = 1
 _SCHEMA: Final = (
-    "CREATE TABLE parts (kind TEXT, number INTEGER, crc INTEGER, data BLOB, "
-    "PRIMARY KEY (kind, number)) WITHOUT ROWID"
+    "CREATE TABLE parts (kind TEXT, number INTEGER, name TEXT, dtype TEXT, width INTEGER, "
+    "crc INTEGER, data BLOB, PRIMARY KEY (kind, number, name))"
 )
 _LOCK: Final = ".lock"
 _BUSY_SECONDS: Final = 0.5
@@ -177,7 +179,7 @@ class IndexFile:
             "texts": len(index),
             "beside": dict(beside),
         }
-        _put_bytes(database, "head", 0, json.dumps(head).encode("utf-8", "surrogatepass"))
+        _put_head(database, head)
         return numbers
 
     def _write_postings(self, database: sqlite3.Connection, index: TextIndex) -> list[int]:
@@ -202,7 +204,7 @@ class IndexFile:
         self._postings = dict(zip(numbers, index.postings, strict=True))
 
 
-_NUMBERS: Final = "SELECT number FROM parts WHERE kind = ? ORDER BY number"
+_NUMBERS: Final = "SELECT DISTINCT number FROM parts WHERE kind = ? ORDER BY number"
 
 
 def _connection(path: Path, mode: str) -> sqlite3.Connection:
@@ -220,7 +222,7 @@ def _opened(path: Path, writable: bool = False) -> sqlite3.Connection:
     database = _connection(path, "rw" if writable else "ro")
     try:
         found = [row[0] for row in database.execute("SELECT sql FROM sqlite_master")]
-        if found != [_SCHEMA]:
+        if found != [_SCHEMA, None]:  # the index of the key has no words
             raise ValueError("another schema")
     except BaseException:
         database.close()
@@ -241,45 +243,43 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _put(database: sqlite3.Connection, kind: str, number: int, arrays: _Arrays) -> None:
-    """One part: a line of JSON that names the arrays, and their bytes."""
-    named = [(name, values.dtype.str, values.shape) for name, values in arrays.items()]
-    head = json.dumps(named).encode() + b"\n"
-    raw = [np.ascontiguousarray(values).tobytes() for values in arrays.values()]
-    _put_bytes(database, kind, number, b"".join([head, *raw]))
-
-
-def _put_bytes(database: sqlite3.Connection, kind: str, number: int, data: bytes) -> None:
-    row = (kind, number, zlib.crc32(data), data)
-    database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?)", row)
-
-
-def _blobs(database: sqlite3.Connection, kind: str) -> Iterator[bytes]:
-    rows = database.execute("SELECT crc, data FROM parts WHERE kind = ? ORDER BY number", (kind,))
-    for crc, data in rows:
-        if not isinstance(data, bytes) or zlib.crc32(data) != crc:
-            raise ValueError(f"a part of kind {kind} is damaged")
-        yield data
-
-
-def _head(database: sqlite3.Connection) -> dict[str, Any] | None:
-    for data in _blobs(database, "head"):
-        head: dict[str, Any] = json.loads(data.decode("utf-8", "surrogatepass"))
-        return head
-    return None
+    """One part: arrays [n] or [n, width] by name, a row each."""
+    for name, values in arrays.items():
+        whole = np.ascontiguousarray(values)
+        width = whole.shape[1] if whole.ndim == 2 else 0
+        raw = whole.reshape(-1).view(np.uint8).data  # no copy, however large
+        row = (kind, number, name, whole.dtype.str, width, zlib.crc32(raw), raw)
+        database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _parts(database: sqlite3.Connection, kind: str) -> Iterator[_Arrays]:
-    for data in _blobs(database, kind):
-        end = data.index(b"\n") + 1
-        arrays: _Arrays = {}
-        for name, dtype, shape in json.loads(data[:end]):
-            kinds = np.dtype(dtype)
-            count = int(np.prod(shape, dtype=np.int64))
-            if kinds.hasobject or count < 0:
-                raise ValueError("an array of objects")
-            values = np.frombuffer(data, kinds, count, end).reshape(shape)
-            arrays[name], end = values, end + values.nbytes
-        yield arrays
+    columns = "number, name, dtype, width, crc, data"
+    rows = database.execute(
+        f"SELECT {columns} FROM parts WHERE kind = ? ORDER BY number, rowid", (kind,)
+    )
+    for _, part in groupby(rows, key=itemgetter(0)):
+        yield {name: _array(*rest) for _, name, *rest in part}
+
+
+def _array(dtype: str, width: int, crc: int, data: bytes) -> npt.NDArray[Any]:
+    kind = np.dtype(dtype)
+    if not isinstance(data, bytes) or zlib.crc32(data) != crc or kind.hasobject:
+        raise ValueError("a part is damaged")
+    values = np.frombuffer(data, kind)
+    return values.reshape(-1, width) if width else values
+
+
+def _put_head(database: sqlite3.Connection, head: Mapping[str, Any]) -> None:
+    raw = json.dumps(head).encode("utf-8", "surrogatepass")
+    _put(database, "head", 0, {"json": np.frombuffer(raw, np.uint8)})
+
+
+def _head(database: sqlite3.Connection) -> dict[str, Any] | None:
+    for arrays in _parts(database, "head"):
+        raw = arrays["json"].tobytes().decode("utf-8", "surrogatepass")
+        head: dict[str, Any] = json.loads(raw)
+        return head
+    return None
 
 
 def _word_arrays(index: TextIndex, first: int) -> _Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 
+_MERGED: Final = 2**18  # pairs that are put in place at a time, about
 _MOST_COUNT: Final = 2**16 - 1
 
 
@@ -77,11 +79,22 @@ class Postings:
         starts = ends - sizes.sum(0)
         texts = np.empty(len(self) + len(later), np.int32)
         counts = np.empty(len(texts), np.uint16)
-        for one, at, first in ((self, mine, starts), (later, theirs, starts + sizes[0])):
-            shift = np.repeat(first[at] - (one.ends - one.sizes()), one.sizes())
-            places = np.arange(len(one)) + shift
-            texts[places], counts[places] = one.texts, one.counts
+        for one, first in ((self, starts[mine]), (later, (starts + sizes[0])[theirs])):
+            for part, places in one._places(first):
+                texts[places], counts[places] = one.texts[part], one.counts[part]
         return Postings(words.astype(np.int32), ends, texts, counts)
+
+    def _places(self, first: IntArray) -> Iterator[tuple[slice, IntArray]]:
+        """Where pairs go when those of each word begin at ``first`` [U], some at a time."""
+        sizes = self.sizes()
+        cuts = np.searchsorted(self.ends, np.arange(_MERGED, len(self) + _MERGED, _MERGED))
+        low = 0
+        for high in np.minimum(cuts + 1, len(self.words)).tolist():
+            if high > low:
+                begin, end = int(self.ends[low] - sizes[low]), int(self.ends[high - 1])
+                shift = first[low:high] - (self.ends[low:high] - sizes[low:high])
+                yield slice(begin, end), np.arange(begin, end) + np.repeat(shift, sizes[low:high])
+            low = max(low, high)
 
 
 def with_postings(parts: list[Postings], new: Postings) -> list[Postings]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from ask_oracle import HOUR, Oracle, Said, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memoria.search import postings as postings_module
 from memoria.search import ranking
 from memoria.search.cues import bare_cue, named_speaker, respell
 from memoria.search.languages import ENGLISH, NONE, Language, find_language
+from memoria.search.postings import Postings
 from memoria.search.quantized import unit
 from memoria.search.ranked import Cue, Memory, Ranked, rank
 from memoria.search.ranking import SENTENCE, WORDS, Weights
@@ -257,3 +260,23 @@ def test_an_edit_is_one_letter_or_two_neighbours_exchanged() -> None:
 def test_an_unknown_language_is_an_error_that_names_the_known() -> None:
     with pytest.raises(Exception, match=r"klingon.*unknown.*english, none"):
         find_language("klingon")
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), max_size=80), st.data())
+@settings(max_examples=60, deadline=None)
+def test_joined_postings_are_those_of_all_texts(
+    pairs: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    cut, merged = data.draw(st.integers(0, 31)), data.draw(st.integers(1, 9))
+    parts = [[one for one in pairs if (one[1] < cut) == early] for early in (True, False)]
+    with mock.patch.object(postings_module, "_MERGED", merged):
+        made = [postings_of(part) for part in parts if part]
+        joined = made[0].joined(made[1]) if len(made) == 2 else postings_of(pairs)
+    whole = postings_of(pairs)
+    for name in ("words", "ends", "texts", "counts"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+
+
+def postings_of(pairs: Sequence[tuple[int, int]]) -> Postings:
+    table = np.array(pairs, np.int64).reshape(-1, 2)
+    return Postings.from_occurrences(table[:, 0], table[:, 1])
