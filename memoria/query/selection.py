@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError, StateError
+from memoria.query.engram_table import EngramTable
 from memoria.query.inspection import Inspection
 from memoria.query.listing import EngramFilter, NumberRange, parse_time
 from memoria.store.events import checked_ids
 from memoria.store.reading import open_files
+from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import FloatArray, IntArray
 
 _BLOCK_BYTES: Final = 2**25  # of vectors in memory at a time
@@ -31,6 +33,7 @@ class Selection:
         least: lowest correlation with the cue; below 0 the lowest logarithm of it.
         lane, kind: its lane and memory.
         limit: takes the first so many.
+        source: pattern of its source's name, with ``*`` and ``?``.
     """
 
     older_than: str | None = None
@@ -39,6 +42,7 @@ class Selection:
     lane: int | None = None
     kind: Literal["shortterm", "longterm"] | None = None
     limit: int | None = None
+    source: str | None = None
 
     def filter(self) -> EngramFilter:
         """The filter without the cue. Raises `InputError` for a malformed time."""
@@ -48,28 +52,37 @@ class Selection:
         elif self.older_than is not None:
             until = parse_time("older-than", self.older_than) - 1
         kind = "living" if self.kind is None else self.kind
-        return EngramFilter(kind, self.lane, age=age, until=until, pinned=False)
+        return EngramFilter(kind, self.lane, age=age, until=until, source=self.source, pinned=False)
 
 
 @dataclass(frozen=True)
 class Selected:
     """The engrams selected in a memory with this ``digest``, after ``step`` steps.
 
-    Each has the keys of `memoria list`, and with a cue its ``correlation`` and ``log_correlation``.
+    Attributes:
+        ids: all of them, in order, int64 [N].
+        living: those that are not forgotten yet.
+        engrams: the first ones as `memoria list` has them; with a cue also the ``correlation``
+            and ``log_correlation`` of each.
     """
 
     step: int
     digest: str
+    ids: IntArray
+    living: IntArray
     engrams: list[dict[str, Any]]
 
-    @property
-    def ids(self) -> list[int]:
-        """Their ids, in order."""
-        return [one["id"] for one in self.engrams]
 
-
-def select_engrams(path: str | os.PathLike[str], which: list[int] | Selection) -> Selected:
+def select_engrams(
+    path: str | os.PathLike[str],
+    which: list[int] | Selection,
+    shown: int | None = None,
+    forgotten: bool = False,
+) -> Selected:
     """The engrams of a store with these ids, or that a `Selection` finds.
+
+    ``shown``: of so many the records are read; None: of all. With ``forgotten`` ids may be of
+    forgotten engrams that are still there.
 
     Raises:
         StateError: a step is under way.
@@ -79,38 +92,45 @@ def select_engrams(path: str | os.PathLike[str], which: list[int] | Selection) -
     with Inspection(files) as view:
         if view.phase != "idle":
             raise StateError(f"a step is under way ({view.phase})", "remind and adjust it first")
-        engrams = _found(view, which) if isinstance(which, Selection) else _named(view, which)
-        return Selected(view.step, view.digest, engrams)
+        scores = None
+        if isinstance(which, Selection):
+            table, scores = _found(view, which)
+        else:
+            table = _named(view, which, forgotten)
+        engrams = view.documents(table.take(slice(shown)))
+        if scores is not None:
+            pairs = zip(engrams, np.exp(scores).tolist(), scores.tolist(), strict=False)
+            engrams = [
+                {**one, "correlation": score, "log_correlation": logarithm}
+                for one, score, logarithm in pairs
+            ]
+        living = table.ids[table.types != EngramType.NULL]
+        return Selected(view.step, view.digest, table.ids, living, engrams)
 
 
-def _named(view: Inspection, ids: list[int]) -> list[dict[str, Any]]:
-    table = view.table()
+def _named(view: Inspection, ids: list[int], forgotten: bool) -> EngramTable:
+    table = view.table(forgotten)
     wanted = checked_ids(ids, view.created)
     rows = np.searchsorted(table.ids, wanted)
     gone = np.append(table.ids, -1)[rows] != wanted
     if gone.any():
-        raise InputError(
-            f"engram {wanted[gone][0]}: is forgotten already", "`memoria list` shows the living"
-        )
-    return view.documents(table.take(rows))
+        what = "compaction has removed it" if forgotten else "is forgotten already"
+        raise InputError(f"engram {wanted[gone][0]}: {what}", "`memoria list` shows the living")
+    return table.take(rows)
 
 
-def _found(view: Inspection, selection: Selection) -> list[dict[str, Any]]:
+def _found(view: Inspection, selection: Selection) -> tuple[EngramTable, FloatArray | None]:
+    """The engrams, and with a cue the logarithm of each one's correlation."""
     found = view.listing(selection.filter(), "age", reverse=True).table
     if selection.cue is None:
-        return view.documents(found.take(slice(selection.limit)))
+        return found.take(slice(selection.limit)), None
     scores = _log_correlations(view, found.ids, selection.cue)
     best = np.lexsort((found.ids, -(scores - 1).astype(np.float32)))  # ties as `recall` has them
     if selection.least is not None:
         compared = scores if selection.least < 0 else np.exp(scores)
         best = best[compared[best] >= selection.least]
     best = best[: selection.limit]
-    documents = view.documents(found.take(best))
-    pairs = zip(documents, np.exp(scores[best]).tolist(), scores[best].tolist(), strict=True)
-    return [
-        {**document, "correlation": score, "log_correlation": logarithm}
-        for document, score, logarithm in pairs
-    ]
+    return found.take(best), scores[best]
 
 
 def _log_correlations(view: Inspection, ids: IntArray, cue: npt.NDArray[np.float32]) -> FloatArray:

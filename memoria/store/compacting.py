@@ -7,9 +7,11 @@ go on with what they opened, and a failure changes nothing.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from memoria.store.attributes import StoreAttributes
 from memoria.store.copying import Contents, contents, living_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import named, open_files, past_view, view_of_state
-from memoria.store.schema import ERA_GROUP, STATE_GROUP, CommandColumn, expected_specs
+from memoria.store.schema import DERIVED, ERA_GROUP, STATE_GROUP, CommandColumn, expected_specs
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,45 @@ def compact(
     if dry_run:
         return report
     return replace(report, bytes_after=place.total_bytes(), waiting=os.path.lexists(old))
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What became of engrams to be erased.
+
+    Attributes:
+        erased: those of which nothing is left in the store, ascending.
+        held: the others, ascending.
+        snapshots: whose states hold them.
+        waiting: readers hold files of before, which a later writer removes.
+    """
+
+    erased: tuple[int, ...]
+    held: tuple[int, ...]
+    snapshots: tuple[str, ...]
+    waiting: bool
+
+
+def erase(path: str | os.PathLike[str], ids: Iterable[int], disk: Disk | None = None) -> Erasure:
+    """Remove vectors, texts, meta and log of forgotten engrams from every file, by `compact`.
+
+    Derived indexes are removed too. What snapshots hold stays. Of copies, archives and buckets
+    the store knows nothing.
+    """
+    wanted = np.unique(np.array([*ids], np.int64))
+    with closing(open_files(path)) as files:
+        names = files.attributes.snapshots
+        alive = {name: living_ids(past_view(files, name)) for name in names}
+    holding = {name: np.intersect1d(wanted, found) for name, found in alive.items()}
+    held = np.unique(np.concatenate([wanted[:0], *holding.values()]))
+    found = compact(path, disk=disk)
+    shutil.rmtree(Path(path) / DERIVED, ignore_errors=True)
+    return Erasure(
+        tuple(np.setdiff1d(wanted, held).tolist()),
+        tuple(held.tolist()),
+        tuple(sorted(name for name, some in holding.items() if len(some))),
+        found.waiting,
+    )
 
 
 def go_back(

@@ -11,7 +11,7 @@ import numpy as np
 from memoria.config import MemoriaConfig
 from memoria.core.memory_core import MemoryCore
 from memoria.store.attributes import Era
-from memoria.store.digest import chain_start, event_digest, step_digest
+from memoria.store.digest import chain_start, events_digest, step_digest
 from memoria.store.life import Life, StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import EventColumn, StepColumn, array_specs
@@ -50,12 +50,11 @@ def digest_words(
     known = tables.digests[1:]
     if not np.array_equal(tables.digests[:1], [np.frombuffer(chain, ">i8")]):
         known = known[:0]  # of other settings
-    first = row = entry = log = event = 0
+    first = row = entry = log = 0
     is_same = True
     for step in range(life.step):
-        while event < len(tables.events) and tables.events[event, EventColumn.STEP] == step:
-            chain = event_digest(chain, tables.events[event], tables.values[event])
-            event += 1
+        some = slice(*np.searchsorted(tables.events[:, EventColumn.STEP], [step, step + 1]))
+        chain = events_digest(chain, tables.events[some], tables.values[some])
         content = (
             *(part[row : at[step]].tobytes() for part in stored.values()),
             tables.ids[log : kept[step]].tobytes(),

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,11 +168,21 @@ class MemoryFiles:
 
     def event_payload(self, number: int) -> bytes:
         """What event ``number`` carries; b"" for nothing."""
-        ends = self.read("events/index", max(0, number - 1), number + 1)[:, EventColumn.END]
-        start, stop = (0, *ends.tolist())[-2:]
-        if not 0 <= start <= stop <= self.rows("events/bytes"):
+        return self.event_payloads(number, number + 1)[0]
+
+    def event_payloads(self, first: int, last: int) -> list[bytes]:
+        """What each of the events [first, last) carries; b"" for nothing."""
+        ends = self.read("events/index", max(0, first - 1), last)[:, EventColumn.END]
+        if first == 0:
+            ends = np.append(0, ends)
+        if not may_be_ends(ends, self.rows("events/bytes")):
             raise DamageError(f"{self.name}: events/index points outside of events/bytes")
-        return bytes(self.read("events/bytes", start, stop).tobytes())
+        start = int(ends[0])
+        if start == ends[-1]:
+            return [b""] * (last - first)
+        raw = self.read("events/bytes", start, int(ends[-1])).tobytes()
+        spans = pairwise((ends - start).tolist())
+        return [raw[begin:end] for begin, end in spans]
 
     def command(self, number: int) -> str:
         """The words of command ``number``."""

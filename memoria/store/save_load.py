@@ -23,7 +23,7 @@ from memoria.core.memory_core import MemoryCore
 from memoria.core.recorder import Recorder
 from memoria.errors import InputError, StateError
 from memoria.store.attributes import Pending, StoreAttributes
-from memoria.store.digest import event_digest
+from memoria.store.digest import events_digest
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.live_arrays import (
     digest_words,
@@ -97,8 +97,8 @@ def save_memory(
     raw = encoded_texts(life.ids, tables.texts | _by_id(texts, lanes, life))
     words, is_same = digest_words(values, tables, life, stored, raw)
     chain = words[-1].astype(">i8").tobytes()
-    for at in np.flatnonzero(tables.events[:, EventColumn.STEP] == life.step).tolist():
-        chain = event_digest(chain, tables.events[at], tables.values[at])
+    late = tables.events[:, EventColumn.STEP] == life.step
+    chain = events_digest(chain, tables.events[late], tables.values[late])
     era = era_of(tables, life, is_same, chain.hex())
     rows = rows_of(config, tables, life, words, raw) | stored
     logs = logs_of(tables, life)

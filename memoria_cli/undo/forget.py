@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from memoria.errors import InputError, StateError, UsageError
 from memoria_cli.options import Engrams, Json, Yes, confirm, option, panel
@@ -13,17 +13,21 @@ from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_engrams, format_lifespan, shorten
 from memoria_cli.verbs import verb
 
-_SHOWN: Final = 20  # engrams named before asking
+if TYPE_CHECKING:
+    from memoria.timeline.log import IntArray
+
+_SHOWN: Final = 10  # engrams named unless --limit says how many
+_SHOWN_JSON: Final = 1000
 _TEXT: Final = 72
 _KEYS: Final = ("id", "lane", "lifespan", "text")
-_filter: Final = panel("Filters, for --query and --older-than")
+_filter: Final = panel("Filters, for --query, --source and --older-than")
 
 
 @verb(
     "forget",
     "memoria forget notes --query 'Dinner was late' --dry-run",
     "memoria forget notes --older-than 30d --type longterm --yes",
-    "memoria forget notes 3 --dry-run --json",
+    "memoria forget notes --source '*.txt' --dry-run --json",
 )
 def forget(
     store: Store,
@@ -44,13 +48,17 @@ def forget(
             "N|30d",
         ),
     ] = None,
+    source: Annotated[
+        str | None,
+        option("--source", "Those from sources of this name; * and ? stand for others.", "PATTERN"),
+    ] = None,
     limit: Annotated[
         int | None,
         _filter(
-            "--limit",
-            "At most N engrams: the best, or the oldest.",
+            "--limit -n",
+            "At most N engrams, the best, or the oldest, and all of them told; 0: all there are.",
             "N",
-            min=1,
+            min=0,
             show_default="1 with --query alone",
         ),
     ] = None,
@@ -67,6 +75,14 @@ def forget(
     kind: Annotated[
         Literal["shortterm", "longterm"] | None, _filter("--type", "Of this memory.")
     ] = None,
+    erase: Annotated[
+        bool,
+        option(
+            "--erase",
+            "Remove them from the store's files too, by a compaction: of the past only what "
+            "snapshots name stays. Forgotten engrams may be named.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, option("--dry-run", "Only say what would go; change nothing.")
     ] = False,
@@ -75,38 +91,47 @@ def forget(
 ) -> None:
     """Forget engrams at once and for ever: those named, or those found.
 
-    Says which they are and asks. Only between steps. What is pinned goes only when it is named by
-    id. Vectors and texts stay on the disk, and in the past, until `memoria compact`.
+    Says how many and names the first 10 (1,000 with --json), and asks. Only between steps. What is
+    pinned goes only when it is named by id. Vectors and texts stay on the disk, and in the past,
+    until `memoria compact`, or --erase, which says what still holds them.
     """
     from memoria.query.selection import Selection, select_engrams
 
-    if (query is not None or older_than is not None) == bool(ids):
+    if any(one is not None for one in (query, older_than, source)) == bool(ids):
         raise UsageError(
-            "name engrams by id, or find them with --query and --older-than",
+            "name engrams by id, or find them with --query, --source and --older-than",
             "`memoria list` shows the ids",
         )
     filters = (limit, least, lane, kind)
     if ids and any(one is not None for one in filters):
-        raise UsageError("--limit, --least, --lane and --type are for --query and --older-than")
+        raise UsageError("--limit, --least, --lane and --type are for what is found")
     if least is not None and (query is None or not least <= 1):
         raise UsageError(f"--least {least:g}: goes with --query, and is at most 1")
-    if query is not None and limit is None and least is None and older_than is None:
+    if query is not None and all(one is None for one in (limit, least, older_than, source)):
         limit = 1
+    shown = limit if limit is not None else _SHOWN_JSON if json else _SHOWN
     cue = None if query is None else _encode(store, query)
-    search = Selection(older_than, cue, least, lane, kind, limit)
-    chosen = select_engrams(store, ids or search)
-    count = format_engrams(chosen.ids)
-    if chosen.ids and not dry_run:
-        confirm(_plan(chosen.engrams), f"Forget {count}?", yes)
-        _forget(store, chosen.digest, chosen.ids)
-    document = {
+    search = Selection(older_than, cue, least, lane, kind, limit or None, source)
+    chosen = select_engrams(store, ids or search, shown or None, forgotten=erase)
+    count = format_engrams(chosen.ids.tolist())
+    if len(chosen.ids) and not dry_run:
+        question = f"Forget {count}{' and erase them from the store' if erase else ''}?"
+        confirm(_plan(chosen.engrams, len(chosen.ids)), question, yes)
+        if len(chosen.living):
+            _forget(store, chosen.digest, chosen.living)
+    document: dict[str, Any] = {
         "step": chosen.step,
+        "count": len(chosen.ids),
         "forgotten": [{key: one[key] for key in _KEYS} for one in chosen.engrams],
         "dry_run": dry_run,
     }
+    if erase and len(chosen.ids) and not dry_run:
+        document["erased"] = _erase(store, chosen.ids)
     title = f"{'would forget' if dry_run else 'forgotten'}: {count}"
-    human = _table(title, chosen.engrams) if chosen.ids else "nothing to forget"
+    human = _table(title, chosen.engrams) if len(chosen.ids) else "nothing to forget"
     output.result(document, [human], json)
+    if more := len(chosen.ids) - len(chosen.engrams):
+        output.note(f"{more:,} more are not named; --limit 0 names all")
 
 
 def _encode(store: str, query: str) -> Any:
@@ -119,7 +144,7 @@ def _encode(store: str, query: str) -> Any:
     return InputStream(read_config(store), (), texts=[query]).single(as_cue=True).data[0]
 
 
-def _forget(store: str, digest: str, ids: Sequence[int]) -> None:
+def _forget(store: str, digest: str, ids: IntArray) -> None:
     from memoria.store.reading import open_files
 
     with (
@@ -131,13 +156,34 @@ def _forget(store: str, digest: str, ids: Sequence[int]) -> None:
         opened.forget(ids)
 
 
-def _plan(engrams: Sequence[Mapping[str, Any]]) -> list[str]:
+def _erase(store: str, ids: IntArray) -> dict[str, Any]:
+    """Erase what was forgotten; what is told of it, and what a person must know in words."""
+    from memoria.store.compacting import erase
+
+    found = erase(store, ids.tolist())
+    if found.held:
+        names = ", ".join(found.snapshots)
+        output.note(
+            f"{len(found.held):,} are held by the snapshots {names}: delete these and erase again"
+        )
+    if found.waiting:
+        output.note("readers hold files of before, which the next writer removes")
+    output.note("copies, archives and buckets made of the store are not known to it")
+    return {
+        "count": len(found.erased),
+        "held": list(found.held[:_SHOWN_JSON]),
+        "snapshots": list(found.snapshots),
+        "waiting": found.waiting,
+    }
+
+
+def _plan(engrams: Sequence[Mapping[str, Any]], count: int) -> list[str]:
     lines = [
         f"  {one['id']} ({one['type']}, lifespan {format_lifespan(one['lifespan'])}"
         f"{', pinned' if one['pinned'] else ''}) {shorten(one['text'], _TEXT)}".rstrip()
-        for one in engrams[:_SHOWN]
+        for one in engrams
     ]
-    more = len(engrams) - len(lines)
+    more = count - len(lines)
     return ["will be forgotten:", *lines, *([f"  and {more:,} more"] if more else [])]
 
 

@@ -92,3 +92,46 @@ def test_a_step_can_be_named_and_gone_back_to(cli: Cli, notes: Path, tmp_path: P
     back = cli.ok("snapshot", "restore", "notes@2", "--yes", "--json").json
     assert (back["step"], back["digest"], back["name"]) == (2, then, 2)
     assert verify(notes).findings == ()
+
+
+def test_forgetting_a_source_tells_the_first_and_counts_the_rest(cli: Cli, notes: Path) -> None:
+    (notes.parent / "b.txt").write_text("\n".join(f"Line {n}." for n in range(1100)))
+    cli.ok("step", "notes", "b.txt", "--wm-length", 100)
+    asked = ("forget", "notes", "--source", "b.*", "--dry-run")
+    shown = cli(*asked)
+    assert "would forget: 1,100 engrams" in shown.out
+    assert shown.out.count("Line ") == 10
+    assert "1,090 more are not named" in shown.err
+    document = cli(*asked, "--json").json
+    assert (document["count"], len(document["forgotten"])) == (1100, 1000)
+    assert len(cli.ok(*asked, "--json", "--limit", 0).json["forgotten"]) == 1100
+    assert len(cli.ok(*asked, "--json", "--limit", 7).json["forgotten"]) == 7
+    done = cli("forget", "notes", "--source", "b.*", "--yes", "--json").json
+    assert done["count"] == 1100
+    assert len(cli.ok("list", "notes", "--json").json["engrams"]) == 4
+    assert verify(notes).findings == ()
+
+
+def holding(path: Path, words: bytes) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file() and words in file.read_bytes()]
+
+
+def test_erasing_leaves_nothing_in_any_file_but_what_snapshots_hold(cli: Cli, notes: Path) -> None:
+    cli.ok("edit", "notes", 1, "--text", "Supper was cold.")
+    cli.ok("ask", "notes", "what was cold?")
+    cli.ok("snapshot", "create", "notes", "held")
+    held = cli("forget", "notes", 1, "--erase", "--yes", "--json")
+    assert held.json["erased"] == {"count": 0, "held": [1], "snapshots": ["held"], "waiting": False}
+    assert "delete these and erase again" in held.err
+    assert holding(notes, b"Supper was cold")
+    cli.ok("snapshot", "delete", "notes", "held")
+    erased = cli("forget", "notes", 1, "--erase", "--yes", "--json").json["erased"]
+    assert (erased["count"], erased["held"]) == (1, [])
+    for words in (b"Supper", b"supper", b"Dinner", b"dinner"):
+        assert holding(notes, words) == []
+    assert verify(notes).findings == ()
+    assert "Dinner" not in cli.ok("list", "notes", "--type", "all", "--json").out
+    gone = cli("forget", "notes", 1, "--erase", "--yes")
+    assert (gone.code, "compaction has removed it" in gone.err) == (2, True)
+    cli.ok("step", "notes", "--text", "It goes on.")
+    assert verify(notes).findings == ()
