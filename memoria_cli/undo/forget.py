@@ -28,6 +28,7 @@ _filter: Final = panel("Filters, for --query, --source and --older-than")
     "memoria forget notes --query 'Dinner was late' --dry-run",
     "memoria forget notes --older-than 30d --type longterm --yes",
     "memoria forget notes --source '*.txt' --dry-run --json",
+    "memoria forget notes 3 --erase --dry-run",
 )
 def forget(
     store: Store,
