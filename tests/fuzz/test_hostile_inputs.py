@@ -87,7 +87,9 @@ def test_a_text_in_parts_has_the_same_units(
         assert list(read_texts(place, unit)) == whole
 
 
-@given(st.text(min_size=1, max_size=300), st.integers(8, 40))
+@given(
+    st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=300), st.integers(8, 40)
+)
 @settings(max_examples=80, deadline=None)
 def test_parts_lose_nothing_and_count_characters(text: str, part: int) -> None:
     data = text.encode("utf-8", "ignore")
