@@ -74,7 +74,11 @@ def demo(
     questions: Sequence[str] = QUESTIONS
     if files:
         questions = cues_from([one["text"] for one in oldest if one["text"]])
-    title = "it is asked, by the way only: --peek changes nothing"
+    title = "it is asked what answers a question"
+    for question in questions:
+        tour.run(title, "ask", store, question, "--top", "2")
+        title = ""
+    title = "and what a model would be given that reads this: --peek changes nothing"
     for question in questions:
         asked = ("--peek", "--cue-text", question)
         tour.run(title, "remind", store, *asked, "--top", "4")
@@ -89,7 +93,7 @@ def demo(
     again = shlex.quote(store)
     tour.say(
         f"The memory stays in {store}. Go on with it:",
-        f"  $ memoria remind {again} --peek --cue-text 'your question'",
+        f"  $ memoria ask {again} 'your question'",
         f"  $ memoria step {again} --text 'Something new to remember.'",
         f"  $ memoria inspect {again} --history",
         "  $ memoria --help",

@@ -72,6 +72,14 @@ def test_its_questions_are_answered(toured: tuple[Path, Ran]) -> None:
         assert all(set(answer) >= {"type", "lifespan", "correlation"} for answer in answers)
 
 
+def test_asking_finds_what_the_questions_are_about(toured: tuple[Path, Ran]) -> None:
+    asked = by_verb(toured[1].json, "ask")
+    about = {"finally": "finally", "default": "default", "debugger": "break"}
+    for question, one in zip(QUESTIONS, asked, strict=True):
+        word = next(answer for key, answer in about.items() if key in question)
+        assert any(word in answer["text"] for answer in one["result"]["answers"])
+
+
 def test_forgotten_and_kept_engrams_are_shown_with_texts(toured: tuple[Path, Ran]) -> None:
     results = [one["result"] for one in by_verb(toured[1].json, "inspect")]
     kept = next(one["engram_list"] for one in results if "engram_list" in one)
@@ -108,11 +116,11 @@ def test_people_see_every_command_and_its_result(cli: Cli) -> None:
     shown = cli.ok("demo", "story.txt", "--store", "my memory", "--steps", 4).out
     commands = [line[2:] for line in shown.splitlines() if line.startswith("$ memoria ")]
     verbs = [shlex.split(one)[1] for one in commands]
-    assert verbs == ["init", "step", *["remind"] * 3, *["inspect"] * 4]
+    assert verbs == ["init", "step", *["ask"] * 3, *["remind"] * 3, *["inspect"] * 4]
     assert all(shlex.split(one)[2] == "my memory" for one in commands)
     assert "4 steps, 32 engrams added" in shown
     assert "reminded" in shown
-    assert "memoria remind 'my memory' --peek" in shown
+    assert "memoria ask 'my memory' 'your question'" in shown
     assert not Path("my memory.txt").exists()
     with Inspection.open("my memory") as view:
         assert view.summary()["step"] == 4
@@ -122,6 +130,10 @@ def test_it_tells_the_same_every_time(cli: Cli) -> None:
     def told(name: str) -> list[Any]:
         document = cli.ok("demo", "--store", name, "--steps", 12, "--json").json
         reminds = [one["result"] for one in by_verb(document, "remind")]
+        for engram in (
+            one for said in reminds for lane in said["lanes"] for one in lane["reminded"]
+        ):
+            assert engram.pop("source") == f"{name}.txt"
         now = by_verb(document, "inspect")[0]["result"]
         return [reminds, now["lanes"], now["connections"], now["histograms"]]
 
