@@ -206,9 +206,9 @@ def _count_oldest(
             partner = entries[e]
             count = max(rows[STAMP, partner] - base, 0) + 1
             rows[STAMP, partner] = base + count
-            if count < best or shut[partner] or partner == position:
-                continue
-            if count > best or chosen < 0 or partner < chosen:
+            if count < best or (count == best and 0 <= chosen <= partner):
+                continue  # before a look at `shut`, which is rarely in the cache
+            if partner != position and not shut[partner]:
                 best, chosen = count, partner
         at = previous[at]
     cursor[STAMPED] = base + rows[FIRES, position]
