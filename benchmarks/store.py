@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -37,13 +39,12 @@ def options() -> argparse.ArgumentParser:
     add_build_options(made)
     made.add_argument("--commits", type=int, help="steps committed one by one (default 40)")
     made.add_argument("--repeats", type=int, help="of opening, gathering and loads (default 7)")
+    made.add_argument("--small-steps", type=int, help="of the small text memory (default 400)")
     made.add_argument("--bulk-rows", type=int, help="vectors of a bulk load (default 100,000)")
     return made
 
 
 def main(words: list[str] | None = None) -> dict[str, Any]:
-    import torch
-
     arguments = options().parse_args(words)
     fill(
         arguments,
@@ -52,14 +53,15 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
             "commits": (5, 40),
             "repeats": (3, 7),
             "bulk_rows": (5000, 100_000),
+            "small_steps": (60, 400),
         },
     )
-    torch.set_num_threads(arguments.threads)
     document = start(arguments)
     with scratch(arguments.directory) as folder:
         dimension = arguments.dimension or _fitting(folder, max(arguments.sizes))
         document["dimension"] = dimension
         document["bulk_load"] = _bulk_load(folder, arguments, dimension)
+        document["small_text"] = _small_text(folder, arguments)
         rows = []
         for size in sorted(arguments.sizes):
             with built(folder, size, dimension, arguments) as (place, seconds):
@@ -222,6 +224,47 @@ def _bulk_load(folder: Path, arguments: argparse.Namespace, dimension: int) -> d
     }
 
 
+def _small_text(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
+    """A text memory of some hundred engrams: its steps alone, and all of `memoria step`."""
+    from memoria.config import MemoriaConfig
+    from memoria.query.inspection import Inspection
+    from memoria.store import MemoryStore
+    from memoria.store.reading import open_files
+
+    settings = {"hidden_dim": 384, "wm_length": 8, "initial_lifespan": 24.0}
+    rule, random, seconds = "correlation:8", np.random.default_rng(3), []
+    topics = unit_rows(random, 300, 384)
+    made = MemoriaConfig(**settings, rule=rule, backbone="array")
+    with MemoryStore.create(folder / "small", made) as store:
+        for _ in range(arguments.small_steps):
+            near = topics[random.integers(0, len(topics), 8)] + unit_rows(random, 8, 384)
+            data = near / np.linalg.norm(near, axis=1, keepdims=True)
+            started = time.perf_counter()
+            store.step(data.astype(np.float32))
+            seconds.append(time.perf_counter() - started)
+    with Inspection(open_files(folder / "small")) as view:
+        living = len(view.table().ids)
+    sentences = 8 * arguments.small_steps
+    diary = folder / "diary.txt"
+    lines = (f"On day {day} we saw {day % 7} hares and {day % 5} owls." for day in range(sentences))
+    diary.write_text(" ".join(lines), encoding="utf-8")
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    words = [sys.executable, "-m", "memoria_cli"]
+    path = str(folder / "notes")
+    init = [*words, "init", path, "--backbone", "hash", "--rule", rule, *options]
+    subprocess.run(init, check=True, capture_output=True)
+    started = time.perf_counter()
+    subprocess.run([*words, "step", path, str(diary)], check=True, capture_output=True)
+    whole = time.perf_counter() - started
+    return {
+        "living": living,
+        "step": timing(seconds[len(seconds) // 2 :]),
+        "sentences": sentences,
+        "command_seconds": whole,
+        "sentences_per_second": sentences / whole,
+    }
+
+
 def _raw_write(place: Path, rows: Any) -> float:
     view = memoryview(rows).cast("B")
     started = time.perf_counter()
@@ -263,4 +306,11 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
         ["share", load["share_of_raw_bandwidth"]],
     ]
     tables.append((f"bulk load of {load['rows']:,} vectors", ("", "MB/s"), load_cells))
+    small = document["small_text"]
+    small_cells: list[list[object]] = [
+        ["step alone, ms", 1e3 * small["step"]["median_seconds"]],
+        ["sentences a second, all of `memoria step`", small["sentences_per_second"]],
+    ]
+    title = f"text, W=8, D=384, {small['living']} engrams live"
+    tables.append((title, ("", "value"), small_cells))
     return tables

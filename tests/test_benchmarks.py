@@ -161,7 +161,7 @@ def test_an_upstream_in_a_folder_runs_in_place_of_ours(tmp_path: Path) -> None:
 
 def test_store(tmp_path: Path) -> None:
     sizes = ("--sizes", "120", "--dimension", "16", "--commits", "2", "--repeats", "2")
-    words = (*sizes, "--bulk-rows", "600", "--directory", str(tmp_path))
+    words = (*sizes, "--bulk-rows", "600", "--small-steps", "12", "--directory", str(tmp_path))
     told = ran("store", tmp_path, *words, "--kept", str(tmp_path / "kept"))
     row = told["sizes"][0]
     assert row["engrams"] == 120
@@ -172,6 +172,9 @@ def test_store(tmp_path: Path) -> None:
     assert row["commit_over_fsync"] == pytest.approx(
         row["commit"]["median_seconds"] / row["fsync"]["median_seconds"]
     )
+    small = told["small_text"]
+    assert small["living"] == small["sentences"] == 96
+    assert small["sentences_per_second"] == pytest.approx(96 / small["command_seconds"])
     load = told["bulk_load"]
     assert load["bytes"] == 600 * 16 * 4
     assert load["share_of_raw_bandwidth"] > 0
