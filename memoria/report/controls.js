@@ -19,7 +19,7 @@ class Page {
     this.trail = [];  // engrams that the keys came through along connections
     this.playing = 0;
     this.slider = $("slider");
-    this.slider.max = String(memory.positions);
+    this.slider.max = String(memory.last);
     $("go").max = String(memory.steps);
     this.fillSpeeds();
     this.listenToSteps();
@@ -30,7 +30,7 @@ class Page {
       this.drawing.draw();
     }).observe($("canvas"));
     this.drawing.resize();
-    this.moveTo(memory.positions);
+    this.moveTo(memory.last);
   }
 
   // Steps
@@ -44,13 +44,12 @@ class Page {
   }
 
   showStep() {
-    const now = number(memory.step);
     this.slider.value = String(memory.position);
-    $("step-now").value = `${now} of ${number(memory.steps)}`;
-    $("go").value = String(memory.step);
-    this.fillCounts(now);
+    $("step-now").value = memory.moment;
+    $("go").value = String(Math.min(memory.step, memory.steps));
+    this.fillCounts();
     const counts = this.currentCounts();
-    this.slider.setAttribute("aria-valuetext", `step ${now} of ${number(memory.steps)}: `
+    this.slider.setAttribute("aria-valuetext", `${memory.moment}: `
       + `${number(counts.working)} in working, ${number(counts.shortterm)} in short-term, `
       + `${number(counts.longterm)} in long-term memory, ${number(counts.forgotten)} forgotten, `
       + `${number(counts.fired)} fired`);
@@ -63,7 +62,7 @@ class Page {
     return Object.fromEntries(Object.entries(memory.counts).map(([name, all]) => [name, all[at]]));
   }
 
-  fillCounts(now) {
+  fillCounts() {
     const counts = this.currentCounts(), seen = [0, 0, 0, 0, 0];
     for (const state of memory.state) seen[state] += 1;
     const rows = [
@@ -73,7 +72,7 @@ class Page {
       ["Forgotten", FORGOTTEN, counts.forgotten, seen[FORGOTTEN]],
       ["Fired", 0, counts.fired, memory.firedAt(memory.position).length],
     ];
-    $("counts-step").textContent = now;
+    $("counts-step").textContent = memory.moment;
     if (!$("counts").children.length) {
       $("counts").replaceChildren(...rows.map(([name, state]) => element("tr", [
         element("th", [this.mark(state), name], { scope: "row" }), element("td"), element("td")])));
@@ -150,7 +149,7 @@ class Page {
   }
 
   play() {
-    if (memory.position >= memory.positions) this.moveTo(1);
+    if (memory.position >= memory.last) this.moveTo(1);
     $("play").textContent = "Pause";
     let before = performance.now(), due = 0;
     const frame = (time) => {
@@ -178,7 +177,7 @@ class Page {
       for (const i of memory.firedAt(position)) heat[i] = 1;
     }
     this.showStep();
-    if (memory.position >= memory.positions) this.stop();
+    if (memory.position >= memory.last) this.stop();
   }
 
   stop() {
@@ -450,7 +449,8 @@ class Page {
   fillList() {
     const matches = this.drawing.matches;
     const all = matches === null ? Array.from(memory.firedAt(memory.position)) : [...matches];
-    $("list-title").textContent = matches === null ? "Fired in this step" : "Found";
+    const step = memory.position > memory.positions ? "the last step" : "this step";
+    $("list-title").textContent = matches === null ? `Fired in ${step}` : "Found";
     const items = all.slice(0, LISTED).map((i) => element("li", this.chooseButton(i, memory.entry(i))));
     if (all.length > LISTED) items.push(element("li", `and ${number(all.length - LISTED)} more`, { class: "hint" }));
     if (!all.length) items.push(element("li", matches === null ? "none of those in the graph" : "nothing", { class: "hint" }));

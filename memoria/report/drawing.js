@@ -159,8 +159,20 @@ class Drawing {
     }
     context.font = "13px system-ui, sans-serif";
     context.textAlign = "center";
+    context.lineJoin = "round";
+    context.lineWidth = 4;
+    context.strokeStyle = this.ink.page;  // a rim, for dots and lines may lie below
     context.fillStyle = this.colours[0];
-    for (const [lane, [left, right, top]] of tops) context.fillText(`lane ${lane}`, (left + right) / 2, top - 16);
+    const written = [];
+    for (const [lane, [left, right, top]] of tops) {
+      const label = `lane ${lane}`, half = context.measureText(label).width / 2;
+      const x = Math.min(Math.max((left + right) / 2, half + 2), this.width - half - 2);
+      const y = Math.max(14, top - 16);
+      if (written.some((one) => Math.abs(one.x - x) < one.half + half + 6 && Math.abs(one.y - y) < 15)) continue;
+      written.push({ x, y, half });
+      context.strokeText(label, x, y);
+      context.fillText(label, x, y);
+    }
   }
 
   drawLines() {

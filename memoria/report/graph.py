@@ -83,12 +83,12 @@ def choose(chronicle: Chronicle, positions: IntArray, most: int) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class Slider:
-    """A life as the P positions of a slider; position p is the end of run p of ``bins``.
+    """A life as the positions of a slider: the end of each of P runs of ``bins``, and after it all.
 
     Attributes:
         bins: runs of steps, mostly of one step each.
         counts: engrams of all in each memory in that step as it reminds, ``forgotten`` before it
-            and ``fired`` in the run, int64 [P] each.
+            and ``fired`` in the run, int64 [P + 1] each; the last is what the last step left.
         fired: ranks of the engrams shown that fired, run after run, int64 [F].
         ends: where the firings of each run end in ``fired``, int64 [P].
     """
@@ -112,7 +112,10 @@ class Slider:
                 break
             positions = max(1, min(len(bins) - 1, len(bins) * _MOST_FIRINGS // len(fired)))
         by_step = chronicle.counts(covered)
-        counts = counts_as_reminded(by_step, bins.ends) | {"fired": bins.sum(by_step["fired"])}
+        after = np.append(bins.ends, chronicle.steps + 1)[: len(bins) and len(bins) + 1]
+        by_step["born"] = np.append(by_step["born"], 0)  # the step that is not there makes nothing
+        fires = bins.sum(by_step["fired"])
+        counts = counts_as_reminded(by_step, after) | {"fired": np.append(fires, fires[-1:])}
         return cls(bins, counts, fired, np.searchsorted(run, np.arange(len(bins)), side="right"))
 
 

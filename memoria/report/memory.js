@@ -38,6 +38,7 @@ class Memory {
     this.lengths = column(data.lengths);
     this.counts = columns(data.counts);
     this.edges = columns(data.edges);
+    this.last = this.positions ? this.positions + 1 : 0;  // the slider ends after the last step
     this.firedRanks = column(data.fired.ranks);
     this.ends = column(data.fired.ends);
     this.state = new Uint8Array(this.shown);
@@ -51,9 +52,9 @@ class Memory {
     this.position = 1;
   }
 
-  /** The step that ends at a position of the slider, which counts from 1. */
+  /** The step that ends at a position of the slider, which counts from 1; one more at its end. */
   stepAt(position) {
-    return Math.min(position * this.width, this.steps);
+    return position > this.positions ? this.steps + 1 : Math.min(position * this.width, this.steps);
   }
 
   positionOf(step) {
@@ -62,6 +63,12 @@ class Memory {
 
   get step() {
     return this.stepAt(this.position);
+  }
+
+  /** What is shown, in words. */
+  get moment() {
+    if (this.position > this.positions) return `after step ${number(this.steps)}`;
+    return `step ${number(this.step)} of ${number(this.steps)}`;
   }
 
   /** The memory that engram i is in as the step reminds. */
@@ -73,12 +80,13 @@ class Memory {
   }
 
   moveTo(position) {
-    this.position = Math.min(this.positions, Math.max(1, Math.round(position)));
+    this.position = Math.min(this.last, Math.max(1, Math.round(position)));
     for (let i = 0; i < this.shown; i += 1) this.state[i] = this.stateOf(i, this.step);
   }
 
-  /** Engrams shown that fired at a position. */
+  /** Engrams shown that fired at a position; after the last step those that fired in it. */
   firedAt(position) {
+    position = Math.min(position, this.positions);
     return this.firedRanks.subarray(position > 1 ? this.ends[position - 2] : 0, this.ends[position - 1]);
   }
 

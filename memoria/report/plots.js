@@ -1,7 +1,18 @@
 "use strict";
 // Plots, drawn when they come into view in the colours of the page.
 
-function themed(layout) {
+/** An axis title in lines that fit: a phone is narrow. */
+function wrapped(text, room) {
+  const lines = [""];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (longer.length * 7.5 > room && lines.at(-1)) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.join("<br>");
+}
+
+function themed(layout, box) {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(name).trim();
   const made = structuredClone(layout);
@@ -15,6 +26,8 @@ function themed(layout) {
   for (const [name, axis] of Object.entries(made)) {
     if (!/^[xy]axis\d*$/.test(name)) continue;
     Object.assign(axis, { gridcolor: of("--line"), linecolor: of("--field"), zerolinecolor: of("--field") });
+    const room = (name[0] === "x" ? box.clientWidth : box.clientHeight) - 120;
+    if (axis.title?.text) axis.title = { ...axis.title, text: wrapped(axis.title.text, Math.max(80, room)) };
   }
   made.margin = { l: 60, r: 20, t: 30, b: 50 };
   made.legend = { ...made.legend, orientation: "h", x: 0, y: 1.02, yanchor: "bottom" };
@@ -36,7 +49,7 @@ function drawPlot(box) {
   const figure = plots.get(box) ?? JSON.parse($(box.dataset.figure).textContent);
   plots.set(box, figure);
   const options = { displayModeBar: false, responsive: true };
-  return Plotly.react(box, figure.data, themed(figure.layout), options);
+  return Plotly.react(box, figure.data, themed(figure.layout, box), options);
 }
 
 function recolourPlots() {

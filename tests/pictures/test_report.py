@@ -180,6 +180,20 @@ def test_what_the_graph_says_is_what_the_chronicle_says(life: Path, tmp_path: Pa
             gone = (chronicle.gone > 0) & (chronicle.gone < step)
             assert counts["forgotten"][step - 1] == np.count_nonzero(gone)
             assert counts["fired"][step - 1] == len(chronicle.fired(step))
+        kinds = chronicle.types_after(everyone, 40)
+        for name in ("shortterm", "longterm"):
+            assert counts[name][40] == np.count_nonzero(kinds == EngramType[name.upper()])
+        assert counts["working"][40] == 0
+        assert counts["forgotten"][40] == np.count_nonzero(chronicle.gone)
+
+
+def test_the_last_position_says_what_the_summary_says(life: Path, tmp_path: Path) -> None:
+    graph = block(written(life, tmp_path / "page.html"), "data-graph")
+    with Inspection.open(life) as view:
+        lanes = view.summary()["lanes"]
+    for name in ("working", "shortterm", "longterm", "forgotten"):
+        last = column(graph["counts"][name])[-1]
+        assert last == sum(one[name] for one in lanes), name
 
 
 def test_pinned_engrams_live_as_long_as_the_specification_says(tmp_path: Path) -> None:
@@ -301,9 +315,9 @@ def test_long_lives_take_bounded_room(
         less = Slider.fit(chronicle, every, everyone)
         assert less.bins.width > 1
         assert len(less.fired) <= 150 < len(whole.fired)
-        last = less.bins.ends - 1
+        last = np.append(less.bins.ends - 1, 40)  # and what the last step left
         assert (less.counts["longterm"] == whole.counts["longterm"][last]).all()
-        assert less.counts["fired"].sum() == whole.counts["fired"].sum()
+        assert less.counts["fired"][:-1].sum() == whole.counts["fired"][:-1].sum()
         first = set(whole.fired[: whole.ends[less.bins.width - 1]].tolist())
         assert set(less.fired[: less.ends[0]].tolist()) == first
         monkeypatch.setattr(graph_module, "_MOST_FIRINGS", 0)

@@ -157,17 +157,17 @@ def test_the_slider_by_keyboard(browser: Browser, report: Path, graph: dict[str,
     browser.open(report)
     now = {name: column(values) for name, values in graph["counts"].items()}
     pictures = {browser.ink()}
-    assert "30 of 30" in browser.text("step-now")
-    for presses, step in (
-        ((Keys.HOME,), 1),
-        ((Keys.ARROW_RIGHT,) * 2, 3),
-        ((Keys.END,), 30),
-        ((Keys.ARROW_LEFT,), 29),
+    assert "after step 30" in browser.text("step-now")
+    for presses, step, moment in (
+        ((Keys.HOME,), 1, "step 1 of 30"),
+        ((Keys.ARROW_RIGHT,) * 2, 3, "step 3 of 30"),
+        ((Keys.END,), 31, "after step 30"),
+        ((Keys.ARROW_LEFT,), 30, "step 30 of 30"),
     ):
         browser.keys("slider", *presses)
-        assert f"{step} of 30" in browser.text("step-now")
+        assert moment in browser.text("step-now")
         said = browser("return document.getElementById('slider').getAttribute('aria-valuetext')")
-        assert f"step {step} of 30" in said
+        assert moment in said
         shown = {row[0]: row[1:] for row in counts(browser)}
         for title, name in (
             ("Working", "working"),
@@ -204,8 +204,8 @@ def test_playing_and_pausing(browser: Browser, report: Path) -> None:
         "memory.moveTo = (p) => { window.moves += 1; move(p); };"
         "document.getElementById('speed').value = '10'; page.moveTo(1); page.play()"
     )
-    browser.until(lambda: browser("return memory.position") == 30)
-    assert browser("return window.moves") <= 10  # 29 positions in pictures of 5, and the ends
+    browser.until(lambda: browser("return memory.position") == 31)
+    assert browser("return window.moves") <= 10  # 30 positions in pictures of 5, and the ends
 
 
 def test_the_search(browser: Browser, report: Path) -> None:
@@ -220,7 +220,7 @@ def test_the_search(browser: Browser, report: Path) -> None:
     assert browser.ink() != before
     browser("document.getElementById('query').value = ''; page.search()")
     assert browser.text("found") == ""
-    assert browser.text("list-title") == "Fired in this step"
+    assert browser.text("list-title") == "Fired in the last step"
     assert browser.ink() == before
     browser.keys("query", "the 1", Keys.ENTER)
     assert browser.text("list-title") == "Found"
@@ -352,7 +352,7 @@ def test_memories_of_nothing_and_of_little(browser: Browser, tmp_path: Path) -> 
         store = remember(tmp_path / f"young{steps}", steps, width=1)
         browser.open(Path(write_report(store, tmp_path / f"{steps}.html")["path"]))
         assert browser("return document.getElementById('viewer').hidden") is (steps == 0)
-    assert "1 of 1" in browser.text("step-now")
+    assert "after step 1" in browser.text("step-now")
     assert browser.complaints() == []
 
 
