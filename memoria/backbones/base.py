@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
@@ -80,6 +80,10 @@ class BackboneBase:
     def encode(self, batch: Batch) -> Vectors:
         raise NotImplementedError(f"{type(self).__name__} must define encode(batch)")
 
+    def encode_cues(self, batch: Batch) -> Vectors:
+        """As `encode`, of what is asked rather than remembered."""
+        return self.encode(batch)
+
     def encode_rows(self, batch: Batch) -> list[Vectors]:
         vectors = self.encode(batch)
         return [vectors[i : i + 1] for i in range(len(vectors))]
@@ -105,6 +109,12 @@ def sum_token_rows(rows: NDArray[Any], tokens: Sequence[Sequence[int]]) -> NDArr
         starts = np.cumsum(counts[filled]) - counts[filled]
         sums[filled] = np.add.reduceat(rows[flat].astype(np.float64), starts, axis=0)
     return sums
+
+
+def encoder(backbone: Backbone, as_cue: bool) -> Callable[[Batch], Vectors]:
+    """What encodes texts to remember, or cues where the backbone tells them apart."""
+    chosen: Callable[[Batch], Vectors] = backbone.encode
+    return getattr(backbone, "encode_cues", chosen) if as_cue else chosen
 
 
 def check_options(name: str, options: Mapping[str, object], allowed: Collection[str]) -> None:

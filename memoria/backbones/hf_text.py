@@ -44,7 +44,7 @@ class HfTextBackbone(PooledBackbone):
     def __init__(self, name: str, settings: Settings, model: Any, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._before, self._after = _special_tokens(tokenizer)
-        self._limit = _length(name, settings, model.config, tokenizer)
+        self._limit = _length(name, settings, model, tokenizer)
         self._room = self._limit - len(self._before) - len(self._after)
         if self._room < 1:
             raise BackboneError(
@@ -198,14 +198,22 @@ def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
     return [], []
 
 
-def _length(name: str, settings: Settings, config: Any, tokenizer: Any) -> int:
+def _pads_positions(model: Any) -> bool:
+    """Whether the table of positions has a row for padding, behind which the others begin."""
+    return any(
+        name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None
+        for name, module in model.named_modules()
+    )
+
+
+def _length(name: str, settings: Settings, model: Any, tokenizer: Any) -> int:
     """Tokens of one window: the option, else the model's limit. Raises above the limit."""
-    limits = []
+    config, limits = model.config, list[int]()
     if 0 < tokenizer.model_max_length < _NO_LIMIT:
         limits.append(int(tokenizer.model_max_length))
     positions = getattr(config, "max_position_embeddings", None)
     if isinstance(positions, int) and positions > 0:
-        if config.model_type in _OFFSET_POSITIONS:
+        if config.model_type in _OFFSET_POSITIONS or _pads_positions(model):
             positions -= (config.pad_token_id or 0) + 1
         limits.append(positions)
     if settings.max_length is None:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from logging import ERROR, getLogger
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,16 +111,20 @@ def loading(name: str) -> Iterator[None]:
 
 @contextmanager
 def quiet(transformers: Any) -> Iterator[None]:
-    """Keep transformers' log lines and progress bars off the terminal, then restore them."""
+    """Keep log lines and progress bars of both libraries off the terminal, then restore them."""
     logging = transformers.utils.logging
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
+    logger = getLogger("sentence_transformers")  # which speaks of a default prompt
+    level = logger.level
+    logger.setLevel(ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        logger.setLevel(level)
         logging.set_verbosity(verbosity)
         if bars:
             logging.enable_progress_bar()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -32,13 +33,17 @@ class SentenceBackbone(PretrainedBackbone):
 
     def __init__(self, name: str, settings: Settings, model: Any) -> None:
         limit = getattr(model, "max_seq_length", None)
+        if limit is not None and not math.isfinite(limit):  # of tables of words
+            limit = None
         if settings.max_length is not None:
             if limit is not None and settings.max_length > limit:
                 raise BackboneError(
                     f"backbone {name!r}: max_length = {settings.max_length}: "
                     f"the model takes {limit} tokens"
                 )
-            limit = model.max_seq_length = settings.max_length
+            limit = settings.max_length
+            if hasattr(model.tokenizer, "model_max_length"):
+                model.max_seq_length = limit
         self._limit = limit
         recorded = {
             "normalize": settings.normalize,
@@ -50,13 +55,21 @@ class SentenceBackbone(PretrainedBackbone):
 
     def encode(self, batch: Batch) -> Vectors:
         """Vectors [N, D] float32 of N texts. Raises `BackboneError`."""
+        return self._encoded(batch, None)
+
+    def encode_cues(self, batch: Batch) -> Vectors:
+        """As `encode`, with the prompt that the model has for queries, if it has one."""
+        prompts = getattr(self._model, "prompts", None) or {}
+        return self._encoded(batch, "query" if prompts.get("query") else None)
+
+    def _encoded(self, batch: Batch, prompt: str | None) -> Vectors:
         texts = check_texts(self.name, batch)
         if not texts:
             return np.zeros((0, self.dimension), dtype=np.float32)
         parts = [self._parts(text) for text in texts]
         self._seen += len(texts)
         self._long += sum(len(pieces) > 1 for pieces in parts)
-        vectors = self._embedded([piece for pieces in parts for piece, _ in pieces])
+        vectors = self._embedded([piece for pieces in parts for piece, _ in pieces], prompt)
         owner = np.repeat(np.arange(len(texts)), [len(pieces) for pieces in parts])
         weight = np.array([tokens for pieces in parts for _, tokens in pieces], dtype=np.float32)
         total = np.zeros(len(texts), dtype=np.float32)
@@ -69,7 +82,7 @@ class SentenceBackbone(PretrainedBackbone):
         """The text in parts that fit the model, with the tokens of each."""
         if self._limit is None:
             return [(text, 1)]
-        tokens = len(self._model.tokenizer(text, verbose=False)["input_ids"])
+        tokens = self._count_tokens(text)
         if tokens <= self._limit or len(text) < 2:
             return [(text, max(1, tokens))]
         middle = len(text) // 2
@@ -77,10 +90,20 @@ class SentenceBackbone(PretrainedBackbone):
         cut = space if space > 0 else middle
         return [*self._parts(text[:cut]), *self._parts(text[cut:])]
 
-    def _embedded(self, texts: list[str]) -> Vectors:
+    def _count_tokens(self, text: str) -> int:
+        """Tokens by whatever tokenizer the model has: transformers', tokenizers', or words."""
+        tokenizer = self._model.tokenizer
+        if callable(tokenizer):
+            return len(tokenizer(text, verbose=False)["input_ids"])
+        if hasattr(tokenizer, "tokenize"):
+            return len(tokenizer.tokenize(text))
+        return len(tokenizer.encode(text).ids)
+
+    def _embedded(self, texts: list[str], prompt: str | None = None) -> Vectors:
         try:
             vectors = self._model.encode(
                 texts,
+                prompt_name=prompt,
                 batch_size=self._settings.batch_size,
                 show_progress_bar=False,
                 convert_to_numpy=True,

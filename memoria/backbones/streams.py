@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbone, split_name
+from memoria.backbones.base import encoder
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
@@ -171,7 +172,7 @@ class InputStream:
                 f"the lanes get {counts} units, all need the same number",
                 "give inputs of equal length, or use `memoria step`",
             )
-        memory = self._encode([lanes])[0]
+        memory = self._encode([lanes], as_cue)[0]
         if not shared:
             return memory
         return WorkingMemory(
@@ -293,11 +294,11 @@ class InputStream:
         known = self._known[source]
         return known is None or offset > known
 
-    def _encode(self, plans: list[Plan]) -> list[WorkingMemory]:
+    def _encode(self, plans: list[Plan], as_cue: bool = False) -> list[WorkingMemory]:
         """All plans with their vectors, from one call of the backbone."""
         pieces = [piece for plan in plans for lane in plan for piece in lane]
         waiting = [piece.content for piece in pieces if not piece.is_vector]
-        encoded = iter(self._loaded().encode(waiting)) if waiting else iter(())
+        encoded = iter(encoder(self._loaded(), as_cue)(waiting)) if waiting else iter(())
         rows = iter([piece.content if piece.is_vector else next(encoded) for piece in pieces])
         return [
             WorkingMemory(

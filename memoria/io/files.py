@@ -23,17 +23,28 @@ _ZARR_MARKS: Final = ("zarr.json", ".zarray", ".zgroup")
 
 
 def split_key(spec: str) -> tuple[str, str | None]:
-    """``"a.npz:x"`` -> ``("a.npz", "x")``; a path that exists as it stands has no key."""
-    match = None if os.path.lexists(spec) else _KEYED.fullmatch(spec)
+    """``"a.npz:x"`` -> ``("a.npz", "x")``; a path that exists as it stands has no key.
+
+    A folder of zarr's may have any name.
+    """
+    if os.path.lexists(spec):
+        return spec, None
+    for colon in re.finditer(":", spec[:-1]):
+        if _is_zarr_folder(spec[: colon.start()]):
+            return spec[: colon.start()], spec[colon.end() :]
+    match = _KEYED.fullmatch(spec)
     return (spec, None) if match is None else (match[1], match[2])
 
 
 def extension(path: str) -> str:
     """The extension in lower case, ``".zarr"`` for any folder that zarr can open."""
     if os.path.isdir(path):
-        is_zarr = any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
-        return ".zarr" if is_zarr else ""
+        return ".zarr" if _is_zarr_folder(path) else ""
     return os.path.splitext(path)[1].lower()
+
+
+def _is_zarr_folder(path: str) -> bool:
+    return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
 
 
 def classify(spec: str | os.PathLike[str]) -> Kind:

@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import translate
 from typing import Any, Final, Literal, get_args
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from memoria.errors import InputError
 from memoria.io.texts import parse_date
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
+from memoria.store.source_lines import matching_sources
 from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
 
@@ -238,8 +238,7 @@ def _starting(ids: IntArray, prefix: int) -> Mask:
 
 
 def _from_source(stored_texts: StoredTexts, ids: IntArray, pattern: str) -> Mask:
-    matches = re.compile(translate(pattern)).match
-    fits = np.array([matches(name) is not None for name in stored_texts.sources()] + [False])
+    fits = matching_sources(stored_texts, [pattern])
     return fits[stored_texts.where(ids)[:, 0]]  # -1, no source, is the last
 
 

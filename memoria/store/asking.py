@@ -6,11 +6,9 @@ Torch-free, unless the store's backbone needs it to encode a question. Nothing i
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from fnmatch import translate
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +35,7 @@ from memoria.store.lane_texts import LaneTexts, lane_texts
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import check_lane, open_files
-from memoria.store.source_lines import source_lines
+from memoria.store.source_lines import matching_sources, source_lines
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import IntArray
@@ -192,14 +190,17 @@ class Asking:
         cue = respell(texts.index, asked)
         if self._weights.dense == 0:
             return Cue(cue, None)
-        vectors = self.encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])))
+        vectors = self.encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])), as_cue=True)
         return Cue(cue, None if vectors is None else vectors[[0, -1]])
 
-    def encode(self, texts: Sequence[str]) -> Floats | None:
+    def encode(self, texts: Sequence[str], as_cue: bool = False) -> Floats | None:
         """Vectors of length 1 [n, D]; None where the backbone encodes no texts."""
         if self._kind in _VECTOR_ONLY:
             return None
-        return unit(self._backbone.encode([flatten(text) for text in texts]))
+        from memoria.backbones.base import encoder
+
+        encode = encoder(self._backbone, as_cue)
+        return unit(encode([flatten(text) for text in texts]))
 
     def _allowed(self, ids: IntArray, types: npt.NDArray[np.uint8], wanted: AskFilter) -> Mask:
         allowed: Mask = np.equal(types == EngramType.NULL, wanted.forgotten)
@@ -207,9 +208,8 @@ class Asking:
             allowed &= np.isin(types, [_TYPES[one] for one in wanted.types])
         stored = self._stored
         if wanted.sources is not None:
-            patterns = [re.compile(translate(one)) for one in wanted.sources]
-            fits = [any(one.match(name) for one in patterns) for name in stored.sources()]
-            allowed &= np.array([*fits, False])[stored.where(ids)[:, 0]]  # the last: no source
+            fits = matching_sources(stored, wanted.sources)
+            allowed &= fits[stored.where(ids)[:, 0]]  # -1, no source, is the last
         if wanted.since is not None or wanted.until is not None:
             times = self._times(ids)
             if wanted.since is not None:

@@ -1,11 +1,15 @@
-"""On which line of its source a text stands, where the source is still there and still has it."""
+"""Sources as people name them: which match a pattern, and on which line of one a text stands."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Sequence
+from fnmatch import translate
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from memoria.io.bounds import open_regular
 from memoria.store.texts import Place, StoredTexts
@@ -14,6 +18,20 @@ _RECORD: Final = re.compile(r".*\.jsonl:([1-9][0-9]{0,17})", re.DOTALL)
 _GIVEN: Final = re.compile(r"text:[0-9]+|-")  # on the command line or standard input
 _BREAK: Final = re.compile(r"\r\n?|\n")
 _MOST_BYTES: Final = 2**26
+
+
+def matching_sources(stored: StoredTexts, patterns: Sequence[str]) -> NDArray[np.bool_]:
+    """Which sources fit one of the ``patterns`` (``*``, ``?``), and False for none: [sources + 1].
+
+    Records of a .jsonl file are found by the file's name too.
+    """
+    found = [re.compile(translate(one)) for one in patterns]
+    fits = []
+    for name in stored.sources():
+        record = _RECORD.fullmatch(name)
+        names = [name] if record is None else [name, name[: record.start(1) - 1]]
+        fits.append(any(one.match(each) for one in found for each in names))
+    return np.array([*fits, False])
 
 
 def source_lines(

@@ -16,6 +16,7 @@ transformers = pytest.importorskip("transformers")
 tokenizers = pytest.importorskip("tokenizers")
 
 from memoria.backbones import Backbone, load_backbone  # noqa: E402
+from memoria.backbones.base import encoder  # noqa: E402
 from memoria.errors import BackboneError, InputError  # noqa: E402
 
 WORDS = [f"w{i}" for i in range(60)]
@@ -301,6 +302,83 @@ def minilm() -> Path:
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     assert digest.startswith("53aa5117"), "these are not the published MiniLM weights"
     return folder
+
+
+def word_tokenizer() -> Any:
+    vocabulary = {word: i for i, word in enumerate([*SPECIAL, *WORDS])}
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="[UNK]"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    return made
+
+
+def test_static_sentence_transformers(tmp_path: Path) -> None:
+    """Tables of words have no limit of length: a long text is one part."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    from sentence_transformers.models import StaticEmbedding
+
+    module = StaticEmbedding(word_tokenizer(), embedding_dim=24)
+    model = sentence_transformers.SentenceTransformer(modules=[module], device="cpu")
+    model.save(str(tmp_path / "static"))
+    backbone = load_backbone(f"st:{tmp_path / 'static'}", normalize=False)
+    texts = [*TEXTS[:3], LONG * 20]
+    assert np.allclose(backbone.encode(texts), model.encode(texts), atol=1e-6)
+    assert backbone.notices() == []
+    assert "max_length" not in backbone.options
+
+
+def test_tables_of_words_count_words(tmp_path: Path) -> None:
+    """GloVe-like models have a tokenizer that only splits."""
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    from sentence_transformers.models import Pooling, WordEmbeddings
+    from sentence_transformers.models.tokenizer import WhitespaceTokenizer
+
+    rows = np.random.default_rng(0).normal(size=(60, 12)).astype(np.float32)
+    table = WordEmbeddings(WhitespaceTokenizer(vocab=WORDS, stop_words=()), rows)
+    parts = [table, Pooling(table.get_embedding_dimension())]
+    model = sentence_transformers.SentenceTransformer(modules=parts, device="cpu")
+    model.save(str(tmp_path / "glove"))
+    backbone = load_backbone(f"st:{tmp_path / 'glove'}", normalize=False)
+    assert np.allclose(backbone.encode(TEXTS[:3]), model.encode(TEXTS[:3]), atol=1e-6)
+
+
+def test_cues_take_the_prompt_for_queries(
+    models: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    parts = [sentence_transformers.models.Transformer(str(models["bert"]))]
+    parts.append(sentence_transformers.models.Pooling(24))
+    made = sentence_transformers.SentenceTransformer(
+        modules=parts, prompts={"query": "w9 w8 ", "document": ""}, default_prompt_name="document"
+    )
+    made.save(str(tmp_path / "asks"))
+    capfd.readouterr()
+    backbone = load_backbone(f"st:{tmp_path / 'asks'}", normalize=False)
+    assert capfd.readouterr().err == ""
+    text = ["w1 w2"]
+    assert np.allclose(backbone.encode(text), made.encode(text, prompt=""), atol=1e-5)
+    asked = encoder(backbone, as_cue=True)(text)
+    assert np.allclose(asked, made.encode(text, prompt="w9 w8 "), atol=1e-5)
+    assert not np.allclose(asked, backbone.encode(text), atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["RobertaPreLayerNorm", "Xmod", "Luke", "Roberta", "Camembert"])
+def test_relatives_of_roberta_take_long_texts(tmp_path: Path, kind: str) -> None:
+    """Their positions are numbered from the padding token's number on."""
+    more = {
+        "Xmod": {"default_language": "en_XX", "languages": ["en_XX"]},
+        "Luke": {"entity_vocab_size": 4, "entity_emb_size": 8},
+    }
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=64, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=18, pad_token_id=1, **more.get(kind, {}),
+    )  # fmt: skip
+    getattr(transformers, f"{kind}Model")(config).save_pretrained(tmp_path / "m")
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(), unk_token="[UNK]", pad_token="[PAD]"
+    ).save_pretrained(tmp_path / "m")
+    backbone = load_backbone(f"hf:{tmp_path / 'm'}")
+    assert backbone.options["max_length"] == 16
+    assert np.isfinite(backbone.encode([LONG])).all()
 
 
 def test_real_minilm(minilm: Path) -> None:

@@ -199,3 +199,14 @@ def test_listing_loads_nothing_heavy(cli: Cli) -> None:
         check=True,
     )
     assert "LOADED [0, 0, 0, 0] []" in done.stdout
+
+
+def test_records_are_found_by_their_file(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "chat.jsonl").write_text('{"text": "One bee."}\n{"text": "Two bees."}\n')
+    cli.ok("init", "chats", "--backbone", "hash", "--wm-length", 2)
+    cli.ok("step", "chats", "chat.jsonl")
+    for glob, found in (("chat.jsonl", 2), ("chat*", 2), ("chat.jsonl:2", 1), ("chat", 0)):
+        count = cli.ok("list", "chats", "--source", glob, "--json").json["count"]
+        assert count == found, glob
+        asked = cli.ok("ask", "chats", "bees?", "--source", glob, "--json").json
+        assert len(asked["answers"]) == found, glob

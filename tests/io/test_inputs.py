@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from memoria.errors import InputError, MemoriaError, StorageError
 from memoria.io.arrays import ArraySource, open_array, read_array
-from memoria.io.files import classify
+from memoria.io.files import classify, split_key
 from memoria.io.inputs import ImageInput, InputReader, read_inputs
 from memoria.io.outputs import save_arrays
 from memoria.io.texts import TextUnit, literal_texts, read_texts
@@ -495,3 +495,18 @@ def test_read_inputs_in_order() -> None:
     Path("empty.png").touch()
     with pytest.raises(InputError, match="is empty"):
         list(read_inputs(["empty.png"]))
+
+
+def test_a_zarr_folder_of_any_name_takes_a_key(tmp_path: Path) -> None:
+    """What the message says to write is read."""
+    group = pytest.importorskip("zarr").create_group(tmp_path / "obsm:1")
+    group.create_array("pca", data=np.ones((6, 4), np.float32))
+    group.create_array("more/umap", data=np.zeros((6, 2), np.float32))
+    group.create_array("pcb", data=np.ones((6, 3), np.float32))
+    with pytest.raises(InputError) as refused:
+        open_array(tmp_path / "obsm:1")
+    _, _, choices = str(refused.value.hint).partition("choose one: ")
+    assert open_array(choices.split(", ")[0]).shape[0] == 6
+    assert open_array(f"{tmp_path}/obsm:1:pca").shape == (6, 4)
+    assert open_array(f"{tmp_path}/obsm:1:more/umap").shape == (6, 2)
+    assert split_key(f"{tmp_path}/none:pca") == (f"{tmp_path}/none:pca", None)
