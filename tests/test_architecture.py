@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 HOUSE = """
     memoria.errors memoria.distributions
     memoria.io
-    memoria.timeline
+    memoria.engines memoria.timeline
     memoria.config
     memoria.backbones
     memoria.search

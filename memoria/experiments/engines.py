@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.errors import ConfigError, MemoriaError
+from memoria.engines.processes import PARTS, run_processes
+from memoria.engines.running import check_jobs, core_count
+from memoria.engines.task import Task, failure
+from memoria.errors import MemoriaError
 from memoria.experiments.config import ExperimentConfig
 from memoria.experiments.experiment import find_experiment
 from memoria.experiments.records import LOG, RunRecord, difference
 from memoria.experiments.run import Run, has_tensorboard
 from memoria.io.progress import Progress, progress_bar
 
-_GRACE_SECONDS: Final = 60.0  # for a checkpoint, before a process is killed
-_LOOK_SECONDS: Final = 0.1  # between two looks at how far the processes are
-_PARTS: Final = 100  # of one run, as progress counts them
-_LOG_TAIL: Final = 4096  # bytes of a log in which a process may have said why it ended
 _PACKAGES: Final = ("torch", "numpy", "zarr", "transformers", "accelerate")
 _DISTRIBUTION: Final = "memoria-engrams"
+_TASK: Final = "memoria.experiments.engines:execute_document"
 
 
 @dataclass(frozen=True)
@@ -129,12 +122,6 @@ def execute(
     return RunRecord.read(spec.path)
 
 
-def failure(error: Exception) -> dict[str, str]:
-    """An error as ``run.json`` keeps it: its type and its message."""
-    message = error.message if isinstance(error, MemoriaError) else str(error)
-    return {"type": type(error).__name__, "message": message or type(error).__name__}
-
-
 def failed_record(spec: RunSpec, message: str) -> RunRecord:
     """The record of a run that failed without saying so in its folder."""
     error = {"type": "Failed", "message": message}
@@ -158,8 +145,8 @@ def inside(specs: Sequence[RunSpec], progress: Progress | bool = False) -> list[
         for number, spec in enumerate(specs):
 
             def show_run(done: int, total: int, before: int = number) -> None:
-                part = _PARTS * done // max(total, 1)
-                show(_PARTS * before + part, _PARTS * len(specs))
+                part = PARTS * done // max(total, 1)
+                show(PARTS * before + part, PARTS * len(specs))
 
             try:
                 records.append(execute(spec, show_run))
@@ -186,25 +173,30 @@ def local(
     Returns:
         Their records, in the order of ``specs``.
     """
-    if jobs < 1:
-        raise ConfigError(f"jobs = {jobs}: must be at least 1")
-    processes = _Processes(specs)
-    with progress_bar(progress, "experiment", "%") as show, ThreadPoolExecutor(jobs) as pool:
-        runs = [pool.submit(processes.do, number) for number in range(len(specs))]
-        waiting: set[Future[str | None]] = set(runs)
-        try:
-            while waiting:
-                waiting = wait(waiting, _LOOK_SECONDS, FIRST_COMPLETED).not_done
-                show(sum(processes.parts), _PARTS * len(specs))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            processes.stop()
-            raise
-    errors = [run.result() for run in runs]
+    check_jobs(jobs)
+    left = [spec for spec in specs if not spec.is_done]
+    before, whole = PARTS * (len(specs) - len(left)), PARTS * len(specs)
+    tasks = [Task(_TASK, spec.document(), spec.path / LOG) for spec in left]
+    with progress_bar(progress, "experiment", "%") as show:
+        outcomes = run_processes(tasks, jobs, lambda done, _: show(before + done, whole), True)
+        show(whole, whole)
+    errors = {
+        spec.path: one.error["message"]
+        for spec, one in zip(left, outcomes, strict=True)
+        if one.error is not None
+    }
     return [
-        RunRecord.read(spec.path) if error is None else failed_record(spec, error)
-        for spec, error in zip(specs, errors, strict=True)
+        failed_record(spec, errors[spec.path]) if spec.path in errors else RunRecord.read(spec.path)
+        for spec in specs
     ]
+
+
+def execute_document(
+    document: Mapping[str, Any], progress: Progress, stopping: Callable[[], bool]
+) -> dict[str, Any]:
+    """`execute` the run that a `RunSpec.document` names: the function of its task."""
+    execute(RunSpec.of(document), progress, stopping)
+    return {}
 
 
 def default_jobs(device: str) -> int:
@@ -214,104 +206,7 @@ def default_jobs(device: str) -> int:
 
         if torch.cuda.is_available():
             return 1
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def package_path() -> str:
-    """PYTHONPATH with this package in front, for processes that must import the same one."""
-    root = str(Path(__file__).resolve().parents[2])
-    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-class _Processes:
-    """The processes of ``specs``, and how far each run is in hundredths (``parts``)."""
-
-    def __init__(self, specs: Sequence[RunSpec]) -> None:
-        self.specs = specs
-        self.parts = [0] * len(specs)
-        self._alive: dict[int, subprocess.Popen[str]] = {}
-        self._stopped = threading.Event()
-
-    def do(self, number: int) -> str | None:
-        """Do one run in a process of its own; what went wrong, None if nothing did."""
-        spec = self.specs[number]
-        try:
-            return None if spec.is_done or self._stopped.is_set() else self._do(number, spec)
-        except OSError as error:
-            return error.strerror or str(error)
-        finally:
-            self.parts[number] = _PARTS
-
-    def _do(self, number: int, spec: RunSpec) -> str | None:
-        spec.path.mkdir(parents=True, exist_ok=True)
-        reading, writing = os.pipe()
-        with open(spec.path / LOG, "ab") as log, os.fdopen(reading, encoding="utf-8") as lines:
-            try:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "memoria.experiments.worker", str(writing)],
-                    stdin=subprocess.PIPE,
-                    stdout=log,
-                    stderr=log,
-                    pass_fds=(writing,),
-                    start_new_session=True,  # Ctrl-C reaches the parent only
-                    env=_environment(),
-                    text=True,
-                )
-            finally:
-                os.close(writing)
-            self._alive[number] = process
-            if self._stopped.is_set():
-                process.terminate()
-            assert process.stdin is not None
-            with suppress(BrokenPipeError), process.stdin as file:  # its exit code says why it died
-                file.write(json.dumps(spec.document()))
-            end: dict[str, Any] = {}
-            for line in lines:
-                message = json.loads(line)
-                if "status" in message:
-                    end = message
-                else:
-                    self.parts[number] = _PARTS * message["done"] // max(message["total"], 1)
-            code = process.wait()
-            del self._alive[number]
-        if not end:
-            return None if self._stopped.is_set() else _cause_of_death(code, spec.path / LOG)
-        return str(end["error"]["message"]) if end["status"] == "failed" else None
-
-    def stop(self) -> None:
-        """Ask every process to stop; kill those that have not within the time of a checkpoint."""
-        self._stopped.set()
-        processes = list(self._alive.values())
-        for process in processes:
-            process.terminate()
-        deadline = time.monotonic() + _GRACE_SECONDS
-        try:
-            for process in processes:
-                process.wait(max(0.0, deadline - time.monotonic()))
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            for process in processes:
-                process.kill()
-
-
-def _environment() -> dict[str, str]:
-    """The parent's, with this package, one thread, and repeatable matrix products on a GPU."""
-    default = {"OMP_NUM_THREADS": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-    return {**default, **os.environ, "PYTHONPATH": package_path()}
-
-
-def _cause_of_death(code: int, log: Path) -> str:
-    """How a process ended that could not say it itself."""
-    with open(log, "rb") as file:
-        file.seek(max(0, log.stat().st_size - _LOG_TAIL))
-        lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    last = f": {lines[-1]}" if lines else ""
-    if code >= 0:
-        return f"the process ended with code {code}{last}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    more = ", as when memory runs out" if code == -signal.SIGKILL else ""
-    return f"the process was ended by {name}{more}"
+    return core_count()
 
 
 @contextmanager

@@ -35,11 +35,13 @@ from pydantic import (
 )
 
 from memoria.config import complaints
+from memoria.engines.cluster import Resources
+from memoria.engines.running import check_engine
 from memoria.errors import ConfigError
 from memoria.experiments.config import put_setting
 from memoria.experiments.engines import RunSpec, local
 from memoria.experiments.plan import Plan, read_plan
-from memoria.experiments.ray_engine import Resources, on_ray
+from memoria.experiments.ray_engine import on_ray
 from memoria.experiments.records import RunRecord
 from memoria.io.progress import Progress, no_progress, progress_bar
 
@@ -232,8 +234,6 @@ def read_sweep(path: Path, preset: str | None = None, settings: Mapping[str, Any
     return Sweep(replace(plan, rest={}), SweepTable(**found))
 
 
-ENGINES: Final = ("local", "ray")
-
 Engine = Callable[[Sequence[RunSpec], Progress], list[RunRecord]]
 
 
@@ -266,8 +266,7 @@ def sweep_runs(
         ConfigError: another engine.
         MissingExtraError: Ray is not installed.
     """
-    if engine not in ENGINES:
-        raise ConfigError(f"engine = {engine!r}: unknown", f"choose one of {', '.join(ENGINES)}")
+    check_engine(engine)
     with progress_bar(progress, "sweep", "%") as show:
         if engine == "local":
             return _again(specs, retries, show, lambda some, heard: local(some, jobs, heard))

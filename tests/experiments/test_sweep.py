@@ -16,9 +16,10 @@ from experiment_tools import toy as toy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memoria.engines.cluster import Resources
 from memoria.errors import ConfigError, MissingExtraError
 from memoria.experiments import RunRecord
-from memoria.experiments.ray_engine import Resources, on_ray, packed, unpacked
+from memoria.experiments.ray_engine import on_ray, packed, unpacked
 from memoria.experiments.sweep import SweepTable, folder_name, label, nested, read_sweep, sweep_runs
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -328,7 +329,7 @@ class TestRay:
         fake: FakeRay,
     ) -> None:
         specs = self.specs(tmp_path, '["plus", "flaky"]')
-        with on_ray(Resources(shared=False)) as engine:
+        with on_ray(Resources(), shared=False) as engine:
             records = engine(specs, lambda done, total: None)
             assert [one.status for one in records] == ["done", "failed"] * 4
             failed = [one for one in records if one.status == "failed"]

@@ -14,8 +14,13 @@ from typing import Any
 import pytest
 from cli_tools import environment
 
+from memoria.engines import Outcome, Task, processes
+from memoria.engines.task import failed
 from memoria.errors import MemoriaError
-from memoria.experiments import RunSpec, engines, execute
+from memoria.experiments import RunSpec
+from memoria.io.progress import no_progress
+
+TASK = "memoria.experiments.engines:execute_document"
 
 TOY = """
 import time
@@ -84,21 +89,20 @@ def runs_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are done in this process, one at a time, where processes of their own prove nothing."""
     lock = threading.Lock()
 
-    def do(self: Any, number: int, spec: RunSpec) -> str | None:
+    def do(self: Any, number: int, task: Task) -> Outcome:
         try:
             with lock:
-                execute(spec)
+                return Outcome(task.perform(no_progress, lambda: False))
         except MemoriaError as error:
-            return str(error)
-        return None
+            return failed(error)
 
-    monkeypatch.setattr(engines._Processes, "_do", do)
+    monkeypatch.setattr(processes._Processes, "_do", do)
 
 
 def start(spec: RunSpec) -> subprocess.Popen[str]:
     """The run in a process of its own, whose words nobody hears."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "memoria.experiments.worker", "1"],
+        [sys.executable, "-m", "memoria.engines.worker", "1"],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -106,7 +110,8 @@ def start(spec: RunSpec) -> subprocess.Popen[str]:
     )
     assert process.stdin is not None
     with process.stdin as file:
-        file.write(json.dumps(spec.document()))
+        task = {"function": TASK, "document": spec.document()}
+        file.write(json.dumps(task) + "\n")
     return process
 
 

@@ -1,8 +1,8 @@
-"""A process that does one run: ``python -m memoria.experiments.worker FD``.
+"""A process that does tasks: ``python -m memoria.engines.worker FD``.
 
-The run's specification comes on standard input. Lines of JSON go to the descriptor FD:
-``{"done", "total"}`` now and then, ``{"status", "error"}`` at the end. SIGTERM, and a parent that
-has gone, let the run write a checkpoint and stop.
+Tasks come on standard input, one a line: ``{"function", "document"}``. Lines of JSON go to the
+descriptor FD: ``{"done", "total"}`` now and then, ``{"status", "document", "error"}`` at the end of
+each task. SIGTERM, and a parent that has gone, let the task stop where it can go on later.
 """
 
 from __future__ import annotations
@@ -15,23 +15,26 @@ import time
 import traceback
 from typing import IO, Any, Final
 
+from memoria.engines.task import Task, failed
 from memoria.errors import MemoriaError
-from memoria.experiments.engines import RunSpec, execute, failure
 
 _EVERY_SECONDS: Final = 0.2
 INTERRUPTED: Final = 130
 
 
 class _Channel:
-    """The way to the parent, and whether the run shall stop."""
+    """The way to the parent, and whether the task shall stop."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
         self._last = 0.0
+        self.busy = False
         self.stopped = False
 
     def stop(self, *_: object) -> None:
         self.stopped = True
+        if not self.busy:
+            raise KeyboardInterrupt
 
     def progress(self, done: int, total: int) -> None:
         now = time.monotonic()
@@ -48,21 +51,34 @@ class _Channel:
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run; the exit code is 0, 1 or 130."""
+    """Do the tasks; the exit code is that of the last: 0, an error's, or 130."""
     channel = _Channel(os.fdopen(int(arguments[0]), "w", encoding="utf-8"))
     signal.signal(signal.SIGTERM, channel.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent says when to stop
+    code = 0
     try:
-        spec = RunSpec.of(json.load(sys.stdin))
-        execute(spec, channel.progress, lambda: channel.stopped)
+        for line in sys.stdin:
+            channel.busy = True
+            code = _do(Task(**json.loads(line)), channel)
+            channel.busy = False
+            if channel.stopped:
+                break
     except KeyboardInterrupt:
-        channel.say({"status": "interrupted", "error": None})
+        return INTERRUPTED
+    return code
+
+
+def _do(task: Task, channel: _Channel) -> int:
+    try:
+        document = task.perform(channel.progress, lambda: channel.stopped)
+    except KeyboardInterrupt:
+        channel.say({"status": "interrupted", "document": {}, "error": None})
         return INTERRUPTED
     except Exception as error:
-        sys.stderr.writelines(traceback.format_exception(error))  # into the run's log
-        channel.say({"status": "failed", "error": failure(error)})
+        sys.stderr.writelines(traceback.format_exception(error))  # into the log
+        channel.say({"status": "failed", "document": {}, "error": failed(error).error})
         return error.exit_code if isinstance(error, MemoriaError) else 1
-    channel.say({"status": "done", "error": None})
+    channel.say({"status": "done", "document": document, "error": None})
     return 0
 
 
