@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
 from memoria.errors import UsageError
+from memoria.io.progress import Progress
 from memoria_cli.terminal import output
+from memoria_cli.terminal.signals import StoppedError
 
 SPEED_PANEL: Final = "Speed"
 BACKBONE_PANEL: Final = "Backbone"
+ENGINE_PANEL: Final = "Many at a time"
+_WHOLE: Final = 100  # per cent
 
 
 def option(names: str, help: str, metavar: str | None = None, **more: Any) -> Any:
@@ -129,6 +134,29 @@ Device: TypeAlias = Annotated[
         show_default="a GPU if there is one",
     ),
 ]
+_engine: Final = partial(option, rich_help_panel=ENGINE_PANEL)
+Engine: TypeAlias = Annotated[
+    str, _engine("--engine", "Who does the work: local (processes here) or ray.", "NAME")
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    _engine(
+        "--address",
+        "The Ray cluster.",
+        "HOST:PORT",
+        show_default="RAY_ADDRESS, or one here meanwhile",
+    ),
+]
+Jobs: TypeAlias = Annotated[
+    int | None,
+    _engine(
+        "--jobs -j",
+        "Processes at a time, where no cluster is named.",
+        "N",
+        min=1,
+        show_default="the number of cores",
+    ),
+]
 Pooling: TypeAlias = Annotated[
     str | None, _backbone("--pooling", "Of a model's hidden states: mean, cls, last, none.", "HOW")
 ]
@@ -200,3 +228,44 @@ def _parse_value(text: str) -> str | bool | int | float:
         except ValueError:
             continue
     return text
+
+
+# Work that is shared out, and what came of each part of it.
+
+
+def refuse_engine(engine: str, address: str | None, jobs: int | None, needs: str) -> None:
+    """Raise `UsageError` for options of an engine where there is nothing to share out."""
+    for name, given in (
+        ("--engine", engine != "local"),
+        ("--address", address is not None),
+        ("--jobs", jobs is not None),
+    ):
+        if given:
+            raise UsageError(f"{name}: nothing is shared out", f"it goes with {needs}")
+
+
+@contextmanager
+def shared_out(what: str) -> Iterator[Progress]:
+    """Per cent of the work on stderr; Ctrl-C says that the same command goes on."""
+    with output.progress(what, "%") as show:
+        try:
+            yield lambda done, total: show(_WHOLE * done // max(total, 1), _WHOLE)
+        except KeyboardInterrupt:
+            raise StoppedError(
+                "interrupted: what was committed is kept", "the same command goes on"
+            ) from None
+
+
+def report_parts(parts: Sequence[dict[str, Any]]) -> bool:
+    """Note on stderr what failed, and what else a user should know; whether anything failed."""
+    notices: dict[str, None] = {}
+    for part in parts:
+        notices |= dict.fromkeys(part.pop("notices", ()))
+    for line in notices:
+        output.note(line)
+    failed = [part for part in parts if part["status"] == "failed"]
+    for part in failed:
+        error = part["error"]
+        hint = f"; hint: {error['hint']}" if error["hint"] else ""
+        output.note(f"memoria: {part['path']} failed: {error['message']}{hint}")
+    return bool(failed)

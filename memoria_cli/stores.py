@@ -82,6 +82,10 @@ def require_present(store: str) -> str:
     return store
 
 
+def _require_present_if_named(store: str | None) -> str | None:
+    return None if store is None else require_present(store)
+
+
 def load_memory_store(
     files: MemoryFiles, verb: str | None, device: str | None = None
 ) -> MemoryStore:
@@ -103,6 +107,16 @@ Store: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="STORE", help="The store's directory.", show_default=False, callback=require_present
+    ),
+]
+# Of a verb that may take a list of stores instead.
+OptionalStore: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[STORE]",
+        help="The store's directory.",
+        show_default=False,
+        callback=_require_present_if_named,
     ),
 ]
 # A store that is only read: open `split_store` of it.

@@ -48,11 +48,13 @@ def encode_inputs(
     overwrite: bool = False,
     stdin: Any = None,
     text: Sequence[str] = (),
+    batches: tuple[int, int] | None = None,
 ) -> EncodeResult:
     """Write the vectors of all inputs, in order, to ``out`` (.zarr, .npy or .safetensors).
 
     Works in batches, so memory does not grow with the input. An item is a text's unit, an image,
     or a row of an array (all axes but the last are rows). Texts are kept in a .zarr output.
+    ``batches`` (first, end) are those that are written, by default all.
     ``progress(items, total)`` is called after each batch, with total 0 while it is unknown; True
     shows a bar.
     An error or interruption leaves nothing at ``out``. Raises what reading, encoding and
@@ -61,18 +63,17 @@ def encode_inputs(
     if batch_size < 1:
         raise UsageError(f"batch_size = {batch_size}: must be 1 or more")
     check_output(out, overwrite, streamed=True)
-    kinds = {classify(path) for path in paths} | ({"text"} if text else set())
-    if len(kinds) > 1:
-        raise InputError(
-            f"the inputs mix {' and '.join(sorted(kinds))}", "encode one kind at a time"
-        )
-    total = _total(paths, kinds)
+    total = _total(paths, _check_kinds(paths, text))
+    first, end = 0, None
+    if batches is not None:
+        first, end = batches[0] * batch_size, batches[1] * batch_size
+        total = min(end, total or end) - first
     inputs = read_inputs(paths, stdin=stdin, text=text, unit=unit)
     done = rows = dimension = 0
     with ExitStack() as stack:
         show = stack.enter_context(progress_bar(progress, "encoding", "items"))
         writer: RowWriter | None = None
-        for items, vectors in encode_batches(inputs, backbone, batch_size):
+        for items, vectors in encode_batches(inputs, backbone, batch_size, first, end):
             joined = np.concatenate(vectors)
             if writer is None:
                 dimension = joined.shape[1]
@@ -86,14 +87,28 @@ def encode_inputs(
     return EncodeResult(rows, done, dimension, Path(out), backbone.notices())
 
 
+def count_items(
+    paths: Sequence[str | os.PathLike[str]], *, text: Sequence[str] = (), unit: str = "sentence"
+) -> int:
+    """How many items `encode_inputs` finds in the inputs, whose arguments and errors these are."""
+    known = _total(paths, _check_kinds(paths, text))
+    return known or sum(1 for _ in _items(read_inputs(paths, text=text, unit=unit)))
+
+
 def encode_batches(
-    inputs: Iterable[InputItem], backbone: Backbone, batch_size: int = 64
+    inputs: Iterable[InputItem],
+    backbone: Backbone,
+    batch_size: int = 64,
+    first: int = 0,
+    end: int | None = None,
 ) -> Iterator[tuple[list[TextUnit | ImageInput | Vectors], list[Vectors]]]:
     """Batches of items with the rows [n, D] of each; wrapped lines of texts are joined first.
 
-    Of an array, the rows themselves are the items. A batch holds one kind only.
+    Of an array, the rows themselves are the items. A batch holds one kind only. Items before
+    number ``first`` and from ``end`` on are passed over.
     """
-    for kind, items in itertools.groupby(_items(inputs), key=type):
+    taken = itertools.islice(_items(inputs), first, end)
+    for kind, items in itertools.groupby(taken, key=type):
         while batch := list(itertools.islice(items, batch_size)):
             if kind is TextUnit:
                 contents: Any = [flatten(item.text) for item in batch]
@@ -102,6 +117,16 @@ def encode_batches(
             else:
                 contents = _stacked(batch)
             yield batch, backbone.encode_rows(contents)
+
+
+def _check_kinds(paths: Sequence[str | os.PathLike[str]], text: Sequence[str]) -> set[str]:
+    """The kinds of the inputs; raises `InputError` if there are several."""
+    kinds = {str(classify(path)) for path in paths} | ({"text"} if text else set())
+    if len(kinds) > 1:
+        raise InputError(
+            f"the inputs mix {' and '.join(sorted(kinds))}", "encode one kind at a time"
+        )
+    return kinds
 
 
 def _items(inputs: Iterable[InputItem]) -> Iterator[Any]:

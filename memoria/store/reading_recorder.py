@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memoria.io.inputs import WorkingMemory
 from memoria.store.sources import Unit, hash_unit
@@ -22,6 +22,7 @@ class ReadingRecorder:
 
     def __init__(self, store: MemoryStore, stream: InputStream) -> None:
         self._store, self._stream = store, stream
+        self._begun, self._created = store.timestep, store.files.created
         self._files = {file.name: file for file in stream.text_files()}
         self._units: dict[str, list[Unit]] = {name: [] for name in self._files}
         for file in self._files.values():
@@ -38,6 +39,17 @@ class ReadingRecorder:
                         text, (_, offset) = memory.texts[lane][at], memory.places[lane][at]
                         unit = Unit(first + at * lanes + lane, offset, hash_unit(text or ""))
                         self._units[name].append(unit)
+
+    def document(self) -> dict[str, Any]:
+        """What has come of the stream so far, as JSON tells it."""
+        return {
+            "path": str(self._store.path),
+            "steps": self._store.timestep - self._begun,
+            "timestep": self._store.timestep,
+            "engrams_added": self._store.files.created - self._created,
+            "skipped": self._stream.skipped,
+            "digest": self._store.digest(),
+        }
 
     def finish(self) -> None:
         """Stage the readings of what was read to its end, unless nothing is new since the last."""

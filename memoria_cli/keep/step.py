@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 from memoria.errors import UsageError
 from memoria.timeline.gain import parse_rule
 from memoria_cli.options import (
+    ENGINE_PANEL,
+    Address,
     BatchSize,
     Device,
+    Engine,
     Inputs,
+    Jobs,
     Json,
     RequiredBackbone,
     Rule,
@@ -20,9 +24,10 @@ from memoria_cli.options import (
     Unit,
     WmLength,
     option,
+    refuse_engine,
     speed_options,
 )
-from memoria_cli.stores import Store, load_memory_store
+from memoria_cli.stores import OptionalStore, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
 from memoria_cli.terminal.signals import StoppedError
@@ -40,9 +45,10 @@ if TYPE_CHECKING:
     "memoria step vectors stream.npy --rule uniform:5 --limit 100 --json",
     "memoria step notes diary.txt --resume",
     "memoria step notes diary.txt --watch",
+    "memoria step --each stores.jsonl --jobs 2",
 )
 def step(
-    store: Store,
+    store: OptionalStore = None,
     inputs: Inputs = None,
     text: Texts = None,
     unit: Unit = None,
@@ -73,21 +79,62 @@ def step(
         bool,
         option("--watch", "Look at the memory in the terminal meanwhile; q ends after a step."),
     ] = False,
+    each: Annotated[
+        str | None,
+        option(
+            "--each",
+            'Many stores, one a line: {"store": PATH, "inputs": [PATH, ...]}. '
+            "What they have remembered before is passed over.",
+            "FILE.jsonl",
+            rich_help_panel=ENGINE_PANEL,
+        ),
+    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
+    jobs: Jobs = None,
     json: Json = False,
 ) -> None:
     """Step through the inputs: add, remind and adjust, one working memory after another.
 
     With one lane, inputs are read one after another; with several, lane i reads input i until the
     shortest ends. Ctrl-C ends it between two steps, and --resume goes on from there.
+
+    With --each many stores get inputs of their own, some at a time, here or on Ray. A store that
+    fails does not stop the others; the same command does what is left.
     """
+    if not math.isfinite(commit_every):
+        raise UsageError(f"--commit-every {commit_every}: must be a finite number of seconds")
+    if each is not None:
+        from memoria_cli.keep.step_each import step_each
+
+        refused = {"STORE": store, "--text": text, "--limit": limit, "--watch": watch or None}
+        for name, value in refused.items():
+            if value is not None:
+                raise UsageError(f"{name}: not with --each", "its file names stores and inputs")
+        step_each(
+            each,
+            {
+                "rule": rule,
+                "unit": unit,
+                "wm_length": wm_length,
+                "commit_every": commit_every,
+                "backbone": backbone,
+                "batch_size": batch_size,
+                "device": device,
+            },
+            {"engine": engine, "address": address, "jobs": jobs},
+            json,
+        )
+        return
+    if store is None:
+        raise UsageError("no STORE is named", "name it first, or many with --each FILE.jsonl")
+    refuse_engine(engine, address, jobs, "--each")
     from memoria.backbones.streams import InputStream
     from memoria.store.asking import bring_up_index
     from memoria.store.lane_texts import LEAST_SAVED
     from memoria.store.reading import open_files
     from memoria.store.reading_recorder import ReadingRecorder
 
-    if not math.isfinite(commit_every):
-        raise UsageError(f"--commit-every {commit_every}: must be a finite number of seconds")
     with closing(open_files(store, mode="r+")) as files:
         if rule is not None:
             parse_rule(rule)
@@ -107,7 +154,7 @@ def step(
                 backbone=backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )
-            begun, created = opened.timestep, opened.files.created
+            begun = opened.timestep
             quit = False
             readings = ReadingRecorder(opened, stream)
             try:
@@ -126,22 +173,14 @@ def step(
                     f"interrupted: {steps} committed, the store is at step {opened.timestep}",
                     "the same command with --resume goes on from there",
                 ) from None
-            done = opened.timestep - begun
-            added = opened.files.created - created
-            document = {
-                "path": str(opened.path),
-                "steps": done,
-                "timestep": opened.timestep,
-                "engrams_added": added,
-                "skipped": stream.skipped,
-                "digest": opened.digest(),
-            }
+            document = readings.document()
     for line in stream.notices:
         output.note(line)
     if quit:
         output.note("ended by q: the same command with --resume goes on from there")
     passed = f"; {stream.skipped} units were remembered before" if stream.skipped else ""
-    taken = f"{format_count(done, 'step')}, {added} engrams added"
+    added = document["engrams_added"]
+    taken = f"{format_count(document['steps'], 'step')}, {added} engrams added"
     output.result(document, [f"{taken}, the store is at step {document['timestep']}{passed}"], json)
     if added >= LEAST_SAVED and stream.backbone is not None:
         bring_up_index(store, stream.backbone)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import typer
+
 from memoria_cli.options import (
     BACKBONE_PANEL,
+    ENGINE_PANEL,
     SPEED_PANEL,
+    Address,
     BackboneOptions,
     Device,
     DType,
+    Engine,
     Inputs,
+    Jobs,
     Json,
     MaxLength,
     Normalize,
@@ -19,6 +25,9 @@ from memoria_cli.options import (
     Texts,
     backbone_options,
     option,
+    refuse_engine,
+    report_parts,
+    shared_out,
     speed_options,
 )
 from memoria_cli.terminal import output
@@ -29,6 +38,7 @@ from memoria_cli.verbs import verb
     "encode",
     "memoria encode diary.txt --backbone hash -o diary.zarr",
     "memoria encode diary.txt --backbone hash --dimension 128 --unit line -o lines.npy --json",
+    "memoria encode diary.txt --backbone hash --shards 2 --batch-size 4 -o parts.npy",
 )
 def encode(
     backbone: Annotated[
@@ -80,14 +90,34 @@ def encode(
         option("--batch-size", "Items encoded at a time.", "N", min=1, rich_help_panel=SPEED_PANEL),
     ] = 64,
     device: Device = None,
+    shards: Annotated[
+        int | None,
+        option(
+            "--shards",
+            "Write N files, NAME-00000-of-0000N and so on, of which each is made by itself; those "
+            "that are done are kept.",
+            "N",
+            min=1,
+            rich_help_panel=ENGINE_PANEL,
+        ),
+    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
+    jobs: Jobs = None,
     json: Json = False,
 ) -> None:
-    """Write the vectors of all inputs, in order, to a file: to be looked at, or added later."""
+    """Write the vectors of all inputs, in order, to a file: to be looked at, or added later.
+
+    With --shards they go to several files, made some at a time, here or on Ray. A shard that fails
+    does not stop the others; the same command makes what is left.
+    """
     from memoria.backbones import load_backbone
     from memoria.backbones.encode import encode_inputs
     from memoria.io.outputs import check_output
 
-    check_output(out, overwrite, streamed=True)
+    if shards is None:
+        refuse_engine(engine, address, jobs, "--shards")
+        check_output(out, overwrite, streamed=True)
     chosen = backbone_options(
         {
             "pooling": pooling,
@@ -98,8 +128,30 @@ def encode(
             "backbone_option": backbone_option,
         }
     )
-    chosen |= speed_options(backbone, batch_size, device)
-    loaded = load_backbone(backbone, dimension, **chosen)
+    speed = speed_options(backbone, batch_size, device)
+    loaded = load_backbone(backbone, dimension, **chosen | speed)
+    about = {"backbone": loaded.name, "backbone_options": loaded.options}
+    if shards is not None:
+        from memoria.backbones.shards import encode_shards
+
+        with shared_out(f"encoding {shards} shards") as show:
+            parts = encode_shards(
+                inputs or (),
+                loaded,
+                out,
+                shards,
+                run_options=speed,
+                unit=unit,
+                batch_size=batch_size,
+                text=text or (),
+                overwrite=overwrite,
+                engine=engine,
+                address=address,
+                jobs=jobs,
+                progress=show,
+            )
+        _report_shards(parts, about, json)
+        return
     with output.progress("encoding", "items") as show:
         written = encode_inputs(
             inputs or (),
@@ -118,8 +170,29 @@ def encode(
         "rows": written.rows,
         "items": written.items,
         "dimension": written.dimension,
-        "backbone": loaded.name,
-        "backbone_options": loaded.options,
+        **about,
     }
     human = f"{written.rows} vectors of {written.dimension} numbers in {written.path}"
     output.result(document, [human], json)
+
+
+def _report_shards(parts: list[dict[str, Any]], about: dict[str, Any], json: bool) -> None:
+    """Print what came of each shard; the exit code is 1 if one failed."""
+    failed = report_parts(parts)
+    made = [part for part in parts if part["status"] != "failed"]
+    document: dict[str, Any] = {
+        "shards": parts,
+        "rows": sum(part["rows"] for part in made),
+        "items": sum(part["items"] for part in made),
+        "dimension": made[0]["dimension"] if made else None,
+        **about,
+    }
+    columns: dict[str, output.Column] = {
+        "shard": "path",
+        "status": "status",
+        "rows": lambda part: part.get("rows"),
+    }
+    title = f"{document['rows']} vectors in {len(made)} of {len(parts)} shards"
+    output.result(document, [output.table(title, parts, columns)], json)
+    if failed:
+        raise typer.Exit(1)

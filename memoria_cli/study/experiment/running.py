@@ -12,7 +12,16 @@ import typer
 
 from memoria.errors import ConfigError, MissingExtraError
 from memoria.io.progress import Progress
-from memoria_cli.options import SPEED_PANEL, Device, Json, argument, option
+from memoria_cli.options import (
+    ENGINE_PANEL,
+    SPEED_PANEL,
+    Address,
+    Device,
+    Engine,
+    Json,
+    argument,
+    option,
+)
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_number
 from memoria_cli.terminal.signals import StoppedError
@@ -148,16 +157,8 @@ def sweep(
             "[sweep.random] with what to draw.",
         ),
     ],
-    engine: Annotated[str, option("--engine", "local (processes here) or ray.", "NAME")] = "local",
-    address: Annotated[
-        str | None,
-        option(
-            "--address",
-            "The Ray cluster.",
-            "HOST:PORT",
-            show_default="RAY_ADDRESS, or one here for this sweep",
-        ),
-    ] = None,
+    engine: Engine = "local",
+    address: Address = None,
     settings: Settings = None,
     preset: Preset = None,
     seeds: Seeds = None,
@@ -180,7 +181,7 @@ def sweep(
             "Runs at a time, where no cluster is named.",
             "N",
             min=1,
-            rich_help_panel=SPEED_PANEL,
+            rich_help_panel=ENGINE_PANEL,
         ),
     ] = 1,
     device: Device = None,
