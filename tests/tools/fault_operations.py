@@ -20,9 +20,10 @@ from memoria.chunkstore.files import StoreFiles
 from memoria.config import MemoriaConfig
 from memoria.store import MemoryStore
 from memoria.store.archive import import_archive, write_archive
-from memoria.store.compacting import compact, go_back
+from memoria.store.compacting import compact, go_back, undo
 from memoria.store.copying import copy_memory
 from memoria.store.reading import open_files
+from memoria.store.sources import Unit
 from memoria.store.verify import verify
 
 Acknowledge = Callable[[], None]
@@ -264,6 +265,37 @@ def _go_back(folder: Path, acknowledge: Acknowledge) -> None:
     acknowledge()
 
 
+def _correct(folder: Path, acknowledge: Acknowledge) -> None:
+    """A revision, a confirmed cue, a reading and settings, in one commit."""
+    newest = 4 * BEFORE - 1
+    store = MemoryStore.open(folder / "store", "r+")
+    try:
+        store.begin_command("edit")
+        store.edit(newest, "another text", data(1)[0, 0], {"by": "hand"})
+        store.confirm("which?", data(2)[0, 0], [newest - 1, newest - 2], 2.5)
+        store.name_source("diary", "/home/diary")
+        store.record_reading("diary", b"c" * 32, [Unit(newest, 5, b"u" * 16)])
+        store.change_settings({"notes": "mine"})
+        store.commit()
+        acknowledge()
+    finally:
+        store.close()
+
+
+def _commanded(folder: Path) -> None:
+    _some_steps(folder)
+    for _ in range(2):
+        with MemoryStore.open(folder / "store", "r+") as store:
+            store.begin_command("step")
+            step(store)
+
+
+def _undo(folder: Path, acknowledge: Acknowledge) -> None:
+    for _ in range(2):
+        undo(folder / "store")
+        acknowledge()
+
+
 def _copy(folder: Path, acknowledge: Acknowledge) -> None:
     files = open_files(folder / "store")
     try:
@@ -288,6 +320,8 @@ OPERATIONS = {
         Operation("checkpoint", _checkpoint, _some_steps),
         Operation("snapshot", _name_it, _some_steps),
         Operation("forget, pin, unpin", _by_hand, _some_steps),
+        Operation("edit, confirm, settings", _correct, _some_steps),
+        Operation("undo", _undo, _commanded),
         Operation("compact", _compact, _named),
         Operation("compact twice", _compact_twice, _some_steps),
         Operation("restore in place", _go_back, _named),
