@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from memoria.analysis.chronicle import Chronicle
 from memoria.analysis.result import Analysis, Table
 from memoria.analysis.scope import after_compaction, in_lane, note, sampled
-from memoria.timeline.log import FloatArray, IntArray
+from memoria.timeline.log import IntArray
 
 _ALL_FIRINGS: Final = 2_000_000  # up to so many every engram is taken
 _CELLS: Final = 20_000_000  # engrams times lags; bounds the memory
@@ -94,31 +95,31 @@ def _by_lag(trains: _Trains, most: int) -> Table:
     mean = count / trains.length
     energy = count * (1 - mean)
     both = _repeats(trains, most)
-    r = np.empty((len(lags), engrams))
-    probability = np.empty(len(lags))
+    mean_r, std_r, probability = (np.empty(len(lags)) for _ in range(3))
     for lag in lags.tolist():
         early = trains.time <= trains.length[trains.engram] - lag  # such that lag later is watched
         first = np.bincount(trains.engram[early], minlength=engrams)
         second = np.bincount(trains.engram[trains.time > lag], minlength=engrams)
         same = both[lag - 1]
         product = same - mean * (first + second) + (trains.length - lag) * mean**2
-        r[lag - 1] = product / energy
+        r = product / energy  # of every engram
+        mean_r[lag - 1], std_r[lag - 1] = r.mean(), r.std()
         probability[lag - 1] = same.sum() / first.sum() if first.any() else np.nan
     base = float(count.sum() / trains.length.sum()) if engrams else np.nan
     return {
         "lag": lags,
-        "autocorrelation": r.mean(axis=1) if engrams else np.empty(0),
-        "std": r.std(axis=1) if engrams else np.empty(0),
+        "autocorrelation": mean_r,
+        "std": std_r,
         "probability": probability,
         "base": np.full(len(lags), base),
         "engrams": np.full(len(lags), engrams),
     }
 
 
-def _repeats(trains: _Trains, most: int) -> FloatArray:
+def _repeats(trains: _Trains, most: int) -> npt.NDArray[np.int32]:
     """How often each engram fired both in a step and k steps later, [lags, K]."""
     engrams = len(trains.length)
-    found = np.zeros((most, engrams))
+    found = np.zeros((most, engrams), np.int32)
     for ahead in range(1, most + 1):  # two firings k steps apart have fewer than k between them
         apart = trains.time[ahead:] - trains.time[:-ahead]
         near = (trains.engram[ahead:] == trains.engram[:-ahead]) & (apart <= most)

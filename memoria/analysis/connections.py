@@ -20,11 +20,11 @@ from memoria.analysis.scope import (
     sampled,
 )
 from memoria.errors import InputError
-from memoria.timeline.cofiring import FiringLog
+from memoria.timeline.cofiring import FiringLog, count_distinct
 from memoria.timeline.log import FloatArray, IntArray
 
 _ALL_PAIRS: Final = 2e7  # pairs that fired together, repeats too: so many are counted exactly
-_PAIRS_AT_ONCE: Final = 2**21  # bounds the memory
+_PAIRS_AT_ONCE: Final = 2**19  # bounds the memory
 
 
 def cofire_counts(chronicle: Chronicle, positions: IntArray) -> IntArray:
@@ -244,7 +244,7 @@ def _add_weights(
         which, partner = log.pairs(batch)
         other = partner != batch[which]
         cell = which[other] * len(positions) + partner[other]
-        cell, count = np.unique(cell, return_counts=True)
+        cell, count = count_distinct(cell, len(batch) * len(positions))
         source, target = batch[cell // len(positions)], cell % len(positions)
         sums.add_weights(born[target] - born[source], count / fires[source])
         first = last
