@@ -141,6 +141,8 @@ def ask(
         forgotten=forgotten,
     )
     teaches = learn or bool(used)
+    if teaches and place not in (store, *(words or ())):
+        output.note(f"the store is {place}")
     path, at = (require_present(place), None) if teaches else split_store(place)
     with closing(open_files(path, at, "r+" if teaches else "r")) as files:
         asking = Asking(files)

@@ -92,7 +92,8 @@ def _config(given: Mapping[str, Any]) -> tuple[MemoriaConfig, list[str]]:
     if own:
         changes[_BACKBONE_OPTIONS] = {**config.backbone_options, **own}
     if changes:
-        config = MemoriaConfig(**config.model_dump(include=config.model_fields_set), **changes)
+        held = config.model_dump(include=config.model_fields_set)
+        config = MemoriaConfig(**{**held, **changes})
     return config, notes
 
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -30,6 +30,12 @@ TEXTS = [
 needs_weights = pytest.mark.skipif(
     not static_files.has_built_in_model(), reason="wordllama is not installed"
 )
+
+
+class _Version(NamedTuple):
+    major: int
+    minor: int
+    micro: int
 
 
 def save_model(folder: Path, part: str = "", tensor: str = "embeddings", **more: Any) -> Path:
@@ -162,6 +168,32 @@ def test_without_the_package_the_error_is_the_way_to_install_it(
     with pytest.raises(MissingExtraError, match=r"pip install 'memoria-engrams\[text\]'") as caught:
         load_backbone("static")
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "system", "machine", "where"),
+    [
+        ((3, 14, 0), "linux", "x86_64", "Python 3.14"),
+        ((3, 13, 1), "linux", "aarch64", "Linux on aarch64"),
+        ((3, 13, 1), "linux", "x86_64", None),
+        ((3, 13, 1), "darwin", "arm64", None),
+    ],
+)
+def test_where_there_are_no_built_in_weights_the_error_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+    version: tuple[int, ...],
+    system: str,
+    machine: str,
+    where: str | None,
+) -> None:
+    monkeypatch.setattr(static_files, "_PACKAGE", "no_such_package_at_all")
+    monkeypatch.setattr(static_files.sys, "version_info", _Version(*version))
+    monkeypatch.setattr(static_files.sys, "platform", system)
+    monkeypatch.setattr(static_files.platform, "machine", lambda: machine)
+    with pytest.raises(MissingExtraError) as caught:
+        load_backbone("static")
+    assert ("pip install" in str(caught.value)) is (where is None)
+    assert where is None or f"for {where}: choose 'static:FOLDER' or 'hash'" in str(caught.value)
 
 
 @needs_weights

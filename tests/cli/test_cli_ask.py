@@ -193,6 +193,15 @@ class TestStore:
         place = str(tmp_path / "a")
         assert answer("--store", place, str(tmp_path / "b"), "which?") == "This is store a."
 
+    def test_a_store_that_is_written_to_unnamed_is_told(self, cli: Cli) -> None:
+        cli.ok("init", ".memoria", "--backbone", "hash")
+        cli.ok("step", ".memoria", "--text", "This is a store.")
+        assert cli("ask", "which store?").err == ""
+        ran = cli("ask", "which store?", "--learn")
+        assert ran.code == 0
+        assert ".memoria" in ran.err
+        assert cli("ask", ".memoria", "which store?", "--learn").err == ""
+
     def test_without_a_store(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("MEMORIA_STORE", raising=False)
         ran = cli("ask", "nots", "Who repairs clocks?")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from cli_tools import Cli
 
@@ -84,6 +86,17 @@ class TestStatic:
         refused = cli("step", "notes", "--text", "Ada keeps bees.")
         assert refused.code == 1
         assert "pip install 'memoria-engrams[text]'" in refused.err
+
+
+def test_options_of_the_file_and_of_the_line_go_together(cli: Cli, tmp_path: Path) -> None:
+    settings = 'backbone = "static"\n[backbone_options]\nnormalize = true\n'
+    (tmp_path / "m.toml").write_text(settings, encoding="utf-8")
+    made = cli("init", "notes", "--config", "m.toml", "--no-normalize")
+    if default_backbone() != "static":
+        assert made.code == 1
+        return
+    assert made.code == 0
+    assert read_config("notes").backbone_options == {"normalize": False}
 
 
 def test_defaults_follow_the_backbone_in_python() -> None:
