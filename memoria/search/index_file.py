@@ -31,12 +31,14 @@ from memoria.search.text_index import TextIndex, Turn
 
 _VERSION: Final = 1
 _SCHEMA: Final = (
-    "CREATE TABLE parts (kind TEXT, number INTEGER, name TEXT, dtype TEXT, width INTEGER, "
-    "crc INTEGER, data BLOB, PRIMARY KEY (kind, number, name))"
+    "CREATE TABLE parts (kind TEXT, number INTEGER, name TEXT, first INTEGER, dtype TEXT, "
+    "width INTEGER, size INTEGER, crc INTEGER, data BLOB, "
+    "PRIMARY KEY (kind, number, name, first))"
 )
 _LOCK: Final = ".lock"
 _BUSY_SECONDS: Final = 0.5
 _BLOCK: Final = 16_384  # texts of one part
+_PIECE: Final = 2**22  # bytes of one row
 
 _Arrays = dict[str, npt.NDArray[Any]]
 
@@ -243,29 +245,46 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _put(database: sqlite3.Connection, kind: str, number: int, arrays: _Arrays) -> None:
-    """One part: arrays [n] or [n, width] by name, a row each."""
+    """One part: arrays [n] or [n, width] by name, in pieces, so that memory is bounded."""
+    database.execute("DELETE FROM parts WHERE kind = ? AND number = ?", (kind, number))
     for name, values in arrays.items():
         whole = np.ascontiguousarray(values)
-        width = whole.shape[1] if whole.ndim == 2 else 0
-        raw = whole.reshape(-1).view(np.uint8).data  # no copy, however large
-        row = (kind, number, name, whole.dtype.str, width, zlib.crc32(raw), raw)
-        database.execute("INSERT OR REPLACE INTO parts VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        told = whole.dtype.str, whole.shape[1] if whole.ndim == 2 else 0, whole.nbytes
+        raw = whole.reshape(-1).view(np.uint8)
+        for first in range(0, max(1, len(raw)), _PIECE):
+            piece = raw[first : first + _PIECE].data
+            row = (kind, number, name, first, *told, zlib.crc32(piece), piece)
+            marks = ", ".join("?" * len(row))
+            database.execute(f"INSERT INTO parts VALUES ({marks})", row)
 
 
 def _parts(database: sqlite3.Connection, kind: str) -> Iterator[_Arrays]:
-    columns = "number, name, dtype, width, crc, data"
+    """The parts of a kind by number. Raises ValueError for one that is damaged."""
     rows = database.execute(
-        f"SELECT {columns} FROM parts WHERE kind = ? ORDER BY number, rowid", (kind,)
+        "SELECT number, name, first, dtype, width, size, crc, data FROM parts WHERE kind = ? "
+        "ORDER BY number, name, first",
+        (kind,),
     )
     for _, part in groupby(rows, key=itemgetter(0)):
-        yield {name: _array(*rest) for _, name, *rest in part}
+        named = groupby(part, key=itemgetter(1))
+        yield {name: _array(row[2:] for row in pieces) for name, pieces in named}
 
 
-def _array(dtype: str, width: int, crc: int, data: bytes) -> npt.NDArray[Any]:
-    kind = np.dtype(dtype)
-    if not isinstance(data, bytes) or zlib.crc32(data) != crc or kind.hasobject:
-        raise ValueError("a part is damaged")
-    values = np.frombuffer(data, kind)
+def _array(pieces: Iterator[tuple[Any, ...]]) -> npt.NDArray[Any]:
+    raw, done, dtype, width = bytearray(), 0, "", 0
+    for first, dtype, width, size, crc, data in pieces:
+        if not isinstance(data, bytes) or zlib.crc32(data) != crc or first != done:
+            raise ValueError("a piece is damaged")
+        if len(data) == size:
+            return _shaped(np.frombuffer(data, np.dtype(dtype)), width)
+        raw += data
+        done += len(data)
+    if done != size:
+        raise ValueError("a piece is missing")
+    return _shaped(np.frombuffer(raw, np.dtype(dtype)), width)
+
+
+def _shaped(values: npt.NDArray[Any], width: int) -> npt.NDArray[Any]:
     return values.reshape(-1, width) if width else values
 
 

@@ -23,7 +23,7 @@ from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import IntArray
 
 LEAST_SAVED: Final = 512  # new texts for which the index is written
-_BATCH: Final = 16_384  # texts that are taken in at a time, about
+_BATCH: Final = 8_192  # texts that are taken in at a time, about
 
 
 @dataclass

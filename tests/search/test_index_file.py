@@ -67,6 +67,18 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path) -> None:
     assert sorted(os.listdir(path.parent)) == [".lock", "lane.sqlite"]
 
 
+def test_large_arrays_lie_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_file_module, "_PIECE", 64)
+    path, index = tmp_path / "lane.sqlite", made()
+    assert IndexFile(path, IDENTITY).save(index, BESIDE)
+    loaded = load(path)
+    assert loaded is not None
+    assert scores(loaded[0]) == scores(index)
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM parts WHERE kind = 'postings' AND first = 64")
+    assert load(path) is None
+
+
 def test_what_comes_later_is_added_and_nothing_is_written_twice(tmp_path: Path) -> None:
     path, index = tmp_path / "index" / "lane.sqlite", made()
     assert IndexFile(path, IDENTITY).save(index, {})
