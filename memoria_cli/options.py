@@ -267,5 +267,6 @@ def report_parts(parts: Sequence[dict[str, Any]]) -> bool:
     for part in failed:
         error = part["error"]
         hint = f"; hint: {error['hint']}" if error["hint"] else ""
-        output.note(f"memoria: {part['path']} failed: {error['message']}{hint}")
+        where = "" if error["message"].startswith(part["path"]) else f"{part['path']} failed: "
+        output.note(f"memoria: {where}{error['message']}{hint}")
     return bool(failed)

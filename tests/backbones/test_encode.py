@@ -140,8 +140,11 @@ def test_a_folder_of_somebody_else_is_never_replaced() -> None:
     zarr = pytest.importorskip("zarr")
     zarr.create_group("store.zarr", attributes={"memoria": "a store"})
     Path("plain.zarr").mkdir()
-    for out in ("store.zarr", "plain.zarr"):
-        with pytest.raises(StoreExistsError, match="folder of something else"):
+    for out, error, says in (
+        ("store.zarr", InputError, "lies in the store itself"),
+        ("plain.zarr", StoreExistsError, "folder of something else"),
+    ):
+        with pytest.raises(error, match=says):
             encode_inputs(["t.txt"], load_backbone("hash"), out, overwrite=True)
         assert Path(out).is_dir()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -122,6 +123,8 @@ def test_every_example_runs(
     np.save(tmp_path / "a.npy", rows(2, 8, 64))
     np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))
     (tmp_path / "depths.toml").write_text(SWEEP)
+    each = {"store": "notes", "inputs": ["diary.txt"]}
+    (tmp_path / "stores.jsonl").write_text(json.dumps(each))
     for verb in leaves(VERBS):  # in the order of the help: each finds what those before it made
         for line in examples_in(help_of(cli, verb)):
             if "--watch" in line:

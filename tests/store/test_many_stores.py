@@ -187,6 +187,30 @@ def test_options_that_do_not_fit(cli: Cli, options: list[str], says: str) -> Non
     assert ran.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "module"),
+    [
+        (["step", "--each", "stores.jsonl"], "memoria.store.many_stores"),
+        (
+            ["encode", "sea.txt", "--backbone", "hash", "-o", "v.npy", "--shards", "1"],
+            "memoria.backbones.shards",
+        ),
+    ],
+)
+def test_an_interrupt_says_how_to_go_on(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, line: list[str], module: str
+) -> None:
+    def interrupted(*tasks: Any, **where: Any) -> Any:
+        where["progress"](1, 2)
+        raise KeyboardInterrupt
+
+    listed(made(cli, "many"))
+    monkeypatch.setattr(f"{module}.run_tasks", interrupted)
+    ran = cli(*line)
+    assert (ran.code, ran.out) == (130, "")
+    assert "the same command goes on" in ran.err
+
+
 @pytest.mark.slow
 def test_two_workers_of_a_real_ray(cli: Cli, alone: list[Any]) -> None:
     """As processes of their own: Ray leaves threads behind."""
