@@ -130,6 +130,9 @@ class ArrayOps(Protocol):
     def add_pairs(self, array: Array, columns: Array) -> None:
         """+1 in ``array`` [B, C, C] for each pair of distinct ``columns`` of a row."""
 
+    def take_pairs(self, array: Array, columns: Array, out: Array) -> None:
+        """Write ``array`` [C, C] between all of ``columns`` [N] into ``out`` [N, N]."""
+
     # -- vectors ----------------------------------------------------------------------------------
 
     @property
@@ -293,6 +296,10 @@ class NumpyOps:
         for counts, row in zip(array, self.distinct(columns), strict=True):
             at = row[row >= 0]
             counts[at[:, None], at] += 1
+
+    def take_pairs(self, array: Array, columns: Array, out: Array) -> None:
+        for row, column in zip(out, columns.tolist(), strict=True):
+            array[column].take(columns, out=row, mode="clip")  # a fourth of one big gather
 
     @property
     def exact_products(self) -> bool:

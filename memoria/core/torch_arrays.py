@@ -149,6 +149,9 @@ class TorchOps:
         pairs = valid.unsqueeze(2) * valid.unsqueeze(1)
         array.index_put_((lane, at.unsqueeze(2), at.unsqueeze(1)), pairs, accumulate=True)
 
+    def take_pairs(self, array: Tensor, columns: Tensor, out: Tensor) -> None:
+        out.copy_(array.index_select(0, columns).index_select(1, columns))
+
     @property
     def exact_products(self) -> bool:
         return torch.get_float32_matmul_precision() == "highest"

@@ -58,6 +58,16 @@ def test_pairs_count_each_engram_once(ops: ArrayOps) -> None:
 
 
 @backends
+def test_pairs_are_taken(ops: ArrayOps) -> None:
+    array, at = np.arange(36, dtype=np.int32).reshape(6, 6), np.array([0, 2, 5])
+    out = ops.full((4, 4), -1, "int32")
+    ops.take_pairs(ops.array(array), ops.array(at), out[:3, :3])
+    expected = np.full((4, 4), -1)
+    expected[:3, :3] = array[np.ix_(at, at)]
+    assert ops.numpy(out).tolist() == expected.tolist()
+
+
+@backends
 def test_sums_of_exponentials_at_the_edges(ops: ArrayOps) -> None:
     array = np.array([[[-1e300, -np.inf, 0.0, -1e6], [-1e300, -np.inf, 0.0, -1e6]]])
     found = ops.numpy(ops.log_sum_exp(ops.array(array)))[0]

@@ -46,16 +46,14 @@ class DenseConnections:
         return cls.from_counts(ops.array(counted), ops)
 
     def pack(self, kept: Array, capacity: int) -> None:
-        lanes, living = kept.shape
-        packed = self._ops.full((lanes, capacity, capacity), 0, "int32")
-        if living:
-            for lane in range(lanes):  # lane by lane: half the peak of one big gather
-                here = kept[lane][kept[lane] >= 0]
-                count, old = len(here), self._counts[lane]
-                if count and int(here[-1]) == count - 1:  # no holes: one copy
-                    packed[lane, :count, :count] = old[:count, :count]
-                else:
-                    packed[lane, :count, :count] = old[here][:, here]
+        packed = self._ops.full((kept.shape[0], capacity, capacity), 0, "int32")
+        for new, old, row in zip(packed, self._counts, kept, strict=True):
+            here = row[row >= 0]
+            count = len(here)
+            if count and int(here[-1]) == count - 1:  # no holes: one copy
+                new[:count, :count] = old[:count, :count]
+            elif count:
+                self._ops.take_pairs(old, here, new[:count, :count])
         self._counts = packed
 
     def fire(self, positions: Array) -> None:
