@@ -156,7 +156,7 @@ def describe_loss(lost: Mapping[str, Any]) -> str:
     """Say in words what going back loses."""
     parts = [f"{lost['lost_steps']} later steps"]
     if lost["lost_events"]:
-        parts.append(f"{lost['lost_events']} engrams pinned or forgotten by hand")
+        parts.append(f"{lost['lost_events']} changes between steps")
     if lost["lost_begun"]:
         parts.append("the step begun")
     if lost["lost_snapshots"]:

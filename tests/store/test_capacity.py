@@ -157,6 +157,22 @@ def test_a_store_goes_on_alike_whether_it_was_closed_or_not(tmp_path: Path) -> N
     assert verify(tmp_path / "s").findings == ()
 
 
+def test_a_compaction_leaves_new_texts_their_place(tmp_path: Path) -> None:
+    ratios = []
+    for name in ("s", "t"):
+        with MemoryStore.create(tmp_path / name, config(capacity=12)) as store:
+            live(store, 40)
+        if name == "t":
+            compact(tmp_path / name)
+        with MemoryStore.open(tmp_path / name, "r+") as store:
+            store.add(np.ones((1, DIMENSION), np.float32), texts=["the storm broke the pier"])
+            store.commit()
+        reader = SpecReader(tmp_path / name)
+        ratios.append((reader.pending["expiry"][0] - 40 - ENDLESS) / 50)
+        assert verify(tmp_path / name).findings == ()
+    assert ratios[1] == pytest.approx(ratios[0], rel=0.25)
+
+
 def test_an_unknown_order_of_going_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="lifespan_by = 'mood'"):
         MemoryStore.create(tmp_path / "s", config(lifespan_by="mood"))
