@@ -28,7 +28,12 @@ from benchmarks.results import TableOf, finish, milliseconds, ratio, say, start,
 from benchmarks.setting import SETTING
 
 NAME = "gpu"
-_TESTS = ("tests/core", "tests/store/test_keeping.py", "tests/models/test_models_store.py")
+_TESTS = (
+    "tests/core/test_core_state.py",
+    "tests/core/test_core_tensors.py",
+    "tests/store/test_keeping.py",
+    "tests/models/test_models_store.py",
+)
 _LIMITS = {"tests": 90.0, "steps": 60.0, "models": 80.0, "training": 40.0}  # seconds of one part
 _TRAINING = {"none": "dense", "attention": "dense", "ours": "dense", "upstream": "upstream"}
 _GRACE = 15.0
