@@ -14,7 +14,7 @@ SETTING: dict[str, Any] = {
 }
 AUTHORS_RULE = {"lifespan": 9.0, "alpha": 8.0}  # about 1,100 engrams are alive
 
-# A memory of texts, as `memoria init` makes one: about 500 engrams are alive.
+# A memory of texts with the sizes of `memoria init`, and a lifespan: about 550 engrams are alive.
 TEXT_SETTING: dict[str, Any] = {
     "working": 8,
     "shortterm": 128,

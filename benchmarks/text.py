@@ -146,10 +146,12 @@ def _commands(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     say(f"memoria step of {arguments.sentences:,} sentences")
     text = folder / "read.txt"
     text.write_text("\n".join(passages(arguments.sentences)) + "\n", encoding="utf-8")
+    lives = ("--initial-lifespan", f"{TEXT_RULE['lifespan']:g}")
+    lives += ("--rule", f"correlation:{TEXT_RULE['alpha']:g}")
     spent = []
     for number in range(arguments.repeats + 1):
         store = str(folder / f"read-{number}")
-        command("init", store, "--unit", "line")
+        command("init", store, "--unit", "line", *lives)
         spent.append(command("step", store, str(text))[0])
     wall = timing([one["seconds"] for one in spent[1:]])  # the first fills caches
     processor = timing([one["processor_seconds"] for one in spent[1:]])
