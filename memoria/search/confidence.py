@@ -4,8 +4,8 @@ confidence = 1 / (1 + exp(-x)), x = start + bare cos(bare cue) + whole cos(whole
              + share * lexical share + unknown * share of the cue's words that no text has
 
 Raw parts, since scores are relative: they know nothing of a memory that holds no answer. Fitted by
-``python -m benchmarks ask_confidence`` to the ten best answers to each question of seven conversations of
-LoCoMo, asked of its own conversation and, with half of the weight, of another.
+``python -m benchmarks ask_confidence`` to the ten best answers to each question of seven
+conversations of LoCoMo, asked of its own conversation and, with half of the weight, of another.
 """
 
 from __future__ import annotations
