@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,8 @@ from memoria.store.source_lines import source_lines
 from memoria.store.texts import StoredTexts
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import FloatArray, IntArray
+
+_IDLE: Final = Pending()
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,15 @@ def as_pending(core: MemoryCore, found: Recalled, expiry: tuple[float, ...] = ()
     local = core.ops.numpy(core.state.at(core.state.ids, packed[0], -1))
     ids = local * len(local) + np.arange(len(local))[:, None]
     scores, valid = core.ops.numpy(packed[1]), local >= 0
-    return Pending(
-        phase="reminded",
-        reminded=tuple(tuple(row[keep].tolist()) for row, keep in zip(ids, valid, strict=True)),
-        scores=tuple(tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)),
-        longterm=tuple((found.longterm >= 0).sum(1).tolist()),
-        partial=tuple(found.partial.tolist()),
-        expiry=expiry,
-    )
+    reminded = {  # a copy of it is not checked number by number, which a step would feel
+        "phase": "reminded",
+        "reminded": tuple(tuple(row[keep].tolist()) for row, keep in zip(ids, valid, strict=True)),
+        "scores": tuple(tuple(row[keep].tolist()) for row, keep in zip(scores, valid, strict=True)),
+        "longterm": tuple((found.longterm >= 0).sum(1).tolist()),
+        "partial": tuple(found.partial.tolist()),
+        "expiry": expiry,
+    }
+    return _IDLE.model_copy(update=reminded)
 
 
 def padded_ids(pending: Pending) -> IntArray:
