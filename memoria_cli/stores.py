@@ -113,7 +113,7 @@ Store: TypeAlias = Annotated[
 OptionalStore: TypeAlias = Annotated[
     str | None,
     typer.Argument(
-        metavar="[STORE]",
+        metavar="STORE",
         help="The store's directory.",
         show_default=False,
         callback=_require_present_if_named,

@@ -58,7 +58,8 @@ def encode_shards(
 
     Returns:
         For each shard in order ``path``, ``status`` ("done", "kept" if it was there, "failed"),
-        ``error`` (None, or its type, message and hint), ``rows``, ``items``, ``dimension``.
+        ``error`` (None, or its type, message and hint), ``rows``, ``items``, ``dimension`` and,
+        of one that was made now, ``notices`` for the user.
 
     Raises:
         UsageError: standard input, or more shards than batches.

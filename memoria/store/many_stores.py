@@ -93,7 +93,8 @@ def step_stores(
 
     Returns:
         For each store in order ``path``, ``status`` ("done" or "failed"), ``error`` (None, or its
-        type, message and hint), and of a store that is done what `ReadingRecorder.document` says.
+        type, message and hint), and of a store that is done what `ReadingRecorder.document` says
+        and ``notices`` for the user.
 
     Raises:
         ConfigError: a faulty rule, engine or address.
