@@ -102,6 +102,14 @@ def load_memory_store(
     return store
 
 
+def keep_place(store: MemoryStore, backbone: str | None) -> None:
+    """Let the store know from now on where its backbone lies, if that is not what it is named."""
+    from memoria.backbones.streams import absolute_name
+
+    if backbone is not None and backbone != store.config.backbone:
+        store.change_settings({"backbone": absolute_name(backbone)})
+
+
 # A store that is written to: the past is refused.
 Store: TypeAlias = Annotated[
     str,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import itertools
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memoria.errors import BackboneError
+from memoria.io.bounds import open_regular
 
 OptionValue: TypeAlias = str | bool | int | float
 Vectors: TypeAlias = NDArray[np.float32]
@@ -115,6 +118,15 @@ def encoder(backbone: Backbone, as_cue: bool) -> Callable[[Batch], Vectors]:
     """What encodes texts to remember, or cues where the backbone tells them apart."""
     chosen: Callable[[Batch], Vectors] = backbone.encode
     return getattr(backbone, "encode_cues", chosen) if as_cue else chosen
+
+
+def hash_files(paths: Iterable[Path]) -> str:
+    """The fingerprint of a model that these files hold: sha256 of their sha256, in hexadecimal."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(open_regular(path), "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def check_options(name: str, options: Mapping[str, object], allowed: Collection[str]) -> None:

@@ -10,6 +10,7 @@ from memoria.backbones.pretrained import (
     IMAGE_OPTIONS,
     TEXT_OPTIONS,
     Settings,
+    folder_fingerprint,
     loading,
     open_request,
     quiet,
@@ -49,10 +50,13 @@ def create(
         if is_image:
             from memoria.backbones.hf_image import HfImageBackbone
 
-            return HfImageBackbone(name, settings, model, reader)
-        from memoria.backbones.hf_text import HfTextBackbone
+            made: BackboneBase = HfImageBackbone(name, settings, model, reader)
+        else:
+            from memoria.backbones.hf_text import HfTextBackbone
 
-        return HfTextBackbone(name, settings, model, reader)
+            made = HfTextBackbone(name, settings, model, reader)
+        made.fingerprint = folder_fingerprint(where)
+        return made
 
 
 def _load_model(transformers: Any, name: str, where: str, settings: Settings) -> Any:

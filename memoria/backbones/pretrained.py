@@ -19,6 +19,7 @@ from memoria.backbones.base import (
     OptionValue,
     Vectors,
     check_options,
+    hash_files,
     option,
 )
 from memoria.errors import BackboneError, MemoriaError, MissingExtraError, first_line
@@ -26,6 +27,7 @@ from memoria.errors import BackboneError, MemoriaError, MissingExtraError, first
 POOLINGS: Final = ("mean", "cls", "last", "none")
 DTYPES: Final = ("float32", "float16", "bfloat16")
 IMAGE_OPTIONS: Final = ("pooling", "normalize", "batch_size", "device", "dtype", "revision")
+_MODEL_FILES: Final = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 TEXT_OPTIONS: Final = (*IMAGE_OPTIONS, "max_length", "overlap")
 
 
@@ -93,6 +95,20 @@ def open_request(
         return name, settings, where, [import_module(package) for package in packages]
     except ImportError:
         raise MissingExtraError(f"backbone {name!r}", "hf") from None
+
+
+def folder_fingerprint(where: str) -> str:
+    """The fingerprint of a model in a folder: of its configuration, words and weights.
+
+    "" for a model of the hub, which its revision tells apart.
+    """
+    folder = Path(where)
+    if not folder.is_dir():
+        return ""
+    files = [one for kind in _MODEL_FILES for one in folder.rglob(kind) if one.is_file()]
+    safe = {one.parent for one in files if one.suffix == ".safetensors"}
+    read = [one for one in files if one.suffix != ".bin" or one.parent not in safe]
+    return hash_files(sorted(read, key=lambda one: one.relative_to(folder).parts))
 
 
 @contextmanager

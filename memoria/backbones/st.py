@@ -13,6 +13,7 @@ from memoria.backbones.base import Batch, OptionValue, Vectors, check_texts
 from memoria.backbones.pretrained import (
     PretrainedBackbone,
     Settings,
+    folder_fingerprint,
     loading,
     open_request,
     quiet,
@@ -129,7 +130,9 @@ def create(
         model = sentence_transformers.SentenceTransformer(
             where, revision=settings.revision, device=settings.device, trust_remote_code=False
         )
-        return SentenceBackbone(name, settings, model)
+        made = SentenceBackbone(name, settings, model)
+        made.fingerprint = folder_fingerprint(where)
+        return made
 
 
 def _check_modules(name: str, where: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from memoria.backbones.base import hash_files
 from memoria.backbones.pretrained import loading
 from memoria.errors import BackboneError, MissingExtraError
 from memoria.io.arrays import open_array
@@ -143,7 +142,7 @@ def _read(weights: Path, tokenizer: Path, normalize: bool) -> StaticModel:
         raise ValueError(f"{made.get_vocab_size()} tokens, weights of shape {list(rows.shape)}")
     if not np.isfinite(rows).all():
         raise ValueError("its weights hold NaN or Inf")
-    return StaticModel(rows, made, _unknown(made), normalize, _fingerprint((weights, tokenizer)))
+    return StaticModel(rows, made, _unknown(made), normalize, hash_files((weights, tokenizer)))
 
 
 def _unknown(tokenizer: Any) -> int | None:
@@ -163,14 +162,6 @@ def _normalizes(config: Path) -> bool:
     with open(open_regular(config), "rb") as file:
         values = parse_json(file.read(_MOST_CONFIG))
     return bool(values.get("normalize", True)) if isinstance(values, dict) else True
-
-
-def _fingerprint(paths: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(open_regular(path), "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 def _download(identifier: str, revision: str | None) -> Path:

@@ -30,16 +30,19 @@ _Item = TypeVar("_Item")
 _Done = TypeVar("_Done")
 
 
-def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> Backbone:
+def store_backbone(
+    config: MemoriaConfig, place: str | None = None, **run_options: OptionValue | None
+) -> Backbone:
     """The backbone that a store of ``config`` holds vectors of.
 
+    ``place`` names it where it lies now, if elsewhere than by its name (`may_be_place`).
     ``run_options`` (batch_size, device) change its speed only. Raises `BackboneError` when it does
     not load, or when what loads is not what the store was made with, by its name, its options or
     the fingerprint of its weights.
     """
     held = (config.backbone, config.hidden_dim, config.backbone_options)
     options: dict[str, Any] = {**config.backbone_options, **run_options}
-    made = load_backbone(config.backbone, config.hidden_dim, **options)
+    made = load_backbone(_found(config.backbone, place), config.hidden_dim, **options)
     check_backbone(*held, asked_options=made.options)
     known = config.backbone_fingerprint
     if known and made.fingerprint and known != made.fingerprint:
@@ -50,6 +53,28 @@ def store_backbone(config: MemoriaConfig, **run_options: OptionValue | None) -> 
             f"`memoria replay STORE --set backbone={config.backbone} -o NEW`",
         )
     return made
+
+
+def may_be_place(config: MemoriaConfig, asked: str) -> bool:
+    """Whether ``asked`` may be the store's own model in another folder: its weights will tell."""
+    (head, where), (own, _) = split_name(asked), split_name(config.backbone)
+    return bool(config.backbone_fingerprint) and head == own and os.path.isdir(where or "")
+
+
+def absolute_name(name: str) -> str:
+    """The name of a backbone whose folder is found from anywhere."""
+    head, where = split_name(name)
+    if where is None or not os.path.isdir(os.path.expanduser(where)):
+        return name
+    return f"{head}:{os.path.abspath(os.path.expanduser(where))}"
+
+
+def _found(name: str, place: str | None) -> str:
+    """The name to load: ``place`` where its folder is there, or the own folder is not."""
+    if place is None or place == name:
+        return name
+    there = [os.path.isdir(os.path.expanduser(split_name(one)[1] or "")) for one in (place, name)]
+    return name if there == [False, True] else place
 
 
 class InputStream:
@@ -64,7 +89,8 @@ class InputStream:
     Raises on construction what can be said without reading: `InputError` for what is missing,
     empty or unknown, `ShapeError` for arrays that do not fit, `BackboneError` for text or images
     in a store of plain vectors or another ``backbone`` than its; `StorageError` where the system
-    refuses.
+    refuses. ``backbone`` may also name another folder with the same weights; ``place`` is the one
+    that the store's settings name.
     """
 
     def __init__(
@@ -79,10 +105,16 @@ class InputStream:
         limit: int | None = None,
         last_offset: Callable[[str], int | None] | None = None,
         backbone: str | None = None,
+        place: str | None = None,
         **run_options: OptionValue | None,
     ) -> None:
         held = (config.backbone, config.hidden_dim, config.backbone_options)
-        check_backbone(*held, backbone)
+        if backbone is not None and backbone not in (place, config.backbone):
+            if may_be_place(config, backbone):
+                place = backbone
+            else:
+                check_backbone(*held, backbone)
+        self._place = place
         if wm_length is not None and wm_length < 1:
             raise ConfigError(f"wm_length = {wm_length}: must be 1 or more")
         if limit is not None and limit < 1:
@@ -314,7 +346,7 @@ class InputStream:
 
     def _loaded(self) -> Backbone:
         if self._backbone is None:
-            self._backbone = store_backbone(self._config, **self._run_options)
+            self._backbone = store_backbone(self._config, self._place, **self._run_options)
             self._check_kinds(isinstance(self._backbone, HfImageBackbone))
         return self._backbone
 

@@ -142,7 +142,7 @@ def atomic_write(
 @contextmanager
 def _streamed(target: Path) -> Iterator[Path]:
     """Yield a temporary path, whose file goes through the pipe or device ``target``."""
-    
+
     import tempfile  # not for every verb
 
     with tempfile.TemporaryDirectory(prefix="memoria-") as folder:

@@ -372,7 +372,7 @@ class Asking:
     def _backbone(self) -> Backbone:
         from memoria.backbones.streams import store_backbone
 
-        return store_backbone(self._files.config)
+        return store_backbone(self._files.config, self._files.attributes.settings.backbone)
 
     @cached_property
     def _table(self) -> WordTable | None:

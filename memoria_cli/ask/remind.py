@@ -77,7 +77,14 @@ def remind(
             from memoria.backbones.streams import InputStream
 
             speed = speed_options(files.config.backbone, batch_size, device)
-            stream = InputStream(files.config, cue or (), texts=cue_text or (), unit=unit, **speed)
+            stream = InputStream(
+                files.config,
+                cue or (),
+                texts=cue_text or (),
+                unit=unit,
+                place=files.attributes.settings.backbone,
+                **speed,
+            )
             data = stream.single(as_cue=True).data
         with load_memory_store(files, None if peek else "remind") as opened:
             reminded = opened.peek(data) if peek else opened.remind()

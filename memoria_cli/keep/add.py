@@ -15,7 +15,7 @@ from memoria_cli.options import (
     WmLength,
     speed_options,
 )
-from memoria_cli.stores import Store, load_memory_store
+from memoria_cli.stores import Store, keep_place, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.verbs import verb
 
@@ -54,10 +54,12 @@ def add(
             unit=unit,
             wm_length=wm_length,
             backbone=backbone,
+            place=files.attributes.settings.backbone,
             **speed_options(config.backbone, batch_size, device),
         )
         memory = stream.single()
         with load_memory_store(files, "add") as opened:
+            keep_place(opened, backbone)
             ids = opened.add(memory.data, memory.texts, memory.places, memory.times, memory.meta)
             opened.commit()
             document = {

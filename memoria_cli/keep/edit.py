@@ -47,7 +47,10 @@ def edit(
     with closing(open_files(store, mode="r+")) as files, load_memory_store(files, "edit") as opened:
         config, vector = files.config, None
         if text is not None and config.backbone != "array":
-            vector = np.asarray(store_backbone(config).encode([flatten(text)]), np.float32)[0]
+            vector = np.asarray(
+                store_backbone(config, files.attributes.settings.backbone).encode([flatten(text)]),
+                np.float32,
+            )[0]
         pairs = parse_pairs("--meta", meta or ())
         if pairs and engram < files.created:
             pairs = {**(StoredTexts(files).meta(np.array([engram]))[0] or {}), **pairs}

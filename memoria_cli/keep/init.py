@@ -56,9 +56,12 @@ def _init(**given: Any) -> None:
     config, lines = _config(given)
     speed = speed_options(config.backbone, given["batch_size"], given["device"])
     config = _with_backbone(config, speed)
+    from memoria.backbones.streams import absolute_name
     from memoria.store import MemoryStore
 
     with MemoryStore.create(given["store"], config) as store:
+        if (place := absolute_name(config.backbone)) != config.backbone:
+            store.change_settings({"backbone": place})  # found from other folders too
         document = {
             "path": str(store.path),
             "step": store.timestep,

@@ -27,7 +27,7 @@ from memoria_cli.options import (
     refuse_engine,
     speed_options,
 )
-from memoria_cli.stores import OptionalStore, load_memory_store
+from memoria_cli.stores import OptionalStore, keep_place, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
 from memoria_cli.terminal.signals import StoppedError
@@ -143,6 +143,7 @@ def step(
 
             check_terminal("--watch")
         with load_memory_store(files, "step", device) as opened:
+            keep_place(opened, backbone)
             stream = InputStream(
                 files.config,
                 inputs or (),
@@ -152,6 +153,7 @@ def step(
                 limit=limit,
                 last_offset=opened.last_offset if resume else None,
                 backbone=backbone,
+                place=files.attributes.settings.backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )
             begun = opened.timestep

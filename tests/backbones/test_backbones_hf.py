@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ tokenizers = pytest.importorskip("tokenizers")
 from memoria.backbones import Backbone, load_backbone  # noqa: E402
 from memoria.backbones.base import encoder  # noqa: E402
 from memoria.errors import BackboneError, InputError  # noqa: E402
+from memoria.store import MemoryStore  # noqa: E402
+from memoria_cli.boundary import run  # noqa: E402
 
 WORDS = [f"w{i}" for i in range(60)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -379,6 +382,61 @@ def test_relatives_of_roberta_take_long_texts(tmp_path: Path, kind: str) -> None
     backbone = load_backbone(f"hf:{tmp_path / 'm'}")
     assert backbone.options["max_length"] == 16
     assert np.isfinite(backbone.encode([LONG])).all()
+
+
+@pytest.fixture
+def notes(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store in a folder with its model, named by a relative path."""
+    shutil.copytree(models["bert"], tmp_path / "d" / "model")
+    monkeypatch.chdir(tmp_path / "d")
+    assert run(["init", "notes", "--backbone", "hf:./model"]) == 0
+    assert run(["step", "notes", "--text", "w1 w2 w3"]) == 0
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "d" / "notes"
+
+
+def test_a_model_by_its_folder_is_found_from_anywhere(notes: Path) -> None:
+    assert run(["remind", "d/notes", "--cue-text", "w1"]) == 0
+    assert run(["step", "d/notes", "--text", "w4"]) == 0
+
+
+def test_a_model_that_moved_is_named_once(
+    notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d" / "model").rename(tmp_path / "moved")
+    assert run(["step", "d/notes", "--text", "w4"]) == 2
+    assert run(["step", "d/notes", "--text", "w4", "--backbone", "hf:moved"]) == 0
+    assert run(["remind", "d/notes", "--cue-text", "w1"]) == 0
+    assert run(["step", "d/notes", "--text", "w4"]) == 0
+    with MemoryStore.open(notes) as store:
+        assert store.timestep == 3
+        assert store.config.backbone == "hf:./model"
+        assert store.settings["backbone"] == f"hf:{tmp_path / 'moved'}"
+
+
+def test_other_weights_are_refused(
+    notes: Path, models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(9)
+    other = transformers.BertModel(transformers.AutoConfig.from_pretrained(models["bert"]))
+    other.save_pretrained(tmp_path / "other")
+    for name in models["bert"].iterdir():
+        if not (tmp_path / "other" / name.name).exists():
+            shutil.copy(name, tmp_path / "other")
+    assert run(["step", "d/notes", "--text", "w4", "--backbone", "hf:other"]) == 2
+    assert "other weights" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "d" / "model")
+    shutil.copytree(tmp_path / "other", tmp_path / "d" / "model")
+    for command in (
+        ["step", "d/notes", "--text", "w4"],
+        ["add", "d/notes", "--text", "w4"],
+        ["remind", "d/notes", "--cue-text", "w1"],
+        ["ask", "d/notes", "w1"],
+    ):
+        assert run(command) == 2
+        assert "other weights" in capsys.readouterr().err
+    with MemoryStore.open(notes) as store:
+        assert (store.timestep, store.phase) == (1, "idle")
 
 
 def test_real_minilm(minilm: Path) -> None:

@@ -55,7 +55,7 @@ def entry_points(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         EntryPoint("gone", "no_such_module_at_all:create", group),
         EntryPoint("hash", "no_such_module_at_all:create", group),  # must not hide ours
     ]
-    monkeypatch.setattr("memoria.backbones.registry.entry_points", lambda group: found)
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: found)
     monkeypatch.syspath_prepend(str(EXAMPLE))
     yield
     sys.modules.pop("memoria_letters", None)
