@@ -105,7 +105,8 @@ def forget(
         )
     filters = (limit, least, lane, kind)
     if ids and any(one is not None for one in filters):
-        raise UsageError("--limit, --least, --lane and --type are for what is found")
+        found = "--query, --source and --older-than"
+        raise UsageError(f"--limit, --least, --lane and --type are for {found}")
     if least is not None and (query is None or not least <= 1):
         raise UsageError(f"--least {least:g}: goes with --query, and is at most 1")
     if query is not None and all(one is None for one in (limit, least, older_than, source)):
