@@ -150,6 +150,7 @@ def step_store(
                 wm_length=document["wm_length"],
                 last_offset=store.last_offset,
                 backbone=document["backbone"],
+                place=files.attributes.settings.backbone,
                 **{name: value for name, value in options.items() if value is not None},
             )
             readings = ReadingRecorder(store, stream)
