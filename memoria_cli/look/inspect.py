@@ -143,7 +143,7 @@ def _overview(document: _Document) -> list[output.Part]:
     parts.append(_lanes(document["lanes"]))
     if document["engrams"]:
         if document["histograms"]["lifespan"][0]["from"] > PLAINLY_ENDLESS:
-            parts.append("lifespan: no end, nothing is forgotten unless by hand")
+            parts.append("lifespan: no end, nothing is forgotten with time")
         else:
             parts.append(_lifespans(document["histograms"]["lifespan"]))
         parts.append(_pyramid(document["pyramid"]))

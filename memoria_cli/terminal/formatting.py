@@ -48,7 +48,9 @@ def format_engram(engram: int, text: str | None) -> str:
 
 
 def format_change(value: float | None) -> str:
-    """A signed number of four digits; nothing for None."""
+    """A signed number of four digits, "no end" of a lifespan without one; nothing for None."""
+    if value is not None and value > PLAINLY_ENDLESS:
+        return "no end"
     return "" if value is None else f"{value:+.4g}"
 
 

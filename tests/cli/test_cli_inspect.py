@@ -97,6 +97,15 @@ def test_what_people_see(cli: Cli) -> None:
     assert "engrams by memory" not in lists
 
 
+def test_a_life_without_end_has_no_numbers_for_it(cli: Cli) -> None:
+    cli.ok("init", "kept", "--backbone", "hash")
+    cli.ok("step", "kept", "--text", "The cat sat on the mat.")
+    seen = cli.ok("inspect", "kept", "0").out + cli.ok("inspect", "kept").out
+    assert "no end" in seen
+    assert "forgotten with time" in seen
+    assert "e+1" not in seen
+
+
 def test_the_next_verb_of_a_step_under_way_is_named(cli: Cli) -> None:
     assert "under way" not in cli.ok("inspect", "notes").out
     cli.ok("add", "notes", "--text", "A new thing happened.")
