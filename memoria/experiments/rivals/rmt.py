@@ -3,6 +3,9 @@
 ``memory`` vectors stand before the segment, where all tokens read them, and once more after it,
 where they read all of it; what comes out behind is read in the next segment. They are learned by
 gradients that flow back through ``unroll`` segments.
+
+The learned tokens are added to what is carried before every segment; the authors feed what is
+carried as it is. The tokens of each copy see each other in both directions.
 """
 
 from __future__ import annotations

@@ -1,13 +1,22 @@
 """Titans (Behrouz et al. 2024): a memory in weights that learns while it reads.
 
-Beside attention, each layer has a linear memory W (paper: depth 1) for each of a few heads, which
-learns to map keys to values by gradient descent with momentum and forgetting (equations 8-14):
+Beside attention, each layer has a linear memory W for each of a few heads, which learns to map
+keys to values by gradient descent with momentum and forgetting (equations 8-14):
 
-    S <- eta S - sum over the chunk of theta_t (W k_t - v_t) k_t^T
+    S <- eta S - sum over the chunk of theta_t (W k_t - v_t) k_t^T / |sum of k_t k_t^T|
     W <- (1 - alpha) W + S
 
-theta, eta and alpha are computed from the states. A segment is read in chunks, and a token asks
-the memory as it was before its chunk. Its answer, gated, is added to that of attention.
+theta, eta and alpha are computed from the states: theta for each token, eta and alpha as means over
+a chunk. A segment is read in chunks, and a token asks the memory as it was before its chunk. Its
+answer, gated by the input, is added to that of attention.
+
+The division by the Frobenius norm is ours; keys have length 1, so it is 1 for a chunk of one token
+and lies between sqrt(n) (all keys orthogonal) and n (all equal) for n tokens. It is never less than
+the largest eigenvalue, which keeps the step below 1, however long a chunk is; gradient descent with
+momentum diverges above 2 (1 + eta).
+
+This is none of the paper's variants (MAC, MAG, MAL), and it lacks their convolutions after the
+projections, persistent tokens, memories of more than one layer, and eta and alpha for each token.
 """
 
 from __future__ import annotations
@@ -94,6 +103,7 @@ class Titans(Unrolled):
             keys, steps = key[:, :, part], step[:, :, part].unsqueeze(3)
             answers.append(query[:, :, part] @ weights)
             surprise = (keys * steps).transpose(2, 3) @ (keys @ weights - value[:, :, part])
+            surprise = surprise / _norm_of_products(keys * there[:, :, part].unsqueeze(3))
             share = there[:, :, part]
             count = share.sum(2)
             eta, alpha = (
@@ -101,11 +111,7 @@ class Titans(Unrolled):
                 for one in (momentum, decay)
             )
             read = (count > 0).view(len(states), 1, 1, 1)  # padding teaches nothing
-            moving = torch.where(
-                read,
-                eta * moving - surprise / count.clamp_min(1.0).sqrt().view(-1, 1, 1, 1),
-                moving,
-            )
+            moving = torch.where(read, eta * moving - surprise, moving)
             weights = torch.where(read, (1.0 - alpha) * weights + moving, weights)
         self._carried[names[0]], self._carried[names[1]] = weights, moving
         answer = torch.cat(answers, 2).transpose(1, 2).flatten(2)
@@ -115,3 +121,9 @@ class Titans(Unrolled):
     def memory_size(self) -> MemorySize:
         vectors = self.config.hidden // self.memory_heads
         return MemorySize(vectors, 2 * vectors * self.config.layers)
+
+
+def _norm_of_products(keys: Tensor) -> Tensor:
+    """Frobenius norm of the sum of k k^T over ``keys`` [B, H, N, E], at least 1: [B, H, 1, 1]."""
+    products = keys.transpose(2, 3) @ keys
+    return products.square().sum((2, 3), keepdim=True).clamp_min(1.0).sqrt()
