@@ -13,7 +13,9 @@ answer, gated by the input, is added to that of attention.
 The division by the Frobenius norm is ours; keys have length 1, so it is 1 for a chunk of one token
 and lies between sqrt(n) (all keys orthogonal) and n (all equal) for n tokens. It is never less than
 the largest eigenvalue, which keeps the step below 1, however long a chunk is; gradient descent with
-momentum diverges above 2 (1 + eta).
+momentum diverges above 2 (1 + eta). That bound is for inputs that go on: where keys stay away for
+many chunks, momentum carries W on without them, by up to 1 / (1 - eta) times a step, and with eta
+near 1 and alpha near 0 this may grow each time that they come back.
 
 This is none of the paper's variants (MAC, MAG, MAL), and it lacks their convolutions after the
 projections, persistent tokens, memories of more than one layer, and eta and alpha for each token.
