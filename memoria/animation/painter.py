@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from unicodedata import combining, east_asian_width
 
 import numpy as np
 import numpy.typing as npt
 
+from memoria.analysis.fonts import fonts_for
 from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS, rgb
 from memoria.animation.interpolate import Frame
 from memoria.animation.layout import BOXES, HEIGHT, WIDTH
@@ -21,14 +22,20 @@ _DPI: Final = 100
 _FAINT: Final = "#8A93A3"
 _PANEL: Final = "#171D28"
 _LINK: Final = "#6F86B8"
-_TEXT: Final = 62  # characters of a text below the boxes
+_TEXT: Final = 62  # columns of a text below the boxes; a wide character takes two
+_CUT: Final = " …"
 _POINTS: Final = 72 / _DPI
 _SHADES: Final = (1.0, 0.75, 0.5)
 _SWATCH: Final = 24  # lines of each
 
 
 class Painter:
-    """Draws frames, each the same pixels whenever it is drawn."""
+    """Draws frames, each the same pixels whenever it is drawn.
+
+    Attributes:
+        size: width and height in pixels.
+        missing: characters of the texts that no font of this machine has.
+    """
 
     def __init__(self, shown: ShownEngrams, width: int) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -36,6 +43,10 @@ class Painter:
         from matplotlib.figure import Figure
         from matplotlib.patches import FancyBboxPatch
 
+        self._created, self._reminded = (
+            [_short(text) for text in texts] for texts in (shown.created, shown.reminded)
+        )
+        self._families, self.missing = fonts_for((*self._created, *self._reminded))
         self._shown = shown
         self._unit = width / WIDTH  # pixels of a unit of length
         height = round(self._unit * HEIGHT / 2) * 2
@@ -115,8 +126,8 @@ class Painter:
         created, forgotten = shown.totals[row].tolist()
         words = (
             *(f"{count:,}" for count in shown.counts[row].tolist()),
-            _short(shown.created[row]),
-            _short(shown.reminded[row]),
+            self._created[row],
+            self._reminded[row],
             f"step {int(shown.steps[row]):,}",
             f"{forgotten:,} of {created:,} forgotten",
         )
@@ -141,7 +152,7 @@ class Painter:
             color=colour,
             fontsize=size * self._unit * _POINTS,
             fontweight="bold" if bold else "normal",
-            family="DejaVu Sans",
+            family=list(self._families),
             horizontalalignment="right" if right else "left",
             verticalalignment="center",
             parse_math=False,  # a text may hold dollars
@@ -176,5 +187,16 @@ def _with(colour: str, strengths: npt.NDArray[np.float64]) -> Any:
 
 
 def _short(text: str) -> str:
+    """The text on one line of at most `_TEXT` columns, cut between words where they are short."""
     flat = "".join(one if one.isprintable() else " " for one in " ".join(text.split()))
-    return textwrap.shorten(flat, _TEXT, placeholder=" …") if len(flat) > _TEXT else flat
+    if _columns(flat) <= _TEXT:
+        return flat
+    room, end = _TEXT - len(_CUT), 0
+    while (room := room - _columns(flat[end])) >= 0:
+        end += 1
+    space = flat.rfind(" ", 0, end + 1)
+    return flat[: space if space > end // 2 else end].rstrip() + _CUT
+
+
+def _columns(text: str) -> int:
+    return sum(0 if combining(one) else 1 + (east_asian_width(one) in "WF") for one in text)

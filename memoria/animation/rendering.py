@@ -62,7 +62,8 @@ def render(
         progress: called with (frames drawn, frames in all); True shows a bar.
 
     Returns:
-        What was made: path, format, bytes, from, to, steps, engrams, frames, seconds.
+        What was made: path, format, bytes, from, to, steps, engrams, frames, seconds, and
+        ``missing``: characters that no font of this machine has, drawn as boxes.
 
     Raises:
         InputError: the extension, the steps or the lane are unknown, or too much is asked for.
@@ -125,4 +126,5 @@ def render(
         "engrams_shown": len(shown.ids),
         "frames": total,
         "seconds": round(total * between, 3),
+        "missing": painter.missing,
     }

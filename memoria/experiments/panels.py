@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from memoria.analysis.fonts import fonts_for
 from memoria.errors import MissingExtraError
 from memoria.experiments.records import RunRecord
 
@@ -111,7 +112,7 @@ class Panels:
                 list(self._labels),
                 loc="outside lower center",
                 ncols=min(len(self._labels), 6),
-                fontsize=8,
+                prop={"size": 8, "family": list(fonts_for(self._labels).families)},
             )
         with warnings.catch_warnings():  # of signs that the font lacks
             warnings.simplefilter("ignore", UserWarning)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from memoria.analysis.fonts import fonts_for
 from memoria.analysis.palette import BLANK, FAINT, GRID, GROUND, INK
 from memoria.errors import MissingExtraError
 from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
@@ -20,7 +21,6 @@ _SQUARE: Final = (7.4, 6.4)
 _DPI: Final = 160
 _STYLE: Final = {
     "font.size": 10,
-    "font.family": ["DejaVu Sans", "sans-serif"],
     "text.color": INK["light"],
     "axes.labelcolor": INK["light"],
     "axes.edgecolor": "#B9C0CA",
@@ -52,12 +52,20 @@ def save_still(scene: Scene, path: Path, form: str) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("drawing .png and .svg", "viz") from None
-    with matplotlib.style.context(["default", dict(_STYLE)]):  # whatever the user's own settings
+    families = [*fonts_for(_texts(scene)).families, "sans-serif"]
+    style = {**_STYLE, "font.family": families}
+    with matplotlib.style.context(["default", style]):  # whatever the user's own settings
         figure = Figure(figsize=_SQUARE if scene.matrix else _SIZE, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         _draw(scene, figure)
         nothing = {"Date": None} if form == "svg" else {"Software": None}
         figure.savefig(path, format=form, metadata=nothing)
+
+
+def _texts(scene: Scene) -> list[str]:
+    """The words of a scene."""
+    labels = [getattr(mark, "label", "") for mark in scene.marks]
+    return [scene.title, scene.note, scene.x_label, scene.y_label, *labels]
 
 
 def _draw(scene: Scene, figure: Any) -> None:

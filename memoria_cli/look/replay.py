@@ -169,6 +169,10 @@ def _render(path: str, out: str, options: Mapping[str, Any]) -> _Result:
     ]
     if parts:
         output.note(f"shown: {' and '.join(parts)}; --from, --to and --most-engrams choose")
+    if made["missing"]:
+        from memoria.analysis.fonts import missing_note
+
+        output.note(missing_note(made["missing"]))
     span = f"steps {made['from']:,} to {made['to']:,}"
     size = f"{made['seconds']:g} seconds, {format_bytes(made['bytes'])}"
     return made, [f"{span} in {made['path']}, {size}"]

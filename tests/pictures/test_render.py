@@ -185,6 +185,7 @@ def test_a_gif(store: Path, tmp_path: Path) -> None:
         "engrams_shown": 30,
         "frames": 30,
         "seconds": 3.0,
+        "missing": made["missing"],
     }
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
     with Image.open(tmp_path / "a.gif") as image:
