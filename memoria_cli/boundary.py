@@ -58,7 +58,9 @@ def run(arguments: Sequence[str]) -> int:
 def _call(arguments: Sequence[str]) -> int:
     try:
         answer = command().main(list(arguments), prog_name="memoria", standalone_mode=False)
-    except SystemExit as exit_:  # completion scripts, and a closed pipe that Typer saw first
+    except SystemExit as exit_:  # completion scripts, and a closed pipe that Rich saw first
+        if isinstance(exit_.__context__, BrokenPipeError):
+            raise output.OutputClosedError from None
         answer = exit_.code
     return answer if isinstance(answer, int) else 0
 

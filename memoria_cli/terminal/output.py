@@ -91,7 +91,9 @@ def collected() -> Iterator[list[Mapping[str, Any]]]:
 
 
 def prepare() -> None:
-    """Make both streams accept every character, whatever the locale."""
+    """Make both streams accept every character, whatever the locale, and have a width."""
+    if not _asked_columns():
+        os.environ.pop("COLUMNS", None)  # 0 stands for unknown; Rich would write nothing
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

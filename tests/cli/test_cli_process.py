@@ -137,3 +137,21 @@ def test_a_file_name_that_is_no_text(cli: Cli, tmp_path: Path) -> None:
     name = os.fsdecode(b"s\xff")
     assert "\\udcff" in cli.ok("init", name, "--seed", 7).out
     assert read_config(tmp_path / name).seed == 7
+
+
+@pytest.mark.parametrize("line", ["--help", "step --help", "snapshot", "--version"])
+def test_help_into_a_pipe_that_is_closed_is_no_failure(line: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        command_line(*line.split()), stdout=write, stderr=subprocess.PIPE, env=environment()
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("columns", ["0", "", "-3", "wide"])
+def test_help_is_there_whatever_the_width(columns: str) -> None:
+    told = process("step", "--help", variables={"COLUMNS": columns})
+    assert (told.code, told.err) == (0, "")
+    assert "--commit-every" in told.out
