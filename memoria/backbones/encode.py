@@ -17,7 +17,7 @@ from memoria.backbones.base import Backbone, Vectors
 from memoria.errors import InputError, ShapeError, UsageError
 from memoria.io.arrays import ArraySource, open_array
 from memoria.io.files import classify, extension, split_key
-from memoria.io.inputs import ImageInput, InputItem, read_inputs
+from memoria.io.inputs import ImageInput, InputItem, check_finite, read_inputs
 from memoria.io.outputs import RowWriter, check_output, open_rows
 from memoria.io.progress import Progress, progress_bar
 from memoria.io.texts import TextUnit
@@ -107,7 +107,8 @@ def encode_batches(
     Of an array, the rows themselves are the items. A batch holds one kind only. Items before
     number ``first`` and from ``end`` on are passed over.
     """
-    taken = itertools.islice(_items(inputs), first, end)
+    width = backbone.dimension if backbone.name == "array" else 0
+    taken = itertools.islice(_items(inputs, width), first, end)
     for kind, items in itertools.groupby(taken, key=type):
         while batch := list(itertools.islice(items, batch_size)):
             if kind is TextUnit:
@@ -115,7 +116,7 @@ def encode_batches(
             elif kind is ImageInput:
                 contents = [item.path for item in batch]
             else:
-                contents = _stacked(batch)
+                contents = np.stack(batch)
             yield batch, backbone.encode_rows(contents)
 
 
@@ -129,29 +130,31 @@ def _check_kinds(paths: Sequence[str | os.PathLike[str]], text: Sequence[str]) -
     return kinds
 
 
-def _items(inputs: Iterable[InputItem]) -> Iterator[Any]:
+def _items(inputs: Iterable[InputItem], width: int = 0) -> Iterator[Any]:
+    """Items one by one; rows of arrays are ``width`` wide, or as wide as the first if it is 0."""
     for item in inputs:
-        if isinstance(item, ArraySource):
-            yield from _array_rows(item)
-        else:
+        if not isinstance(item, ArraySource):
             yield item
+            continue
+        own = item.shape[-1] if item.shape else 1  # a single number is a row too
+        width = width or own
+        if own != width:
+            raise ShapeError(item.source, f"[N, {width}]", list(item.shape))
+        yield from _array_rows(item)
 
 
 def _array_rows(source: ArraySource) -> Iterator[Vectors]:
     """The rows of an array of any shape; [D] is one row."""
     if len(source.shape) < 2:
-        yield source.read().reshape(-1)
+        row = source.read().reshape(1, -1)
+        check_finite(row, source.source, 0)
+        yield from row
         return
     step = max(1, _READ_BYTES // (4 * math.prod(source.shape[1:])))
     for start in range(0, source.shape[0], step):
-        yield from source.rows(start, start + step).reshape(-1, source.shape[-1])
-
-
-def _stacked(rows: list[Vectors]) -> Vectors:
-    for row in rows:
-        if row.shape != rows[0].shape:
-            raise ShapeError("rows of the inputs", f"[N, {len(rows[0])}]", list(row.shape))
-    return np.stack(rows)
+        rows = source.rows(start, start + step)
+        check_finite(rows, source.source, start)
+        yield from rows.reshape(-1, source.shape[-1])
 
 
 def _total(paths: Sequence[str | os.PathLike[str]], kinds: set[str]) -> int:

@@ -173,7 +173,9 @@ def _open_zarr(path: str, key: str | None) -> _Raw:
     if isinstance(node, zarr.Group):
         found = node.get(key) if key is not None else None
         if not isinstance(found, zarr.Array):
-            found = node[_pick(path, [name for name, _ in node.arrays()], key)]
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # of stray files
+                names = [name for name, _ in node.arrays()]
+            found = node[_pick(path, names, key)]
         node = found
     elif key is not None:
         raise InputError(f"{path}:{key}: the file is one array", f"write {path}")

@@ -181,7 +181,7 @@ class InputReader:
             step = max(1, _READ_BYTES // (4 * self._dimension))
             for start in range(0, spec.length, step):
                 rows = array.rows(start, start + step)
-                _check_finite(rows, spec.name, start)
+                check_finite(rows, spec.name, start)
                 for number, row in enumerate(rows, start):
                     yield Piece(row, True, None, (spec.name, number))
         else:
@@ -201,7 +201,7 @@ class InputReader:
             slabs = (array.rows(start, start + step) for start in starts)
         width, step_number = shape[-2], 0
         for slab in slabs:
-            _check_finite(slab, spec.name, step_number)
+            check_finite(slab, spec.name, step_number)
             for data in slab.reshape(len(slab), self._lanes, width, self._dimension):
                 first = step_number * width
                 yield [
@@ -258,7 +258,7 @@ def _checked_names(
     return names
 
 
-def _check_finite(rows: Vectors, name: str, start: int) -> None:
+def check_finite(rows: Vectors, name: str, start: int) -> None:
     """Raise `InputError` naming the first index along axis 0 that holds NaN or Inf."""
     finite = np.isfinite(rows).reshape(len(rows), -1).all(axis=1)
     if not finite.all():

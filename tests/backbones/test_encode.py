@@ -149,6 +149,27 @@ def test_a_folder_of_somebody_else_is_never_replaced() -> None:
         assert Path(out).is_dir()
 
 
+def test_a_faulty_array_is_named_with_its_row() -> None:
+    good = np.ones((500, 4), np.float32)
+    bad, steps = good.copy(), np.ones((6, 2, 4), np.float32)
+    bad[300, 2] = np.nan
+    steps[4, 1, 0] = np.inf
+    for name, array in (("good", good), ("bad", bad), ("steps", steps), ("odd", good[:, :3])):
+        np.save(f"{name}.npy", array)
+    np.save("row.npy", bad[300])
+    for name, says in (
+        ("bad.npy", "bad.npy: index 300 holds NaN or Inf"),
+        ("steps.npy", "steps.npy: index 4 holds NaN or Inf"),
+        ("row.npy", "row.npy: index 0 holds NaN or Inf"),
+        ("odd.npy", r"odd.npy: expected shape \[N, 4\], received \[500, 3\]"),
+    ):
+        for dimension in (None, 4):
+            with pytest.raises(InputError, match=says):
+                encode_inputs(["good.npy", name], load_backbone("array", dimension), "o.npy")
+    with pytest.raises(InputError, match=r"odd.npy: expected shape \[N, 4\]"):
+        encode_inputs(["odd.npy"], load_backbone("array", 4), "o.npy")
+
+
 def test_what_cannot_be_encoded() -> None:
     np.save("a.npy", np.zeros((2, 4)))
     np.save("b.npy", np.zeros((2, 5)))

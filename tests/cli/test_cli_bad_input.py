@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -350,3 +351,13 @@ def test_a_lock_that_cannot_be_taken(
 
     monkeypatch.setattr(fcntl, "flock", fail)
     is_refused(cli(verb, PHASE[verb], *INPUT[verb]), 1, "cannot lock")
+
+
+def test_a_store_as_input_brings_no_warnings_of_libraries(cli: Cli, tmp_path: Path) -> None:
+    """It is a Zarr group with files beside its arrays, of which Zarr would tell."""
+    cli.ok("init", "a")
+    cli.ok("step", "a", "--text", "Bees fly. Ada sings.")
+    (tmp_path / "a" / "readme.txt").write_text("mine")
+    cli.ok("init", "b")
+    with warnings.catch_warnings(action="error"):
+        assert cli.ok("step", "b", "a", "--json").json["engrams_added"] == 2
