@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -20,6 +19,7 @@ from memoria.backbones.base import (
 )
 from memoria.backbones.word_hashes import ONE, WordHashes, mix, pair_hashes
 from memoria.errors import BackboneError
+from memoria.io.units import fold
 
 DEFAULT_DIMENSION: Final = 384
 _MIN_DIMENSION: Final = 8
@@ -48,10 +48,7 @@ _Ints = NDArray[np.int64]
 
 def words_of(text: str) -> list[str]:
     """The words of a text after NFKC and case folding; its visible signs when it has none."""
-    if text.isascii():
-        text = text.lower()
-    else:
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    text = fold(text)
     return _WORDS.findall(text) or [sign for sign in text if not sign.isspace()] or [""]
 
 

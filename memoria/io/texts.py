@@ -252,7 +252,10 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 def _check_writable(text: str, where: str) -> None:
-    """Raise `InputError` for half characters (lone surrogates), which no file could hold."""
+    """Raise `InputError` for what no text file could hold: half characters, NULs."""
+    if "\0" in text:
+        hint = "it may be UTF-16, or no text: convert it, or leave it out"
+        raise InputError(f"{where}: character {text.index(chr(0))} is 0 (NUL)", hint)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

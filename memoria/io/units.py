@@ -7,6 +7,7 @@ space, in order, none blank and none overlapping. Every rule takes time linear i
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -88,6 +89,13 @@ def parse_unit(unit: str) -> tuple[str, int]:
 def flatten(text: str) -> str:
     """The text as it is encoded: wrapped lines joined, every run of white space one space."""
     return " ".join(text.split())
+
+
+def fold(text: str) -> str:
+    """The text for comparing: NFKC and case folding, so that one word has one spelling."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _lines(text: str) -> Iterator[_Span]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from memoria.errors import InputError
 from memoria.io.texts import parse_date
+from memoria.io.units import fold
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.store.source_lines import matching_sources
 from memoria.store.texts import StoredTexts
@@ -72,7 +73,7 @@ class EngramFilter:
         age, lifespan: in steps.
         fired: its fire count.
         since, until: creation within these milliseconds since 1970, both included.
-        text: part of its text, ignoring case.
+        text: part of its text, ignoring case and how letters are composed.
         source: pattern of its source's name, with ``*`` and ``?``.
         meta: values of its meta.
         pinned: whether it is pinned.
@@ -259,11 +260,11 @@ def _with_meta(stored_texts: StoredTexts, ids: IntArray, wanted: Mapping[str, An
 
 
 def _with_text(stored_texts: StoredTexts, ids: IntArray, part: str) -> Mask:
-    wanted = part.casefold()
+    wanted = fold(part)
     mask = np.zeros(len(ids), np.bool_)
     for first in range(0, len(ids), _BLOCK):
         texts: Sequence[str | None] = stored_texts.texts(ids[first : first + _BLOCK])
         mask[first : first + len(texts)] = [
-            text is not None and wanted in text.casefold() for text in texts
+            text is not None and wanted in fold(text) for text in texts
         ]
     return mask

@@ -29,7 +29,7 @@ from memoria.search.postings import Postings
 from memoria.search.quantized import QuantizedRows
 from memoria.search.text_index import TextIndex, Turn
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SCHEMA: Final = (
     "CREATE TABLE parts (kind TEXT, number INTEGER, name TEXT, first INTEGER, dtype TEXT, "
     "width INTEGER, size INTEGER, crc INTEGER, data BLOB, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from unicodedata import normalize
 
 _ASCII_WORD: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _MARKS: Final = (  # that Hebrew, Arabic, Indic and other scripts write between letters
@@ -22,10 +23,10 @@ _IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case; of scripts without spaces, pieces of 2 and 3 letters."""
-    lowered = text.lower()
-    if lowered.isascii():
-        return _ASCII_WORD.findall(lowered)
+    """The words of a text after NFKC, in lower case; of scripts without spaces, pieces of 2 and 3 letters."""
+    if text.isascii():
+        return _ASCII_WORD.findall(text.lower())
+    lowered = normalize("NFKC", text).lower()
     found: list[str] = _WORD.findall(lowered.replace("\u2019", "'"))
     if not _IS_UNSPACED.search(lowered):
         return found

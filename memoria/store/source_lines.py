@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from fnmatch import translate
 from typing import Final
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,12 @@ _MOST_BYTES: Final = 2**26
 def matching_sources(stored: StoredTexts, patterns: Sequence[str]) -> NDArray[np.bool_]:
     """Which sources fit one of the ``patterns`` (``*``, ``?``), and False for none: [sources + 1].
 
-    Records of a .jsonl file are found by the file's name too.
+    Records of a .jsonl file are found by the file's name too. How letters are composed (NFC, NFD)
+    makes no difference.
     """
-    found = [re.compile(translate(one)) for one in patterns]
+    found = [re.compile(translate(normalize("NFC", one))) for one in patterns]
     fits = []
-    for name in stored.sources():
+    for name in (normalize("NFC", one) for one in stored.sources()):
         record = _RECORD.fullmatch(name)
         names = [name] if record is None else [name, name[: record.start(1) - 1]]
         fits.append(any(one.match(each) for one in found for each in names))

@@ -210,3 +210,16 @@ def test_records_are_found_by_their_file(cli: Cli, tmp_path: Path) -> None:
         assert count == found, glob
         asked = cli.ok("ask", "chats", "bees?", "--source", glob, "--json").json
         assert len(asked["answers"]) == found, glob
+
+
+def test_a_text_is_found_however_its_letters_are_composed(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "cafe\u0301.txt").write_text("Le cafe\u0301 est bon.", encoding="utf-8")
+    cli.ok("init", "st", "--backbone", "hash")
+    texts = ("\u1112\u1161\u11ab\u1100\u1173\u11af.", "ＦＵＬＬ width. Große Straße.")
+    cli.ok("step", "st", "cafe\u0301.txt", "--text", texts[0], "--text", texts[1])
+    for part, count in (("CAF\u00c9", 1), ("한글", 1), ("full", 1), ("STRASSE", 1), ("cafe\u0300", 0)):
+        assert cli.ok("list", "st", "--text", part, "--json").json["count"] == count, part
+    for source, count in (("caf\u00e9.*", 1), ("caf\u00e8.*", 0)):
+        assert cli.ok("list", "st", "--source", source, "--json").json["count"] == count
+    for question, first in (("caf\u00e9", 0), ("한글", 1), ("full", 2)):
+        assert cli.ok("ask", "st", question, "--json").json["answers"][0]["id"] == first

@@ -450,6 +450,8 @@ def test_jsonl_records_bring_their_source_time_and_meta() -> None:
         (b"[" * 100_000, "line 2: not JSON"),
         (b'{"text": 5}', "line 2: field 'text' is int"),
         (b'{"text": "\\ud800"}', "line 2: character 0 is half a character"),
+        (b'{"text": "a\\u0000b"}', r"line 2: character 1 is 0 \(NUL\)"),
+        (b'{"text": "a", "source": "b\\u0000"}', "line 2: character 1 is 0"),
         (b'{"text": "\xff"}', "not UTF-8 text: byte 27 is invalid"),
     ],
 )
@@ -469,7 +471,7 @@ def test_standard_input_and_literals() -> None:
     assert list(literal_texts(["Yes. No.", "C"])) == [
         TextUnit("Yes.", "text:1", 0), TextUnit("No.", "text:1", 5), TextUnit("C", "text:2", 0),
     ]  # fmt: skip
-    for bad in (" ", "\udcff"):
+    for bad in (" ", "\udcff", "a\0"):
         with pytest.raises(InputError, match="text:1"):
             list(literal_texts([bad]))
 

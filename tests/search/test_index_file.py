@@ -123,7 +123,7 @@ def test_an_index_of_another_version_is_none(
 ) -> None:
     path = tmp_path / "lane.sqlite"
     assert IndexFile(path, IDENTITY).save(made(), {})
-    monkeypatch.setattr(index_file_module, "_VERSION", 2)
+    monkeypatch.setattr(index_file_module, "_VERSION", index_file_module._VERSION + 1)
     assert load(path) is None
 
 
