@@ -114,6 +114,10 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
             "check.verify:verify",
             "Read every byte of a store and check it against the log, the digests and every rule.",
         ),
+        "config": _Verb(
+            "check.config:config",
+            "Show what a memory is and what may change about it, and change that.",
+        ),
         "export": _Verb(
             "move.export:export",
             "Write a memory as one file to ship, as tables, lines or a graph.",

@@ -139,11 +139,13 @@ def forget(
 def _encode(store: str, query: str) -> Any:
     """The query as a cue [W, D]."""
     from memoria.backbones.streams import InputStream
-    from memoria.store import read_config
+    from memoria.store.reading import open_files
 
     if not query.strip():
         raise InputError("--query is empty", "give some text")
-    return InputStream(read_config(store), (), texts=[query]).single(as_cue=True).data[0]
+    with closing(open_files(store)) as files:
+        config, place = files.config, files.attributes.settings.backbone
+    return InputStream(config, (), texts=[query], place=place).single(as_cue=True).data[0]
 
 
 def _forget(store: str, digest: str, ids: IntArray) -> None:

@@ -406,6 +406,7 @@ def test_a_model_that_moved_is_named_once(
     (tmp_path / "d" / "model").rename(tmp_path / "moved")
     assert run(["step", "d/notes", "--text", "w4"]) == 2
     assert run(["step", "d/notes", "--text", "w4", "--backbone", "hf:moved"]) == 0
+    assert run(["forget", "d/notes", "--query", "w1", "--dry-run"]) == 0
     assert run(["remind", "d/notes", "--cue-text", "w1"]) == 0
     assert run(["step", "d/notes", "--text", "w4"]) == 0
     with MemoryStore.open(notes) as store:
@@ -414,15 +415,36 @@ def test_a_model_that_moved_is_named_once(
         assert store.settings["backbone"] == f"hf:{tmp_path / 'moved'}"
 
 
+def make_other(model: Path, out: Path) -> None:
+    """A model of the same kind with other weights."""
+    torch.manual_seed(9)
+    other = transformers.BertModel(transformers.AutoConfig.from_pretrained(model))
+    other.save_pretrained(out)
+    for name in model.iterdir():
+        if not (out / name.name).exists():
+            shutil.copy(name, out)
+
+
+def test_config_names_the_place_of_a_model_that_moved(
+    notes: Path, tmp_path: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "d" / "model").rename(tmp_path / "moved")
+    make_other(models["bert"], tmp_path / "other")
+    assert run(["config", "set", "d/notes", "backbone=hf:nowhere"]) == 2
+    assert run(["config", "set", "d/notes", f"backbone=hf:other"]) == 2
+    assert "other weights" in capsys.readouterr().err
+    assert run(["ask", "d/notes", "w1"]) == 2
+    assert run(["config", "set", "d/notes", "backbone=hf:moved"]) == 0
+    assert run(["ask", "d/notes", "w1"]) == 0
+    assert run(["forget", "d/notes", "--query", "w1", "--dry-run"]) == 0
+    with MemoryStore.open(notes) as store:
+        assert store.settings["backbone"] == f"hf:{tmp_path / 'moved'}"
+
+
 def test_other_weights_are_refused(
     notes: Path, models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(9)
-    other = transformers.BertModel(transformers.AutoConfig.from_pretrained(models["bert"]))
-    other.save_pretrained(tmp_path / "other")
-    for name in models["bert"].iterdir():
-        if not (tmp_path / "other" / name.name).exists():
-            shutil.copy(name, tmp_path / "other")
+    make_other(models["bert"], tmp_path / "other")
     assert run(["step", "d/notes", "--text", "w4", "--backbone", "hf:other"]) == 2
     assert "other weights" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "d" / "model")

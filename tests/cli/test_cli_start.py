@@ -70,12 +70,14 @@ def test_verbs_on_a_store_load_neither_torch_nor_zarr_nor_pydantic(tmp_path: Pat
     assert loaded(lines, SHORT, tmp_path) == wanted
 
 
-def test_verify_and_compact_load_neither_torch_nor_zarr_nor_pydantic(tmp_path: Path) -> None:
+def test_verbs_that_check_load_neither_torch_nor_zarr_nor_pydantic(tmp_path: Path) -> None:
     lines = [
         ["init", "notes", "--backbone", "hash"],
         ["step", "notes", "--text", DIARY],
         ["verify", "notes"],
         ["compact", "notes", "--dry-run"],
+        ["config", "show", "notes"],
+        ["config", "set", "notes", "unit=line", "ask.language=english"],
     ]
     wanted = [f"LOADED 0 {line[0]} []" for line in lines]
     assert loaded(lines, (*NETWORKS, *FORMATS), tmp_path) == wanted
