@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from memoria_cli.options import option
 from memoria_cli.plain_values import take_plain_values
+from memoria_cli.stores import find_its_store
 from memoria_cli.terminal import output
 from memoria_cli.verbs import print_help_without_verb
 
@@ -170,6 +171,7 @@ def _verb(name: str) -> Any:
     module, _, attribute = VERBS[name].place.partition(":")
     made = typer.main.get_command(getattr(import_module(f"memoria_cli.{module}"), attribute))
     for one in (made, *getattr(made, "commands", {}).values()):
+        find_its_store(one)
         take_plain_values(one)
     return made
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 import typer
 
 from memoria.errors import StoreNotFoundError, UsageError
+from memoria_cli.terminal import output
 
 if TYPE_CHECKING:
     from memoria.store import MemoryStore
@@ -17,6 +19,20 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MEMORIA_STORE"
 _HIDDEN: Final = ".memoria"
+_ARGUMENT: Final = "store"
+_OPTION: Final = "store_named"
+_INSTEAD: Final = "each"  # an option of `step` that names the stores
+_MAKES_STORES: Final = ("init",)
+_READS: Final = ("inspect", "list", "plot", "report", "replay", "export", "verify", "show")
+_Named: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="STORE",
+        help="The store, if not the first argument, MEMORIA_STORE or the nearest .memoria upwards.",
+        expose_value=False,
+    ),
+]
 
 
 def split_store(store: str) -> tuple[str, int | str | None]:
@@ -56,6 +72,60 @@ def find_store(words: Sequence[str], named: str | None = None) -> tuple[str, Seq
         f"{what} is no {_HIDDEN} here or above",
         f"name the store first, with --store, or in {_VARIABLE}",
     )
+
+
+def find_its_store(command: Any) -> None:
+    """Let a verb whose first argument is STORE do without it: `find_store` says which is meant.
+
+    Where there is no store to find, the verb sees the line as it was typed. A verb that may write
+    names a store that nobody named, on stderr.
+    """
+    first = next((one for one in command.params if one.param_type_name == "argument"), None)
+    if first is None or first.name != _ARGUMENT or command.name in _MAKES_STORES:
+        return
+    command.params.append(_store_option())
+    options = copy(command)
+    options.params = [one for one in command.params if one.param_type_name == "option"]
+    parse = command.parse_args
+
+    def parse_args(context: Any, arguments: list[str]) -> list[str]:
+        rest: list[str] = parse(context, _with_store(options, context, arguments))
+        return rest
+
+    command.parse_args = parse_args
+
+
+def _with_store(options: Any, context: Any, arguments: list[str]) -> list[str]:
+    """The ``arguments`` of a verb, with the store first; ``options`` is the verb without others."""
+    if context.resilient_parsing:
+        return arguments
+    try:
+        given, words, _ = options.make_parser(context).parse_args(list(arguments))
+    except typer.TyperException:
+        return arguments  # the verb says what is wrong
+    if given.get("help") or given.get(_INSTEAD):
+        return arguments
+    named = given.get(_OPTION)
+    try:
+        store, rest = find_store(words, named)
+    except StoreNotFoundError:
+        return arguments
+    if len(rest) < len(words):  # the first word
+        return arguments
+    if named is None and options.name not in _READS:
+        output.note(f"the store is {store}")
+    return [store, *arguments]
+
+
+def _store_option() -> Any:
+    """The option --store, which the functions of verbs never see."""
+
+    def named(store_named: _Named = None) -> None:
+        pass
+
+    app = typer.Typer(add_completion=False)
+    app.command()(named)
+    return typer.main.get_command(app).params[0]
 
 
 def _opens(word: str) -> bool:
