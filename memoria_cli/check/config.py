@@ -96,7 +96,9 @@ def _parsed(store: str, pairs: Sequence[str]) -> dict[str, str]:
             raise UsageError(f"{key}: given twice")
         known = (*_SETTINGS, *(f"{_ASK}{name}" for name in _constants()))
         if key in MemoriaConfig.model_fields and key not in known:
-            raise ConfigError(f"{key}: a memory keeps what it was born with", _way(store, key, value))
+            raise ConfigError(
+                f"{key}: a memory keeps what it was born with", _way(store, key, value)
+            )
         if key not in known:
             raise ConfigError(f"{key}: no such setting", f"the settings are {', '.join(known)}")
         asked[key] = value

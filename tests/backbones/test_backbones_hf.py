@@ -431,7 +431,7 @@ def test_config_names_the_place_of_a_model_that_moved(
     (tmp_path / "d" / "model").rename(tmp_path / "moved")
     make_other(models["bert"], tmp_path / "other")
     assert run(["config", "set", "d/notes", "backbone=hf:nowhere"]) == 2
-    assert run(["config", "set", "d/notes", f"backbone=hf:other"]) == 2
+    assert run(["config", "set", "d/notes", "backbone=hf:other"]) == 2
     assert "other weights" in capsys.readouterr().err
     assert run(["ask", "d/notes", "w1"]) == 2
     assert run(["config", "set", "d/notes", "backbone=hf:moved"]) == 0

@@ -35,7 +35,11 @@ def make_font(folder: Path, family: str, characters: str) -> Path:
     for number, name in enumerate(names.values(), 1):
         pen = TTGlyphPen(None)
         top = 100 + 700 * number // len(names)
-        for at, draw in (((100, 0), pen.moveTo), ((100, top), pen.lineTo), ((800, top), pen.lineTo)):
+        for at, draw in (
+            ((100, 0), pen.moveTo),
+            ((100, top), pen.lineTo),
+            ((800, top), pen.lineTo),
+        ):
             draw(at)
         pen.closePath()
         glyphs[name] = pen.glyph()
@@ -55,7 +59,9 @@ def make_font(folder: Path, family: str, characters: str) -> Path:
 @pytest.mark.usefixtures("only_own_fonts")
 def test_fonts_are_chosen_by_what_they_have(tmp_path: Path) -> None:
     assert fonts_for(["Bees fly. Ça va? Пчёлы 😀"]) == (("DejaVu Sans",), "")
-    assert fonts_for([BEES, "한글 ไทย हिन्दी 🐝"]).missing == "".join(sorted(BEES + "한글ไทยहिन्दी🐝"))
+    assert fonts_for([BEES, "한글 ไทย हिन्दी 🐝"]).missing == "".join(
+        sorted(BEES + "한글ไทยहिन्दी🐝")
+    )
     fontManager.addfont(make_font(tmp_path, "Another", BEES))
     assert fonts_for([BEES, CLOCK]) == (("DejaVu Sans", "Another"), "".join(sorted(CLOCK)))
     fontManager.addfont(make_font(tmp_path, "Noto Sans Test", BEES))
