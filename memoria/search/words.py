@@ -23,7 +23,7 @@ _IS_UNSPACED: Final = re.compile(f"[{_UNSPACED}]")
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text after NFKC, in lower case; of unspaced scripts, pieces of 2, 3 letters."""
+    """The words of a text after NFKC, in lower case; of unspaced scripts, pieces of 2 and 3."""
     if text.isascii():
         return _ASCII_WORD.findall(text.lower())
     lowered = normalize("NFKC", text).lower()
