@@ -71,7 +71,7 @@ class TestStatic:
     def test_a_store_names_its_weights(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         cli.ok("init", "notes")
         cli.ok("step", "notes", "--text", "Ada keeps bees.")
-        monkeypatch.setattr(static_files, "_fingerprint", lambda paths: "f" * 64)
+        monkeypatch.setattr(static_files, "hash_files", lambda paths: "f" * 64)
         refused = cli("step", "notes", "--text", "Ben repairs clocks.")
         assert (refused.code, refused.out) == (2, "")
         assert "other weights (ffffffff)" in refused.err
