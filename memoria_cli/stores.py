@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _VARIABLE: Final = "MEMORIA_STORE"
 _HIDDEN: Final = ".memoria"
+_HEAD: Final = 4096  # bytes of a root, which begins with the store's attributes
 _ARGUMENT: Final = "store"
 _OPTION: Final = "store_named"
 _INSTEAD: Final = "each"  # an option of `step` that names the stores
@@ -130,12 +131,24 @@ def _store_option() -> Any:
 
 def _opens(word: str) -> bool:
     """Whether a word names a store: a directory, an archive or an address."""
-    from memoria.chunkstore.root import is_store
-
     if word.startswith("s3://"):
         return True
     path = Path(split_store(word)[0])
-    return is_store(path) if path.is_dir() else path.suffix == ".zip" and path.is_file()
+    return _is_memory(path) if path.is_dir() else path.suffix == ".zip" and path.is_file()
+
+
+def _is_memory(folder: Path) -> bool:
+    """Whether a store of ours lies there, sound or not, and no other Zarr folder: an input."""
+    from memoria.chunkstore.root import LEASE_NAME, ROOT_NAME
+    from memoria.io.bounds import open_regular
+
+    if os.path.lexists(folder / LEASE_NAME):
+        return True
+    try:
+        with open(open_regular(folder / ROOT_NAME), "rb") as file:
+            return b'"memoria"' in file.read(_HEAD)
+    except (OSError, ValueError):
+        return False
 
 
 def require_present(store: str) -> str:

@@ -63,6 +63,15 @@ def test_what_follows_the_store_stays_what_it_is(cli: Cli, stores: Path) -> None
     cli.ok("verify")
 
 
+def test_another_zarr_folder_is_an_input(cli: Cli, stores: Path) -> None:
+    (stores / "deep" / "more.txt").write_text("Ada sings. Ben oils clocks.")
+    cli.ok("encode", "more.txt", "--backbone", "hash", "--dimension", 32, "-o", "more.zarr")
+    ran = cli("step", "more.zarr", "--json")
+    assert (ran.code, ran.json["engrams_added"]) == (0, 2)
+    (stores / "b" / "zarr.json").write_text("{}")  # a store, if a damaged one
+    assert cli("list", stores / "b").code == 3
+
+
 def test_who_writes_to_an_unnamed_store_is_told_which(cli: Cli, stores: Path) -> None:
     place = os.path.join(stores, ".memoria")
     ran = cli("step", "--text", "Ada sings.")
