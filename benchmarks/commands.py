@@ -103,6 +103,7 @@ def _reading(place: Path, made: Path) -> Sequence[Line]:
         ("replay", ["replay", store]),
         ("plot survival", ["plot", store, "survival", "-o", f"{out}/survival.svg", "--force"]),
         ("report", ["report", store, "-o", f"{out}/report.html", "--force"]),
+        ("config show", ["config", "show", store]),
         ("verify", ["verify", store]),
         ("compact --dry-run", ["compact", store, "--dry-run"]),
         ("forget --dry-run", ["forget", store, "--query", "text number 7", "--dry-run"]),
