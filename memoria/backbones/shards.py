@@ -19,7 +19,7 @@ from typing import Any, Final
 from memoria.backbones.base import Backbone, OptionValue
 from memoria.backbones.encode import count_items, encode_inputs
 from memoria.backbones.registry import load_backbone
-from memoria.engines import Stopping, Task, run_tasks
+from memoria.engines import Stopping, Task, run_tasks, stoppable
 from memoria.errors import UsageError
 from memoria.io.atomic_write import atomic_write
 from memoria.io.files import reading, split_key
@@ -103,12 +103,6 @@ def encode_shard(
     document: Mapping[str, Any], progress: Progress, stopping: Stopping
 ) -> dict[str, Any]:
     """Write one shard, and beside it what it was made from: the function of its task."""
-
-    def show(done: int, total: int) -> None:
-        progress(done, total)
-        if stopping():
-            raise KeyboardInterrupt
-
     name, dimension, options = document["backbone"]
     first, end = document["batches"]
     written = encode_inputs(
@@ -117,7 +111,7 @@ def encode_shard(
         document["out"],
         unit=document["unit"],
         batch_size=document["batch_size"],
-        progress=show,
+        progress=stoppable(progress, stopping),
         overwrite=document["overwrite"],
         text=document["text"],
         batches=(first, end),

@@ -4,6 +4,6 @@
 """
 
 from memoria.engines.running import ENGINES, core_count, run_tasks
-from memoria.engines.task import Outcome, Stopping, Task
+from memoria.engines.task import Outcome, Stopping, Task, stoppable
 
-__all__ = ["ENGINES", "Outcome", "Stopping", "Task", "core_count", "run_tasks"]
+__all__ = ["ENGINES", "Outcome", "Stopping", "Task", "core_count", "run_tasks", "stoppable"]

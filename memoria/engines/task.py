@@ -38,6 +38,17 @@ class Task:
         return done
 
 
+def stoppable(progress: Progress, stopping: Stopping) -> Progress:
+    """``progress`` that raises KeyboardInterrupt once ``stopping()`` is true."""
+
+    def show(done: int, total: int) -> None:
+        progress(done, total)
+        if stopping():
+            raise KeyboardInterrupt
+
+    return show
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of a task.

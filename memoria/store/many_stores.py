@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from memoria.backbones import speed_options
 from memoria.backbones.streams import InputStream
-from memoria.engines import Stopping, Task, run_tasks
+from memoria.engines import Stopping, Task, run_tasks, stoppable
 from memoria.errors import InputError
 from memoria.io.bounds import open_regular, parse_json
 from memoria.io.files import reading
@@ -131,12 +131,6 @@ def step_store(
     document: Mapping[str, Any], progress: Progress, stopping: Stopping
 ) -> dict[str, Any]:
     """Step one store through what it has not remembered yet: the function of its task."""
-
-    def show(done: int, total: int) -> None:
-        progress(done, total)
-        if stopping():
-            raise KeyboardInterrupt
-
     path = document["store"]
     with closing(open_files(path, mode="r+")) as files:
         options = {name: document[name] for name in speed_options(files.config.backbone)}
@@ -158,7 +152,7 @@ def step_store(
             store.step_stream(
                 readings,
                 document["rule"],
-                progress=show,
+                progress=stoppable(progress, stopping),
                 total=total,
                 commit_every=document["commit_every"],
             )
