@@ -22,6 +22,7 @@ def resolve(python: str, *how: str, torch: str = TORCH) -> str:
     if found.returncode != 0:
         sys.exit(found.stderr)
     lines = [line for line in found.stdout.splitlines() if not OF_CUDA.match(line)]
+    lines = [re.sub(r"^(torch==[\d.]+)\+\w+$", r"\1", line) for line in lines]  # any build of it
     return "\n".join(lines) + "\n"
 
 
