@@ -10,8 +10,8 @@ from memoria.backbones.pretrained import (
     IMAGE_OPTIONS,
     TEXT_OPTIONS,
     Settings,
-    folder_fingerprint,
     loading,
+    model_fingerprint,
     open_request,
     quiet,
 )
@@ -55,7 +55,7 @@ def create(
             from memoria.backbones.hf_text import HfTextBackbone
 
             made = HfTextBackbone(name, settings, model, reader)
-        made.fingerprint = folder_fingerprint(where)
+        made.fingerprint = model_fingerprint(where, settings.revision)
         return made
 
 

@@ -27,7 +27,8 @@ from memoria.errors import BackboneError, MemoriaError, MissingExtraError, first
 POOLINGS: Final = ("mean", "cls", "last", "none")
 DTYPES: Final = ("float32", "float16", "bfloat16")
 IMAGE_OPTIONS: Final = ("pooling", "normalize", "batch_size", "device", "dtype", "revision")
-_MODEL_FILES: Final = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
+_WEIGHTS: Final = ("*.safetensors", "*.bin")
+_MODEL_FILES: Final = ("*.json", "*.txt", "*.model", *_WEIGHTS)
 TEXT_OPTIONS: Final = (*IMAGE_OPTIONS, "max_length", "overlap")
 
 
@@ -97,15 +98,28 @@ def open_request(
         raise MissingExtraError(f"backbone {name!r}", "hf") from None
 
 
-def folder_fingerprint(where: str) -> str:
+def model_fingerprint(where: str, revision: str | None = None, modules: bool = False) -> str:
     """The fingerprint of a model in a folder: of its configuration, words and weights.
 
-    "" for a model of the hub, which its revision tells apart.
+    Of a model of the hub: of its configuration and weights (those of ``modules`` too) as the cache
+    holds them at ``revision``; "" where it holds none.
     """
     folder = Path(where)
-    if not folder.is_dir():
-        return ""
-    files = [one for kind in _MODEL_FILES for one in folder.rglob(kind) if one.is_file()]
+    if folder.is_dir():
+        files = [one for kind in _MODEL_FILES for one in folder.rglob(kind)]
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        names = ("config.json", "modules.json")
+        cached = [try_to_load_from_cache(where, name, revision=revision) for name in names]
+        folder = next((Path(one).parent for one in cached if isinstance(one, str)), Path())
+        if folder == Path():
+            return ""
+        # Not all files: those that no weight depends on come and go with the programs that ask.
+        below = ("", "[0-9]*_*/") if modules else ("",)
+        kinds = ("config.json", *(part + kind for part in below for kind in _WEIGHTS))
+        files = [one for kind in kinds for one in folder.glob(kind)]
+    files = [one for one in files if one.is_file()]
     safe = {one.parent for one in files if one.suffix == ".safetensors"}
     read = [one for one in files if one.suffix != ".bin" or one.parent not in safe]
     return hash_files(sorted(read, key=lambda one: one.relative_to(folder).parts))

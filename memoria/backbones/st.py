@@ -13,8 +13,8 @@ from memoria.backbones.base import Batch, OptionValue, Vectors, check_texts
 from memoria.backbones.pretrained import (
     PretrainedBackbone,
     Settings,
-    folder_fingerprint,
     loading,
+    model_fingerprint,
     open_request,
     quiet,
 )
@@ -131,7 +131,7 @@ def create(
             where, revision=settings.revision, device=settings.device, trust_remote_code=False
         )
         made = SentenceBackbone(name, settings, model)
-        made.fingerprint = folder_fingerprint(where)
+        made.fingerprint = model_fingerprint(where, settings.revision, modules=True)
         return made
 
 

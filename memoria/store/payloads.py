@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from memoria.store.vector_codec import decode_vectors, encode_vectors
 
 MOST_META_BYTES: Final = 2**16
 _MOST_PAYLOAD: Final = 2**26
+
+_ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON: no backslash is escaped
+_NUL_HINT: Final = "it may be UTF-16, or no text: convert it, or leave it out"
 
 _ROW_TYPES: Final[dict[VectorType, str]] = {"float32": "<f4", "float16": "<f2", "int8": "i1"}
 
@@ -35,12 +39,28 @@ def encode_meta(meta: Meta | None) -> bytes:
     if not isinstance(meta, Mapping):
         raise InputError(f"meta is {type(meta).__name__}, not an object", 'give {"name": value}')
     try:
-        raw = _canonical(dict(meta)).encode("utf-8")
+        text = _canonical(dict(meta))
+        raw = text.encode("utf-8")
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"meta is not JSON: {error}") from None
+    if _ESCAPED_NUL.search(text):
+        raise InputError(f"meta {text[:40]}: holds a NUL character", _NUL_HINT)
     if len(raw) > MOST_META_BYTES:
         raise InputError(f"meta of {len(raw)} bytes", f"at most {MOST_META_BYTES} are kept")
     return raw
+
+
+def encode_text(text: str) -> bytes:
+    """``text`` in UTF-8. Raises `InputError` for what no text file holds: half characters, NULs."""
+    if not isinstance(text, str):
+        raise InputError(f"{text!r} is {type(text).__name__}, not text")
+    if "\0" in text:
+        where = f"text {text[:40]!r}: character {text.index(chr(0))} is 0 (NUL)"
+        raise InputError(where, _NUL_HINT)
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"text {text[:40]!r} is not Unicode: {error.reason}") from None
 
 
 def decode_meta(raw: bytes) -> dict[str, Any] | None:
@@ -61,6 +81,7 @@ def encode_revision(
     """The payload of an edit: what of an engram becomes another; None stays as it is."""
     changed: dict[str, Any] = {}
     if text is not None:
+        encode_text(text)
         changed["text"] = text
     if vector is not None:
         changed["vector"] = _encode_vector(vector, config.vector_dtype)
@@ -86,6 +107,7 @@ def encode_cue(
     """The payload of a confirmed cue: its text and vector, and what was confirmed with it."""
     cue: dict[str, Any] = {"ids": [*ids]}
     if text is not None:
+        encode_text(text)
         cue["text"] = text
     if vector is not None:
         cue["vector"] = _encode_vector(vector, config.vector_dtype)
@@ -145,11 +167,7 @@ def _canonical(document: Mapping[str, Any]) -> str:
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:
-    text = _canonical(document)
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(f"text is not Unicode: {error.reason}") from None
+    return _canonical(document).encode("utf-8")
 
 
 def _parse_object(raw: bytes, what: str) -> dict[str, Any]:

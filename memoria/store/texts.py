@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles, may_be_ends
-from memoria.store.payloads import Meta, decode_meta, encode_meta
+from memoria.store.payloads import Meta, decode_meta, encode_meta, encode_text
 from memoria.store.schema import TextColumn
 from memoria.timeline.log import IntArray
 
@@ -48,7 +48,7 @@ class StoredTexts:
         """Stage what stands beside the engrams from id ``first`` on: nothing where all is None."""
         if all(one is None for values in (texts, places, times, meta) for one in values):
             return
-        raw_texts = [b"" if text is None else _encode(text) for text in texts]
+        raw_texts = [b"" if text is None else encode_text(text) for text in texts]
         raw_meta = [encode_meta(one) for one in meta]
         moments = [-1 if time is None else _checked_time(time) for time in times]
         checked = [None if place is None else _checked(place) for place in places]
@@ -159,7 +159,7 @@ class StoredTexts:
         if nothing and (len(ids) == 0 or int(where[:, [0, 2]].max()) < 0):
             return b""
         self._check_sources(where)
-        sources = [_encode(name) for name in self.sources()]
+        sources = [encode_text(name) for name in self.sources()]
         names = [b"" if number < 0 else sources[number] for number in where[:, 0].tolist()]
         sizes = np.array([len(name) for name in names])
         sizes[where[:, 0] < 0] = -1
@@ -271,7 +271,7 @@ class StoredTexts:
         """The number of the source ``source``; a new one is staged with its resolved name."""
         numbers = self._numbers()
         if source not in numbers:
-            raw, absolute = _encode(source), _encode(resolved)
+            raw, absolute = encode_text(source), encode_text(resolved)
             end = self._files.rows("sources/bytes") + len(raw)
             self._files.append("sources/bytes", np.frombuffer(raw + absolute, np.uint8))
             self._files.append("sources/index", np.array([[end, end + len(absolute)]]))
@@ -284,7 +284,7 @@ class StoredTexts:
 
 def encoded_texts(ids: IntArray, texts: Mapping[int, str]) -> list[bytes]:
     """The text of each engram in bytes, b"" where there is none. Raises `InputError`."""
-    return [_encode(texts[i]) if i in texts else b"" for i in ids.tolist()]
+    return [encode_text(texts[i]) if i in texts else b"" for i in ids.tolist()]
 
 
 def texts_content(texts: Sequence[bytes]) -> bytes:
@@ -317,7 +317,7 @@ def _checked(place: Place) -> Place:
         raise InputError(f"place {place!r} is not (source, offset)") from None
     if not 0 <= offset < 2**63:
         raise InputError(f"place {place!r}: the offset is not within 0 and 2^63")
-    _encode(source)
+    encode_text(source)
     return source, offset
 
 
@@ -329,15 +329,6 @@ def _checked_time(time: int) -> int:
     if not 0 <= moment < 2**62:
         raise InputError(f"time {moment} is not within 0 and 2^62 milliseconds since 1970")
     return moment
-
-
-def _encode(text: str) -> bytes:
-    if not isinstance(text, str):
-        raise InputError(f"{text!r} is {type(text).__name__}, not text")
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(f"text {text[:40]!r} is not Unicode: {error.reason}") from None
 
 
 def _decode(raw: bytes) -> str:

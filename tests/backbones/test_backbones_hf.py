@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -398,6 +399,43 @@ def notes(models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_model_by_its_folder_is_found_from_anywhere(notes: Path) -> None:
     assert run(["remind", "d/notes", "--cue-text", "w1"]) == 0
     assert run(["step", "d/notes", "--text", "w4"]) == 0
+
+
+@pytest.fixture
+def hub(models: dict[str, Path]) -> Iterator[Path]:
+    """The snapshot of the hub's model nobody/bert in the cache."""
+    from huggingface_hub import constants
+
+    repository = Path(constants.HF_HUB_CACHE) / f"models--nobody--bert-{os.getpid()}"
+    commit = "c" * 40
+    try:
+        (repository / "refs").mkdir(parents=True)
+        (repository / "refs" / "main").write_text(commit)
+        yield Path(shutil.copytree(models["bert"], repository / "snapshots" / commit))
+    finally:
+        shutil.rmtree(repository)
+
+
+@pytest.mark.parametrize("kind", ["hf", "st"])
+def test_other_weights_of_a_model_of_the_hub_are_refused(
+    hub: Path,
+    kind: str,
+    models: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    store, name = str(tmp_path / "notes"), f"{kind}:nobody/bert-{os.getpid()}"
+    assert run(["init", store, "--backbone", name]) == 0
+    with MemoryStore.open(store) as opened:
+        assert len(opened.config.backbone_fingerprint) == 64
+    (hub / "1_Pooling").mkdir()
+    (hub / "1_Pooling" / "config.json").write_text("{}")  # of another program
+    (hub / "vocab.txt").write_text("w1")
+    assert run(["step", store, "--text", "w1 w2 w3"]) == 0
+    make_other(models["bert"], tmp_path / "other")
+    shutil.copy(tmp_path / "other" / "model.safetensors", hub)
+    assert run(["step", store, "--text", "w4"]) == 2
+    assert "other weights" in capsys.readouterr().err
 
 
 def test_a_model_that_moved_is_named_once(

@@ -283,3 +283,40 @@ def test_undo_keeps_what_a_snapshot_names_and_what_compaction_left(tmp_path: Pat
     compact(path)
     with pytest.raises(InputError, match="step 10: compaction has removed it"):
         undo(path, dry_run=True)
+
+
+NUL_META: tuple[Any, ...] = ({"a": "x\0"}, {"\0": 1}, {"a": [{"b": "\\\0"}]})
+
+
+@pytest.mark.parametrize("meta", NUL_META)
+def test_meta_with_a_nul_is_refused(tmp_path: Path, meta: Any) -> None:
+    with MemoryStore.open(lived(tmp_path / "store"), "r+") as store:
+        before = store.digest()
+        with pytest.raises(InputError, match="NUL"):
+            store.add(rows(1, 1), meta=[meta])
+        with pytest.raises(InputError, match="NUL"):
+            store.edit(4, meta=meta)
+        store.commit()
+        assert store.digest() == before
+
+
+def test_a_backslash_before_u0000_is_no_nul(tmp_path: Path) -> None:
+    meta = {"a": r"\u0000", "b": r"\\u0000"}
+    with MemoryStore.open(lived(tmp_path / "store"), "r+") as store:
+        store.edit(4, meta=meta)
+        assert StoredTexts(store._files).meta(np.array([4])) == [meta]
+
+
+def test_texts_with_a_nul_are_refused(tmp_path: Path) -> None:
+    with MemoryStore.open(lived(tmp_path / "store"), "r+") as store:
+        for wrong in (
+            lambda: store.add(rows(1, 1), texts=["a\0b"]),
+            lambda: store.add(rows(1, 1), places=[("a\0b", 1)]),
+            lambda: store.edit(4, "a\0b"),
+            lambda: store.confirm("a\0b", rows(1, 1)[0], [4], 1.0),
+            lambda: store.name_source("a\0b", "/b"),
+            lambda: store.name_source("b", "/a\0b"),
+        ):
+            with pytest.raises(InputError, match="NUL"):
+                wrong()
+        assert store.phase == "idle"
