@@ -28,6 +28,7 @@ from memoria.chunkstore.root import (
     encode_attributes,
     is_store,
     read_root,
+    read_root_bytes,
 )
 from memoria.chunkstore.sources.buckets import SCHEME, Bucket
 from memoria.chunkstore.sources.local import LocalSource, Source
@@ -64,6 +65,7 @@ class StoreFiles:
         self._lease: ReaderLease | None = None
         self._unusable: StateError | None = None
         self._root = Root("{}", {})
+        self._root_bytes: tuple[Root, bytes] | None = None  # what `is_current` compares with
         self._arrays: dict[str, StoredArray] = {}
         self._leftover: list[Path] = []  # to be collected
         self._lagging: set[str] = set()  # arrays whose own zarr.json lags behind
@@ -279,6 +281,36 @@ class StoreFiles:
         self._accept(root)
         self._collect()
 
+    def is_current(self) -> bool:
+        """Whether what is committed at its path is still what is open here."""
+        self._check_open()
+        try:
+            return read_root_bytes(self._source) == self._committed()
+        except MemoriaError:
+            return False  # opening it again says what is wrong
+
+    def pause(self) -> None:
+        """Give the writer's lock back and stay open; what is staged is dropped.
+
+        `resume` takes the lock again. Nothing can be committed in between.
+        """
+        self._check_writable()
+        self._forget_staged()
+        self._spares.drop(self._disk)  # another writer collects such files
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
+
+    def resume(self) -> bool:
+        """Take the lock that `pause` gave back; False where others have committed meanwhile.
+
+        It is held then too, but the store must be opened again. Raises `StoreLockedError`.
+        """
+        self._check_open()
+        if self._lock is None:
+            self._lock = WriterLock(self._path)
+        return self.is_current()
+
     def rollback(self) -> None:
         """Drop everything staged."""
         self._check_writable()
@@ -350,6 +382,12 @@ class StoreFiles:
         self._lagging &= self._arrays.keys()
         self._root = root
         self._root_durable = True
+
+    def _committed(self) -> bytes:
+        """The committed root as it lies on the disk."""
+        if self._root_bytes is None or self._root_bytes[0] is not self._root:
+            self._root_bytes = (self._root, self._root.encode())
+        return self._root_bytes[1]
 
     def _recover(self) -> None:
         """After a failed commit: back to what the disk holds, or unusable."""

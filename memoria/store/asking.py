@@ -155,6 +155,30 @@ class Asking:
         best = sorted(found, key=lambda one: (-one.score, one.id))[:top]
         return Answers(len(self._steps), self._with_places(best), list(dict.fromkeys(notes)))
 
+    def reopened(self, files: MemoryFiles, with_texts: bool = True) -> Asking:
+        """Ask ``files``, another opening of the same store, with what is loaded already.
+
+        With ``with_texts`` the indices go over to it, and this one must not be used any more.
+        """
+        now, before = files.attributes, self._files.attributes
+        same = now.config == before.config and now.settings == before.settings
+        made = Asking(files, self._exact_texts)
+        if not same:
+            return made
+        for name in ("_backbone", "_table"):
+            if name in self.__dict__:
+                made.__dict__[name] = self.__dict__[name]
+        if with_texts:
+            made._lanes = self._lanes
+            for known in made._lanes.values():
+                known.files = files
+        return made
+
+    @property
+    def backbone(self) -> Backbone:
+        """The store's backbone, loaded when it is first needed."""
+        return self._backbone
+
     def bring_up(self) -> None:
         """Bring the indices of all lanes up to what is committed; they are kept where possible."""
         self._refresh(None)

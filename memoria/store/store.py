@@ -67,6 +67,7 @@ from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
 
 if TYPE_CHECKING:
+    from memoria.backbones.base import Backbone
     from memoria.store.answers import Answers
     from memoria.store.asking import Asking, Question
     from memoria.store.information import InformedLifespans
@@ -168,6 +169,19 @@ class MemoryStore:
         return state_digest(
             self._chain, self._files, self._stored_texts, self._pending, self._done_rows
         )
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone that encodes for this store, loaded when it is first needed."""
+        return self._asking.backbone
+
+    def take_over(self, other: MemoryStore, with_texts: bool = True) -> None:
+        """Keep what another opening of the same store has loaded for `ask`: its backbone.
+
+        ``with_texts``: its index of texts too, and ``other`` is not asked any more.
+        """
+        if "_asking" in other.__dict__:
+            self.__dict__["_asking"] = other._asking.reopened(self._files, with_texts)
 
     def last_offset(self, source: str) -> int | None:
         """The greatest character offset ever remembered from ``source``; None if nothing was."""
