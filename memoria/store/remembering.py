@@ -55,7 +55,7 @@ def remember(
     units = list(literal_texts([text], unit or config.unit))
     if len(units) > MOST_UNITS:
         raise InputError(
-            f"the text has {len(units)} {config.unit}s, at most {MOST_UNITS} are remembered at once",
+            f"the text has {len(units)} units, more than {MOST_UNITS}",
             "give it in parts, or `memoria step` the file",
         )
     vectors = np.asarray(store.backbone.encode([flatten(one.text) for one in units]), np.float32)
