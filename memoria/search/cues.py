@@ -51,7 +51,7 @@ def _is_common(index: TextIndex, word: str) -> bool:
     if word in index.language.stop:
         return False
     number = index.vocabulary.number(word)
-    return number is not None and index.vocabulary["undated"][number] > _COMMON * len(index)
+    return number is not None and index.vocabulary["own"][number] > _COMMON * len(index)
 
 
 def _parts(name: str) -> set[str]:

@@ -29,7 +29,7 @@ from memoria.search.postings import Postings
 from memoria.search.quantized import QuantizedRows
 from memoria.search.text_index import TextIndex, Turn
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _SCHEMA: Final = (
     "CREATE TABLE parts (kind TEXT, number INTEGER, name TEXT, first INTEGER, dtype TEXT, "
     "width INTEGER, size INTEGER, crc INTEGER, data BLOB, "
@@ -108,8 +108,8 @@ class IndexFile:
                 index.vectors.append_codes(arrays["codes"], arrays["scales"])
         (counts,) = _parts(database, "counts")
         index.vocabulary.count(
-            {name: counts[name] for name in ("texts", "undated")},
-            {name: counts[f"stem_{name}"] for name in ("texts", "undated")},
+            {name: counts[name] for name in ("texts", "own")},
+            {name: counts[f"stem_{name}"] for name in ("texts", "own")},
         )
         index.postings = [_postings(arrays) for arrays in _parts(database, "postings")]
         _check(index)
@@ -168,8 +168,8 @@ class IndexFile:
         if len(index.vocabulary) > words:
             _put(database, "words", words, _word_arrays(index, words))
         vocabulary = index.vocabulary
-        counts = {name: vocabulary[name] for name in ("texts", "undated")}
-        counts |= {f"stem_{name}": vocabulary.of_stem(name) for name in ("texts", "undated")}
+        counts = {name: vocabulary[name] for name in ("texts", "own")}
+        counts |= {f"stem_{name}": vocabulary.of_stem(name) for name in ("texts", "own")}
         _put(database, "counts", 0, counts)
         numbers = self._write_postings(database, index)
         self._next_stamp = os.urandom(16).hex()

@@ -1,7 +1,8 @@
 """How well the words of each text fit those of a cue: late interaction, BM25, letter trigrams.
 
 match(cue, i) = sum over the cue's words w of idf(w) max over the words t of text i of
-max(0, (cos(w, t) - .3) / .7), a word of the same stem counting 1. Needs vectors of words.
+max(0, (cos(w, t) - .3) / .7), a word of the same stem counting 1, and no other where w has a
+digit. Needs vectors of words.
 
 bm25(cue, i) = sum over the cue's stems w of idf(w) f (k1 + 1) / (f + k1 (1 - b + b L_i / mean L)),
 f of them in the text of L_i words; over trigrams of letters in the same way.
@@ -42,6 +43,8 @@ def match(index: TextIndex, cue: str) -> tuple[Floats, float]:
         return total, greatest
     for word, row in zip(words, similar, strict=True):
         stem = vocabulary.stems.get(vocabulary.language.stem(word))
+        if any(letter.isdigit() for letter in word):
+            row[:] = 0.0  # other numbers have like vectors, and are no like answers
         held = 0
         if stem is not None:
             row[vocabulary["stem"] == stem] = 1.0

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from memoria.search.cues import named_speaker
+from memoria.search.days import named_days, nearness
 from memoria.search.facts import ASKS, ENDS_IN_QUESTION, FIRST_FLAG
 from memoria.search.lexical import bm25, cue_words, match, trigram_bm25
 from memoria.search.postings import IntArray
@@ -185,7 +186,7 @@ class _Scoring:
         known = [self._index.vocabulary.has_stem(word) for word in words]
         return known.count(False) / len(known) if known else 0.0
 
-    def _of_living(self, values: npt.NDArray[np.float32]) -> Floats:
+    def _of_living(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return values if self._all else values[self._living]
 
     def _lexical(self) -> None:
@@ -259,12 +260,15 @@ class _Scoring:
             information = self._of_living(index["information"])
             parts["information"] = np.float32(weights.information) * z(np.log1p(information))
             ends = (marks & ENDS_IN_QUESTION) > 0
-            parts["question"] = np.float32(-weights.question) * ends.astype(np.float32)
+            parts["question"] = np.where(ends, np.float32(-weights.question), np.float32(0))
             if cue is not None and (named := named_speaker(index, cue)) is not None:
                 by = (speaker == named).astype(np.float32)
                 parts["speaker"] = np.float32(weights.speaker) * by
             if cue is not None:
                 parts |= self._answers(cue, marks)
+                if days := named_days(cue, index.language):
+                    near = nearness(self._of_living(index["time"]), days)
+                    parts["day"] = np.float32(weights.day) * near
         if self._memory.confirmed is not None:
             parts["confirmed"] = np.float32(weights.confirmed) * self._memory.confirmed
         self._fixed_parts = parts

@@ -8,6 +8,7 @@ z(x) = (x - mean x) / std x over all M, 0 where std is 0. Of one cue, all [M], i
     score = s + w s[-1] + before2 s[-2] + after s[+1] + after2 s[+2]
             w = asked where another speaker of the same session asked just before, else before
             + information z(log(1 + information)) - question where the text ends in "?"
+            + day * how soon it was said after a day that the cue names (see `days`)
             + speaker where it is by the one speaker that the cue names
             + flag * the number of the text's flags of the kinds of answer that the cue asks for
             + confirmed * the sum over confirmed cues that it answered of max(0, (cos - .5) / .5)
@@ -50,6 +51,7 @@ class Weights:
     question: float = 1.5
     speaker: float = 2.0
     flag: float = 2.5
+    day: float = 2.0
     confirmed: float = 4.0
 
     def with_settings(self, settings: Mapping[str, Any]) -> Weights:

@@ -24,6 +24,7 @@ _LEAST_NAMED: Final = 0.05  # share of the texts that a name begins, for it to b
 
 _COLUMNS: Final[dict[str, npt.DTypeLike]] = {
     "keys": np.int64,
+    "time": np.int64,
     "length": np.int32,
     "letters": np.int32,
     "information": np.float32,
@@ -48,6 +49,7 @@ class TextBatch:
         speakers: who is known to speak; "" where nobody is.
         groups: texts that are read together have one number, and come all in one batch.
         vectors: of each, [n, D]; None: there are none.
+        headings: what each stands under, such as a title; None: nothing.
     """
 
     keys: IntArray
@@ -58,6 +60,7 @@ class TextBatch:
     speakers: Sequence[str]
     groups: IntArray
     vectors: Floats | None = None
+    headings: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -82,7 +85,7 @@ class _Occurrences:
 
     words: IntArray
     texts: IntArray
-    dated: npt.NDArray[np.bool_]  # of the date, not of the text itself
+    beside: npt.NDArray[np.bool_]  # of the date or heading, not of the text itself
     flags: IntArray  # what the words of each text are signs of, [n]
 
 
@@ -113,7 +116,7 @@ class TextIndex:
     have changed since. Counts of words, from which information and weights of words come, are of
     all texts that ever came.
 
-    Columns, [N] each: ``keys``; ``length``, how many words; ``letters``, how many these have;
+    Columns, [N] each: ``keys``; ``time``, milliseconds since 1970 or -1; ``length``, how many words; ``letters``, how many these have;
     ``information``, the sum over distinct words of log((n + 1) / texts with the word's stem), both
     counted on what had been read by then; ``marks`` (see `facts`); ``session``, its number;
     ``speaker``, the number of who speaks, 0 for nobody; ``names``, where that comes from.
@@ -140,6 +143,7 @@ class TextIndex:
         self._columns = {name: GrowingArray(dtype) for name, dtype in _COLUMNS.items()}
         self._speaker_numbers = {name: number for number, name in enumerate(self.speakers)}
         self._dates: dict[int, list[str]] = {}
+        self._heading_words: tuple[str, list[str]] = "", []
         self._name_sizes = {"": 0}
 
     def __len__(self) -> int:
@@ -166,6 +170,7 @@ class TextIndex:
         session, speaker, names = self._turns(batch, [name for name, _ in split])
         columns: dict[str, npt.ArrayLike] = {
             "keys": batch.keys,
+            "time": batch.times,
             **self._sizes(found, len(batch)),
             "information": information,
             "marks": self._marks(found, split),
@@ -255,24 +260,28 @@ class TextIndex:
     def _occurrences(self, batch: TextBatch, split: Sequence[tuple[str, str]]) -> _Occurrences:
         numbers, vocabulary = self.vocabulary.numbers, self.vocabulary
         flat: list[str] = []
-        sizes = np.zeros((3, len(batch)), np.int64)  # words of the date, the name, in all
-        rows = zip(batch.texts, batch.times.tolist(), split, strict=True)
-        for number, (text, time, (name, _)) in enumerate(rows):
+        sizes = np.zeros((3, len(batch)), np.int64)  # words beside it, of the name, in all
+        headings = batch.headings or [""] * len(batch)
+        rows = zip(batch.texts, batch.times.tolist(), headings, split, strict=True)
+        for number, (text, time, heading, (name, _)) in enumerate(rows):
             date = self._date_words(time) if time >= 0 and text else []
+            above = self._words_above(heading) if heading and text else []
             own = words_of(text)
             flat += date
+            flat += above
             flat += own
-            sizes[:, number] = len(date), self._name_words(name), len(date) + len(own)
+            around = len(date) + len(above)
+            sizes[:, number] = around, self._name_words(name), around + len(own)
         words = np.fromiter(map(numbers.__getitem__, flat), np.int64, len(flat))
         vocabulary.learn()
-        dates, names, all_words = sizes
+        besides, names, all_words = sizes
         owner = np.repeat(np.arange(len(batch)), all_words)
         place = np.arange(len(flat)) - (np.cumsum(all_words) - all_words)[owner]
-        dated = place < dates[owner]
-        said = place >= (dates + names)[owner]
+        beside = place < besides[owner]
+        said = place >= (besides + names)[owner]
         flags = _joined_bits(vocabulary["flags"][words[said]], owner[said], len(batch))
         kept = np.logical_not(vocabulary["stop"][words])
-        return _Occurrences(words[kept], owner[kept], dated[kept], flags)
+        return _Occurrences(words[kept], owner[kept], beside[kept], flags)
 
     def _name_words(self, name: str) -> int:
         if name not in self._name_sizes:
@@ -285,15 +294,20 @@ class TextIndex:
             self._dates[day] = words_of(self.language.date(time))
         return self._dates[day]
 
+    def _words_above(self, heading: str) -> list[str]:
+        if heading != self._heading_words[0]:  # texts under one heading come together
+            self._heading_words = heading, words_of(heading)
+        return self._heading_words[1]
+
     def _count(self, found: _Occurrences, groups: IntArray, first: int) -> Floats:
         """Count the words of new texts; the information of each text [n]."""
         count = len(groups)
         stems = self.vocabulary["stem"][found.words].astype(np.int64)
-        own = np.logical_not(found.dated)
+        own = np.logical_not(found.beside)
         pairs = distinct(stems[own] * count + found.texts[own])[0]  # by stem, then by text
         stem, text = pairs // count if count else pairs, pairs % max(count, 1)
         last = np.searchsorted(groups, groups, side="right") - 1  # of the text's group
-        before = self.vocabulary.of_stem("undated")[stem]
+        before = self.vocabulary.of_stem("own")[stem]
         starts = np.searchsorted(stem, stem)
         by_then = np.searchsorted(pairs, stem * count + last[text], side="right") - starts
         terms = np.log((first + last[text] + 2) / (before + by_then))
@@ -304,8 +318,8 @@ class TextIndex:
         stems = self.vocabulary["stem"][found.words].astype(np.int64)
         words: dict[str, IntArray] = {}
         of_stems: dict[str, IntArray] = {}
-        own = np.logical_not(found.dated)
-        for name, part in (("texts", np.ones(len(own), np.bool_)), ("undated", own)):
+        own = np.logical_not(found.beside)
+        for name, part in (("texts", np.ones(len(own), np.bool_)), ("own", own)):
             owner = found.texts[part]
             words[name] = _texts_with(found.words[part], owner, count)
             of_stems[name] = _texts_with(stems[part], owner, count)
@@ -313,8 +327,8 @@ class TextIndex:
 
     def _information_now(self, found: _Occurrences, count: int) -> Floats:
         stems = self.vocabulary["stem"][found.words].astype(np.int64)
-        pairs = distinct((stems * count + found.texts)[np.logical_not(found.dated)])[0]
-        texts = self.vocabulary.of_stem("undated")[pairs // max(count, 1)]
+        pairs = distinct((stems * count + found.texts)[np.logical_not(found.beside)])[0]
+        texts = self.vocabulary.of_stem("own")[pairs // max(count, 1)]
         terms = np.log((len(self) + 1) / np.maximum(texts, 1))
         return np.bincount(pairs % max(count, 1), np.maximum(terms, 0), count).astype(np.float32)
 

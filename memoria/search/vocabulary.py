@@ -50,9 +50,9 @@ class Vocabulary:
             "letters": GrowingArray(np.uint64),
             "flags": GrowingArray(np.int32),
             "texts": GrowingArray(np.int32),  # that hold it
-            "undated": GrowingArray(np.int32),  # that hold it elsewhere than in their date
+            "own": GrowingArray(np.int32),  # that hold it elsewhere than in date or heading
         }
-        self._stem_columns = {"texts": GrowingArray(np.int32), "undated": GrowingArray(np.int32)}
+        self._stem_columns = {"texts": GrowingArray(np.int32), "own": GrowingArray(np.int32)}
         self.rows: QuantizedRows | None = None
         self._floats: tuple[int, Floats] | None = None
         self._centre: tuple[tuple[int, int], Floats, Floats] | None = None
@@ -63,11 +63,11 @@ class Vocabulary:
         return len(self.words)
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        """A column [V]: stop, stem, length, letters, flags, texts, undated."""
+        """A column [V]: stop, stem, length, letters, flags, texts, own."""
         return self._columns[name].values
 
     def of_stem(self, name: str) -> npt.NDArray[Any]:
-        """A column [S]: texts, undated."""
+        """A column [S]: texts, own."""
         return self._stem_columns[name].values
 
     def number(self, word: str) -> int | None:
@@ -107,7 +107,7 @@ class Vocabulary:
             ("letters", known[0]),
             ("flags", known[1]),
             ("texts", np.zeros(len(words))),
-            ("undated", np.zeros(len(words))),
+            ("own", np.zeros(len(words))),
         ):
             self._columns[name].append(np.asarray(values, self._columns[name].values.dtype))
         for column in self._stem_columns.values():
@@ -118,7 +118,7 @@ class Vocabulary:
             self.rows.append_codes(*rows.arrays)
 
     def count(self, words: dict[str, IntArray], stems: dict[str, IntArray]) -> None:
-        """Add to the counts of texts: ``{"texts": [V], "undated": [V]}``, and of stems [S]."""
+        """Add to the counts of texts: ``{"texts": [V], "own": [V]}``, and of stems [S]."""
         for name, more in words.items():
             self._columns[name].values[: len(more)] += more.astype(np.int32)
         for name, more in stems.items():

@@ -25,6 +25,7 @@ from memoria.search.confidence import (
     Calibration,
 )
 from memoria.search.cues import bare_cue, respell
+from memoria.search.days import write_out
 from memoria.search.quantized import Floats, unit
 from memoria.search.ranked import EXACT_TEXTS, Cue, Mask, Memory, Ranked, rank
 from memoria.search.ranking import SENTENCE, STATIC, WORDS, Weights, confirmed_gain
@@ -211,7 +212,7 @@ class Asking:
     def _cue(self, texts: LaneTexts, asked: _Asked) -> Cue:
         if isinstance(asked, np.ndarray):
             return Cue(None, unit(np.stack([asked, asked])))
-        cue = respell(texts.index, asked)
+        cue = write_out(respell(texts.index, asked), texts.index.language)
         if self._weights.dense == 0:
             return Cue(cue, None)
         vectors = self.encode(list(dict.fromkeys([bare_cue(texts.index, cue), cue])), as_cue=True)

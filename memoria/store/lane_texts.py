@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePath
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 
@@ -18,12 +21,17 @@ from memoria.search.text_index import TextBatch, TextIndex
 from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import DERIVED
+from memoria.store.source_lines import is_given
 from memoria.store.texts import StoredTexts
 from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import IntArray
 
 LEAST_SAVED: Final = 512  # new texts for which the index is written
 _BATCH: Final = 8_192  # texts that are taken in at a time, about
+_SPEAKERS: Final = ("speaker", "author", "sender", "from", "name", "role", "user")  # keys of meta
+_HEADINGS: Final = ("heading", "title", "subject")
+_RECORD: Final = re.compile(r":[1-9][0-9]*(?::[^/:]*)?$")  # behind the name of its file
+_TITLE: Final = re.compile(r"[^\W\d_]{3,}")  # words of a file's name
 
 
 @dataclass
@@ -70,14 +78,16 @@ def lane_texts(
     done = int(steps.rows()[-1]) if len(steps) else 0
     finished = int(np.searchsorted(ids, done))
     index.reserve(len(ids))
-    for batch in _batches(files, steps, ids[len(index) : finished], with_vectors):
+    stored = StoredTexts(files)
+    reader = stored, _Files(stored.sources())
+    for batch in _batches(files, reader, steps, ids[len(index) : finished], with_vectors):
         index.append(batch)
     known.step, known.digest = len(steps), steps.digest(len(steps)) if len(steps) else b""
     known.mark = index.mark()
     _save(known, files)
-    for batch in _batches(files, steps, ids[finished:], with_vectors):
+    for batch in _batches(files, reader, steps, ids[finished:], with_vectors):
         index.append(batch)
-    _revise(files, index, ids, steps, with_vectors)
+    _revise(files, reader, index, ids, steps, with_vectors)
     return known
 
 
@@ -147,7 +157,7 @@ def _save(known: LaneTexts, files: MemoryFiles) -> None:
 
 
 def _batches(
-    files: MemoryFiles, steps: StepTable, ids: IntArray, with_vectors: bool
+    files: MemoryFiles, reader: _Reader, steps: StepTable, ids: IntArray, with_vectors: bool
 ) -> Iterator[TextBatch]:
     """The engrams as they were at birth, some at a time; those of one step stay together."""
     groups = steps.born(ids)
@@ -155,21 +165,23 @@ def _batches(
     while first < len(ids):
         last = min(first + _BATCH, len(ids))
         last = int(np.searchsorted(groups, groups[last - 1], side="right"))
-        yield _batch(files, ids[first:last], groups[first:last], with_vectors)
+        yield _batch(files, reader, ids[first:last], groups[first:last], with_vectors)
         first = last
 
 
 def _batch(
     files: MemoryFiles,
+    reader: _Reader,
     ids: IntArray,
     groups: IntArray,
     with_vectors: bool,
     at_birth: bool = True,
 ) -> TextBatch:
-    stored = StoredTexts(files)
+    stored, known = reader
     texts = stored.first_texts(ids) if at_birth else stored.texts(ids)
     metas = stored.first_meta(ids) if at_birth else stored.meta(ids)
     where = stored.where(ids)
+    of_files = known.of(where[:, 0])
     vectors = None
     if with_vectors:
         vectors = _first_vectors(files, ids) if at_birth else files.vectors(ids)
@@ -177,12 +189,19 @@ def _batch(
         keys=ids,
         texts=["" if text is None else text for text in texts],
         times=np.array([-1 if time is None else time for time in stored.times(ids)], np.int64),
-        sources=where[:, 0],
+        sources=np.array([number for number, _ in of_files], np.int64),
         offsets=where[:, 1],
-        speakers=[_speaker(meta) for meta in metas],
+        speakers=[speaker_of(meta) or "" for meta in metas],
         groups=groups,
         vectors=vectors,
+        headings=[
+            " ".join([*_headings(meta), title])
+            for meta, (_, title) in zip(metas, of_files, strict=True)
+        ],
     )
+
+
+_Reader = tuple[StoredTexts, "_Files"]
 
 
 def _first_vectors(files: MemoryFiles, ids: IntArray) -> Floats:
@@ -190,16 +209,48 @@ def _first_vectors(files: MemoryFiles, ids: IntArray) -> Floats:
     return decode_vectors(read("vectors"), read("scales") if files.has_scales else None)
 
 
-def _speaker(meta: dict[str, Any] | None) -> str:
-    speaker = (meta or {}).get("speaker")
-    return speaker if isinstance(speaker, str) else ""
+def speaker_of(meta: Mapping[str, Any] | None) -> str | None:
+    """Who says an engram, as its meta tells in one of the ways of chats and mail."""
+    found = (meta or {}).get
+    return next((name for key in _SPEAKERS if isinstance(name := found(key), str) and name), None)
+
+
+def _headings(meta: Mapping[str, Any] | None) -> Iterator[str]:
+    """What an engram stands under, as reading wrote it into its meta."""
+    for key in _HEADINGS if meta else ():
+        held = (meta or {}).get(key)
+        yield from (one for one in (held if isinstance(held, list) else [held]) if one)
+
+
+class _Files:
+    """The files to which sources belong: records of one file are one conversation."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._known: dict[int, tuple[int, str]] = {-1: (-1, "")}
+
+    def of(self, sources: IntArray) -> list[tuple[int, str]]:
+        """A number for the file of each source, and the words of its name; -1 for no source."""
+        found = []
+        for source in sources.tolist():
+            if source not in self._known:
+                name = _RECORD.sub("", self._names[source])
+                words = "" if is_given(name) else " ".join(_TITLE.findall(PurePath(name).stem))
+                self._known[source] = crc32(name.encode("utf-8", "surrogatepass")), words
+            found.append(self._known[source])
+        return found
 
 
 def _revise(
-    files: MemoryFiles, index: TextIndex, ids: IntArray, steps: StepTable, with_vectors: bool
+    files: MemoryFiles,
+    reader: _Reader,
+    index: TextIndex,
+    ids: IntArray,
+    steps: StepTable,
+    with_vectors: bool,
 ) -> None:
     edited = np.array(sorted(files.revisions), np.int64)
     edited = edited[np.isin(edited, ids)]
     if len(edited):
-        batch = _batch(files, edited, steps.born(edited), with_vectors, at_birth=False)
+        batch = _batch(files, reader, edited, steps.born(edited), with_vectors, at_birth=False)
         index.revise(np.searchsorted(ids, edited), batch)

@@ -36,6 +36,11 @@ def matching_sources(stored: StoredTexts, patterns: Sequence[str]) -> NDArray[np
     return np.array([*fits, False])
 
 
+def is_given(source: str) -> bool:
+    """Whether a source is no file: a text on the command line, or standard input."""
+    return _GIVEN.fullmatch(source) is not None
+
+
 def source_lines(
     stored: StoredTexts, places: Sequence[Place | None], texts: Sequence[str | None]
 ) -> list[int | None]:
@@ -47,7 +52,7 @@ def source_lines(
     lines: list[int | None] = []
     for place, text in zip(places, texts, strict=True):
         line = None
-        if place is not None and text is not None and not _GIVEN.fullmatch(place[0]):
+        if place is not None and text is not None and not is_given(place[0]):
             source, offset = place
             record = _RECORD.fullmatch(source)
             if record:

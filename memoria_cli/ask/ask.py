@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from memoria.errors import UsageError
+from memoria_cli.ask.excerpt import excerpt
 from memoria_cli.options import (
     Json,
     Meta,
@@ -32,7 +33,6 @@ _LEAST_REASON: Final = 0.5  # of a part's share in a score that is named without
 _LEAST_PART: Final = 0.005  # that is shown with two digits
 _FAINT: Final = "dim"
 _INDENT: Final = "   "
-_SPEAKERS: Final = ("speaker", "name", "author")  # keys of meta
 
 # What the parts of a score are, in words.
 _REASONS: Final[Mapping[str, str]] = {
@@ -44,9 +44,11 @@ _REASONS: Final[Mapping[str, str]] = {
     "information": "how much it says",
     "question": "it only asks",
     "speaker": "the speaker named",
+    "day": "the day named",
     "confirmed": "it answered such questions before",
 }
 _ANSWER: Final = "answer: "  # begins the names of parts for kinds of answers
+_KINDS: Final = {"when": "a time", "number": "a number", "where": "a place", "title": "a title"}
 
 
 @verb(
@@ -162,7 +164,7 @@ def ask(
     for (question, answers), done in zip(found, taught, strict=True):
         if questions is not None:
             human.append(output.Styled(question, "bold"))
-        human += [*_told(answers, why), *_taught_lines(done)]
+        human += [*_told(question, answers, why, wanted != AskFilter()), *_taught_lines(done)]
     document: Any
     if questions is None:
         document = {name: value for name, value in documents[0].items() if name != "question"}
@@ -202,22 +204,26 @@ def _questions(words: Sequence[str], file: str | None) -> list[str]:
     return list(read_fields(file, "question"))
 
 
-def _told(answers: Answers, why: bool) -> Iterator[output.Part]:
+def _told(question: str, answers: Answers, why: bool, filtered: bool) -> Iterator[output.Part]:
     """The answers in words: the text, where and when it was said, and why it was found."""
     if not len(answers):
-        yield "nothing is there to answer this"
+        yield (
+            "nothing that these filters let through is there"
+            if filtered
+            else "nothing is there to answer this"
+        )
         return
     style = ""
     if not answers.seems_answered:
         yield "nothing here seems to answer this; the nearest:"
         style = _FAINT
     for number, answer in enumerate(answers, 1):
-        yield from _neighbours(answer.before)
-        yield output.Styled(f"{number}. {_text(answer)}", style)
+        yield from _neighbours(answer.before, question)
+        yield output.Styled(f"{number}. {_text(answer, question)}", style)
         yield output.Styled(f"{_INDENT}{' · '.join(_about(answer, why))}", _FAINT)
         if why:
             yield output.Styled(f"{_INDENT}{_parts(answer)}", _FAINT)
-        yield from _neighbours(answer.after)
+        yield from _neighbours(answer.after, question)
 
 
 def _taught_lines(done: Mapping[str, Sequence[int]]) -> Iterator[str]:
@@ -227,15 +233,16 @@ def _taught_lines(done: Mapping[str, Sequence[int]]) -> Iterator[str]:
         yield f"{format_engrams(done['used'])} answered; the question is kept"
 
 
-def _neighbours(engrams: Sequence[Neighbour]) -> Iterator[output.Part]:
+def _neighbours(engrams: Sequence[Neighbour], question: str) -> Iterator[output.Part]:
     for one in engrams:
-        yield output.Styled(f"{_INDENT}{_INDENT}{_flat(one.text)}", _FAINT)
+        yield output.Styled(f"{_INDENT}{_INDENT}{excerpt(_flat(one.text), question)}", _FAINT)
 
 
-def _text(answer: Answer) -> str:
-    """The text, after its speaker where that stands beside it."""
-    text, meta = _flat(answer.text), answer.meta or {}
-    speaker = next((meta[key] for key in _SPEAKERS if isinstance(meta.get(key), str)), "")
+def _text(answer: Answer, question: str) -> str:
+    """What of the text the question is about, after its speaker where that stands beside it."""
+    from memoria.store.lane_texts import speaker_of
+
+    text, speaker = excerpt(_flat(answer.text), question), speaker_of(answer.meta)
     return f"{speaker}: {text}" if speaker and not text.startswith(f"{speaker}:") else text
 
 
@@ -246,7 +253,8 @@ def _flat(text: str | None) -> str:
 def _about(answer: Answer, why: bool) -> Iterator[str]:
     """Where the text stands, when it was said, and briefly why it was found."""
     if answer.source is not None:
-        yield answer.source if answer.line is None else f"{answer.source}:{answer.line}"
+        is_told = answer.line is None or f":{answer.line}:" in f"{answer.source}:"
+        yield answer.source if is_told else f"{answer.source}:{answer.line}"
     if answer.time is not None:
         from memoria.query.documents import iso_time
 
@@ -275,5 +283,6 @@ def _by_size(parts: Mapping[str, float]) -> list[tuple[str, float]]:
 def _reason(name: str) -> str:
     """A part of a score in words."""
     if name.startswith(_ANSWER):
-        return f"it says {name.removeprefix(_ANSWER)}"
+        kind = name.removeprefix(_ANSWER)
+        return f"{_KINDS.get(kind, kind)} in it"
     return _REASONS.get(name, name)

@@ -269,3 +269,23 @@ def test_reencoding_makes_a_memory_outlive_its_encoder(cli: Cli) -> None:
     assert cli("replay", "notes", "--set", "backbone=array", "-o", "x").code == 2
     assert cli("replay", "notes", "--set", "backbone=nope", "-o", "x").code == 2
     assert not Path("x").exists()
+
+
+def test_of_a_long_text_the_part_that_is_asked_about_is_shown(cli: Cli, tmp_path: Path) -> None:
+    filler = "Nothing of note was said that day, and so it went on and on. " * 60
+    text = f"{filler}The anchor lies in the shed. {filler}"
+    (tmp_path / "long.txt").write_text(text, encoding="utf-8")
+    cli.ok("step", "notes", "long.txt", "--unit", "line")
+    shown = cli.ok("ask", "notes", "Where does the anchor lie?", "--top", 1).out
+    first = shown.splitlines()[0]
+    assert "The anchor lies in the shed." in first
+    assert len(first) < 700
+    assert first.startswith("1. … ")
+    assert first.endswith(" …")
+    whole = cli.ok("ask", "notes", "Where does the anchor lie?", "--top", 1, "--json").json
+    assert whole["answers"][0]["text"] == text.strip()
+
+
+def test_filters_that_let_nothing_through_are_told(cli: Cli) -> None:
+    told = cli.ok("ask", "notes", "bees", "--source", "*.doc").out
+    assert told == "nothing that these filters let through is there\n"

@@ -45,7 +45,8 @@ def said(draw: st.DrawFn) -> list[Said]:
         group += int(random.integers(2))
         told = str(random.choice(["", "", "", "Cid"]))
         known = time if random.integers(2) else -1
-        made.append(Said(text, known, source, offset, told, group))
+        heading = str(random.choice(["", "", "Bees of May"]))
+        made.append(Said(text, known, source, offset, told, group, heading))
         offset += len(text) + int(random.integers(4))
     return made
 
@@ -60,6 +61,7 @@ def batch_of(texts: Sequence[Said], first: int = 0, vectors: Any = None) -> Text
         speakers=[one.speaker for one in texts],
         groups=np.array([one.group for one in texts], np.int64),
         vectors=vectors,
+        headings=[one.heading for one in texts],
     )
 
 

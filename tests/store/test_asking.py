@@ -403,3 +403,42 @@ def test_a_line_is_told_where_the_source_still_has_the_text(tmp_path: Path) -> N
         assert store.ask(QUESTION)[0].line is None
         tell(store, ["wool"], places=[("notes.jsonl:12", 0)])
         assert store.ask("wool")[0].line == 12
+
+
+def test_what_a_text_stands_under_is_searched_with_it(tmp_path: Path) -> None:
+    path, texts = tmp_path / "store", many(40)
+    with MemoryStore.create(path, config()) as store:
+        tell(store, texts[:20], places=[("diary.md", 50 * n) for n in range(20)])
+        meta = [None, {"heading": "Cellar", "title": "House"}, None]
+        places = [("notes/Lisbon trip-2.md", 0), ("notes/x.md:3", 0), ("text:3", 0)]
+        tell(store, ["We stay at number eight."] * 3, places=places, meta=meta)
+        tell(store, texts[20:])
+    assert ask(path, "Lisbon").ids[0] == 20
+    assert ask(path, "the cellar").ids[0] == 21
+    assert ask(path, "house").ids[0] == 21
+
+
+def test_records_of_one_file_are_one_conversation(tmp_path: Path) -> None:
+    asked = ["Have you been there?", "Only once, it was lovely."]
+    parts = []
+    for names in (["chat.jsonl:8", "chat.jsonl:9"], ["a.jsonl:8", "b.jsonl:9"]):
+        path = tmp_path / names[0]
+        with MemoryStore.create(path, config()) as store:
+            meta = [{"author": "Ann"}, {"author": "Bob"}]
+            tell(store, asked, places=[(name, 0) for name in names], meta=meta)
+            tell(store, many(20))
+        answers = {one.id: one for one in ask(path, "Have you been there once?")}
+        parts.append(answers[1].parts["neighbours"])
+    assert parts[0] > parts[1]
+
+
+def test_what_is_told_soon_after_a_day_answers_questions_about_it(tmp_path: Path) -> None:
+    path, day = tmp_path / "store", 1683504000000  # 8 May 2023
+    with MemoryStore.create(path, config()) as store:
+        times = [day + (n - 20) * 24 * HOUR for n in range(40)]
+        tell(store, ["We took the boat to the island."] * 40, times=times)
+    found = ask(path, "What happened on 2023-05-08?")
+    assert found.ids[0] == 20
+    near = {one.id: one.parts["day"] for one in found if one.parts["day"]}
+    assert near == pytest.approx({20: 2.0, 21: 1.5, 22: 1.0, 23: 0.5})
+    assert "day" not in ask(path, "What happened?")[0].parts

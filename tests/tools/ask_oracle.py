@@ -29,6 +29,7 @@ class Said:
     offset: int = 0
     speaker: str = ""
     group: int = 0
+    heading: str = ""
 
     @property
     def parts(self) -> tuple[str, str]:
@@ -80,7 +81,8 @@ class Oracle:
         self.words = []
         for one, own in zip(texts, self.own, strict=True):
             date = language.date(one.time) if one.time >= 0 and one.text else ""
-            self.words.append([*self._content(words_of(date)), *own])
+            beside = f"{date} {one.heading}" if one.text else ""
+            self.words.append([*self._content(words_of(beside)), *own])
         self.sessions, self.speakers = self._turns()
 
     def scores(
@@ -138,7 +140,8 @@ class Oracle:
                 best = 0.0
                 for other in text:
                     alike = float(asked @ unit(rows[other] - mean))
-                    near = 1.0 if stem(word) == stem(other) else max(0.0, (alike - 0.3) / 0.7)
+                    near = 0.0 if re.search(r"\d", word) else max(0.0, (alike - 0.3) / 0.7)
+                    near = 1.0 if stem(word) == stem(other) else near
                     best = max(best, near)
                 total[at] += idf(len(self.said), held) * best
         return total
