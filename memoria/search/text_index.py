@@ -116,10 +116,11 @@ class TextIndex:
     have changed since. Counts of words, from which information and weights of words come, are of
     all texts that ever came.
 
-    Columns, [N] each: ``keys``; ``time``, milliseconds since 1970 or -1; ``length``, how many words; ``letters``, how many these have;
-    ``information``, the sum over distinct words of log((n + 1) / texts with the word's stem), both
-    counted on what had been read by then; ``marks`` (see `facts`); ``session``, its number;
-    ``speaker``, the number of who speaks, 0 for nobody; ``names``, where that comes from.
+    Columns, [N] each: ``keys``; ``time``, milliseconds since 1970 or -1; ``length``, how many
+    words; ``letters``, how many these have; ``information``, the sum over distinct words of
+    log((n + 1) / texts with the word's stem), both counted on what had been read by then;
+    ``marks`` (see `facts`); ``session``, its number; ``speaker``, the number of who speaks, 0 for
+    nobody; ``names``, where that comes from.
 
     Attributes:
         postings: see above; each part is of later texts than the one before.

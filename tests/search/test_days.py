@@ -48,7 +48,9 @@ def test_a_day_at_the_end_of_a_year_without_its_number() -> None:
 
 
 def test_figures_are_written_out_as_texts_have_them() -> None:
-    assert write_out("on 2023-05-08 or 9.12.2023?", ENGLISH) == "on 8 May, 2023 or 9 December, 2023?"
+    assert (
+        write_out("on 2023-05-08 or 9.12.2023?", ENGLISH) == "on 8 May, 2023 or 9 December, 2023?"
+    )
     for cue in ("on 8.5.", "in 2023-13-01", "version 1.2.3"):
         assert write_out(cue, ENGLISH) == cue
     assert write_out("on 2023-05-08", NONE) == "on 2023-05-08"
