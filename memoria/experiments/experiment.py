@@ -83,6 +83,10 @@ class Experiment(ABC, Generic[C]):
         """What finished runs show together, one plain sentence each."""
         return []
 
+    def breakdown(self, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+        """What finished runs ended with in parts, as rows with the same keys, for tables."""
+        return []
+
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:
         """Plot finished runs into files in ``folder``.
 

@@ -36,6 +36,7 @@ class ExperimentReport:
         variants: rows of `statistics.compare`, with a 95 % bootstrap "interval" of each mean.
         comparisons: ``against`` minus each other variant, in each metric, over the seeds of both.
         findings: sentences of the experiment about its finished runs.
+        breakdown: rows of the experiment about parts of what they ended with.
         records: all runs, those that are not done too, which count nowhere.
         experiment: None where it is not installed.
     """
@@ -47,6 +48,7 @@ class ExperimentReport:
     variants: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     findings: list[str]
+    breakdown: list[dict[str, Any]]
     records: Sequence[RunRecord]
     experiment: Experiment[Any] | None
 
@@ -94,6 +96,7 @@ class ExperimentReport:
             "comparisons": self.comparisons,
             "differing": self.differing(),
             "findings": self.findings,
+            "breakdown": self.breakdown,
             "runs": [one.row() for one in self.records],
         }
 
@@ -176,6 +179,7 @@ def _report(
             if row["behind"] and row["behind"][one.name]["runs"]
         ],
         findings=[] if experiment is None or not done else experiment.tell(done),
+        breakdown=[] if experiment is None or not done else experiment.breakdown(done),
         records=records,
         experiment=experiment,
     )

@@ -228,6 +228,10 @@ def _experiment(one: ExperimentReport, pictures: Sequence[Path]) -> Iterator[Par
         yield Paragraph(one.limits() or "One pair has neither interval nor p.")
     for finding in one.findings:
         yield Paragraph(finding)
+    if one.breakdown:
+        yield Heading(3, "In parts")
+        keys = [key for key in one.breakdown[0] if not key.endswith("interval")]
+        yield Rows(keys, [[_part(row, key) for key in keys] for row in one.breakdown])
     for path in pictures:
         yield Picture(path, f"{one.name}: {path.stem}")
     if one.unfinished:
@@ -252,6 +256,15 @@ def _comparison(row: dict[str, Any], one: ExperimentReport) -> list[str]:
         f"{row['higher']} of {row['pairs']}",
         "-" if row["p"] is None else f"{row['p']:.3g}",
     ]
+
+
+def _part(row: dict[str, Any], key: str) -> str:
+    """A value of a breakdown, with the interval of ``mean`` or ``KEY_interval`` behind it."""
+    value = row[key]
+    if not isinstance(value, float):
+        return "-" if value is None else str(value)
+    interval = row.get("interval" if key == "mean" else f"{key}_interval")
+    return f"{value:.4g}" + ("" if interval is None else f" [{_between(interval)}]")
 
 
 def _values(values: Sequence[Any]) -> str:

@@ -21,6 +21,7 @@ from memoria.experiments.records import RunRecord, finished_runs
 _RESAMPLES: Final = 10_000
 _EXACT_PAIRS: Final = 14  # up to which all 2^n signs are tried
 _CONFIDENCE: Final = 0.95
+_DRAWN_AT_ONCE: Final = 2**20  # bounds memory
 
 
 def bootstrap_interval(
@@ -58,6 +59,32 @@ def bootstrap_interval(
     )
     low = float(found.low)
     return low, max(low, float(found.high))  # of equal means interpolation rounds either way
+
+
+def bootstrap_intervals(values: ArrayLike, confidence: float = _CONFIDENCE) -> NDArray[np.float64]:
+    """The intervals that `bootstrap_interval` gives, of many means at once, by the same resamples.
+
+    Args:
+        values: of K things, each measured N times, finite [K, N], N at least 2.
+        confidence: share of resampled means inside the interval.
+
+    Returns:
+        Low and high ends, [K, 2].
+    """
+    taken = np.asarray(values, dtype=np.float64)
+    if taken.ndim != 2 or taken.shape[1] < 2 or not np.isfinite(taken).all():
+        raise ValueError(f"expected finite numbers [K, N > 1], received {list(taken.shape)}")
+    count = taken.shape[1]
+    rng, means = np.random.default_rng(0), np.empty((_RESAMPLES, len(taken)))
+    at_once = max(1, _DRAWN_AT_ONCE // count)
+    for first in range(0, _RESAMPLES, at_once):
+        rows = min(at_once, _RESAMPLES - first)
+        drawn = rng.integers(0, count, (rows, count)) + np.arange(rows)[:, None] * count
+        often = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        means[first : first + rows] = often @ taken.T / count
+    tail = 50 * (1 - confidence)
+    ends: NDArray[np.float64] = np.percentile(means, (tail, 100 - tail), axis=0).T
+    return ends
 
 
 def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float | None:

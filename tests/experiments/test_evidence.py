@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from memoria.errors import ConfigError, InputError
 from memoria.experiments import execute, find_experiment, inside, make_plan
 from memoria.experiments.evidence.conversations import read_conversations
 from memoria.experiments.evidence.measure import means, measures
+from memoria.experiments.report import read_report
+from memoria.experiments.report_files import write_report
+from memoria.experiments.statistics import bootstrap_interval
 
 SENTENCES = [
     ("Ann", "I adopted a grey cat last week."),
@@ -95,6 +99,54 @@ def test_lines_of_turns_and_questions(lines: Path) -> None:
     assert [(one.category, one.evidence) for one in found.questions] == [("who", (0,))]
 
 
+def _convomem_item(question: str, evidence: list[int], told: list[int]) -> dict[str, Any]:
+    messages = [{"speaker": SENTENCES[at][0], "text": SENTENCES[at][1]} for at in told]
+    return {
+        "question": question,
+        "answer": "as told",
+        "message_evidences": [
+            {"speaker": SENTENCES[at][0], "text": f" {SENTENCES[at][1]}"} for at in evidence
+        ],
+        "conversations": [
+            {"id": "one", "messages": messages[:2], "containsEvidence": True},
+            {"id": "two", "messages": messages[2:], "containsEvidence": False},
+        ],
+        "category": "user_facts",
+    }
+
+
+class TestTheFormOfConvoMem:
+    ITEMS: ClassVar = [
+        _convomem_item("Who adopted a cat?", [0], [1, 0, 2]),
+        _convomem_item("What of bread and the telescope?", [3, 5], [3, 4, 5]),
+        _convomem_item("What was never said?", [], [3, 4, 5]),
+    ]
+
+    def test_every_item_has_conversations_of_its_own(self, tmp_path: Path) -> None:
+        path = tmp_path / "facts.json"
+        path.write_text(json.dumps({"evidence_items": self.ITEMS}))
+        found = read_conversations([str(path)])
+        assert [one.name for one in found] == ["facts-0", "facts-1", "facts-2"]
+        assert [turn.text for turn in found[0].turns][1] == "Ann: I adopted a grey cat last week."
+        assert [turn.session for turn in found[0].turns] == [0, 0, 1]
+        assert [one.evidence for each in found for one in each.questions] == [(1,), (0, 2)]
+        assert found[0].questions[0].category == "user_facts"
+
+    def test_all_items_are_asked_of_one_history(self, tmp_path: Path) -> None:
+        told = [{"speaker": name, "text": text} for name, text in SENTENCES]
+        whole = {
+            "evidenceItems": self.ITEMS,
+            "conversations": [{"id": "a", "messages": told[:3]}, {"id": "b", "messages": told[3:]}],
+            "contextSize": 2,
+        }
+        path = tmp_path / "cases.json"
+        path.write_text(json.dumps([whole, whole]))
+        found = read_conversations([str(path)])
+        assert [one.name for one in found] == ["0", "1"]
+        assert len(found[1].turns) == 6
+        assert [one.evidence for one in found[1].questions] == [(0,), (3, 5)]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
@@ -102,6 +154,7 @@ def test_lines_of_turns_and_questions(lines: Path) -> None:
         ("a.json", '{"session_1": 3, "qa": []}', "holds no conversation"),
         ("a.json", "[1]", "holds no conversation"),
         ("a.json", '{"qa": []}', "no questions with evidence"),
+        ("a.json", '{"evidenceItems": [{}]}', "holds no conversation"),
         ("a.jsonl", '{"text": "x"}', "holds no conversation: KeyError"),
         ("a.jsonl", "nothing", "holds no conversation"),
         ("b.json", "", "a.json"),
@@ -157,7 +210,7 @@ class TestRuns:
     ) -> None:
         plan = make_plan("evidence", settings=self.settings(locomo, "bm25", "remind"))
         told = find_experiment("evidence").tell(inside(plan.specs(tmp_path / "runs")))
-        assert len(told) == 2 * len(find_experiment("evidence").metrics)
+        assert len(told) == 2 * 5
         assert told[0].startswith("evidence in the ten best: bm25 1.000 [1.000, 1.000]")
         assert ", the first +" in told[1]
 
@@ -187,3 +240,69 @@ class TestRuns:
     def test_settings_that_are_refused(self, name: str, value: Any, says: str) -> None:
         with pytest.raises(ConfigError, match=says):
             make_plan("evidence", settings={name: value})
+
+
+class TestOnTheWay:
+    SETTINGS: ClassVar = {"width": 2, "budget": 0.5, "memory": {"wm_length": 2}}
+
+    def run(self, data: Path, folder: Path, **settings: Any) -> list[Any]:
+        plan = make_plan("evidence", settings={"data": [str(data)], **self.SETTINGS, **settings})
+        return inside(plan.specs(folder))
+
+    def test_a_budget_keeps_what_the_policy_keeps(self, locomo: Path, tmp_path: Path) -> None:
+        models = ["ask+last", "bm25+last", "ask+random", "ask+lru", "ask+information"]
+        records = self.run(locomo, tmp_path / "runs", models=models)
+        assert [one.error for one in records] == [None] * len(models)
+        found = {one.variant: one for one in records}
+        for record in records:
+            assert record.metrics["kept"] == 0.5
+        for name in ("ask+last", "bm25+last"):  # the second session
+            alive = [row["alive"] for row in found[name].rows() if row["kind"] == "question"]
+            assert alive == [0.0, 1.0, 0.5]
+            ranked = [row["ranked"] for row in found[name].rows() if row["kind"] == "question"]
+            assert all(turn >= 3 for one in ranked for turn in one)
+
+    @pytest.mark.parametrize("feedback", ["blind", "right"])
+    def test_what_was_asked_on_the_way_stays(
+        self, locomo: Path, tmp_path: Path, feedback: str
+    ) -> None:
+        models = ["ask+lfu", "bm25+lfu", "ask+information+gain1000"]
+        settings = {"questions": "again", "feedback": feedback, "seeds": [0, 1]}
+        records = self.run(locomo, tmp_path / "runs", models=models, **settings)
+        assert [one.error for one in records] == [None] * 6
+        early = 0
+        for record in records:
+            rows = [row for row in record.rows() if row["kind"] == "question"]
+            (asked,) = [row for row in rows if row["asked_before"]]
+            if asked["category"] == "single hop":  # it was asked while its evidence was there
+                assert asked["recall_at_10"] == asked["alive"] == 1
+                early += 1
+        assert early >= 3
+        assert records[0].arrays()["asked_before"].sum() == 1
+
+    def test_the_breakdown_is_by_category_with_intervals_and_differences(
+        self, locomo: Path, tmp_path: Path
+    ) -> None:
+        settings = {"models": ["bm25", "remind"], "questions": "again", "seeds": [0, 1, 2]}
+        records = self.run(locomo, tmp_path / "runs", **settings)
+        evidence = find_experiment("evidence")
+        rows = evidence.breakdown(records)
+        recall = [row for row in rows if row["measure"] == "recall_at_10"]
+        names = ["all", "multi-hop", "single hop", "asked again", "never asked"]
+        assert [row["category"] for row in recall] == [name for name in names for _ in range(2)]
+        for row in recall:
+            assert row["variant"] in ("bm25", "remind")
+            assert (row["behind"] is None) == (row["variant"] == "bm25")
+        whole = recall[1]
+        runs = [one.arrays()["recall_at_10"] for one in records]
+        values = [np.stack(runs[:3]).mean(0), np.stack(runs[3:]).mean(0)]
+        assert whole["questions"] == 3
+        assert whole["mean"] == pytest.approx(values[1].mean())
+        assert whole["behind"] == pytest.approx((values[0] - values[1]).mean())
+        assert whole["interval"] == pytest.approx(bootstrap_interval(values[1]))
+        told = evidence.tell(records)
+        assert any(", asked again: bm25 " in line for line in told)
+        report = read_report(tmp_path / "runs")
+        assert report.document()["experiments"][0]["breakdown"] == rows
+        write_report(report, tmp_path / "report.md")
+        assert "| recall_at_10 | never asked | remind |" in (tmp_path / "report.md").read_text()

@@ -15,6 +15,7 @@ from memoria.errors import MissingExtraError
 from memoria.experiments.statistics import (
     area_under_curve,
     bootstrap_interval,
+    bootstrap_intervals,
     rank_correlation,
     sign_flip_p,
 )
@@ -77,6 +78,19 @@ def test_the_bootstrap_covers_the_mean_about_as_often_as_it_says() -> None:
         assert found is not None
         covered += found[0] <= 1.0 <= found[1]
     assert covered >= 50
+
+
+def test_many_intervals_at_once_are_those_of_each() -> None:
+    values = np.random.default_rng(0).normal(size=(3, 150))
+    found = bootstrap_intervals(values)
+    for one, ends in zip(values, found, strict=True):
+        assert ends == pytest.approx(bootstrap_interval(one), abs=1e-9)
+
+
+@pytest.mark.parametrize("values", [[1.0, 2.0], [[1.0]], [[1.0, float("nan")]]])
+def test_many_intervals_are_of_finite_numbers(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite numbers"):
+        bootstrap_intervals(values)
 
 
 def test_one_value_has_no_interval() -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
 from memoria.experiments import execute, find_experiment, inside, make_plan
+from memoria.experiments.policies.policy import Policy
 from memoria.experiments.reading import Passages, Stream, read_passages, streamed
 from memoria.experiments.recall.measure import bins_at, checkpoints_of, half_life, live, overall
-from memoria.experiments.recall.memories import MemoriaMemory, NearestMemory
+from memoria.experiments.recall.memories import MemoriaMemory, RivalMemory
 from memoria.experiments.recall.noise import Noise, cues, parse_noise
 from memoria.store import MemoryStore
 
@@ -32,6 +33,17 @@ SMALL = MemoriaConfig(
     num_final_ltms=4,
     rule="correlation:2",
 )
+
+
+def nearest(
+    dimension: int,
+    kept: str,
+    reminded: int,
+    sizes: list[int] | None = None,
+    seed: int = 0,
+    kind: type[RivalMemory] = RivalMemory,
+) -> RivalMemory:
+    return kind(Policy.parse(f"neighbours+{kept}"), dimension, reminded, sizes, seed)
 
 
 def rows(count: int, dim: int = 12, seed: int = 0) -> np.ndarray:
@@ -96,7 +108,7 @@ class TestMemoria:
 
 class TestNearest:
     def test_the_unbounded_finds_everything_first(self) -> None:
-        memory, vectors = NearestMemory(12, "unbounded", 5), rows(40)
+        memory, vectors = nearest(12, "last", 5), rows(40)
         lived(memory, vectors.reshape(10, 4, 12))
         found = memory.remind(vectors)
         assert found.ids[:, 0].tolist() == list(range(40))
@@ -105,7 +117,7 @@ class TestNearest:
         assert found.scores == pytest.approx(-np.sort(distances, axis=1)[:, :5], abs=1e-5)
 
     def test_first_in_first_out(self) -> None:
-        memory = NearestMemory(12, "fifo", 3, sizes=[3, 6, 6, 5])
+        memory = nearest(12, "last", 3, sizes=[3, 6, 6, 5])
         lived(memory, rows(12).reshape(4, 3, 12))
         assert memory.alive().tolist() == [7, 8, 9, 10, 11]
 
@@ -113,7 +125,7 @@ class TestNearest:
     @given(st.integers(0, 1000), st.integers(2, 9), st.integers(1, 4))
     def test_least_recently_used(self, seed: int, size: int, reminded: int) -> None:
         vectors = rows(24, dim=4, seed=seed).reshape(8, 3, 4)
-        memory = NearestMemory(4, "lru", reminded, sizes=[size] * 8)
+        memory = nearest(4, "lru", reminded, sizes=[size] * 8)
         used: dict[int, int] = {}  # by id, in the order of ids
         flat = vectors.reshape(-1, 4)
         for step, data in enumerate(vectors):
@@ -132,18 +144,14 @@ class TestNearest:
     def test_by_chance_repeats_with_its_seed(self) -> None:
         lives = []
         for seed in (0, 0, 1):
-            memory = NearestMemory(12, "random", 3, sizes=[9] * 20, seed=seed)
+            memory = nearest(12, "random", 3, sizes=[9] * 20, seed=seed)
             lived(memory, rows(60).reshape(20, 3, 12), ask=seed == 0 and bool(lives))
             lives.append(memory.alive().tolist())
         assert lives[0] == lives[1] != lives[2]
         assert len(lives[0]) == 9
 
     def test_it_can_be_asked_before_it_has_read(self) -> None:
-        assert (NearestMemory(12, "unbounded", 5).remind(rows(2)).ids == -1).all()
-
-    def test_a_bound_needs_a_size(self) -> None:
-        with pytest.raises(ValueError, match="fifo"):
-            NearestMemory(12, "fifo", 5)
+        assert (nearest(12, "last", 5).remind(rows(2)).ids == -1).all()
 
 
 class TestCounting:
@@ -183,18 +191,18 @@ class TestCounting:
             )
             return list(answers)
 
-        first, last = ask(NearestMemory(12, "unbounded", 3), "none")
+        first, last = ask(nearest(12, "last", 3), "none")
         assert (first.checkpoint, last.checkpoint) == (20, 40)
         assert last.recall.tolist() == last.recall_at_1.tolist() == last.alive.tolist() == [1.0] * 7
         assert (last.remote, last.auc) == (1.0, 1.0)
-        window = ask(NearestMemory(12, "fifo", 3, sizes=[size] * 40), "none")[1]
+        window = ask(nearest(12, "last", 3, sizes=[size] * 40), "none")[1]
         assert window.kept == size
         assert window.alive.tolist()[:4] == [1.0] * 4  # up to 7 steps ago
         assert window.alive.tolist()[5:] == [0.0, 0.0]  # 16 and more
         assert window.recall.tolist() == window.alive.tolist()
         assert window.numbers()["recall"] == pytest.approx(0.25, abs=0.03)
         assert window.remote == 0.0
-        spoilt = ask(NearestMemory(12, "unbounded", 3), "vector:50")[1]
+        spoilt = ask(nearest(12, "last", 3), "vector:50")[1]
         assert spoilt.recall.mean() < 0.2
         assert spoilt.auc == pytest.approx(0.5, abs=0.15)
 
@@ -202,7 +210,7 @@ class TestCounting:
         passages = told(100)
         stream = Stream(np.arange(80).reshape(20, 4), np.arange(80, 100))
 
-        class Listener(NearestMemory):
+        class Listener(RivalMemory):
             heard: list[np.ndarray]
 
             def remind(self, cues: np.ndarray):
@@ -210,7 +218,8 @@ class TestCounting:
                 return super().remind(cues)
 
         heard = []
-        for memory in (Listener(12, "unbounded", 3), Listener(12, "fifo", 3, sizes=[8] * 20)):
+        for sizes in (None, [8] * 20):
+            memory = nearest(12, "last", 3, sizes, kind=Listener)
             memory.heard = []
             noises = [parse_noise("none"), parse_noise("vector:1")]
             list(
@@ -405,6 +414,9 @@ class TestRuns:
         ("setting", "value", "said"),
         [
             ("models", ["knn"], "'knn' is unknown"),
+            ("models", ["bm25+lru"], "asks with words"),
+            ("models", ["neighbours+oldest"], "'oldest': unknown"),
+            ("models", ["neighbours+lru+paid"], "'paid': unknown"),
             ("noise", ["letters:1"], "words:P"),
             ("rule", "often", "rule"),
             ("probes", 0, "probes"),

@@ -4,6 +4,11 @@ LoCoMo's form: a JSON document with ``session_N`` (turns of ``speaker``, ``dia_i
 perhaps ``blip_caption``), ``session_N_date_time``, and ``qa`` (``question``, ``evidence``,
 ``category``); or a list of documents with these in ``conversation`` and ``qa``.
 
+ConvoMem's form: a JSON document with ``evidenceItems`` (``question``, ``message_evidences`` of
+``speaker`` and ``text``, ``conversations`` of ``messages``, ``category``), and perhaps
+``conversations`` that all of them are asked of; or a list of such documents. Evidence is found by
+its speaker and text.
+
 JSON lines: a turn has ``text`` and ``id``, perhaps ``speaker``, ``session``, ``time``
 (milliseconds or an ISO 8601 date); a question has ``question`` and ``evidence``, ids of turns,
 perhaps ``category``.
@@ -84,7 +89,7 @@ def read_conversations(data: Sequence[str]) -> list[Conversation]:
     if not any(one.questions for one in found):
         raise InputError(
             f"{', '.join(data) or 'data'}: no questions with evidence",
-            "name conversations in LoCoMo's form, or JSON lines of turns and questions",
+            "name conversations in LoCoMo's or ConvoMem's form, or JSON lines of turns, questions",
         )
     return found
 
@@ -111,11 +116,15 @@ def _conversations(path: Path) -> Iterator[Conversation]:
         document = parse_json(raw)
         for number, one in enumerate(document if isinstance(document, list) else [document]):
             name = str(one.get("sample_id", path.stem if document is one else number))
+            items = one.get("evidenceItems", one.get("evidence_items"))
+            if items is not None:
+                yield from _of_convomem(name, items, one.get("conversations"))
+                continue
             yield _of_locomo(name, {**one.get("conversation", one), "qa": one.get("qa", [])})
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path}: holds no conversation: {type(error).__name__}: {first_line(error)}",
-            "it is read in LoCoMo's form, or as JSON lines of turns and questions",
+            "it is read in LoCoMo's or ConvoMem's form, or as JSON lines of turns and questions",
         ) from None
 
 
@@ -140,6 +149,42 @@ def _of_locomo(name: str, document: Mapping[str, Any]) -> Conversation:
         kind = _CATEGORIES.get(category, str(category))
         questions.append((_flat(one["question"]), kind, evidence))
     return Conversation(name, turns, _answerable(questions))
+
+
+def _of_convomem(
+    name: str, items: Sequence[Mapping[str, Any]], shared: Sequence[Mapping[str, Any]] | None
+) -> Iterator[Conversation]:
+    """One conversation that all items are asked of, or each item's own."""
+    if shared:
+        yield _of_messages(name, shared, items)
+        return
+    for number, item in enumerate(items):
+        yield _of_messages(f"{name}-{number}", item["conversations"], [item])
+
+
+def _of_messages(
+    name: str, conversations: Sequence[Mapping[str, Any]], items: Sequence[Mapping[str, Any]]
+) -> Conversation:
+    turns: list[Turn] = []
+    numbers: dict[str, int] = {}  # of the first that says it
+    for session, conversation in enumerate(conversations):
+        for message in conversation["messages"]:
+            text = _message(message)
+            numbers.setdefault(text, len(turns))
+            turns.append(Turn(text, session))
+    questions = [
+        (
+            _flat(item["question"]),
+            str(item.get("category", "all")),
+            {numbers.get(_message(one), -1) for one in item["message_evidences"]},
+        )
+        for item in items
+    ]
+    return Conversation(name, turns, _answerable(questions))
+
+
+def _message(message: Mapping[str, Any]) -> str:
+    return f"{message['speaker']}: {_flat(message['text'])}"
 
 
 def _of_lines(name: str, records: Sequence[Mapping[str, Any]]) -> Conversation:

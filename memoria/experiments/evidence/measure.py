@@ -6,8 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-MEASURES: Final = ("recall_at_5", "recall_at_10", "all_at_10", "ndcg_at_10", "mrr")
 RANKED: Final = 50  # turns that are looked at
+_RECALL_AT: Final = (5, 10, 20, RANKED)
+MEASURES: Final = (
+    *(f"recall_at_{k}" for k in _RECALL_AT),
+    *(f"all_at_{k}" for k in _RECALL_AT),
+    "ndcg_at_10",
+    "mrr",
+)
 
 
 def measures(ranked: Sequence[int], evidence: Sequence[int]) -> dict[str, float]:
@@ -25,9 +31,8 @@ def measures(ranked: Sequence[int], evidence: Sequence[int]) -> dict[str, float]
     ranks = sorted(places.get(turn, math.inf) for turn in evidence)
     best = sum(1 / math.log2(rank + 1) for rank in range(1, min(10, len(ranks)) + 1))
     return {
-        "recall_at_5": sum(rank <= 5 for rank in ranks) / len(ranks),
-        "recall_at_10": sum(rank <= 10 for rank in ranks) / len(ranks),
-        "all_at_10": float(ranks[-1] <= 10),
+        **{f"recall_at_{k}": sum(rank <= k for rank in ranks) / len(ranks) for k in _RECALL_AT},
+        **{f"all_at_{k}": float(ranks[-1] <= k) for k in _RECALL_AT},
         "ndcg_at_10": sum(1 / math.log2(rank + 1) for rank in ranks if rank <= 10) / best,
         "mrr": 0.0 if ranks[0] == math.inf else 1 / ranks[0],
     }
@@ -36,7 +41,7 @@ def measures(ranked: Sequence[int], evidence: Sequence[int]) -> dict[str, float]
 def means(measured: Sequence[Mapping[str, float]], categories: Sequence[str]) -> dict[str, float]:
     """Means over questions, ``NAME@CATEGORY`` over one category, ``NAME_macro`` over categories."""
     found: dict[str, float] = {}
-    for name in MEASURES:
+    for name in measured[0] if measured else ():
         of_category: dict[str, list[float]] = {}
         for one, category in zip(measured, categories, strict=True):
             of_category.setdefault(category, []).append(one[name])

@@ -21,11 +21,18 @@ from memoria.experiments.run import Run
 from memoria.experiments.statistics import compare
 
 if TYPE_CHECKING:
+    from memoria.experiments.policies.policy import Policy
     from memoria.experiments.reading import Passages, Stream
     from memoria.experiments.recall.measure import Asked
     from memoria.experiments.recall.memories import Memory
 
-_RIVALS: Final = ("knn-fifo", "knn-lru", "knn-random", "knn-unbounded")
+_NEAREST: Final = {  # short names
+    "knn-fifo": "neighbours+last+nothing",
+    "knn-lru": "neighbours+lru+used",
+    "knn-random": "neighbours+random+nothing",
+    "knn-unbounded": "neighbours+last+nothing",
+}
+_UNBOUNDED: Final = "knn-unbounded"
 _MOST_TOLD: Final = 8  # models that are compared in words
 _NUMBERS: Final = ("recall", "recall_at_1", "alive", "remote", "recognition", "half_life")
 
@@ -39,8 +46,9 @@ class RecallConfig(ReadingConfig):
     }
 
     models: ModelNames = Field(
-        ["memoria", "memoria-worded", "memoria-full", *_RIVALS],
-        description="memoria and its variants, and nearest neighbours: the first with each other.",
+        ["memoria", "memoria-worded", "memoria-full", *_NEAREST],
+        description="memoria and its variants, nearest neighbours (knn-...), and policies "
+        "SCORED[+KEPT[+FOUND]] that need no words: the first with each other.",
     )
     unseen: FiniteFloat = Field(
         0.1, gt=0, lt=1, description="Share of the passages that is never read."
@@ -60,8 +68,11 @@ class RecallConfig(ReadingConfig):
     @classmethod
     def _models_are_known(cls, value: list[str]) -> list[str]:
         for name in value:
-            if name not in _RIVALS and name.partition("-")[0] != "memoria":
-                raise ValueError(f"{name!r} is unknown: memoria, memoria-..., {', '.join(_RIVALS)}")
+            if name.partition("-")[0] != "memoria":
+                try:
+                    _policy(name)
+                except ConfigError as error:
+                    raise ValueError(f"{error.message}; {error.hint}") from None
         return value
 
     @field_validator("noise")
@@ -136,17 +147,27 @@ class Recall(Experiment[RecallConfig]):
         return draw_recall(records, folder / "recall.png")
 
 
+def _policy(name: str) -> Policy:
+    """The policy that a model is. Raises `ConfigError`, also for one that asks with words."""
+    from memoria.experiments.policies.policy import Policy
+    from memoria.experiments.policies.scoring import ASK_WITH_WORDS
+
+    found = Policy.parse(_NEAREST.get(name, name))
+    if found.scored in ASK_WITH_WORDS:
+        raise ConfigError(f"{name!r}: asks with words", "here cues are vectors: see `evidence`")
+    return found
+
+
 def _memory(config: RecallConfig, passages: Passages, stream: Stream) -> Memory:
     """A new memory of the run's model."""
-    from memoria.experiments.recall.memories import MemoriaMemory, NearestMemory
+    from memoria.experiments.recall.memories import MemoriaMemory, RivalMemory
 
     dimension = passages.vectors.shape[1]
     own = config.memory(dimension)
-    if config.model not in _RIVALS:
+    if config.model.partition("-")[0] == "memoria":
         return MemoriaMemory(own, config.model)
-    eviction: Any = config.model.removeprefix("knn-")
     sizes = None
-    if eviction != "unbounded":
+    if config.model != _UNBOUNDED:
         sizes = [config.budget] * len(stream.read) if config.budget else []
         if not sizes:
             reference = MemoriaMemory(own)
@@ -154,7 +175,7 @@ def _memory(config: RecallConfig, passages: Passages, stream: Stream) -> Memory:
                 reference.step(passages.vectors[chosen])
                 sizes.append(len(reference.alive()))
     reminded = config.num_reminded_stm + config.num_final_ltms
-    return NearestMemory(dimension, eviction, reminded, sizes, config.seed)
+    return RivalMemory(_policy(config.model), dimension, reminded, sizes, config.seed)
 
 
 def _told(metric: Metric, first: Mapping[str, Any], other: Mapping[str, Any]) -> str:

@@ -1,13 +1,12 @@
-"""The memories that are asked: Memoria, and nearest neighbours kept by age, by use or by chance.
+"""The memories that are asked: Memoria, and policies of others.
 
-All rank by the same correlation, log of the mean over the cue's vectors of exp(-||cue - v||^2), and
-number the passages in the order they were read. `remind` changes nothing.
+They number the passages in the order in which they were read. `remind` changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple, Protocol, get_args
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -18,15 +17,13 @@ from torch.nn.functional import pad
 from memoria.config import MemoriaConfig
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.memory_core import MemoryCore, make_connections
-from memoria.core.similarity import log_correlation
 from memoria.core.torch_arrays import TorchOps
 from memoria.core.vectors import ArrayVectors
+from memoria.experiments.policies.life import Cue, Items
+from memoria.experiments.policies.policy import Policy, PolicyMemory
 from memoria.experiments.reading import MEMORY_SETTINGS, Indices, Vectors
 from memoria.experiments.variants import make_memoria
 from memoria.timeline.gain import parse_rule
-
-Eviction = Literal["fifo", "lru", "random", "unbounded"]
-EVICTIONS: Final[tuple[Eviction, ...]] = get_args(Eviction)
 
 _LANES_AT_ONCE: Final = 32  # cues that one memory is asked with at once
 
@@ -36,7 +33,7 @@ class Reminders(NamedTuple):
 
     Attributes:
         ids: passages in the order in which they were read, int64 [P, R]; -1 pads.
-        scores: log correlation with the cue, float64 [P, R]; -inf pads.
+        scores: what ranks them, of Memoria log correlation, float64 [P, R]; -inf pads.
     """
 
     ids: Indices
@@ -157,78 +154,45 @@ class _SharedVectors:
         raise TypeError("a memory that is only asked is not edited")
 
 
-class NearestMemory:
-    """Nearest neighbours: keeps vectors as they are and brings back those that correlate best.
+class RivalMemory:
+    """A policy of `memoria.experiments.policies` that reads vectors alone.
+
+    What a step's cue finds counts as found, where the policy learns of that; asking does not.
 
     Args:
+        policy: who is kept, how candidates are scored, what being found changes.
         dimension: D.
-        eviction: what has to go: the oldest ("fifo"), what was least recently read or among the
-            best of a step's cue ("lru", the older of equals), any ("random"), or nothing
-            ("unbounded", the ceiling).
         reminded: how many come back (R).
-        sizes: passages kept after each step at most; None for "unbounded".
-        seed: of "random".
+        sizes: passages kept after each step at most; None keeps all.
+        seed: of what is drawn.
     """
 
     def __init__(
         self,
+        policy: Policy,
         dimension: int,
-        eviction: Eviction,
         reminded: int,
         sizes: Sequence[int] | None = None,
         seed: int = 0,
     ) -> None:
-        if (sizes is None) != (eviction == "unbounded"):
-            raise ValueError(f"eviction {eviction!r} with sizes {sizes!r}")
-        self._eviction, self._reminded, self._sizes = eviction, reminded, sizes
-        self._rng = np.random.default_rng((seed, 2))
-        self._vectors = torch.zeros((0, dimension))
-        self._ids = np.zeros(0, dtype=np.int64)
-        self._used = np.zeros(0, dtype=np.int64)
-        self._read = self._steps = 0
+        self._memory = PolicyMemory(policy, dimension, seed)
+        self._learns = policy.found != "nothing"
+        self._reminded, self._sizes, self._steps = reminded, sizes, 0
 
     def step(self, data: Vectors) -> None:
-        if self._eviction == "lru" and len(self._ids):
-            cue, keys = data[None], self._vectors.numpy()[None]
-            self._used[self._best(log_correlation(cue, keys)[0])] = self._steps
-        count = len(data)
-        self._vectors = torch.cat((self._vectors, torch.from_numpy(data)))
-        self._ids = np.concatenate((self._ids, np.arange(self._read, self._read + count)))
-        self._used = np.concatenate((self._used, np.full(count, self._steps)))
-        self._read += count
-        if self._sizes is not None:
-            self._evict(self._sizes[self._steps])
+        if self._learns:
+            self._memory.found(self._memory.rank(Cue(data), self._reminded)[0])
+        size = None if self._sizes is None else self._sizes[self._steps]
+        self._memory.read(Items(data), size)
         self._steps += 1
 
     def alive(self) -> Indices:
-        return self._ids
+        return self._memory.life.living
 
     def remind(self, cues: Vectors) -> Reminders:
-        width = min(self._reminded, len(self._ids))
         ids = np.full((len(cues), self._reminded), -1, dtype=np.int64)
         scores = np.full(ids.shape, -np.inf)
-        asked, keys = torch.from_numpy(cues).double(), self._vectors.double()
-        squares = asked.square().sum(1, keepdim=True) + keys.square().sum(1)
-        found = torch.addmm(squares, asked, keys.T, alpha=-2.0).clamp_min_(0.0).neg_().numpy()
-        for row, score in enumerate(found):
-            best = self._best(score)
-            ids[row, :width], scores[row, :width] = self._ids[best], score[best]
+        for row, cue in enumerate(cues):
+            found, of_found = self._memory.rank(Cue(cue[None]), self._reminded)
+            ids[row, : len(found)], scores[row, : len(found)] = found, of_found
         return Reminders(ids, scores)
-
-    def _best(self, scores: NDArray[np.float64]) -> Indices:
-        return np.argsort(-scores, kind="stable")[: self._reminded]
-
-    def _evict(self, size: int) -> None:
-        surplus = len(self._ids) - size
-        if surplus <= 0:
-            return
-        if self._eviction == "random":
-            gone = self._rng.permutation(len(self._ids))[:surplus]
-        elif self._eviction == "lru":
-            gone = np.argsort(self._used, kind="stable")[:surplus]
-        else:
-            gone = np.arange(surplus)
-        kept = np.ones(len(self._ids), dtype=bool)
-        kept[gone] = False
-        self._ids, self._used = self._ids[kept], self._used[kept]
-        self._vectors = self._vectors[torch.from_numpy(kept)]

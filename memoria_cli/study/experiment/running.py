@@ -129,6 +129,7 @@ def run(
         "table": table,
         "reference": reference,
         "findings": experiment.tell(done),
+        "breakdown": experiment.breakdown(done) if done else [],
         "plots": plots,
     }
     title = f"{plan.experiment}, preset {plan.preset}"
