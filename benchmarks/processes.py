@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Upstream:
                 cwd=_HARNESS,
                 env=self._environment(),
             ).stdout.split("\n")
-        except (OSError, subprocess.CalledProcessError) as error:
+        except (OSError, subprocess.CalledProcessError, HarnessError) as error:
             return f"not available: {last_line(getattr(error, 'stderr', None) or str(error))}"
         if Path(said[0]).is_relative_to(ROOT / "memoria"):
             return "not available: this Python imports our memoria"
@@ -135,6 +135,32 @@ def harness(
     """
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     return _answer(script, job, sys.executable, variables, limit + grace)
+
+
+def elsewhere(script: str, job: Mapping[str, Any], python: str, limit: float) -> dict[str, Any]:
+    """As `harness`, under another Python, which does not see our package."""
+    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return _answer(script, job, python, variables, limit + _GRACE)
+
+
+def made_environment(name: str, packages: Sequence[str]) -> str:
+    """The Python of a virtual environment with ``packages``, made when it is not there.
+
+    Raises `HarnessError` where they cannot be installed.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(tempfile.gettempdir(), "memoria-bench")
+    place = Path(cache) / f"memoria-{name}"
+    python = place / "bin" / "python"
+    if not (place / "complete").exists():
+        print(f"making a virtual environment with {', '.join(packages)}", file=sys.stderr)
+        venv.create(place, with_pip=True, clear=True)
+        line = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", *packages]
+        try:
+            subprocess.run(line, check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            raise HarnessError(last_line(error.stderr) or f"pip: {error.returncode}") from None
+        (place / "complete").touch()
+    return str(python)
 
 
 def _answer(
@@ -161,23 +187,12 @@ def _answer(
 
 
 def _made_upstream() -> str:
-    """The Python of a virtual environment with the authors' package, made when it is not there."""
+    """The Python of a virtual environment with the authors' package."""
     import torch
 
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(tempfile.gettempdir(), "memoria-bench")
     torch_version = torch.__version__.partition("+")[0]
-    place = Path(cache) / f"memoria-upstream-1.1.0-torch-{torch_version}"
-    python = place / "bin" / "python"
-    if not (place / "complete").exists():
-        print(
-            f"making a virtual environment with {UPSTREAM}, torch {torch_version}", file=sys.stderr
-        )
-        venv.create(place, with_pip=True, clear=True)
-        packages = [f"torch=={torch_version}", "numpy", UPSTREAM]
-        line = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", *packages]
-        subprocess.run(line, check=True, capture_output=True, text=True)
-        (place / "complete").touch()
-    return str(python)
+    packages = [f"torch=={torch_version}", "numpy", UPSTREAM]
+    return made_environment(f"upstream-1.1.0-torch-{torch_version}", packages)
 
 
 def last_line(text: str) -> str:

@@ -17,7 +17,8 @@ from benchmarks.machine import machine
 
 TableOf = tuple[str, Sequence[str], Sequence[Sequence[object]]]  # title, columns, rows
 RESULTS = Path(__file__).resolve().parent / "results"
-_PRIVATE = ("out", "upstream_python", "upstream_path", "directory", "kept", "model", "data")
+_PATHS = ("out", "upstream_python", "upstream_path", "directory", "kept", "model", "data")
+_PRIVATE = (*_PATHS, "python")
 _IDLE = 0.5  # load average of a machine that does nothing else
 
 

@@ -72,7 +72,8 @@ class EngramFilter:
         ids: prefixes of the decimal id (``"12"``) or ranges (``"10..20"``), one of which fits.
         age, lifespan: in steps.
         fired: its fire count.
-        since, until: creation within these milliseconds since 1970, both included.
+        since, until: milliseconds since 1970 between which, both included, its own time lies, or
+            where it has none the time at which it was remembered.
         text: part of its text, ignoring case and how letters are composed.
         source: pattern of its source's name, with ``*`` and ``?``.
         meta: values of its meta.
@@ -106,6 +107,7 @@ class EngramFilter:
     def matching_rows(self, table: EngramTable, stored_texts: StoredTexts) -> IntArray:
         """Rows of ``table`` that pass, ascending."""
         rows = np.flatnonzero(self._by_numbers(table))
+        rows = self._by_time(table, stored_texts, rows)
         if self.source is not None:
             rows = rows[_from_source(stored_texts, table.ids[rows], self.source)]
         if self.meta is not None:
@@ -133,12 +135,22 @@ class EngramFilter:
                 mask &= span.holds(column)
         if self.pinned is not None:
             mask &= table.pinned == self.pinned
-        running = table.created_time < 0
-        if self.since is not None:
-            mask &= running | (table.created_time >= self.since)
-        if self.until is not None:
-            mask &= ~running & (table.created_time <= self.until)
         return mask
+
+    def _by_time(self, table: EngramTable, stored_texts: StoredTexts, rows: IntArray) -> IntArray:
+        """Those of ``rows`` whose time lies within."""
+        if self.since is None and self.until is None:
+            return rows
+        told = stored_texts.times(table.ids[rows])
+        own = np.array([-1 if time is None else time for time in told], np.int64)
+        times = np.where(own < 0, table.created_time[rows], own)
+        running = times < 0
+        mask = np.ones(len(rows), np.bool_)
+        if self.since is not None:
+            mask &= running | (times >= self.since)
+        if self.until is not None:
+            mask &= ~running & (times <= self.until)
+        return rows[mask]
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ class Selection:
     """Selects living engrams that are not pinned; None is unconstrained.
 
     Attributes:
-        older_than: more steps than this number, or created before a time as `parse_time` takes
-            it, such as ``"30d"``.
+        older_than: more steps than this number; or of before a time as `parse_time` takes it, such
+            as ``"30d"``: its own time, or where it has none when it was remembered.
         cue: vectors [W, D]; ranks by correlation with it, otherwise by age.
         least: lowest correlation with the cue; below 0 the lowest logarithm of it.
         lane, kind: its lane and memory.

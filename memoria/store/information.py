@@ -4,26 +4,38 @@ The information of a text is the sum over its distinct words, without stop words
 log((n + 1) / df): n texts of its lane had been read by then, df of them with that word, itself
 among both. Its engram begins with ``ENDLESS + 50 * information / mean information so far`` steps:
 so nothing ends by age, and what tells least goes first where a capacity is exceeded.
+
+The counts are kept in the directory ``index``, so that an opening need not read all texts again. As
+all that lies there they are derived, and counted anew where they are missing or of another past.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
+import os
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from memoria.io.bounds import open_regular
 from memoria.search.languages import Language, find_language
 from memoria.search.words import words_of
 from memoria.store.life import StepTable
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.schema import DERIVED
 from memoria.store.texts import StoredTexts
 from memoria.timeline.lifespan import ENDLESS
 from memoria.timeline.log import FloatArray, IntArray
 
 _SCALE: Final = 50.0  # steps that a text of mean information has before others
 _TEXTS: Final = 8192  # read at a time
+_FILE: Final = "words.json"
+_VERSION: Final = 1
+_LEAST_SAVED: Final = 512  # new texts for which the counts are written
+_MOST_BYTES: Final = 2**30  # of the file
 
 
 class WordCounts:
@@ -53,6 +65,26 @@ class WordCounts:
             ratio = information / (self._total / self._texts)
         return self.scale * ratio
 
+    def document(self) -> dict[str, Any]:
+        """The counts as JSON values, for `take`."""
+        return {
+            "texts": self._texts,
+            "total": self._total,
+            "scale": self.scale,
+            "counts": self._texts_with,
+        }
+
+    def take(self, document: dict[str, Any]) -> None:
+        """Go on from what `document` gave. Raises for what it cannot have given."""
+        texts, total, scale = document["texts"], document["total"], document["scale"]
+        counts = document["counts"]
+        numbers = isinstance(texts, int) and isinstance(total, float) and isinstance(scale, float)
+        if not numbers or not (total >= 0 and 0 < scale < math.inf and total < math.inf):
+            raise ValueError("no counts")
+        if not all(type(count) is int and 0 < count <= texts for count in counts.values()):
+            raise ValueError("no counts")
+        self._texts, self._total, self.scale, self._texts_with = texts, total, scale, counts
+
     def _stem_of(self, word: str) -> str:
         """The word's stem; "" for stop words."""
         stem = self._stems.get(word)
@@ -69,14 +101,68 @@ class InformedLifespans:
     """
 
     def __init__(self, files: MemoryFiles, stored_texts: StoredTexts) -> None:
-        language = find_language("english")
-        self._lanes = [WordCounts(language) for _ in range(files.config.lanes)]
+        self._files = files
+        self._place = files.path / DERIVED / _FILE
         ids, _ = files.ids_from(0)
         kept = files.attributes.era.kept
-        ratios = self._read(stored_texts, ids[:kept])
-        if kept:
-            self._scale(files, ids[:kept], ratios)
-        self._read(stored_texts, ids[kept : files.rows("texts/index")])
+        counted = self._saved = self._load(ids)  # rows of texts that are in the file
+        if counted == 0:
+            self._lanes = self._no_counts()
+            ratios = self._read(stored_texts, ids[:kept])
+            if kept:
+                self._scale(files, ids[:kept], ratios)
+            counted = kept
+        self._read(stored_texts, ids[counted : files.rows("texts/index")])
+
+    def save(self) -> None:
+        """Keep the counts, once what they count is committed and no step is begun.
+
+        What cannot be written is left: it is counted anew.
+        """
+        files, attributes = self._files, self._files.attributes
+        rows = files.rows("texts/index")
+        if attributes.pending.phase != "idle" or rows - self._saved < _LEAST_SAVED:
+            return
+        document = {
+            "version": _VERSION,
+            "era": files.prefix,
+            "step": attributes.step,
+            "digest": StepTable.read(files).digest(attributes.step).hex(),
+            "rows": rows,
+            "lanes": [lane.document() for lane in self._lanes],
+        }
+        aside = self._place.with_name(f"{_FILE}.{os.getpid()}.tmp")
+        with contextlib.suppress(OSError):
+            self._place.parent.mkdir(exist_ok=True)
+            if not self._place.parent.is_symlink():
+                aside.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
+                os.replace(aside, self._place)
+                self._saved = rows
+
+    def _load(self, ids: IntArray) -> int:
+        """Go on from the counts in the file, if they are of this very past; how many rows."""
+        steps = StepTable.read(self._files)
+        try:
+            with open(open_regular(self._place), "rb") as file:
+                document = json.loads(file.read(_MOST_BYTES))
+            step, rows = document["step"], document["rows"]
+            fits = document["version"] == _VERSION and document["era"] == self._files.prefix
+            fits = (
+                fits and 0 < step <= len(steps) and steps.digest(step).hex() == document["digest"]
+            )
+            if not fits or not 0 < rows <= np.searchsorted(ids, steps.rows()[step - 1]):
+                return 0
+            lanes = self._no_counts()
+            for lane, counts in zip(lanes, document["lanes"], strict=True):
+                lane.take(counts)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return 0
+        self._lanes = lanes
+        return int(rows)
+
+    def _no_counts(self) -> list[WordCounts]:
+        language = find_language("english")
+        return [WordCounts(language) for _ in range(self._files.config.lanes)]
 
     def _read(self, stored_texts: StoredTexts, ids: IntArray) -> FloatArray:
         ratios: list[float] = []

@@ -674,6 +674,8 @@ class MemoryStore:
         try:
             if kind is None and self.mode == "r+":
                 self._commit(tidy=True)
+                if self._lifespans is not None:
+                    self._lifespans.save()
         finally:
             self.close()
 

@@ -46,11 +46,11 @@ def list_(
     since: Annotated[
         str | None,
         _filter(
-            "--since", "Created then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"
+            "--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"
         ),
     ] = None,
     until: Annotated[
-        str | None, _filter("--until", "Created then or before; a date with all its day.", "WHEN")
+        str | None, _filter("--until", "Of then or before; a date with all its day.", "WHEN")
     ] = None,
     text: Annotated[
         str | None, _filter("--text", "With this in the text, in capitals or not.", "PART")

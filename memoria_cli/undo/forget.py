@@ -45,7 +45,7 @@ def forget(
         str | None,
         option(
             "--older-than",
-            "Those created more than N steps ago, or longer ago than 30d (s, m, h, d, w).",
+            "Those of more than N steps ago, or of longer ago than 30d (s, m, h, d, w).",
             "N|30d",
         ),
     ] = None,

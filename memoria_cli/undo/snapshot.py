@@ -154,9 +154,10 @@ def delete(store: Store, name: Name, json: Json = False) -> None:
 
 def describe_loss(lost: Mapping[str, Any]) -> str:
     """Say in words what going back loses."""
-    parts = [f"{lost['lost_steps']} later steps"]
-    if lost["lost_events"]:
-        parts.append(f"{lost['lost_events']} changes between steps")
+    steps, events = lost["lost_steps"], lost["lost_events"]
+    parts = [f"{steps} later step{'s' * (steps != 1)}"]
+    if events:
+        parts.append(f"{events} change{'s' * (events != 1)} between steps")
     if lost["lost_begun"]:
         parts.append("the step begun")
     if lost["lost_snapshots"]:

@@ -18,6 +18,7 @@ from memoria.errors import InputError
 from memoria.query.engram_table import FIELDS
 from memoria.query.inspection import Inspection
 from memoria.query.listing import EngramFilter, NumberRange, parse_time
+from memoria.query.selection import Selection, select_engrams
 from memoria.store import MemoryStore
 
 WORDS = ("Straße", "KELVIN", "apple", "Cat", "moon", "rain", "")
@@ -167,6 +168,20 @@ def test_filters_and_orders(
     assert found.count == len(expected)
     assert found.step == 20
     assert list(found.documents()) == expected[:limit]
+
+
+def test_an_engrams_own_time_goes_before_that_of_its_creation(tmp_path: Path) -> None:
+    path, day = tmp_path / "store", 24 * 3_600_000
+    with MemoryStore.create(path, MemoriaConfig(hidden_dim=2, initial_lifespan=1e6)) as store:
+        data = np.eye(3, 2, dtype=np.float32) + 1
+        store.step(data, texts=["old", "new", "now"], times=[5 * day, 9 * day, None])
+    with Inspection.open(path) as view:
+        found = {
+            name: [one["id"] for one in listed(view, EngramFilter("all", **{name: 7 * day}))]
+            for name in ("since", "until")
+        }
+    assert found == {"since": [1, 2], "until": [0]}
+    assert select_engrams(path, Selection(older_than="1970-01-08")).ids.tolist() == [0]
 
 
 def test_times_of_creation(view: Inspection, stories: list[dict[str, Any]]) -> None:

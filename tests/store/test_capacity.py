@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from memoria.config import MemoriaConfig
 from memoria.errors import StateError
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact
+from memoria.store.information import WordCounts
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
 from memoria.store.replay.recompute import recompute
@@ -187,3 +189,49 @@ def test_the_rule_of_displacement() -> None:
     pinned = np.array([False, True, False, False, False])
     assert rules.displaced(expiry, pinned, 3).tolist() == [2, 4]
     assert rules.displaced(expiry, ~free, 1).tolist() == []
+
+
+def test_counts_of_words_are_kept_beside_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, beside = tmp_path / "s", tmp_path / "s" / "index" / "words.json"
+    with MemoryStore.create(path, config(lifespan_by="information", lanes=2)) as store:
+        live(store, 90)
+    assert beside.is_file()
+    others = ["", "{", beside.read_text().replace('"step":90', '"step":89'), None]
+    others.append(beside.read_text().replace('"texts":180', '"texts":0'))
+    for other in others:
+        twin = shutil.copytree(path, tmp_path / f"twin{len(list(tmp_path.iterdir()))}")
+        (twin / "index" / "words.json").unlink()
+        if other is not None:
+            (twin / "index" / "words.json").write_text(other)
+        with MemoryStore.open(twin, "r+") as store:
+            live(store, 2, seed=7)
+    read: list[str | None] = []
+    whole = WordCounts.read
+
+    def counted(counts: WordCounts, text: str | None) -> float:
+        read.append(text)
+        return whole(counts, text)
+
+    with monkeypatch.context() as patch, MemoryStore.open(path, "r+") as store:
+        patch.setattr(WordCounts, "read", counted)
+        live(store, 2, seed=7)
+    assert len(read) == 12
+    expiries = [
+        [one.expiry for one in SpecReader(store).state().engrams.values()]
+        for store in (path, *tmp_path.glob("twin*"))
+    ]
+    assert all(one == expiries[0] for one in expiries)
+    assert verify(path).findings == ()
+    compact(path)
+    with MemoryStore.open(path, "r+") as store:
+        live(store, 1)
+
+
+def test_a_step_begun_is_not_counted_beside_the_memory(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with MemoryStore.create(path, config(lifespan_by="information")) as store:
+        live(store, 180)
+        store.add(np.ones((1, DIMENSION), np.float32), texts=["fog"])
+    assert not (path / "index" / "words.json").exists()
