@@ -45,9 +45,7 @@ def list_(
     fired: Annotated[str | None, _filter("--fired", "How often they fired.", "MIN..MAX")] = None,
     since: Annotated[
         str | None,
-        _filter(
-            "--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"
-        ),
+        _filter("--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"),
     ] = None,
     until: Annotated[
         str | None, _filter("--until", "Of then or before; a date with all its day.", "WHEN")
