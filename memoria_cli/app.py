@@ -6,16 +6,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
-from memoria_cli.options import option
+from memoria_cli.general import add_general_options
 from memoria_cli.plain_values import take_plain_values
 from memoria_cli.stores import find_its_store
-from memoria_cli.terminal import output
-from memoria_cli.verbs import print_help_without_verb
+from memoria_cli.verbs import VerbGroup, print_help_without_verb
 
 
 class _Verb(NamedTuple):
@@ -32,123 +31,71 @@ class _Verb(NamedTuple):
 VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
     {
         "init": _Verb(
-            "keep.init:init",
-            "Create an empty store. It keeps the configuration it is born with.",
+            "keep.init:init", "Create an empty store. It keeps the configuration it is born with."
         ),
         "add": _Verb(
-            "keep.add:add",
-            "Make the inputs the working memory: the first part of a step.",
-        ),
-        "ask": _Verb(
-            "ask.ask:ask",
-            "Ask which engrams answer a question, the best first. Changes nothing unless told to.",
-        ),
-        "remind": _Verb(
-            "ask.remind:remind",
-            "Remind with the working memory and let everything fire: the second part of a step.",
-        ),
-        "adjust": _Verb(
-            "ask.adjust:adjust",
-            "Give lifespan to what was reminded and end the step.",
+            "keep.add:add", "Make the inputs the working memory: the first part of a step."
         ),
         "step": _Verb(
-            "keep.step:step",
-            "Step through the inputs: add, remind and adjust, one working memory after another.",
+            "keep.step:step", "Read inputs step by step: add, remind and adjust each time."
         ),
-        "used": _Verb(
-            "ask.used:used",
-            "Say which engrams answered: they gain lifespan, and the question is kept beside them.",
+        "edit": _Verb("keep.edit:edit", "Give an engram another text or meta."),
+        "ask": _Verb("ask.ask:ask", "Ask which engrams answer a question, the best first."),
+        "remind": _Verb(
+            "ask.remind:remind", "Remind with the working memory: the second part of a step."
         ),
+        "adjust": _Verb(
+            "ask.adjust:adjust", "Give lifespan to what was reminded and end the step."
+        ),
+        "used": _Verb("ask.used:used", "Say which engrams answered a question: they live longer."),
         "inspect": _Verb(
-            "look.inspect:inspect",
-            "Show what a memory holds, in pictures: counts, lifespans, ages, who is "
-            "connected most.",
+            "look.inspect:inspect", "Show what a memory holds, or with ENGRAM the life of that one."
         ),
-        "list": _Verb(
-            "look.list:list_",
-            "List the engrams that pass all filters, the living ones unless --type says otherwise.",
-        ),
-        "diff": _Verb(
-            "look.diff:diff",
-            "Show what became of A's engrams in B: born, forgotten, moved; lifespans and "
-            "connections.",
-        ),
+        "list": _Verb("look.list:list_", "List the engrams that pass all filters."),
+        "diff": _Verb("look.diff:diff", "Compare two states of a memory, or two memories."),
         "replay": _Verb(
-            "look.replay:replay",
-            "Replay the life of a memory and compare every step with what was logged.",
+            "look.replay:replay", "Replay the life of a memory: check it, watch it, or change it."
         ),
         "plot": _Verb(
-            "look.plot:plot",
-            "Show what a memory's life tells, as a picture or as numbers.",
+            "look.plot:plot", "Show what a memory's life tells, as a picture or as numbers."
         ),
         "report": _Verb(
-            "look.report:report",
-            "Write a page about a memory: summary, plots, and its engrams moving through the "
-            "steps.",
-        ),
-        "edit": _Verb(
-            "keep.edit:edit",
-            "Give an engram another text or meta. Its id, lifespan and connections stay.",
+            "look.report:report", "Write a page about a memory, to look at in a browser."
         ),
         "undo": _Verb(
-            "undo.undo:undo",
-            "Go back to the state before the last command that changed the memory; asks first.",
+            "undo.undo:undo", "Go back to before the last command that changed the memory."
         ),
-        "pin": _Verb(
-            "undo.pin:pin",
-            "Let engrams lose no lifespan until `memoria unpin`; only between steps.",
-        ),
+        "pin": _Verb("undo.pin:pin", "Let engrams lose no lifespan until `memoria unpin`."),
         "unpin": _Verb(
-            "undo.pin:unpin",
-            "Let pinned engrams age again, from the lifespan they have; only between steps.",
+            "undo.pin:unpin", "Let pinned engrams age again, from the lifespan they have."
         ),
         "forget": _Verb(
-            "undo.forget:forget",
-            "Forget engrams at once and for ever: those named, or those found.",
+            "undo.forget:forget", "Forget engrams for ever: those named, or those found."
         ),
         "snapshot": _Verb(
             "undo.snapshot:snapshot",
             "Name states of a memory, open them as STORE@NAME, go back to them.",
         ),
+        "export": _Verb(
+            "move.export:export", "Write a memory as one file to ship, as tables, lines or a graph."
+        ),
+        "import": _Verb("move.export:import_", "Make the memory in an archive a store again."),
+        "push": _Verb("move.sync:push", "Bring a memory at an S3-compatible place up to a store."),
+        "pull": _Verb("move.sync:pull", "Make the memory at an S3-compatible place a store here."),
+        "encode": _Verb(
+            "move.encode:encode", "Write the vectors of all inputs, in order, to a file."
+        ),
         "compact": _Verb("check.compact:compact", "Reclaim the space of what was forgotten."),
         "verify": _Verb(
-            "check.verify:verify",
-            "Read every byte of a store and check it against the log, the digests and every rule.",
+            "check.verify:verify", "Read every byte of a store and check it, or repair it with -o."
         ),
         "config": _Verb(
-            "check.config:config",
-            "Show what a memory is and what may change about it, and change that.",
-        ),
-        "export": _Verb(
-            "move.export:export",
-            "Write a memory as one file to ship, as tables, lines or a graph.",
-        ),
-        "import": _Verb(
-            "move.export:import_",
-            "Make the memory in an archive a store again, every chunk of it verified.",
-        ),
-        "push": _Verb(
-            "move.sync:push",
-            "Make what is committed in a store the memory at an S3-compatible place.",
-        ),
-        "pull": _Verb(
-            "move.sync:pull",
-            "Make the memory at an S3-compatible place a store here, or bring an older copy "
-            "up to it.",
-        ),
-        "encode": _Verb(
-            "move.encode:encode",
-            "Write the vectors of all inputs, in order, to a file: to be looked at, or added "
-            "later.",
+            "check.config:config", "Show and change settings: those of a memory, and your own."
         ),
         "experiment": _Verb(
-            "study.experiment:experiment",
-            "Run the paper's experiments and your own: models with memory and their rivals.",
+            "study.experiment:experiment", "Run the paper's experiments and your own."
         ),
-        "demo": _Verb(
-            "study.demo:demo",
-            "Show what a memory does: read a text, ask it, see what it kept and forgot.",
-        ),
+        "demo": _Verb("study.demo:demo", "Show what a memory does: a tour of the other verbs."),
     }
 )
 
@@ -171,12 +118,15 @@ def _verb(name: str) -> Any:
     module, _, attribute = VERBS[name].place.partition(":")
     made = typer.main.get_command(getattr(import_module(f"memoria_cli.{module}"), attribute))
     for one in (made, *getattr(made, "commands", {}).values()):
+        add_general_options(one)
         find_its_store(one)
         take_plain_values(one)
     return made
 
 
-class _Group(TyperGroup):
+class _Group(VerbGroup):
+    is_root = True
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.commands = _Verbs()  # type: ignore[assignment]
@@ -208,26 +158,13 @@ def command() -> Any:
         invoke_without_command=True,
         subcommand_metavar="VERB ...",
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_main)
     made = typer.main.get_command(app)
+    add_general_options(made)
     take_plain_values(made)
     return made
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from memoria import __version__
-
-        output.result({"version": __version__}, [f"memoria {__version__}"], as_json=False)
-        raise typer.Exit
-
-
-def _main(
-    context: typer.Context,
-    version: Annotated[
-        bool, option("--version", "Show the version.", callback=_show_version, is_eager=True)
-    ] = False,
-) -> None:
+def _main(context: typer.Context) -> None:
     print_help_without_verb(context)

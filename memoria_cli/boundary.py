@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 import traceback
+import warnings
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import typer
 
@@ -20,8 +23,11 @@ from memoria_cli.terminal import output
 from memoria_cli.terminal.signals import INTERRUPTED, interrupting_signals
 
 DEBUG_VARIABLE: Final = "MEMORIA_DEBUG"
+_UNEXPECTED: Final = "unexpected "
+_UNSUPPORTED: Final = ("win32", "cygwin")
 _FAILURE: Final = 1
 _USAGE: Final = 2
+_PYDANTIC: Final = "Value error, "  # begins what pydantic says of a value
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -29,6 +35,17 @@ def run(arguments: Sequence[str]) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json = "--json" in options
     output.prepare()
+    if sys.platform in _UNSUPPORTED:
+        hint = "it runs on Linux and macOS, and in the Windows Subsystem for Linux"
+        return _report(as_json, _FAILURE, "UnsupportedError", "Windows is not supported", hint)
+    with warnings.catch_warnings():
+        if not sys.warnoptions:  # which -W and PYTHONWARNINGS set
+            warnings.simplefilter("ignore")
+        return _run(arguments, as_json)
+
+
+def _run(arguments: Sequence[str], as_json: bool) -> int:
+    begun = time.monotonic()
     notice_conflict(output.note)
     try:
         with interrupting_signals():  # SIGTERM is an interrupt too: nothing is left half done
@@ -37,6 +54,7 @@ def run(arguments: Sequence[str]) -> int:
             message = "interrupted: what was not committed is dropped, what was committed is kept"
             return _report(as_json, code, "StoppedError", message, None)
         output.finish()
+        output.detail(f"took {time.monotonic() - begun:.2f} s")
         return code
     except output.OutputClosedError:
         return 0
@@ -70,13 +88,27 @@ def _unexpected(as_json: bool, error: Exception) -> int:
     if isinstance(error, typer.TyperException):
         message = " ".join(error.format_message().split()).removesuffix(".")
         context = getattr(error, "ctx", None)
-        where = f"{context.command_path} " if context is not None else "memoria "
-        hint = f"`{where}--help` shows what it takes"
+        where = context.command_path if context is not None else "memoria"
+        hint = f"`{where} --help` shows what it takes"
+        if context is not None and (unknown := getattr(error, "option_name", None)):
+            message, hint = _unknown_option(message, unknown, context.command, hint)
+        message = message.replace(_PYDANTIC, "")
         return _report(as_json, _USAGE, "UsageError", message, hint, error)
     lines = str(error).strip().splitlines()
-    message = f"unexpected {_kind(error)}: {lines[0]}" if lines else f"unexpected {_kind(error)}"
-    hint = f"{DEBUG_VARIABLE}=1 shows where; please report it"
+    message = f"{_UNEXPECTED}{_kind(error)}{f': {lines[0]}' if lines else ''}"
+    hint = "-v shows where; please report it"
     return _report(as_json, _FAILURE, _kind(error), message, hint, error)
+
+
+def _unknown_option(message: str, name: str, command: Any, hint: str) -> tuple[str, str]:
+    """What to say of an option that a verb does not have, or that lacks its value."""
+    if any(name in (*one.opts, *one.secondary_opts) for one in command.params):
+        return message, hint
+    from memoria_cli.suggestions import suggest_option
+
+    if meant := suggest_option(name, command):
+        hint = f"did you mean {meant}? {hint}"
+    return f"{name}: no such option", hint
 
 
 def _report(
@@ -87,8 +119,9 @@ def _report(
     hint: str | None,
     error: BaseException | None = None,
 ) -> int:
-    if error is not None and os.environ.get(DEBUG_VARIABLE, "") not in ("", "0"):
-        output.note("".join(traceback.format_exception(error)), keep_lines=True)
+    wanted = os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
+    if error is not None and (wanted or (output.is_verbose() and message.startswith(_UNEXPECTED))):
+        output.warn("".join(traceback.format_exception(error)), keep_lines=True)
     output.failure(code, kind, message, hint, as_json)
     return code
 

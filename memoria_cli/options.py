@@ -268,5 +268,5 @@ def report_parts(parts: Sequence[dict[str, Any]]) -> bool:
         error = part["error"]
         hint = f"; hint: {error['hint']}" if error["hint"] else ""
         where = "" if error["message"].startswith(part["path"]) else f"{part['path']} failed: "
-        output.note(f"memoria: {where}{error['message']}{hint}")
+        output.warn(f"memoria: {where}{error['message']}{hint}")
     return bool(failed)

@@ -6,8 +6,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from memoria_cli.terminal import output
+from memoria.errors import UsageError
+from memoria_cli.general import show_help
+
+
+class VerbGroup(TyperGroup):
+    """Verbs by name; a name that is none of them is answered by the one that is meant."""
+
+    is_root = False
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        word = args[0]
+        if ctx.resilient_parsing or word.startswith("-") or self.get_command(ctx, word):
+            return super().resolve_command(ctx, args)
+        from memoria_cli.suggestions import suggest_verb
+
+        path = ctx.command_path
+        hint = f"`{path} --help` lists the verbs"
+        if meant := suggest_verb(word, self.list_commands(ctx), not self.is_root):
+            hint = f"did you mean `{path} {meant}`? {hint}"
+        raise UsageError(f"{word}: no such verb", hint)
 
 
 def verb(
@@ -27,6 +47,7 @@ def group(name: str, help: str, examples: Sequence[str], *verbs: typer.Typer) ->
     """A verb that has verbs of its own; without one it prints its help."""
     app = typer.Typer(
         name=name,
+        cls=VerbGroup,
         help=help,
         epilog=_epilog(examples),
         add_completion=False,
@@ -42,8 +63,7 @@ def group(name: str, help: str, examples: Sequence[str], *verbs: typer.Typer) ->
 def print_help_without_verb(context: typer.Context) -> None:
     """Print the help where no verb is named."""
     if context.invoked_subcommand is None:
-        text = context.get_help()  # Rich prints by itself and leaves nothing
-        output.result({}, [text] if text else [], as_json=False)
+        show_help(context)
 
 
 def _epilog(examples: Sequence[str]) -> str:

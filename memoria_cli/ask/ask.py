@@ -120,9 +120,9 @@ def ask(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Ask which engrams answer a question, the best first. Changes nothing unless told to.
+    """Ask which engrams answer a question, the best first.
 
-    Ranks by meaning, words, what stands around and what a text says of itself. `memoria remind` is
+    Changes nothing unless told to. Ranks by meaning, words, what stands around and what a text says of itself. `memoria remind` is
     the other way to get something out of a memory: what a model is given while it reads.
     """
     from memoria.query.listing import parse_time

@@ -54,9 +54,9 @@ def remind(
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Remind with the working memory and let everything fire: the second part of a step.
+    """Remind with the working memory: the second part of a step.
 
-    Asked again before `memoria adjust`, it repeats its answer. With --peek it changes nothing, and
+    Everything that is reminded fires with it. Asked again before `memoria adjust`, it repeats its answer. With --peek it changes nothing, and
     may be given the past: STORE@NAME as a snapshot left it, STORE@STEP as a step. A cue of its own
     implies --peek. This is what a model is given while it reads, by likeness and along connections;
     to find what answers a question use `memoria ask`.

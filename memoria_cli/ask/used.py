@@ -29,9 +29,9 @@ def used(
     gain: Annotated[float, option("--gain", "Steps of lifespan that each gains.", "X")] = _GAIN,
     json: Json = False,
 ) -> None:
-    """Say which engrams answered: they gain lifespan, and the question is kept beside them.
+    """Say which engrams answered a question: they live longer.
 
-    Nothing ages, and no engram is made of the question. Only between steps.
+    The question is kept beside them. Nothing ages, and no engram is made of the question. Only between steps.
     """
     from memoria.store.reading import open_files
 

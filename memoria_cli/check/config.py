@@ -24,7 +24,7 @@ _OF_VECTORS: Final = ("hidden_dim", "backbone_fingerprint", "backbone_options")
 
 @verb("show", "memoria config show notes", "memoria config show notes --json")
 def show(store: StoreAt, json: Json = False) -> None:
-    """Show the configuration, which a memory keeps for ever, and the settings, which may change."""
+    """Show what a memory is, which stays, and its settings, which may change."""
     from memoria.store.reading import open_files
 
     path, at = split_store(store)
@@ -60,9 +60,9 @@ def set_(
     ],
     json: Json = False,
 ) -> None:
-    """Change settings: where the backbone lies, the unit of texts, notes, constants of asking.
+    """Change settings of a memory.
 
-    The memory itself, its digest and its configuration stay as they are. A backbone with other
+    They are where the backbone lies, the unit of texts, notes, and constants of asking. The memory itself, its digest and its configuration stay as they are. A backbone with other
     weights than the store was made with is refused.
     """
     from memoria.store.reading import open_files
@@ -180,7 +180,7 @@ def _said(value: Any) -> str:
 
 config = group(
     "config",
-    "Show what a memory is and what may change about it, and change that.",
+    "Show and change settings: those of a memory, and your own.",
     ("memoria config show notes", "memoria config set notes ask.language=english --json"),
     show,
     set_,

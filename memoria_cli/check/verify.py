@@ -50,9 +50,9 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Read every byte of a store and check it against the log, the digests and every rule.
+    """Read every byte of a store and check it, or repair it with -o.
 
-    Names file, array, lane and step of everything that is wrong, and exits with 3 if anything
+    Checks it against the log, the digests and every rule. Names file, array, lane and step of everything that is wrong, and exits with 3 if anything
     is. Changes nothing. --repair cuts back to the last sound step, in a new store.
     """
     from memoria.store.verify import repair as repair_store

@@ -94,9 +94,9 @@ def step(
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
-    """Step through the inputs: add, remind and adjust, one working memory after another.
+    """Read inputs step by step: add, remind and adjust each time.
 
-    With one lane, inputs are read one after another; with several, lane i reads input i until the
+    A step takes one working memory. With one lane, inputs are read one after another; with several, lane i reads input i until the
     shortest ends. Ctrl-C ends it between two steps, and --resume goes on from there.
 
     With --each many stores get inputs of their own, some at a time, here or on Ray. A store that

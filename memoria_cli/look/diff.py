@@ -89,9 +89,9 @@ def diff(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show what became of A's engrams in B: born, forgotten, moved; lifespans and connections.
+    """Compare two states of a memory, or two memories.
 
-    Says whether B goes on from A. Changes nothing.
+    Shows what became of A's engrams in B: born, forgotten, moved; lifespans and connections. Says whether B goes on from A. Changes nothing.
     """
     from memoria.query.diff import COMPARED_PAIRS, compare
     from memoria.query.inspection import Inspection

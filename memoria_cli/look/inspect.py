@@ -98,9 +98,7 @@ def inspect(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what a memory holds, in pictures: counts, lifespans, ages, who is connected most.
-
-    With ENGRAM the life of that one.
+    """Show what a memory holds, or with ENGRAM the life of that one.
 
     Changes nothing, and a writer may go on meanwhile. Steps are numbered from 1. STORE@NAME shows
     what a snapshot names, STORE@STEP what a step left behind.

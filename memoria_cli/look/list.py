@@ -77,7 +77,7 @@ def list_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the engrams that pass all filters, the living ones unless --type says otherwise.
+    """List the engrams that pass all filters.
 
     Changes nothing. Lines of JSON and CSV hold whole texts, a table their beginnings.
     """

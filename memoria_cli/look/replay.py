@@ -92,7 +92,7 @@ def replay(
     force: Annotated[bool, _look("--force", "Replace the FILE of --render.")] = False,
     json: Json = False,
 ) -> None:
-    """Replay the life of a memory and compare every step with what was logged.
+    """Replay the life of a memory: check it, watch it, or change it.
 
     Without options the log is read from the start and each step's digest checked. --recompute runs
     every step again: bit for bit the same on the machine that made it; elsewhere it tells where

@@ -34,9 +34,9 @@ def report(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write a page about a memory: summary, plots, and its engrams moving through the steps.
+    """Write a page about a memory, to look at in a browser.
 
-    One file that opens in any browser without a network, forgotten engrams included. Needs the
+    It has a summary, plots, and the engrams moving through the steps. One file that opens in any browser without a network, forgotten engrams included. Needs the
     extra `viz`. STORE@NAME and STORE@STEP are told of as they were.
     """
     from memoria.report import write_report

@@ -106,9 +106,9 @@ def encode(
     jobs: Jobs = None,
     json: Json = False,
 ) -> None:
-    """Write the vectors of all inputs, in order, to a file: to be looked at, or added later.
+    """Write the vectors of all inputs, in order, to a file.
 
-    With --shards they go to several files, made some at a time, here or on Ray. A shard that fails
+    They can be looked at, or added later. With --shards they go to several files, made some at a time, here or on Ray. A shard that fails
     does not stop the others; the same command makes what is left.
     """
     from memoria.backbones import load_backbone

@@ -104,9 +104,9 @@ def import_(
     store: Annotated[str, argument("STORE", "The store to make.")],
     json: Json = False,
 ) -> None:
-    """Make the memory in an archive a store again, every chunk of it verified.
+    """Make the memory in an archive a store again.
 
-    It goes on step for step as the original would. The store is there as a whole or not at all;
+    Every chunk of it is verified. It goes on step for step as the original would. The store is there as a whole or not at all;
     an existing one is refused.
     """
     from memoria.store.archive import import_archive

@@ -24,7 +24,7 @@ def push(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make what is committed in a store the memory at an S3-compatible place.
+    """Bring a memory at an S3-compatible place up to a store.
 
     Only what lacks there is sent, and an interrupted push goes on where it was. Reading verbs
     open the place as it is. Endpoint and credentials come from the environment:
@@ -52,9 +52,9 @@ def pull(
     store: Annotated[str, argument("STORE", "A new store, or an older copy of it.")],
     json: Json = False,
 ) -> None:
-    """Make the memory at an S3-compatible place a store here, or bring an older copy up to it.
+    """Make the memory at an S3-compatible place a store here.
 
-    Only what lacks is fetched, and every chunk verified. A store that holds what the place does
+    An older copy of it is brought up to it.     Only what lacks is fetched, and every chunk verified. A store that holds what the place does
     not is refused and left as it is. Endpoint and credentials come from the environment:
     AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION.
     """

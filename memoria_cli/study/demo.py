@@ -38,9 +38,9 @@ def demo(
     steps: Annotated[int, option("--steps", "Steps to read at most.", "N", min=1)] = _STEPS,
     json: Json = False,
 ) -> None:
-    """Show what a memory does: read a text, ask it, see what it kept and forgot.
+    """Show what a memory does: a tour of the other verbs.
 
-    Every command it runs is shown as you would type it. The memory stays where it was made, for
+    It reads a text, asks it, and shows what it kept and forgot. Every command it runs is shown as you would type it. The memory stays where it was made, for
     you to go on with.
     """
     from memoria.experiments.demo_texts import QUESTIONS, cues_from, help_text

@@ -32,14 +32,14 @@ def format_lifespan(steps: float | None) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """ "1 step", "2 steps"."""
-    return f"{count} {noun}{'s' * (count != 1)}"
+    """ "1 step", "2,000 steps"; an empty one is "0 steps"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def format_engrams(ids: Sequence[int]) -> str:
     """How many engrams, and which ones if they are few."""
     few = f" ({', '.join(map(str, ids))})" if 0 < len(ids) <= 10 else ""
-    return f"{len(ids):,} engram{'s' * (len(ids) != 1)}{few}"
+    return f"{format_count(len(ids), 'engram')}{few}"
 
 
 def format_engram(engram: int, text: str | None) -> str:
@@ -66,6 +66,13 @@ def format_bytes(count: float) -> str:
             return f"{count:.3g} {unit}" if unit != "bytes" else f"{count} {unit}"
         count /= 1000
     return f"{count:,.1f} TB"
+
+
+def format_duration(seconds: float) -> str:
+    """A time in the unit that suits it: "8 s", "12 min", "3.5 h"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def escape(text: str) -> str:

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from itertools import islice
 from typing import IO, Any, Final, TypeAlias
 
 from memoria.io.progress import Progress
 from memoria_cli.terminal.charts import Page, Picture
-from memoria_cli.terminal.formatting import escape
+from memoria_cli.terminal.formatting import escape, format_duration
 
-_SPARSE_SECONDS: Final = 30.0  # between lines of progress where no terminal shows a bar
+_SPARSE_SECONDS: Final = 5.0  # between lines of progress where no terminal shows a bar
 _LONGEST: Final = 1_000  # characters of an error's message and of its hint
 _GAP: Final = "  "
 _AT_ONCE: Final = 1000  # records that are written together
@@ -56,10 +57,19 @@ class Styled:
     style: str
 
 
+class Loudness(IntEnum):
+    """How much is said on stderr beside errors."""
+
+    QUIET = 0
+    USUAL = 1
+    VERBOSE = 2
+
+
 Part: TypeAlias = str | Styled | Table | Picture
 Column: TypeAlias = str | Callable[[Any], object]  # a record's key, or what makes its cell of it
 
 _gathering: list[list[Any]] = []  # what `collected` blocks are open
+_loudness = Loudness.USUAL
 
 
 def table(
@@ -92,11 +102,38 @@ def collected() -> Iterator[list[Mapping[str, Any]]]:
 
 def prepare() -> None:
     """Make both streams accept every character, whatever the locale, and have a width."""
+    set_loudness(Loudness.USUAL)
     if not _asked_columns():
         os.environ.pop("COLUMNS", None)  # 0 stands for unknown; Rich would write nothing
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def set_loudness(loudness: Loudness) -> None:
+    """Say this much from now on, until the next `prepare`; to be quiet outweighs the rest."""
+    global _loudness
+    _loudness = loudness
+
+
+def is_verbose() -> bool:
+    """Whether the user wants to know more than usual."""
+    return _loudness == Loudness.VERBOSE
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print lines of our own making, escape sequences and all."""
+    _write("".join(f"{text}\n" for text in texts))
+
+
+def is_styled() -> bool:
+    """Whether stdout is a terminal that wants bold text."""
+    return (
+        sys.stdout is not None
+        and sys.stdout.isatty()
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "") not in ("", "dumb")
+    )
 
 
 def result(
@@ -176,8 +213,20 @@ def _csv(rows: Iterable[Sequence[object]]) -> str:
     return "".join(lines)
 
 
-def note(text: str, keep_lines: bool = False) -> None:
-    """Print a notice for people on stderr."""
+def note(text: str) -> None:
+    """Print a notice for people on stderr, unless they want it quiet."""
+    if _loudness != Loudness.QUIET:
+        warn(text)
+
+
+def detail(text: str) -> None:
+    """Print on stderr what only those want to know who ask for more."""
+    if _loudness == Loudness.VERBOSE:
+        warn(text)
+
+
+def warn(text: str, keep_lines: bool = False) -> None:
+    """Print on stderr what people must know, however quiet they want it."""
     lines = text.rstrip("\n").split("\n") if keep_lines else [text]
     _say("".join(f"{escape(line)}\n" for line in lines))
 
@@ -191,7 +240,7 @@ def ask(plan: Sequence[str], question: str) -> bool | None:
     """Ask on the terminal after showing a plan; the default is no, and None if nobody is there."""
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return None
-    note("\n".join(plan), keep_lines=True)
+    warn("\n".join(plan), keep_lines=True)
     _say(f"{escape(question)} [y/N] ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
@@ -370,7 +419,13 @@ def _write_rich(human: Sequence[Part]) -> None:
 
 @contextmanager
 def progress(what: str, unit: str) -> Iterator[Progress]:
-    """Show how many are done, on stderr: a bar on a terminal, else a line now and then."""
+    """Show on stderr how many are done, and how long the rest will take.
+
+    A bar on a terminal, else a line every few seconds; nothing if it is to be quiet.
+    """
+    if _loudness == Loudness.QUIET:
+        yield _no_progress
+        return
     if sys.stderr is None or not sys.stderr.isatty():
         yield _SparseLines(what, unit)
         return
@@ -394,14 +449,29 @@ def progress(what: str, unit: str) -> Iterator[Progress]:
         yield show
 
 
+def _no_progress(done: int, total: int) -> None:
+    pass
+
+
 class _SparseLines:
     def __init__(self, what: str, unit: str) -> None:
         self._what, self._unit = what, unit
-        self._last = time.monotonic()
+        self._begun = self._last = time.monotonic()
+        self._first: int | None = None
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
+        if self._first is None:
+            self._first = done
         if now - self._last >= _SPARSE_SECONDS:
             self._last = now
             of = f" of {total}" if total else ""
-            note(f"{self._what}: {done}{of} {self._unit}")
+            left = _time_left(done - self._first, total - done, now - self._begun)
+            note(f"{self._what}: {done}{of} {self._unit}{left}")
+
+
+def _time_left(done: int, left: int, seconds: float) -> str:
+    """An estimate of the time that ``left`` takes where ``done`` took ``seconds``."""
+    if done <= 0 or left <= 0:
+        return ""
+    return f", about {format_duration(seconds * left / done)} left"

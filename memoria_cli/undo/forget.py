@@ -90,7 +90,7 @@ def forget(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Forget engrams at once and for ever: those named, or those found.
+    """Forget engrams for ever: those named, or those found.
 
     Says how many and names the first 10 (1,000 with --json), and asks. Only between steps. What is
     pinned goes only when it is named by id. Vectors and texts stay on the disk, and in the past,

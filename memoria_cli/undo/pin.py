@@ -14,16 +14,19 @@ from memoria_cli.verbs import verb
 
 @verb("pin", "memoria pin notes 8", "memoria pin notes 8 9 --json")
 def pin(store: Store, ids: NamedEngrams, json: Json = False) -> None:
-    """Let engrams lose no lifespan until `memoria unpin`; only between steps.
+    """Let engrams lose no lifespan until `memoria unpin`.
 
-    Their lifespan is rounded up to whole steps. They still fire, gain and become long-term memory.
+    Only between steps. Their lifespan is rounded up to whole steps. They still fire, gain and become long-term memory.
     """
     _change(store, ids, "pin", "were pinned already", json)
 
 
 @verb("unpin", "memoria unpin notes 8", "memoria unpin notes 8 9 --json")
 def unpin(store: Store, ids: NamedEngrams, json: Json = False) -> None:
-    """Let pinned engrams age again, from the lifespan they have; only between steps."""
+    """Let pinned engrams age again, from the lifespan they have.
+
+    Only between steps.
+    """
     _change(store, ids, "unpin", "were not pinned", json)
 
 

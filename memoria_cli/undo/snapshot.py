@@ -29,9 +29,9 @@ def create(
     note: Annotated[str, option("--note", "What it is for.", "TEXT")] = "",
     json: Json = False,
 ) -> None:
-    """Name what the last finished step left behind, or STORE@STEP a step; it costs no space.
+    """Name a state of a memory; it costs no space.
 
-    STORE@NAME opens it from then on, read-only. A step that has been begun is no part of it.
+    It is what the last finished step left behind, or with STORE@STEP that one. STORE@NAME opens it from then on, read-only. A step that has been begun is no part of it.
     """
     from memoria.store.snapshots import create_snapshot, snapshot_record
 
@@ -111,7 +111,7 @@ def restore(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Go back to a snapshot or a step, or make a store of its own of it with -o.
+    """Go back to a snapshot or a step, or copy it with -o.
 
     Going back drops all later steps and asks first. Later snapshots keep it from happening,
     unless --drop-later drops them.
@@ -144,7 +144,10 @@ def restore(
     "memoria snapshot delete notes second --json",
 )
 def delete(store: Store, name: Name, json: Json = False) -> None:
-    """Take a name back. The state stays in the past until `memoria compact` drops it."""
+    """Delete a snapshot: its name goes, and asks first.
+
+    The state stays in the past until `memoria compact` drops it.
+    """
     from memoria.store.snapshots import delete_snapshot, snapshot_record
 
     gone = _dated(snapshot_record(name, delete_snapshot(store, name)))

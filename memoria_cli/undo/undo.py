@@ -24,9 +24,9 @@ def undo(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Go back to the state before the last command that changed the memory; asks first.
+    """Go back to before the last command that changed the memory.
 
-    What came later is gone for good: a second undo takes back the command before, and nothing
+    Asks first. What came later is gone for good: a second undo takes back the command before, and nothing
     brings back what was undone. `memoria compact` and going back to a snapshot are no such
     commands, and what compaction removed cannot be gone back to.
     """

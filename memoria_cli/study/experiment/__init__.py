@@ -9,7 +9,7 @@ from memoria_cli.verbs import group
 
 experiment = group(
     "experiment",
-    "Run the paper's experiments and your own: models with memory and their rivals.",
+    "Run the paper's experiments and your own.",
     (
         "memoria experiment list",
         "memoria experiment run sorting --set length=128 --set steps=5 --set models=none --seeds 1",

@@ -18,7 +18,10 @@ def list_(
     name: Annotated[str | None, argument("[NAME]", "One of them, with all its settings.")] = None,
     json: Json = False,
 ) -> None:
-    """List the experiments; of one that is named its settings, with the values of its presets."""
+    """List the experiments, or the settings of one.
+
+    Its settings come with the values of its presets.
+    """
     from memoria.experiments import EXPERIMENTS, find_experiment
     from memoria.experiments.rivals import RIVALS
 

@@ -42,9 +42,9 @@ def report(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Tell what the runs in a folder say together: mean and spread over seeds, and differences.
+    """Tell what the runs in a folder say together.
 
-    Variants are compared over the seeds that both have run: the mean difference, its bootstrap
+    That is mean and spread over seeds, and differences. Variants are compared over the seeds that both have run: the mean difference, its bootstrap
     interval, and the p of the sign-flip test with the least that so few pairs allow. Runs that
     failed or have not ended are listed, and count nowhere.
     """

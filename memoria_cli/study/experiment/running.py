@@ -188,9 +188,9 @@ def sweep(
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Run an experiment at every point of a grid, or at points drawn at random, with every seed.
+    """Run an experiment at many settings.
 
-    Runs that are done stay, so that the same command goes on after a kill, and more values, trials
+    They are every point of a grid, or points drawn at random, with every seed. Runs that are done stay, so that the same command goes on after a kill, and more values, trials
     or seeds can come to the file later. `memoria experiment report DIR` compares what came out.
     """
     from memoria.experiments import compare, find_experiment
@@ -318,7 +318,7 @@ def _report_failures(records: Sequence[RunRecord], folder: Path) -> bool:
     """Note each failed run on stderr; whether there was one."""
     failed = [one for one in records if one.status == "failed"]
     for one in failed:
-        output.note(f"memoria: {one.path.relative_to(folder)} failed: {one.error}")
+        output.warn(f"memoria: {one.path.relative_to(folder)} failed: {one.error}")
     return bool(failed)
 
 
