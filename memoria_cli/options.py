@@ -81,7 +81,23 @@ Meta: TypeAlias = Annotated[
         rich_help_panel="Filters",
     ),
 ]
+
+
+def limit(help: str, names: str = "--limit -n", **more: Any) -> Any:
+    """The option that bounds a list; 0 stands for no bound, see `bound`."""
+    return option(names, f"{help}; 0: all.", "N", min=0, **more)
+
+
+def bound(limit: int | None, default: int | None = None) -> int | None:
+    """The most of a list: ``limit``, or ``default`` where none is given; None for all."""
+    return (default if limit is None else limit) or None
+
+
+ROWS: Final = 10  # of a list for people, unless --limit says how many
 Force: TypeAlias = Annotated[bool, option("--force", "Replace FILE if it exists.")]
+DryRun: TypeAlias = Annotated[
+    bool, option("--dry-run", "Only say what would be done; change nothing.")
+]
 Yes: TypeAlias = Annotated[
     bool, option("--yes -y", "Go ahead without asking; needed where nobody can be.")
 ]

@@ -92,4 +92,4 @@ def suggest_option(word: str, command: Any) -> str | None:
 def _closest(word: str, names: Iterable[str]) -> str | None:
     from difflib import get_close_matches
 
-    return next(iter(get_close_matches(word.lower(), names, n=1, cutoff=0.6)), None)
+    return next(iter(get_close_matches(word.lower(), names, n=1, cutoff=0.7)), None)

@@ -33,7 +33,9 @@ HOUSE = """
     memoria.report
     memoria.experiments
     memoria
+    memoria_cli.help_page memoria_cli.suggestions
     memoria_cli.terminal
+    memoria_cli.general
     memoria_cli.options memoria_cli.stores memoria_cli.verbs memoria_cli.plain_values
     memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo \
     memoria_cli.move memoria_cli.check

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from memoria.errors import UsageError
 from memoria_cli.ask.excerpt import excerpt
 from memoria_cli.options import (
+    ROWS,
     Json,
     Meta,
     argument,
+    limit,
     option,
     panel,
     parse_pairs,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _filter: Final = panel("Filters")
 _teach: Final = panel("Teaching")
+_ALL: Final = 2**31  # answers, and more than there are
 _LEARNED: Final = 5  # answers that --learn lets live longer
 _GAIN: Final = 20.0  # steps, of each of them
 _LEAST_REASON: Final = 0.5  # of a part's share in a score that is named without --why
@@ -71,7 +74,7 @@ def ask(
             "STORE",
         ),
     ] = None,
-    top: Annotated[int, option("--top", "Answers, at most.", "N", min=1)] = 10,
+    top: Annotated[int, limit("Answers at most", "--limit --top -n")] = ROWS,
     context: Annotated[
         int, option("--context", "Show N engrams before and after each answer.", "N", min=0)
     ] = 0,
@@ -122,8 +125,9 @@ def ask(
 ) -> None:
     """Ask which engrams answer a question, the best first.
 
-    Changes nothing unless told to. Ranks by meaning, words, what stands around and what a text says of itself. `memoria remind` is
-    the other way to get something out of a memory: what a model is given while it reads.
+    Changes nothing unless told to. Ranks by meaning, words, what stands around and what a text says
+    of itself. `memoria remind` is the other way to get something out of a memory: what a model is
+    given while it reads.
     """
     from memoria.query.listing import parse_time
     from memoria.store.asking import AskFilter, Asking
@@ -148,7 +152,9 @@ def ask(
     path, at = (require_present(place), None) if teaches else split_store(place)
     with closing(open_files(path, at, "r+" if teaches else "r")) as files:
         asking = Asking(files)
-        found = [(question, asking.ask(question, top, wanted, context)) for question in asked]
+        found = [
+            (question, asking.ask(question, top or _ALL, wanted, context)) for question in asked
+        ]
         taught: list[dict[str, list[int]]] = [{}] * len(found)
         if teaches:
             with load_memory_store(files, "ask") as opened:

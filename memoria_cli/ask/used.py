@@ -31,7 +31,8 @@ def used(
 ) -> None:
     """Say which engrams answered a question: they live longer.
 
-    The question is kept beside them. Nothing ages, and no engram is made of the question. Only between steps.
+    The question is kept beside them. Nothing ages, and no engram is made of the question. Only
+    between steps.
     """
     from memoria.store.reading import open_files
 
@@ -39,5 +40,5 @@ def used(
         taught = opened.teach(ids, gain, question).tolist()
         document = {"step": opened.timestep, "used": taught, "gain": gain, "question": question}
     kept = "; the question is kept" if question is not None else ""
-    human = f"{format_engrams(taught)} gained {format_number(gain)} steps{kept}"
+    human = f"{format_engrams(taught)} gained {format_number(gain)} step{'s' * (gain != 1)}{kept}"
     output.result(document, [human], json)

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, Yes, confirm, option
+from memoria_cli.options import DryRun, Json, Yes, confirm, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.terminal.formatting import format_bytes, format_count
 from memoria_cli.verbs import verb
 
 
@@ -22,9 +22,7 @@ from memoria_cli.verbs import verb
 )
 def compact(
     store: Store,
-    dry_run: Annotated[
-        bool, option("--dry-run", "Only say what would be freed; change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     keep: Annotated[
         list[str] | None,
         option(
@@ -71,7 +69,10 @@ def _describe(record: Mapping[str, Any], tense: str) -> list[str]:
     verb = {"has": "freed", "will": "will free", "would": "would free"}[tense]
     size = record["bytes_before"] - record["bytes_after"]
     engrams, entries = record["engrams_dropped"], record["entries_dropped"]
-    counts = f"{engrams:,} forgotten engrams and {entries:,} log entries"
+    counts = (
+        f"{format_count(engrams, 'forgotten engram')} and "
+        f"{format_count(entries, 'log entry', 'log entries')}"
+    )
     if record["waiting"]:
         lines = [f"dropped {counts}; readers still hold their files, a later writer frees them"]
     else:
@@ -81,5 +82,7 @@ def _describe(record: Mapping[str, Any], tense: str) -> list[str]:
     if record["snapshots_dropped"]:
         lines.append(f"snapshots dropped: {', '.join(record['snapshots_dropped'])}")
     steps = ", ".join(map(str, record["steps_kept"]))
-    lines.append(f"{record['engrams_kept']:,} engrams are kept; of the past, the steps {steps}")
+    lines.append(
+        f"{format_count(record['engrams_kept'], 'engram')} kept; of the past, the steps {steps}"
+    )
     return lines

@@ -62,8 +62,9 @@ def set_(
 ) -> None:
     """Change settings of a memory.
 
-    They are where the backbone lies, the unit of texts, notes, and constants of asking. The memory itself, its digest and its configuration stay as they are. A backbone with other
-    weights than the store was made with is refused.
+    They are where the backbone lies, the unit of texts, notes, and constants of asking. The memory
+    itself, its digest and its configuration stay as they are. A backbone with other weights than
+    the store was made with is refused.
     """
     from memoria.store.reading import open_files
 

@@ -52,8 +52,9 @@ def verify(
 ) -> None:
     """Read every byte of a store and check it, or repair it with -o.
 
-    Checks it against the log, the digests and every rule. Names file, array, lane and step of everything that is wrong, and exits with 3 if anything
-    is. Changes nothing. --repair cuts back to the last sound step, in a new store.
+    Checks it against the log, the digests and every rule. Names file, array, lane and step of
+    everything that is wrong, and exits with 3 if anything is. Changes nothing. --repair cuts back
+    to the last sound step, in a new store.
     """
     from memoria.store.verify import repair as repair_store
     from memoria.store.verify import verify
@@ -78,7 +79,7 @@ def verify(
 
 
 def _describe(report: Report) -> list[output.Part]:
-    size = f"{report.files} files, {format_bytes(report.bytes)}"
+    size = f"{format_count(report.files, 'file')}, {format_bytes(report.bytes)}"
     parts: list[output.Part] = []
     if report.sound:
         parts.append(f"{report.path}: sound: {format_count(report.step, 'step')}, {size}")
@@ -90,7 +91,8 @@ def _describe(report: Report) -> list[output.Part]:
             parts.append(f"and {count - min(_LIST, len(report.findings))} more")
         parts.append(f"sound up to step {report.sound_step} of {report.step}")
     if report.garbage["files"]:
-        left = f"{report.garbage['files']} files, {format_bytes(report.garbage['bytes'])}"
+        files = format_count(report.garbage["files"], "file")
+        left = f"{files}, {format_bytes(report.garbage['bytes'])}"
         parts.append(f"left over by interrupted writers: {left}; the next writer removes them")
     parts += [f"note: {note.path} {note.message}" for note in report.notes]
     return parts

@@ -17,6 +17,7 @@ from memoria_cli.options import (
 )
 from memoria_cli.stores import Store, keep_place, load_memory_store
 from memoria_cli.terminal import output
+from memoria_cli.terminal.formatting import format_count
 from memoria_cli.verbs import verb
 
 
@@ -73,4 +74,8 @@ def add(
     for line in stream.notices:
         output.note(line)
     each = "" if config.lanes == 1 else f", {ids.shape[1]} in each of {config.lanes} lanes"
-    output.result(document, [f"added {ids.size} engrams{each}; `memoria remind` comes next"], json)
+    output.result(
+        document,
+        [f"added {format_count(ids.size, 'engram')}{each}; `memoria remind` comes next"],
+        json,
+    )

@@ -31,7 +31,8 @@ def edit(
 ) -> None:
     """Give an engram another text or meta.
 
-    Its id, lifespan and connections stay. Only between steps. Reads of the past see what was in force then; `memoria undo` takes it back.
+    Its id, lifespan and connections stay. Only between steps. Reads of the past see what was in
+    force then; `memoria undo` takes it back.
     """
     import numpy as np
 

@@ -27,6 +27,7 @@ from memoria_cli.options import (
     refuse_engine,
     speed_options,
 )
+from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import OptionalStore, keep_place, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
@@ -54,7 +55,7 @@ def step(
     unit: Unit = None,
     wm_length: WmLength = None,
     rule: Rule = None,
-    limit: Annotated[int | None, option("--limit", "Stop after N steps.", "N", min=1)] = None,
+    limit: Annotated[int | None, limit_option("Steps at most")] = None,
     resume: Annotated[
         bool,
         option(
@@ -96,8 +97,9 @@ def step(
 ) -> None:
     """Read inputs step by step: add, remind and adjust each time.
 
-    A step takes one working memory. With one lane, inputs are read one after another; with several, lane i reads input i until the
-    shortest ends. Ctrl-C ends it between two steps, and --resume goes on from there.
+    A step takes one working memory. With one lane, inputs are read one after another; with several,
+    lane i reads input i until the shortest ends. Ctrl-C ends it between two steps, and --resume
+    goes on from there.
 
     With --each many stores get inputs of their own, some at a time, here or on Ray. A store that
     fails does not stop the others; the same command does what is left.
@@ -150,7 +152,7 @@ def step(
                 texts=text or (),
                 unit=unit,
                 wm_length=wm_length,
-                limit=limit,
+                limit=limit or None,
                 last_offset=opened.last_offset if resume else None,
                 backbone=backbone,
                 place=files.attributes.settings.backbone,
@@ -180,9 +182,9 @@ def step(
         output.note(line)
     if quit:
         output.note("ended by q: the same command with --resume goes on from there")
-    passed = f"; {stream.skipped} units were remembered before" if stream.skipped else ""
+    passed = f"; {format_count(stream.skipped, 'unit')} remembered before" if stream.skipped else ""
     added = document["engrams_added"]
-    taken = f"{format_count(document['steps'], 'step')}, {added} engrams added"
+    taken = f"{format_count(document['steps'], 'step')}, {format_count(added, 'engram')} added"
     output.result(document, [f"{taken}, the store is at step {document['timestep']}{passed}"], json)
     if added >= LEAST_SAVED and stream.backbone is not None:
         bring_up_index(store, stream.backbone)

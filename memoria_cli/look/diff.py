@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from memoria_cli.options import Json, argument, option
+from memoria_cli.options import ROWS, Json, argument, option
+from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_change, format_engram, format_number, shorten
 from memoria_cli.verbs import verb
 
-_LIMIT: Final = 20
+_ALL: Final = 2**62  # rows, and more than there are
 _TEXT: Final = 72
 
 
@@ -66,8 +67,6 @@ _CONNECTIONS: Final[Mapping[str, output.Column]] = {
     "weight B": lambda one: f"{one['weight']['b']:.3f}",
     "together A": lambda one: one["cofire_count"]["a"],
     "together B": lambda one: one["cofire_count"]["b"],
-    "when this fires": lambda one: format_engram(one["source"], one["texts"][0]),
-    "this fires too": lambda one: format_engram(one["target"], one["texts"][1]),
 }
 
 
@@ -83,7 +82,7 @@ def _state(letter: str) -> Any:
 def diff(
     a: Annotated[str, _state("A")],
     b: Annotated[str, _state("B")],
-    limit: Annotated[int, option("--limit", "Rows of each list.", "N", min=1)] = _LIMIT,
+    limit: Annotated[int, limit_option("Rows of each list")] = ROWS,
     connections: Annotated[
         bool, option("--connections", "Compare connections however long that takes.")
     ] = False,
@@ -91,7 +90,8 @@ def diff(
 ) -> None:
     """Compare two states of a memory, or two memories.
 
-    Shows what became of A's engrams in B: born, forgotten, moved; lifespans and connections. Says whether B goes on from A. Changes nothing.
+    Shows what became of A's engrams in B: born, forgotten, moved; lifespans and connections. Says
+    whether B goes on from A. Changes nothing.
     """
     from memoria.query.diff import COMPARED_PAIRS, compare
     from memoria.query.inspection import Inspection
@@ -102,7 +102,7 @@ def diff(
         Inspection.open(*split_store(b)) as other,
         output.progress("comparing connections of", "engrams") as show,
     ):
-        document = compare(one, other, limit, most, show)
+        document = compare(one, other, limit or _ALL, most, show)
     output.result(document, [] if json else _describe(document), json)
 
 
@@ -133,7 +133,14 @@ def _describe(document: Mapping[str, Any]) -> list[output.Part]:
     found = document["connections"]
     if found is not None:
         count = document["counts"]["connections"]
-        parts.append(_table("connections changed", count, _CONNECTIONS, found))
+        width = max(
+            (len(str(one[end])) for one in found for end in ("source", "target")), default=1
+        )
+        ends: dict[str, output.Column] = {
+            "when this fires": lambda one: format_engram(one["source"], one["texts"][0], width),
+            "this fires too": lambda one: format_engram(one["target"], one["texts"][1], width),
+        }
+        parts.append(_table("connections changed", count, {**_CONNECTIONS, **ends}, found))
     elif document["relation"] != "unrelated":
         parts.append("connections: too many to compare unasked; --connections does")
     return parts

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 from memoria.analysis.palette import MEMORY_COLOURS
 from memoria.errors import UsageError
 from memoria.timeline.lifespan import PLAINLY_ENDLESS
-from memoria_cli.options import Json, Lane, argument, option
+from memoria_cli.options import ROWS, Json, Lane, argument, bound, option
+from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import charts, output
 from memoria_cli.terminal.charts import Branch, Picture
 from memoria_cli.terminal.formatting import (
     format_bytes,
     format_change,
+    format_count,
     format_engram,
     format_lifespan,
     format_minute,
-    shorten,
 )
 from memoria_cli.verbs import verb
 
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
 
 _Document: TypeAlias = Mapping[str, Any]
 
-_LIST: Final = 20  # rows of a list for people
+_LANES: Final = 20  # rows
 _HUBS: Final = 5
+_DIGEST: Final = 16  # characters of a digest that tell it from others
 _SPARK: Final = 60  # columns of a curve
-_TEXT: Final = 36  # characters of each of two texts side by side
 _ENGRAMS: Final[Mapping[str, output.Column]] = {
     **{name: name for name in ("id", "lane", "index", "type")},
     "lifespan": lambda one: format_lifespan(one["lifespan"]),
     "age": "age",
     "fired": "fire_count",
-    "text": lambda one: shorten(one["text"], 2 * _TEXT),
+    "text": lambda one: one["text"] or "",
 }
 _STEPS: Final[Mapping[str, output.Column]] = {
     **{name: name for name in ("step", "added", "reminded", "fired", "forgotten", "living")},
@@ -66,6 +67,7 @@ _NEXT: Final = {
 @verb(
     "inspect",
     "memoria inspect notes",
+    "memoria inspect notes --full",
     "memoria inspect notes 12",
     "memoria inspect notes --engrams --edges --limit 5",
     "memoria inspect notes --history --forgotten --json",
@@ -85,15 +87,16 @@ def inspect(
     forgotten: Annotated[
         bool, option("--forgotten", "List what was forgotten, the last first.")
     ] = False,
+    full: Annotated[
+        bool,
+        option("--full", "Draw lifespans, ages, survival and connections too, and every lane."),
+    ] = False,
     lane: Lane = None,
     limit: Annotated[
         int | None,
-        option(
-            "--limit",
-            "Rows of each list.",
-            "N",
-            min=1,
-            show_default=f"{_LIST}; with --json all, for --edges each engram's 64 strongest",
+        limit_option(
+            "Rows of each list",
+            show_default=f"{ROWS}; with --json all, for --edges each engram's 64 strongest",
         ),
     ] = None,
     json: Json = False,
@@ -107,19 +110,19 @@ def inspect(
     from memoria.query.summary_statistics import hubs, pyramid, survival
 
     lists = engrams or edges or history or forgotten
-    if engram is not None and (lists or lane is not None):
-        raise UsageError(f"engram {engram} is told alone", "leave out the lists and --lane")
-    most = limit if limit is not None or json else _LIST
+    if engram is not None and (lists or full or lane is not None):
+        raise UsageError(f"engram {engram} is told alone", "leave out the lists, --full and --lane")
+    most = bound(limit, None if json else ROWS)
     with Inspection.open(*split_store(store)) as view:
         if engram is not None:
             life = view.engram(engram)
             output.result(life, [] if json else _life(life, most), json)
             return
         document: dict[str, Any] = {**view.summary(), "histograms": view.histograms(lane)}
-        if json or not lists:
+        if json or full or not lists:
             document["pyramid"] = pyramid(view, lane)
             document["survival"] = survival(view, lane)
-            document["hubs"] = hubs(view, lane, _HUBS if limit is None else limit)
+            document["hubs"] = hubs(view, lane, bound(limit, _HUBS) or document["engrams"])
         if engrams:
             document["engram_list"] = view.engram_list(most, lane)
         if edges:
@@ -130,8 +133,25 @@ def inspect(
             document["forgotten_list"] = view.forgotten_list(most, lane)
         human: list[output.Part] = []
         if not json:
-            human = _lists(document, view) if lists else _overview(document)
+            human = [] if lists and not full else _overview(document) if full else _short(document)
+            human += _lists(document, view) if lists else []
     output.result(document, human, json)
+
+
+def _short(document: _Document) -> list[output.Part]:
+    """What fits a small screen: counts, dates, and who is connected most."""
+    parts: list[output.Part] = [_summary(document, short=True)]
+    if document["phase"] in _NEXT:
+        parts.append(_NEXT[document["phase"]])
+    if document["engrams"]:
+        columns: dict[str, output.Column] = {
+            "id": "id",
+            "connections": "partners",
+            "text": lambda one: one["text"] or "",
+        }
+        parts.append(output.table("most connected", document["hubs"], columns, fit=True))
+    parts.append("--full draws lifespans, ages, survival and connections; --json has all")
+    return parts
 
 
 def _overview(document: _Document) -> list[output.Part]:
@@ -156,23 +176,23 @@ def _lists(document: _Document, view: Inspection) -> list[output.Part]:
     parts: list[output.Part] = []
     if "engram_list" in document:
         title = "living engrams, the oldest first"
-        parts.append(output.table(title, document["engram_list"], _ENGRAMS))
+        parts.append(output.table(title, document["engram_list"], _ENGRAMS, fit=True))
     if "edges" in document:
         parts.append(_edges(document["edges"], view))
     if "history" in document:
         parts.append(output.table("steps", document["history"], _STEPS))
     if "forgotten_list" in document:
         title = "forgotten, the last first"
-        parts.append(output.table(title, document["forgotten_list"], _FORGOTTEN))
+        parts.append(output.table(title, document["forgotten_list"], _FORGOTTEN, fit=True))
     return parts
 
 
-def _summary(document: _Document) -> output.Table:
+def _summary(document: _Document, short: bool = False) -> output.Table:
     config = document["config"]
     count = document["connections"]
     rows = [
         ("step", str(document["step"])),
-        ("engrams", f"{document['engrams']:,}"),
+        ("engrams", _counted(document) if short else f"{document['engrams']:,}"),
         ("connections", "too many to count" if count is None else f"{count:,}"),
         ("lanes", str(config["lanes"])),
         ("vectors", f"{config['hidden_dim']} numbers, backbone {config['backbone']}"),
@@ -181,13 +201,20 @@ def _summary(document: _Document) -> output.Table:
     if document["last_step_time"] is not None:
         rows.append(("first step", format_minute(document["first_step_time"])))
         rows.append(("last step", format_minute(document["last_step_time"])))
-    rows.append(("digest", document["digest"]))
+    rows.append(("digest", document["digest"][:_DIGEST] if short else document["digest"]))
     moment = "" if document["at"] is None else f"@{document['at']}"
     return output.Table(f"{document['path']}{moment}", ("", ""), rows, framed=True)
 
 
+def _counted(document: _Document) -> str:
+    """The living engrams by memory, and the forgotten, over all lanes."""
+    sums = {kind: sum(one[kind] for one in document["lanes"]) for kind in _KINDS}
+    named = ", ".join(f"{count:,} {kind}" for kind, count in sums.items() if count)
+    return f"{document['engrams']:,}" + (f" ({named})" if named else "")
+
+
 def _lanes(lanes: Sequence[_Document]) -> output.Table:
-    shown = lanes[:_LIST]
+    shown = lanes[:_LANES]
     title = "engrams by memory"
     if len(shown) < len(lanes):
         title += f" (the first {len(shown)} of {len(lanes)} lanes)"
@@ -224,7 +251,8 @@ def _survival(curve: _Document) -> Picture:
     half = "more than half live on" if median is None else f"half live to {median:,}"
     ends = f"{'0':<{max(1, len(line) - len(last))}}{last}"
     since = f" made after step {curve['since']}" if curve["since"] else ""
-    title = f"survival: share that lives beyond each age, {curve['engrams']:,} engrams{since}"
+    count = format_count(curve["engrams"], "engram")
+    title = f"survival: share that lives beyond each age, {count}{since}"
     lines: list[charts.Line] = [
         [("  ", ""), (line, MEMORY_COLOURS["longterm"])],
         [(f"  {ends}", "dim")],
@@ -235,13 +263,14 @@ def _survival(curve: _Document) -> Picture:
 
 def _tree(found: Sequence[_Document]) -> Picture:
     page = output.page()
+    width = max((len(str(way["id"])) for one in found for way in one["connections"]), default=1)
     roots = [
         Branch(
             f"{one['id']}",
-            f"({one['partners']:,} connection{'s' * (one['partners'] != 1)}) {one['text'] or ''}",
+            f"({format_count(one['partners'], 'connection')}) {one['text'] or ''}",
             MEMORY_COLOURS[one["type"]],
             [
-                Branch(f"{way['weight']:.2f}  {way['id']}", way["text"] or "")
+                Branch(f"{way['weight']:.2f} {way['id']:>{width}}", way["text"] or "")
                 for way in one["connections"]
             ],
         )
@@ -253,8 +282,13 @@ def _tree(found: Sequence[_Document]) -> Picture:
 
 def _edges(edges: Sequence[_Document], view: Inspection) -> output.Table:
     ends = [view.texts([one[end] for one in edges]) for end in ("source", "target")]
+    width = max((len(str(one[end])) for one in edges for end in ("source", "target")), default=1)
     rows = [
-        {**one, "when": format_engram(one["source"], a), "then": format_engram(one["target"], b)}
+        {
+            **one,
+            "when": format_engram(one["source"], a, width),
+            "then": format_engram(one["target"], b, width),
+        }
         for one, a, b in zip(edges, *ends, strict=True)
     ]
     columns: dict[str, output.Column] = {
@@ -290,9 +324,11 @@ def _life(life: _Document, most: int | None) -> list[output.Part]:
         left_out = ("", f"... {len(events) - most} more events ...", "", "")
         events = [*events[:first], left_out, *events[len(events) - (most - first) :]]
     parts.append(output.Table("its life", ("step", "what", "gained", "lifespan"), events))
+    partners = [*life["outgoing"], *life["incoming"]]
+    width = max((len(str(one["id"])) for one in partners), default=1)
     columns: dict[str, output.Column] = {
         **_WEIGHT,
-        "engram": lambda one: format_engram(one["id"], one["text"]),
+        "engram": lambda one: format_engram(one["id"], one["text"], width),
     }
     parts.append(output.table("when it fires, so do", life["outgoing"], columns))
     parts.append(output.table("it fires when these do", life["incoming"], columns))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, Meta, option, panel, parse_pairs
+from memoria.timeline.lifespan import PLAINLY_ENDLESS
+from memoria_cli.options import ROWS, Json, Meta, bound, option, panel, parse_pairs
+from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_lifespan, format_minute, shorten
+from memoria_cli.terminal.formatting import format_count, format_lifespan, format_minute
 from memoria_cli.verbs import verb
-
-_ROWS: Final = 1000  # of a table, unless --limit says
-_TEXT: Final = 72
 
 _Kind: TypeAlias = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
 _Order: TypeAlias = Literal["id", "age", "lifespan", "fires"]
@@ -62,15 +61,12 @@ def list_(
     ] = None,
     sort: Annotated[_Order, option("--sort", "From the least on.")] = "id",
     reverse: Annotated[bool, option("--reverse", "From the greatest on.")] = False,
+    full: Annotated[
+        bool, option("--full", "All columns of a table, which leave less room for the text.")
+    ] = False,
     limit: Annotated[
         int | None,
-        option(
-            "--limit",
-            "Engrams listed; says on stderr how many more there are.",
-            "N",
-            min=1,
-            show_default=f"a table {_ROWS}, else all",
-        ),
+        limit_option("Engrams listed", show_default=f"{ROWS} in a table, else all"),
     ] = None,
     style: Annotated[
         _Style | None, option("--format", "How to print them.", show_default="table")
@@ -104,21 +100,33 @@ def list_(
         **spans,
     )
     as_table = not json and style in (None, "table")
-    most = _ROWS if limit is None and as_table else limit
+    most = bound(limit, ROWS if as_table else None)
     with Inspection.open(*split_store(store)) as view:
         found = view.listing(wanted, sort, reverse, most)
         head = {"step": found.step, "count": found.count}
         if as_table:
-            output.result(head, [_table([*found.documents()], kind)], as_json=False)
+            engrams = [*found.documents()]
+            asked = {name for name, span in spans.items() if span} | {sort}
+            asked |= {"created"} if since or until else set()
+            columns = _columns(engrams, None if full else asked)
+            title = "engrams" if kind == "all" else f"{kind} engrams"
+            if len(engrams) < found.count:
+                title += f", {len(engrams):,} of {found.count:,}; -n 0 lists all"
+            table = output.table(title, engrams, columns, fit=True)
+            output.result(head, [table], as_json=False)
         else:
             form = "json" if json or style is None else style
             output.records(found.documents(), form, FIELDS, head, "engrams")
     left_out = found.count - len(found.table)
-    if left_out:
-        output.note(f"{left_out} more engrams are left out; --limit sets how many are listed")
+    if left_out and limit is not None:
+        verb = "is" if left_out == 1 else "are"
+        output.note(f"{format_count(left_out, 'more engram')} {verb} left out; -n 0 lists all")
 
 
-def _table(engrams: Sequence[Mapping[str, Any]], kind: _Kind) -> output.Table:
+def _columns(
+    engrams: Sequence[Mapping[str, Any]], asked: Collection[str] | None
+) -> dict[str, output.Column]:
+    """The columns of a table: those in which the engrams differ, those ``asked`` for; None: all."""
     columns: dict[str, output.Column] = {
         "id": "id",
         "lane": "lane",
@@ -129,6 +137,12 @@ def _table(engrams: Sequence[Mapping[str, Any]], kind: _Kind) -> output.Table:
         "age": "age",
         "fired": "fire_count",
         "created": lambda one: format_minute(one["created_time"]),
-        "text": lambda one: shorten(one["text"], _TEXT),
+        "text": lambda one: one["text"] or "",
     }
-    return output.table("engrams" if kind == "all" else f"{kind} engrams", engrams, columns)
+    if asked is None:
+        return columns
+    lanes = {one["lane"] for one in engrams}
+    is_ageing = any(one["pinned"] or one["lifespan"] <= PLAINLY_ENDLESS for one in engrams)
+    shown = {"id", "type", "text", *asked, *({"fired"} if "fires" in asked else ())}
+    shown |= ({"lane"} if len(lanes) > 1 else set()) | ({"lifespan"} if is_ageing else set())
+    return {name: column for name, column in columns.items() if name in shown}

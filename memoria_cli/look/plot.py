@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from memoria.analysis.kinds import KINDS
 from memoria.errors import UsageError
-from memoria_cli.options import Force, Json, Lane, argument, option, panel
+from memoria_cli.options import ROWS, Force, Json, Lane, argument, option, panel
+from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes, format_number
+from memoria_cli.terminal.formatting import format_bytes, format_count, format_number
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ STORE@NAME and STORE@STEP show it as it was. The same state makes the same file,
 The kinds:
 
 {_KINDS}"""
-_ROWS: Final = 30  # of the table for people
-_some: Final = panel("Of some kinds")
+_SOME: Final = "Of some kinds"
+_some: Final = panel(_SOME)
 _FLAGS: Final = {"engrams": "engram", "first": "from", "last": "to"}
 
 
@@ -53,7 +54,7 @@ def plot(
     out: Annotated[
         str | None,
         option(
-            "--out -o",
+            "--output -o",
             "A picture (.png .svg .html), or its numbers (.csv .parquet .json).",
             "FILE",
             show_default="the numbers, printed",
@@ -65,7 +66,8 @@ def plot(
         _some("--bins", "Runs of steps at most: survival, reminded-age, sizes.", "N", min=1),
     ] = None,
     limit: Annotated[
-        int | None, _some("--limit", "Engrams at most: raster, lifespans, connections.", "N", min=1)
+        int | None,
+        limit_option("Engrams at most: raster, lifespans, connections", rich_help_panel=_SOME),
     ] = None,
     by: Annotated[
         str | None,
@@ -164,7 +166,7 @@ def plot(
     if written is None:
         human = _table(found, frame)
     else:
-        human = [f"{kind} of {step} steps in {out}, {format_bytes(size)}"]
+        human = [f"{kind} of {format_count(step, 'step')} in {out}, {format_bytes(size)}"]
         human += [found.note] if found.note else []
     output.result(document, human, json)
 
@@ -210,14 +212,14 @@ def _table(found: Analysis, frame: str | None) -> list[output.Part]:
     """The first rows as a table."""
     columns = found.frame(frame)
     rows = len(next(iter(columns.values())))
-    first = [column[:_ROWS].tolist() for column in columns.values()]
+    first = [column[:ROWS].tolist() for column in columns.values()]
     cells = [[_cell(value) for value in row] for row in zip(*first, strict=True)]
     head = f"{found.title} ({found.note})" if found.note else found.title
     human: list[output.Part] = [output.Table(head, list(columns), cells)]
     if rows == 0:
         human.append("nothing to show")
-    if rows > _ROWS:
-        human.append(f"... {rows - _ROWS:,} more rows: --json, or -o FILE.csv, has all")
+    if rows > ROWS:
+        human.append(f"... {rows - ROWS:,} more rows: --json, or -o FILE.csv, has all")
     return human
 
 

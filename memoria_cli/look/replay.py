@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 import typer
 
 from memoria.errors import DamageError, UsageError
-from memoria_cli.options import Json, Lane, option, panel, parse_pairs
+from memoria_cli.options import Force, Json, Lane, option, panel, parse_pairs
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.terminal.formatting import format_bytes, format_count
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def replay(
     ] = "uniform",
     seed: Annotated[int, option("--seed", "Of a draw.", "N", min=0)] = 0,
     out: Annotated[
-        str | None, option("-o --out", "The new store, or the file of a draw.", "OUT")
+        str | None, option("--output -o", "The new store, or the file of a draw.", "OUT")
     ] = None,
     watch: Annotated[
         bool, _look("--watch", "Look at it in the terminal, step by step; q quits, space pauses.")
@@ -89,7 +89,7 @@ def replay(
             show_default="200",
         ),
     ] = None,
-    force: Annotated[bool, _look("--force", "Replace the FILE of --render.")] = False,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """Replay the life of a memory: check it, watch it, or change it.
@@ -210,7 +210,9 @@ def _compare(path: str, again: bool, limits: _Limits) -> _Result:
             f"{one.recomputed[:8]} now",
         ]
     if found.given_gains:
-        human.append(f"in {found.given_gains} steps lifespans were given, not by the rule")
+        human.append(
+            f"in {format_count(found.given_gains, 'step')} lifespans were given, not by the rule"
+        )
     return found.record(), human
 
 
@@ -222,9 +224,10 @@ def _rerun(path: str, at: int | str | None, out: str, changes: list[str]) -> _Re
     encoder = None if name is None else _text_backbone(str(name))
     with output.progress("stepping", "steps") as show:
         made = rerun(path, out, values, at, show, encoder)
-    human = [f"{made.path}: {made.steps} steps lived with {', '.join(changes)}"]
+    human = [f"{made.path}: {format_count(made.steps, 'step')} lived with {', '.join(changes)}"]
     if made.skipped_events:
-        human.append(f"{made.skipped_events} events were of engrams that did not live here")
+        skipped = format_count(made.skipped_events, "event")
+        human.append(f"{skipped} of engrams that did not live here left out")
     human.append(f"`memoria diff` compares the two: memoria diff {path} {out}")
     return made.record(), human
 
@@ -246,4 +249,4 @@ def _sample(path: str, out: str, count: int, priority: str, seed: int, limits: _
     written = save_arrays(out, drawn)
     ids = drawn["ids"].tolist()
     document = {"path": str(written), "priority": priority, "seed": seed, "ids": ids}
-    return document, [f"{count} engrams in {written}"]
+    return document, [f"{format_count(count, 'engram')} in {written}"]

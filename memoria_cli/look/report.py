@@ -7,7 +7,7 @@ from typing import Annotated
 from memoria_cli.options import Force, Json, Lane, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.terminal.formatting import format_bytes, format_count
 from memoria_cli.verbs import verb
 
 
@@ -19,7 +19,7 @@ from memoria_cli.verbs import verb
 )
 def report(
     store: StoreAt,
-    out: Annotated[str, option("--out -o", "The file.", "FILE.html")],
+    out: Annotated[str, option("--output -o", "The file.", "FILE.html")],
     lane: Lane = None,
     most_engrams: Annotated[
         int,
@@ -36,8 +36,9 @@ def report(
 ) -> None:
     """Write a page about a memory, to look at in a browser.
 
-    It has a summary, plots, and the engrams moving through the steps. One file that opens in any browser without a network, forgotten engrams included. Needs the
-    extra `viz`. STORE@NAME and STORE@STEP are told of as they were.
+    It has a summary, plots, and the engrams moving through the steps. One file that opens in any
+    browser without a network, forgotten engrams included. Needs the extra `viz`. STORE@NAME and
+    STORE@STEP are told of as they were.
     """
     from memoria.report import write_report
 
@@ -47,7 +48,8 @@ def report(
             path, out, at=at, lane=lane, most_engrams=most_engrams, force=force, progress=show
         )
     human = (
-        f"{document['shown']} of {document['engrams']} engrams at step {document['step']} in "
+        f"{document['shown']} of {format_count(document['engrams'], 'engram')} "
+        f"at step {document['step']} in "
         f"{document['path']}, {format_bytes(document['bytes'])}"
     )
     output.result(document, [human], json)

@@ -31,6 +31,7 @@ from memoria_cli.options import (
     speed_options,
 )
 from memoria_cli.terminal import output
+from memoria_cli.terminal.formatting import format_count
 from memoria_cli.verbs import verb
 
 
@@ -52,7 +53,7 @@ def encode(
     out: Annotated[
         str,
         option(
-            "--out -o",
+            "--output -o",
             "Where the vectors go: .zarr (which keeps the texts too), .npy or .safetensors.",
             "OUT",
         ),
@@ -67,7 +68,7 @@ def encode(
             "UNIT",
         ),
     ] = "sentence",
-    overwrite: Annotated[bool, option("--overwrite --force", "Replace OUT if it exists.")] = False,
+    force: Annotated[bool, option("--force", "Replace OUT if it exists.")] = False,
     dimension: Annotated[
         int | None,
         option(
@@ -108,8 +109,9 @@ def encode(
 ) -> None:
     """Write the vectors of all inputs, in order, to a file.
 
-    They can be looked at, or added later. With --shards they go to several files, made some at a time, here or on Ray. A shard that fails
-    does not stop the others; the same command makes what is left.
+    They can be looked at, or added later. With --shards they go to several files, made some at a
+    time, here or on Ray. A shard that fails does not stop the others; the same command makes what
+    is left.
     """
     from memoria.backbones import load_backbone
     from memoria.backbones.encode import encode_inputs
@@ -117,7 +119,7 @@ def encode(
 
     if shards is None:
         refuse_engine(engine, address, jobs, "--shards")
-        check_output(out, overwrite, streamed=True)
+        check_output(out, force, streamed=True)
     chosen = backbone_options(
         {
             "pooling": pooling,
@@ -144,7 +146,7 @@ def encode(
                 unit=unit,
                 batch_size=batch_size,
                 text=text or (),
-                overwrite=overwrite,
+                overwrite=force,
                 engine=engine,
                 address=address,
                 jobs=jobs,
@@ -160,7 +162,7 @@ def encode(
             unit=unit,
             batch_size=batch_size,
             progress=show,
-            overwrite=overwrite,
+            overwrite=force,
             text=text or (),
         )
     for line in written.notices:
@@ -172,7 +174,9 @@ def encode(
         "dimension": written.dimension,
         **about,
     }
-    human = f"{written.rows} vectors of {written.dimension} numbers in {written.path}"
+    human = (
+        f"{format_count(written.rows, 'vector')} of {written.dimension} numbers in {written.path}"
+    )
     output.result(document, [human], json)
 
 
@@ -192,7 +196,7 @@ def _report_shards(parts: list[dict[str, Any]], about: dict[str, Any], json: boo
         "status": "status",
         "rows": lambda part: part.get("rows"),
     }
-    title = f"{document['rows']} vectors in {len(made)} of {len(parts)} shards"
+    title = f"{format_count(document['rows'], 'vector')} in {len(made)} of {len(parts)} shards"
     output.result(document, [output.table(title, parts, columns)], json)
     if failed:
         raise typer.Exit(1)

@@ -10,7 +10,7 @@ from memoria.errors import UsageError
 from memoria_cli.options import Json, argument, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.terminal.formatting import format_bytes, format_count
 from memoria_cli.verbs import verb
 
 _Format: TypeAlias = Literal["zip", "zarr", "parquet", "jsonl", "graphml"]
@@ -65,7 +65,7 @@ def export(
         if force and form == "zarr":
             raise UsageError("--force: a store is never replaced", "name a new folder")
         document = {"format": form, **_write_store(store, out, form, not no_history, force)}
-        held = f"{document['engrams']} engrams at step {document['step']}"
+        held = f"{format_count(document['engrams'], 'engram')} at step {document['step']}"
     else:
         if no_history:
             raise UsageError(f"--no-history with {form}", "it is for zip and zarr")
@@ -86,7 +86,8 @@ def export(
                 edges=edges,
                 progress=show,
             )
-        held = f"{document['engrams']} engrams and {document['edges']} connections"
+        edges_held = format_count(document["edges"], "connection")
+        held = f"{format_count(document['engrams'], 'engram')} and {edges_held}"
     human = f"{held} in {out}, {format_bytes(document['bytes'])}"
     if output.is_standard_output(out):
         output.note(human)
@@ -106,13 +107,14 @@ def import_(
 ) -> None:
     """Make the memory in an archive a store again.
 
-    Every chunk of it is verified. It goes on step for step as the original would. The store is there as a whole or not at all;
-    an existing one is refused.
+    Every chunk of it is verified. It goes on step for step as the original would. The store is
+    there as a whole or not at all; an existing one is refused.
     """
     from memoria.store.archive import import_archive
 
     document = import_archive(archive, store)
-    human = f"{document['path']}: {document['engrams']} engrams at step {document['step']}"
+    engrams = format_count(document["engrams"], "engram")
+    human = f"{document['path']}: {engrams} at step {document['step']}"
     output.result(document, [human], json)
 
 

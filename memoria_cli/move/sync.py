@@ -7,7 +7,7 @@ from typing import Annotated
 from memoria_cli.options import Json, argument, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes
+from memoria_cli.terminal.formatting import format_bytes, format_count
 from memoria_cli.verbs import verb
 
 
@@ -34,11 +34,11 @@ def push(
 
     with output.progress("pushing", "files") as show:
         document = push_store(store, url, force, show)
-    sent = f"{document['files']} files, {format_bytes(document['bytes'])} sent"
+    sent = f"{format_count(document['files'], 'file')}, {format_bytes(document['bytes'])} sent"
     what = "up to date" if document["up_to_date"] else sent
     human = [f"{document['url']}: step {document['step']}, {what}"]
     if document["dropped_steps"]:
-        human.append(f"dropped there: {document['dropped_steps']} steps")
+        human.append(f"dropped there: {format_count(document['dropped_steps'], 'step')}")
     output.result(document, human, json)
 
 
@@ -54,9 +54,10 @@ def pull(
 ) -> None:
     """Make the memory at an S3-compatible place a store here.
 
-    An older copy of it is brought up to it.     Only what lacks is fetched, and every chunk verified. A store that holds what the place does
-    not is refused and left as it is. Endpoint and credentials come from the environment:
-    AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION.
+    An older copy of it is brought up to it.     Only what lacks is fetched, and every chunk
+    verified. A store that holds what the place does not is refused and left as it is. Endpoint and
+    credentials come from the environment: AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY, AWS_REGION.
     """
     from memoria.store.sync import pull as pull_store
 

@@ -40,8 +40,8 @@ def demo(
 ) -> None:
     """Show what a memory does: a tour of the other verbs.
 
-    It reads a text, asks it, and shows what it kept and forgot. Every command it runs is shown as you would type it. The memory stays where it was made, for
-    you to go on with.
+    It reads a text, asks it, and shows what it kept and forgot. Every command it runs is shown as
+    you would type it. The memory stays where it was made, for you to go on with.
     """
     from memoria.experiments.demo_texts import QUESTIONS, cues_from, help_text
     from memoria.io.files import classify

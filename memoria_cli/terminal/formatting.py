@@ -31,9 +31,9 @@ def format_lifespan(steps: float | None) -> str:
     return "no end" if steps is not None and steps > PLAINLY_ENDLESS else format_number(steps)
 
 
-def format_count(count: int, noun: str) -> str:
-    """ "1 step", "2,000 steps"; an empty one is "0 steps"."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+def format_count(count: int, noun: str, nouns: str | None = None) -> str:
+    """ "1 step", "2,000 steps"; ``nouns`` is the plural where it takes more than an s."""
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
 
 
 def format_engrams(ids: Sequence[int]) -> str:
@@ -42,9 +42,9 @@ def format_engrams(ids: Sequence[int]) -> str:
     return f"{format_count(len(ids), 'engram')}{few}"
 
 
-def format_engram(engram: int, text: str | None) -> str:
-    """An engram's id and the beginning of its text."""
-    return f"{engram} {shorten(text)}".rstrip()
+def format_engram(engram: int, text: str | None, width: int = 0) -> str:
+    """An engram's id, on the right of ``width`` columns, and the beginning of its text."""
+    return f"{engram:>{width}} {shorten(text)}".rstrip()
 
 
 def format_change(value: float | None) -> str:

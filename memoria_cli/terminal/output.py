@@ -21,7 +21,7 @@ from typing import IO, Any, Final, TypeAlias
 
 from memoria.io.progress import Progress
 from memoria_cli.terminal.charts import Page, Picture
-from memoria_cli.terminal.formatting import escape, format_duration
+from memoria_cli.terminal.formatting import escape, format_duration, shorten
 
 _SPARSE_SECONDS: Final = 5.0  # between lines of progress where no terminal shows a bar
 _LONGEST: Final = 1_000  # characters of an error's message and of its hint
@@ -30,6 +30,8 @@ _AT_ONCE: Final = 1000  # records that are written together
 _PAGE: Final = 80  # columns where nothing says how many,
 _LINES: Final = 24  # and lines
 _NARROWEST: Final = 20
+_LEAST: Final = 20  # columns of a text however narrow the page,
+_UNSEEN: Final = 72  # and where nobody looks at it on a page
 _BROADEST: Final = 500
 _BLOCKS: Final = "█▁▏├●…"
 _encode_json: Final = json.JSONEncoder(allow_nan=False).encode
@@ -47,6 +49,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     framed: bool = False  # on a terminal
+    fit: bool = False  # the last column is cut to what the page leaves of it
 
 
 @dataclass(frozen=True)
@@ -78,15 +81,19 @@ def table(
     columns: Mapping[str, Column],
     none: str = ": none",
     framed: bool = False,
+    fit: bool = False,
 ) -> Table:
-    """A table with a row for each record; ``none`` follows the title where there is no record."""
+    """A table with a row for each record; ``none`` follows the title where there is no record.
+
+    The last column is cut to what the page leaves of it if it is to ``fit``.
+    """
 
     def cell(record: Any, column: Column) -> str:
         value = record[column] if isinstance(column, str) else column(record)
         return "" if value is None else str(value)
 
     rows = [[cell(record, column) for column in columns.values()] for record in records]
-    return Table(title if rows else title + none, [*columns], rows, framed)
+    return Table(title if rows else title + none, [*columns], rows, framed, fit)
 
 
 @contextmanager
@@ -371,13 +378,33 @@ def _plain(part: Part) -> Iterator[str]:
     from rich.cells import cell_len
 
     yield escape(part.title)
-    cells = [part.columns, *[[escape(cell) for cell in row] for row in part.rows]]
+    cells = [part.columns, *_cells(part)]
     widths = [max(cell_len(row[i]) for row in cells) for i in range(len(part.columns))]
     for row in cells[0 if any(part.columns) else 1 :] if part.rows else []:
         padded = [
             cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
         ]
         yield (_GAP + _GAP.join(padded)).rstrip()
+
+
+def _cells(part: Table) -> list[list[str]]:
+    """The cells of all rows as a page takes them."""
+    from rich.cells import cell_len
+
+    rows = [[escape(cell) for cell in row] for row in part.rows]
+    if part.fit and rows:
+        for row, raw in zip(rows, part.rows, strict=True):
+            row[-1] = escape(" ".join(raw[-1].split()))
+        others = [
+            max(cell_len(name), *(cell_len(row[number]) for row in rows))
+            for number, name in enumerate(part.columns[:-1])
+        ]
+        left = page().width - sum(others) - len(_GAP) * (len(part.columns) + 1)
+        if not (_asked_columns() or (sys.stdout is not None and sys.stdout.isatty())):
+            left = max(left, _UNSEEN)
+        for row in rows:
+            row[-1] = shorten(row[-1], max(left, _LEAST))
+    return rows
 
 
 def _write_rich(human: Sequence[Part]) -> None:
@@ -411,8 +438,8 @@ def _write_rich(human: Sequence[Part]) -> None:
             for name in part.columns[:-1]:
                 table.add_column(name, no_wrap=True)
             table.add_column(part.columns[-1], overflow="fold")
-            for row in part.rows:
-                table.add_row(*[Text(escape(cell)) for cell in row])
+            for row in _cells(part):
+                table.add_row(*[Text(cell) for cell in row])
             console.print(Panel(table, title=title, expand=False) if part.framed else table)
     _write(captured.get())
 

@@ -7,7 +7,8 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from memoria.errors import InputError, StateError, UsageError
-from memoria_cli.options import Engrams, Json, Yes, confirm, option, panel
+from memoria_cli.options import ROWS, DryRun, Engrams, Json, Yes, confirm, option, panel
+from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_engrams, format_lifespan, shorten
@@ -16,11 +17,11 @@ from memoria_cli.verbs import verb
 if TYPE_CHECKING:
     from memoria.timeline.log import IntArray
 
-_SHOWN: Final = 10  # engrams named unless --limit says how many
 _SHOWN_JSON: Final = 1000
 _TEXT: Final = 72
 _KEYS: Final = ("id", "lane", "lifespan", "text")
-_filter: Final = panel("Filters, for --query, --source and --older-than")
+_FILTERS: Final = "Filters, for --query, --source and --older-than"
+_filter: Final = panel(_FILTERS)
 
 
 @verb(
@@ -55,12 +56,10 @@ def forget(
     ] = None,
     limit: Annotated[
         int | None,
-        _filter(
-            "--limit -n",
-            "At most N engrams, the best, or the oldest, and all of them told; 0: all there are.",
-            "N",
-            min=0,
+        limit_option(
+            "Engrams forgotten at most, the best, or the oldest, and all of them told",
             show_default="1 with --query alone",
+            rich_help_panel=_FILTERS,
         ),
     ] = None,
     least: Annotated[
@@ -84,9 +83,7 @@ def forget(
             "snapshots name stays. Forgotten engrams may be named.",
         ),
     ] = False,
-    dry_run: Annotated[
-        bool, option("--dry-run", "Only say what would go; change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -111,7 +108,7 @@ def forget(
         raise UsageError(f"--least {least:g}: goes with --query, and is at most 1")
     if query is not None and all(one is None for one in (limit, least, older_than, source)):
         limit = 1
-    shown = limit if limit is not None else _SHOWN_JSON if json else _SHOWN
+    shown = limit if limit is not None else _SHOWN_JSON if json else ROWS
     cue = None if query is None else _encode(store, query)
     search = Selection(older_than, cue, least, lane, kind, limit or None, source)
     chosen = select_engrams(store, ids or search, shown or None, forgotten=erase)

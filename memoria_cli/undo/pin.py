@@ -16,7 +16,8 @@ from memoria_cli.verbs import verb
 def pin(store: Store, ids: NamedEngrams, json: Json = False) -> None:
     """Let engrams lose no lifespan until `memoria unpin`.
 
-    Only between steps. Their lifespan is rounded up to whole steps. They still fire, gain and become long-term memory.
+    Only between steps. Their lifespan is rounded up to whole steps. They still fire, gain and
+    become long-term memory.
     """
     _change(store, ids, "pin", "were pinned already", json)
 

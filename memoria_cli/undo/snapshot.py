@@ -8,10 +8,10 @@ from contextlib import closing
 from typing import Annotated, Any, TypeAlias
 
 from memoria.errors import UsageError
-from memoria_cli.options import Json, Yes, argument, confirm, option
+from memoria_cli.options import DryRun, Json, Yes, argument, confirm, option
 from memoria_cli.stores import Store, StoreAt, split_store
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_bytes, format_minute
+from memoria_cli.terminal.formatting import format_bytes, format_count, format_minute
 from memoria_cli.verbs import group, verb
 
 Name: TypeAlias = Annotated[str, argument("NAME", "The snapshot's name.")]
@@ -31,7 +31,8 @@ def create(
 ) -> None:
     """Name a state of a memory; it costs no space.
 
-    It is what the last finished step left behind, or with STORE@STEP that one. STORE@NAME opens it from then on, read-only. A step that has been begun is no part of it.
+    It is what the last finished step left behind, or with STORE@STEP that one. STORE@NAME opens it
+    from then on, read-only. A step that has been begun is no part of it.
     """
     from memoria.store.snapshots import create_snapshot, snapshot_record
 
@@ -103,11 +104,12 @@ def restore(
     ] = None,
     out: Annotated[
         str | None,
-        option("--out -o", "Make a new store of it here, and leave this one alone.", "NEW"),
+        option("--output -o", "Make a new store of it here, and leave this one alone.", "NEW"),
     ] = None,
     drop_later: Annotated[
         bool, option("--drop-later", "Drop the snapshots of later states too.")
     ] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -125,42 +127,57 @@ def restore(
     if at is None or (moment is not None and name is not None):
         raise UsageError("name one state to go back to", "STORE NAME, or STORE@STEP")
     if out is not None:
+        if dry_run:
+            raise UsageError("--dry-run is for going back", "-o changes no store that is there")
         with closing(open_files(store, at=at)) as files:
             copy_memory(files, out)
             made = {"step": files.attributes.step, "digest": files.attributes.digest}
         document = {"path": os.path.abspath(out), "name": at, **made}
         output.result(document, [f"{document['path']}: a store at step {made['step']}"], json)
         return
-    plan = go_back(store, at, drop_later, dry_run=True)
-    confirm([describe_loss(plan)], f"Go back to '{at}', step {plan['step']}?", yes)
-    gone = go_back(store, at, drop_later)
-    human = f"back at '{at}', step {gone['step']}; {describe_loss(gone)}"
-    output.result({"path": os.path.abspath(store), "name": at, **gone}, [human], json)
+    gone = go_back(store, at, drop_later, dry_run=True)
+    if not dry_run:
+        confirm([describe_loss(gone)], f"Go back to '{at}', step {gone['step']}?", yes)
+        gone = go_back(store, at, drop_later)
+    back = "would be back" if dry_run else "back"
+    human = f"{back} at '{at}', step {gone['step']}; {describe_loss(gone)}"
+    document = {"path": os.path.abspath(store), "name": at, **gone, "dry_run": dry_run}
+    output.result(document, [human], json)
 
 
 @verb(
     "delete",
-    "memoria snapshot delete notes first",
-    "memoria snapshot delete notes second --json",
+    "memoria snapshot delete notes first --yes",
+    "memoria snapshot delete notes second --dry-run --json",
 )
-def delete(store: Store, name: Name, json: Json = False) -> None:
+def delete(
+    store: Store, name: Name, dry_run: DryRun = False, yes: Yes = False, json: Json = False
+) -> None:
     """Delete a snapshot: its name goes, and asks first.
 
     The state stays in the past until `memoria compact` drops it.
     """
-    from memoria.store.snapshots import delete_snapshot, snapshot_record
+    from memoria.store.snapshots import delete_snapshot, list_snapshots, snapshot_record
 
-    gone = _dated(snapshot_record(name, delete_snapshot(store, name)))
-    human = f"snapshot {name} is deleted; it named step {gone['step']}"
-    output.result({"path": os.path.abspath(store), **gone}, [human], json)
+    found = list_snapshots(store).get(name)
+    if found is not None and not dry_run:
+        confirm([f"snapshot {name} names step {found.step}"], "Delete this name?", yes)
+    if found is None or not dry_run:
+        found = delete_snapshot(store, name)  # which says what is there where it is not
+    gone = _dated(snapshot_record(name, found))
+    would = "would be" if dry_run else "is"
+    human = f"snapshot {name} {would} deleted; it names step {gone['step']}"
+    document = {"path": os.path.abspath(store), **gone, "dry_run": dry_run}
+    output.result(document, [human], json)
 
 
 def describe_loss(lost: Mapping[str, Any]) -> str:
     """Say in words what going back loses."""
-    steps, events = lost["lost_steps"], lost["lost_events"]
-    parts = [f"{steps} later step{'s' * (steps != 1)}"]
-    if events:
-        parts.append(f"{events} change{'s' * (events != 1)} between steps")
+    parts = [format_count(lost["lost_steps"], "later step")]
+    if lost["lost_events"]:
+        parts.append(
+            format_count(lost["lost_events"], "change between steps", "changes between steps")
+        )
     if lost["lost_begun"]:
         parts.append("the step begun")
     if lost["lost_snapshots"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from memoria_cli.options import Json, Yes, confirm, option
+from memoria_cli.options import DryRun, Json, Yes, confirm, option
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
 from memoria_cli.undo.snapshot import describe_loss
@@ -18,16 +18,14 @@ def undo(
     drop_later: Annotated[
         bool, option("--drop-later", "Drop the snapshots of later states too.")
     ] = False,
-    dry_run: Annotated[
-        bool, option("--dry-run", "Only say what would be undone; change nothing.")
-    ] = False,
+    dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Go back to before the last command that changed the memory.
 
-    Asks first. What came later is gone for good: a second undo takes back the command before, and nothing
-    brings back what was undone. `memoria compact` and going back to a snapshot are no such
+    Asks first. What came later is gone for good: a second undo takes back the command before, and
+    nothing brings back what was undone. `memoria compact` and going back to a snapshot are no such
     commands, and what compaction removed cannot be gone back to.
     """
     from memoria.store.compacting import undo as undo_command

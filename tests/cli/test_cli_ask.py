@@ -213,7 +213,7 @@ class TestStore:
     "line",
     [
         "ask notes",
-        "ask notes x --top 0",
+        "ask notes x --top -1",
         "ask notes x --context -1",
         "ask notes x --lane 7",
         "ask notes x --type forgotten",

@@ -124,7 +124,7 @@ def test_erasing_leaves_nothing_in_any_file_but_what_snapshots_hold(cli: Cli, no
     assert held.json["erased"] == {"count": 0, "held": [1], "snapshots": ["held"], "waiting": False}
     assert "delete these and erase again" in held.err
     assert holding(notes, b"Supper was cold")
-    cli.ok("snapshot", "delete", "notes", "held")
+    cli.ok("snapshot", "delete", "notes", "held", "--yes")
     erased = cli("forget", "notes", 1, "--erase", "--yes", "--json").json["erased"]
     assert (erased["count"], erased["held"]) == (1, [])
     for words in (b"Supper", b"supper", b"Dinner", b"dinner"):

@@ -83,7 +83,7 @@ def test_errors_are_one_line_and_nothing_changes(cli: Cli, tmp_path: Path) -> No
         (("notes@99", "notes"), 2, "step = 99"),
         (("notes", "notes@name"), 2, "snapshot = 'name'"),
         (("notes",), 2, "B"),
-        (("notes", "notes", "--limit", 0), 2, "--limit"),
+        (("notes", "notes", "--limit", -1), 2, "--limit"),
     ]
     for arguments, code, part in cases:
         ran = cli("diff", *arguments)

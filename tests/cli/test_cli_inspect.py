@@ -81,7 +81,7 @@ def test_a_long_life_is_cut_in_the_middle(cli: Cli) -> None:
 
 
 def test_what_people_see(cli: Cli) -> None:
-    told = cli.ok("inspect", "notes").out
+    told = cli.ok("inspect", "notes", "--full").out
     document = cli.ok("inspect", "notes", "--json").json
     assert told.startswith(document["path"] + "\n")
     for part in ("engrams by memory", "lifespan: steps left", "age: steps lived", "█"):
@@ -100,7 +100,7 @@ def test_what_people_see(cli: Cli) -> None:
 def test_a_life_without_end_has_no_numbers_for_it(cli: Cli) -> None:
     cli.ok("init", "kept", "--backbone", "hash")
     cli.ok("step", "kept", "--text", "The cat sat on the mat.")
-    seen = cli.ok("inspect", "kept", "0").out + cli.ok("inspect", "kept").out
+    seen = cli.ok("inspect", "kept", "0").out + cli.ok("inspect", "kept", "--full").out
     assert "no end" in seen
     assert "forgotten with time" in seen
     assert "e+1" not in seen
@@ -144,7 +144,7 @@ def test_errors_are_one_line(cli: Cli) -> None:
         (("inspect", "nowhere"), 10, "no store"),
         (("inspect", "notes", 10**6), 2, "the ids are 0 to 26"),
         (("inspect", "notes", 1, "--edges"), 2, "engram 1 is told alone"),
-        (("inspect", "notes", "--limit", 0), 2, "--limit"),
+        (("inspect", "notes", "--limit", -1), 2, "--limit"),
         (("inspect",), 2, "STORE"),
     ]
     for arguments, code, part in cases:
@@ -187,7 +187,7 @@ def test_inspecting_loads_nothing_heavy(cli: Cli) -> None:
 def test_a_terminal_gets_a_panel(cli: Cli) -> None:
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        command_line("inspect", "notes"), stdout=follower, env=environment(TERM="xterm")
+        command_line("inspect", "notes", "--full"), stdout=follower, env=environment(TERM="xterm")
     ) as process:
         os.close(follower)
         shown = b""
@@ -211,7 +211,7 @@ def test_a_terminal_gets_a_panel(cli: Cli) -> None:
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_pictures_keep_to_the_page(cli: Cli, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    told = cli.ok("inspect", "notes").out
+    told = cli.ok("inspect", "notes", "--full").out
     pictures = told[told.index("lifespan: steps left") :].splitlines()
     drawn = [line for line in pictures if line.startswith("  ")]
     assert len(drawn) > 20
@@ -227,7 +227,7 @@ def test_pictures_are_ascii_where_nothing_else_can_be_shown(
         data = np.ones((1, store.config.hidden_dim), np.float32)
         store.step(data, texts=["Überall läuft 猫 umher."])
     monkeypatch.setenv("LC_ALL", "C")
-    told = cli.ok("inspect", "notes").out
+    told = cli.ok("inspect", "notes", "--full").out
     assert told.isascii()
     assert "#" in told
     assert "`- " in told
@@ -235,7 +235,7 @@ def test_pictures_are_ascii_where_nothing_else_can_be_shown(
 
 def test_an_empty_memory_has_no_pictures(cli: Cli) -> None:
     cli.ok("init", "empty")
-    told = cli.ok("inspect", "empty").out
+    told = cli.ok("inspect", "empty", "--full").out
     assert "lifespan" not in told
     assert "survival" not in told
     document = cli.ok("inspect", "empty", "--json").json

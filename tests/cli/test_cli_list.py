@@ -49,7 +49,7 @@ def test_all_three_forms_and_the_document_agree(cli: Cli) -> None:
         for one in expected
     ]
     assert tuple(table[0]) == FIELDS
-    shown = cli.ok("list", "notes", "--type", "all").out.splitlines()
+    shown = cli.ok("list", "notes", "--type", "all", "--full", "-n", 0).out.splitlines()
     assert shown[0] == "engrams"
     assert len(shown) == len(expected) + 2
     for one, line in zip(expected, shown[2:], strict=True):
@@ -115,9 +115,10 @@ def test_a_table_has_an_end(cli: Cli) -> None:
     config = MemoriaConfig(hidden_dim=2, backbone="array", initial_lifespan=9)
     with MemoryStore.create("many", config) as store:
         store.step(np.ones((1, 1003, 2), np.float32))
-    ran = cli("list", "many")
-    assert len(ran.out.splitlines()) == 1002
-    assert ran.err.startswith("3 more engrams")
+    shown = cli.ok("list", "many").out.splitlines()
+    assert shown[0] == "living engrams, 10 of 1,003; -n 0 lists all"
+    assert len(shown) == 12
+    assert len(cli.ok("list", "many", "-n", 0).out.splitlines()) == 1005
     assert len(cli.ok("list", "many", "--format", "jsonl").out.splitlines()) == 1003
     assert len(cli.ok("list", "many", "--json").json["engrams"]) == 1003
 
@@ -172,7 +173,7 @@ def test_errors_are_one_line_and_nothing_changes(cli: Cli, tmp_path: Path) -> No
         (("notes", "--type", "dreams"), 2, "--type"),
         (("notes", "--format", "xml"), 2, "--format"),
         (("notes", "--json", "--format", "csv"), 2, "exclude each other"),
-        (("notes", "--limit", 0), 2, "--limit"),
+        (("notes", "--limit", -1), 2, "--limit"),
     ]
     for arguments, code, part in cases:
         ran = cli("list", *arguments)

@@ -32,7 +32,7 @@ INTO_THE_STORE = [
     "import notes.zip notes/again",
     "init notes/inner",
     "encode diary.txt -o notes/x.npy --backbone hash",
-    "remind notes --peek --cue-text bees --out notes/r.npz",
+    "remind notes --peek --cue-text bees -o notes/r.npz",
     "replay notes --set stm_capacity=2 -o notes/other",
     "replay notes --sample 1 -o notes/s.npz",
     "replay notes --render notes/a.gif",

@@ -59,7 +59,7 @@ def test_people_see_the_first_rows(cli: Cli) -> None:
     lines = cli.ok("plot", "notes", "raster").out.splitlines()
     assert lines[0].startswith("Firings in steps 1 to")
     assert lines[1].split() == ["step", "id", "row", "memory", "gain"]
-    assert len(lines) == 33
+    assert len(lines) == 13
     assert lines[-1].endswith("more rows: --json, or -o FILE.csv, has all")
     cli.ok("init", "new")
     assert cli.ok("plot", "new", "sizes").out.splitlines()[-1] == "nothing to show"

@@ -68,8 +68,8 @@ def test_a_snapshot_is_named_listed_shown_and_deleted(cli: Cli) -> None:
     with Inspection.open("s", at="later") as view:
         assert shown == {**view.summary(), **listed["snapshots"][1]}
     assert shown["step"] == 12
-    gone = cli.ok("snapshot", "delete", "s", "now", "--json").json
-    assert gone == made
+    gone = cli.ok("snapshot", "delete", "s", "now", "--yes", "--json").json
+    assert gone == {**made, "dry_run": False}
     assert cli.ok("snapshot", "list", "s", "--json").json["snapshots"] == listed["snapshots"][:2]
     assert cli.ok("inspect", "s", "--json").json["phase"] == "working"
 
@@ -103,7 +103,7 @@ def test_what_people_read_is_harmless(cli: Cli) -> None:
         ("restore s later -o s", 1, "exists"),
         ("restore nowhere later -o n", 10, "no store"),
         ("list nowhere", 10, "no store"),
-        ("name s x", 2, "No such command"),
+        ("name s x", 2, "no such verb"),
     ],
 )
 def test_refusals_change_nothing(cli: Cli, arguments: str, code: int, said: str) -> None:
@@ -142,6 +142,7 @@ def test_going_back_in_place(cli: Cli) -> None:
         "lost_begun": True,
         "lost_snapshots": [],
         "digest": digest,
+        "dry_run": False,
     }
     assert cli.ok("inspect", "s", "--json").json["digest"] == digest
     told = cli.ok("snapshot", "restore", "s", "early", "--drop-later", "--yes").out
@@ -279,7 +280,7 @@ def test_none_of_it_loads_torch(tmp_path: Path) -> None:
         "snapshot restore s x -o t",
         "compact s --yes",
         "snapshot restore s early --drop-later --yes",
-        "snapshot delete s early",
+        "snapshot delete s early --yes",
     ):
         path = os.pathsep.join([str(tmp_path), str(STORES.parent)])
         ran = process(*line.split(), variables={"PYTHONPATH": path}, cwd=tmp_path)

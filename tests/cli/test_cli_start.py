@@ -85,7 +85,7 @@ def test_verbs_that_check_load_neither_torch_nor_zarr_nor_pydantic(tmp_path: Pat
 
 def test_a_value_that_is_not_plain_is_judged_by_typer(tmp_path: Path) -> None:
     lines = [
-        ["list", "nowhere", "--limit", "0"],
+        ["list", "nowhere", "--limit", "-1"],
         ["list", "nowhere", "--limit", "two"],
         ["list", "nowhere", "--limit", " 2 "],
         ["list", "nowhere", "--sort", "IDs"],

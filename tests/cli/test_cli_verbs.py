@@ -265,7 +265,7 @@ class TestCycle:
         cli.ok("init", "n", "--hidden-dim", 32)
         cli.ok("step", "n", "diary.txt")
         cli.ok("add", "n", "--text", "The cat?")
-        lane = cli.ok("remind", "n", "--out", "r.npz", "--json").json["lanes"][0]["reminded"]
+        lane = cli.ok("remind", "n", "-o", "r.npz", "--json").json["lanes"][0]["reminded"]
         with np.load("r.npz") as arrays:
             assert set(arrays) == {
                 *("ids", "indices", "memories", "correlation", "log_correlation")
@@ -274,9 +274,9 @@ class TestCycle:
             assert arrays["ids"][0][kept].tolist() == [one["id"] for one in lane]
             assert arrays["memories"].shape == (1, len(kept), 32)
             assert arrays["memories"].dtype == np.float32
-        assert cli("remind", "n", "--out", "r.npz").code == 1
-        cli.ok("remind", "n", "--out", "r.npz", "--overwrite")
-        assert cli("remind", "n", "--out", "r.txt").code == 2
+        assert cli("remind", "n", "-o", "r.npz").code == 1
+        cli.ok("remind", "n", "-o", "r.npz", "--force")
+        assert cli("remind", "n", "-o", "r.txt").code == 2
 
     def test_the_ways_to_adjust(self, cli: Cli) -> None:
         np.save("s.npy", rows(3, 2, 8, 64))

@@ -103,7 +103,7 @@ def test_no_output_goes_through_a_link(
     line = ["encode", "a.txt", "--backbone", "hash", "-o", name]
     ran = Cli(capsys)(*line)
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    Cli(capsys)(*line, "--overwrite")  # replaces the link itself, or refuses
+    Cli(capsys)(*line, "--force")  # replaces the link itself, or refuses
     assert (here / "file").read_text() == "mine"
     assert list((here / "elsewhere").iterdir()) == []
     assert not (here / "nowhere").exists()

@@ -20,7 +20,7 @@ def report(
     out: Annotated[
         str | None,
         option(
-            "--out -o",
+            "--output -o",
             "Write it to FILE.md, FILE.html (one file, with plots) or FILE.json.",
             "FILE",
             show_default="the terminal",
@@ -44,9 +44,10 @@ def report(
 ) -> None:
     """Tell what the runs in a folder say together.
 
-    That is mean and spread over seeds, and differences. Variants are compared over the seeds that both have run: the mean difference, its bootstrap
-    interval, and the p of the sign-flip test with the least that so few pairs allow. Runs that
-    failed or have not ended are listed, and count nowhere.
+    That is mean and spread over seeds, and differences. Variants are compared over the seeds that
+    both have run: the mean difference, its bootstrap interval, and the p of the sign-flip test with
+    the least that so few pairs allow. Runs that failed or have not ended are listed, and count
+    nowhere.
     """
     from memoria.experiments.report import read_report
     from memoria.experiments.report_files import write_report

@@ -23,7 +23,7 @@ from memoria_cli.options import (
     option,
 )
 from memoria_cli.terminal import output
-from memoria_cli.terminal.formatting import format_number
+from memoria_cli.terminal.formatting import format_count, format_number
 from memoria_cli.terminal.signals import StoppedError
 from memoria_cli.verbs import verb
 
@@ -61,7 +61,7 @@ Seeds: TypeAlias = Annotated[
 Folder: TypeAlias = Annotated[
     str | None,
     option(
-        "--out -o",
+        "--output -o",
         "Where the runs go; those that are done there stay, others go on.",
         "DIR",
         show_default="runs/NAME-PRESET, runs/FILE of a sweep",
@@ -190,8 +190,9 @@ def sweep(
 ) -> None:
     """Run an experiment at many settings.
 
-    They are every point of a grid, or points drawn at random, with every seed. Runs that are done stay, so that the same command goes on after a kill, and more values, trials
-    or seeds can come to the file later. `memoria experiment report DIR` compares what came out.
+    They are every point of a grid, or points drawn at random, with every seed. Runs that are done
+    stay, so that the same command goes on after a kill, and more values, trials or seeds can come
+    to the file later. `memoria experiment report DIR` compares what came out.
     """
     from memoria.experiments import compare, find_experiment
     from memoria.experiments.sweep import read_sweep
@@ -210,7 +211,8 @@ def sweep(
             {"variant": one.name, "seed": one.config.seed, "path": os.fspath(one.path)}
             for one in specs
         ]
-        title = f"{document['experiment']}: {len(document['points'])} points, {len(runs)} runs"
+        title = f"{document['experiment']}: {format_count(len(document['points']), 'point')}, "
+        title += format_count(len(runs), "run")
         columns = {"variant": "variant", "seed": "seed", "folder": "path"}
         output.result({**document, "runs": runs}, [output.table(title, runs, columns)], json)
         return
@@ -267,7 +269,10 @@ def _run_plan(
     if launched and os.environ.get("RANK", "0") != "0":
         with _interruptible(folder):
             return inside(specs)
-    with _interruptible(folder), _percent(f"{plan.experiment}, {len(specs)} runs") as progress:
+    with (
+        _interruptible(folder),
+        _percent(plan.experiment, specs) as progress,
+    ):
         plan.claim(folder)
         if launched:
             return inside(specs, progress)
@@ -285,7 +290,10 @@ def _run_sweep(
 ) -> list[RunRecord]:
     from memoria.experiments.sweep import sweep_runs
 
-    with _interruptible(folder), _percent(f"sweep of {len(specs)} runs") as progress:
+    with (
+        _interruptible(folder),
+        _percent("sweep", specs) as progress,
+    ):
         return sweep_runs(
             specs,
             engine=engine,
@@ -308,9 +316,9 @@ def _interruptible(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _percent(what: str) -> Iterator[Progress]:
+def _percent(what: str, runs: Sequence[RunSpec]) -> Iterator[Progress]:
     """Progress of work whose units people do not count."""
-    with output.progress(what, "%") as show:
+    with output.progress(f"{what}, {format_count(len(runs), 'run')}", "%") as show:
         yield lambda done, total: show(_WHOLE * done // max(total, 1), _WHOLE)
 
 
