@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -54,27 +53,23 @@ def _leaves(path: str, made: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _verb(path: str, made: Any) -> list[str]:
-    told, _, examples = inspect.cleandoc(made.help or "").partition("Examples:")
-    arguments = [one for one in made.params if one.param_type_name == "argument"]
-    options = [one for one in made.params if one.param_type_name == "option" and not one.hidden]
-    usage = " ".join([path, *(_metavar(one) for one in arguments), "[OPTIONS]"])
-    shown = [re.sub(r"^ {4}", "", line).rstrip() for line in examples.strip("\n\b").splitlines()]
-    lines = [f"### {path}", "", *told.replace("\b", "").strip().splitlines(), ""]
-    lines += ["```text", f"memoria {usage}", "```", ""]
-    if any(shown):
-        lines += ["```sh", *(line for line in shown if line.strip("\b ")), "```", ""]
+    """The same page as ``--help``, without the options that every verb has."""
+    from memoria_cli.help_page import GENERAL_PANEL, help_page
+
+    page = help_page(made, f"memoria {path}")
+    lines = [f"### {path}", ""]
+    for paragraph in page.paragraphs:
+        lines += [paragraph, ""]
+    lines += ["```text", page.usage, "```", ""]
+    if page.examples:
+        lines += ["```sh", *page.examples, "```", ""]
     lines += ["| option | meaning |", "|---|---|"]
-    for one in (*arguments, *options):
-        names = ", ".join(f"`{name}`" for name in (*one.opts, *one.secondary_opts))
-        if one.param_type_name == "argument":
-            names = f"`{_metavar(one)}`"
-        lines.append(f"| {names} | {_cell(one.help or '')} |")
+    for section in page.sections:
+        if section.title != GENERAL_PANEL:
+            for one in section.entries:
+                term = one.term.strip().replace("|", "\\|")
+                lines.append(f"| `{term}` | {_cell(one.text)} |")
     return lines
-
-
-def _metavar(argument: Any) -> str:
-    name = argument.metavar or argument.name.upper().strip("_")
-    return name if argument.required else f"[{name.strip('[]')}]"
 
 
 def _cell(text: str) -> str:
