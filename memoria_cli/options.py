@@ -14,6 +14,7 @@ from memoria.io.progress import Progress
 from memoria_cli.terminal import output
 from memoria_cli.terminal.signals import StoppedError
 
+READING_PANEL: Final = "Reading"
 SPEED_PANEL: Final = "Speed"
 BACKBONE_PANEL: Final = "Backbone"
 ENGINE_PANEL: Final = "Many at a time"
@@ -42,7 +43,8 @@ Inputs: TypeAlias = Annotated[
     argument(
         "[INPUT]...",
         "Arrays (.npy .npz .pt .safetensors .zarr, FILE.npz:KEY for one of several), "
-        "text (.txt .md .jsonl, FILE.jsonl:FIELD, - for standard input) or images.",
+        "texts (notes, mail, pages, tables, code, .pdf; FILE.jsonl:FIELD for a field of records, "
+        "- for standard input) or images.",
     ),
 ]
 Texts: TypeAlias = Annotated[
@@ -52,10 +54,32 @@ Unit: TypeAlias = Annotated[
     str | None,
     option(
         "--unit",
-        "What part of a text becomes one engram: sentence, paragraph, line, window:N.",
+        "What part of a text becomes one engram: sentence, paragraph, line, window:N, record.",
         "UNIT",
         show_default="the store's",
     ),
+]
+_reading: Final = partial(option, rich_help_panel=READING_PANEL)
+TextField: TypeAlias = Annotated[
+    str | None,
+    _reading(
+        "--text-field",
+        "Field of records (JSON, tables) that holds their text, by path: message.content.",
+        "FIELD",
+        show_default="text, content, message, body",
+    ),
+]
+TimeField: TypeAlias = Annotated[
+    str | None,
+    _reading(
+        "--time-field",
+        "Field of records that holds their time: a date, or seconds or more since 1970.",
+        "FIELD",
+        show_default="time, date, timestamp",
+    ),
+]
+SkipBad: TypeAlias = Annotated[
+    bool, _reading("--skip-bad", "Pass over records that cannot be read, and tell which.")
 ]
 WmLength: TypeAlias = Annotated[
     int | None,

@@ -20,7 +20,7 @@ from memoria.io.files import classify, extension, split_key
 from memoria.io.inputs import ImageInput, InputItem, check_finite, read_inputs
 from memoria.io.outputs import RowWriter, check_output, open_rows
 from memoria.io.progress import Progress, progress_bar
-from memoria.io.texts import TextUnit
+from memoria.io.text_unit import TextUnit
 from memoria.io.units import flatten
 
 _READ_BYTES: Final = 1 << 24  # of an array, read from a file at a time

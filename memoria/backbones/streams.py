@@ -20,6 +20,7 @@ from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
 from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, TextFile, WorkingMemory
+from memoria.io.read_options import ReadOptions
 
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
 _PIECE_BYTES: Final = 256  # beside its text or vector
@@ -81,10 +82,10 @@ class InputStream:
     """The working memories of ``inputs`` (files, ``-`` for standard input) and then of ``texts``.
 
     Iterating yields `WorkingMemory` after `WorkingMemory`, at most ``limit``; it reads lazily and
-    encodes in batches with `store_backbone`, loaded when the first text or image comes. ``unit``
-    and ``wm_length`` default to the configuration's. ``last_offset(source)`` gives the last offset
-    known from a source; units up to it are passed over and counted in ``skipped``. ``notices``
-    tells what a user should know, after iterating.
+    encodes in batches with `store_backbone`, loaded when the first text or image comes. ``unit``,
+    or how texts are read, and ``wm_length`` default to the configuration's.
+    ``last_offset(source)`` gives the last offset known from a source; units up to it are passed
+    over and counted in ``skipped``. ``notices`` tells what a user should know, after iterating.
 
     Raises on construction what can be said without reading: `InputError` for what is missing,
     empty or unknown, `ShapeError` for arrays that do not fit, `BackboneError` for text or images
@@ -100,7 +101,7 @@ class InputStream:
         *,
         texts: Sequence[str] = (),
         stdin: Any = None,
-        unit: str | None = None,
+        unit: str | ReadOptions | None = None,
         wm_length: int | None = None,
         limit: int | None = None,
         last_offset: Callable[[str], int | None] | None = None,
@@ -156,6 +157,7 @@ class InputStream:
         encoded = _ahead(self._encode, batches) if ahead else map(self._encode, batches)
         for memories in encoded:
             yield from memories
+        self.notices += list(self._reader.bad)
         if self._backbone is not None:
             self.notices += self._backbone.notices()
 

@@ -10,36 +10,56 @@ from typing import Final, Literal, TypeAlias
 
 from memoria.errors import InputError, StorageError
 from memoria.io.bounds import open_regular
+from memoria.io.forms.table import (
+    BY_CONTENT,
+    ENDINGS,
+    HEAD,
+    Form,
+    form_by_content,
+    form_by_name,
+    is_image,
+    told_by,
+)
 
 Kind: TypeAlias = Literal["array", "text", "image"]
 
+_ARRAYS: Final = (".npy", ".npz", ".pt", ".safetensors", ".zarr")
+_IMAGES: Final = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp")
 _KINDS: Final[dict[str, Kind]] = {
-    **dict.fromkeys((".npy", ".npz", ".pt", ".safetensors", ".zarr"), "array"),
-    **dict.fromkeys((".txt", ".md", ".jsonl"), "text"),
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"), "image"),
+    **dict.fromkeys(_ARRAYS, "array"),
+    **dict.fromkeys(ENDINGS, "text"),
+    **dict.fromkeys(_IMAGES, "image"),
 }
-_KEYED = re.compile(r"(.*?\.(?:npz|pt|safetensors|zarr|jsonl)/*):(.+)", re.DOTALL | re.IGNORECASE)
+_SHOWN: Final = (*_ARRAYS, *(one for one in ENDINGS if ENDINGS[one] != "code"), *_IMAGES)
+_KEYED: Final = re.compile(
+    r"(.*?\.(?:npz|pt|safetensors|zarr(?:\.zip)?|jsonl|ndjson|json|csv|tsv)/*):(.+)",
+    re.DOTALL | re.IGNORECASE,
+)
 _ZARR_MARKS: Final = ("zarr.json", ".zarray", ".zgroup")
+_STREAM: Final = re.compile(r"/dev/fd/[0-9]+|/proc/self/fd/[0-9]+")
 
 
 def split_key(spec: str) -> tuple[str, str | None]:
     """``"a.npz:x"`` -> ``("a.npz", "x")``; a path that exists as it stands has no key.
 
-    A folder of zarr's may have any name.
+    A folder of zarr's may have any name, and so may a file of records.
     """
     if os.path.lexists(spec):
         return spec, None
     for colon in re.finditer(":", spec[:-1]):
-        if _is_zarr_folder(spec[: colon.start()]):
-            return spec[: colon.start()], spec[colon.end() :]
+        path = spec[: colon.start()]
+        if _is_zarr_folder(path) or _has_records(path):
+            return path, spec[colon.end() :]
     match = _KEYED.fullmatch(spec)
     return (spec, None) if match is None else (match[1], match[2])
 
 
 def extension(path: str) -> str:
-    """The extension in lower case, ``".zarr"`` for any folder that zarr can open."""
+    """The extension in lower case, ``".zarr"`` for all that zarr can open: folders, .zarr.zip."""
     if os.path.isdir(path):
         return ".zarr" if _is_zarr_folder(path) else ""
+    if path.lower().endswith(".zarr.zip"):
+        return ".zarr"
     return os.path.splitext(path)[1].lower()
 
 
@@ -47,14 +67,32 @@ def _is_zarr_folder(path: str) -> bool:
     return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
 
 
-def classify(spec: str | os.PathLike[str]) -> Kind:
-    """``"array"``, ``"text"`` or ``"image"``, by extension. ``-`` is text.
+def _has_records(path: str) -> bool:
+    """Whether a file is there whose name says nothing and whose content is records."""
+    if extension(path) in _KINDS or not os.path.isfile(path):
+        return False
+    try:
+        form = find_form(path)
+    except (InputError, StorageError):
+        return False
+    return form is not None and form.has_records
 
-    Raises `InputError` when nothing is there, for a folder (other than zarr's) and for an unknown
-    extension, `StorageError` when the place cannot be looked at.
+
+def is_stream(spec: str) -> bool:
+    """Whether it can be read once only: ``-``, or what ``<(command)`` of a shell stands for."""
+    if spec == "-":
+        return True
+    return _STREAM.fullmatch(spec) is not None and not os.path.isfile(spec)
+
+
+def classify(spec: str | os.PathLike[str]) -> Kind:
+    """``"array"``, ``"text"`` or ``"image"``, by extension, else by content. ``-`` is text.
+
+    Raises `InputError` when nothing is there, for a folder (other than zarr's) and for what is
+    none of these, `StorageError` when the place cannot be looked at.
     """
     spec = os.fspath(spec)
-    if spec == "-":
+    if is_stream(spec):
         return "text"
     path, key = split_key(spec)
     with reading(path):
@@ -64,12 +102,34 @@ def classify(spec: str | os.PathLike[str]) -> Kind:
         raise InputError(f"{path}: is a directory", "name the files in it")
     kind = _KINDS.get(ending)
     if kind is None:
-        raise InputError(
-            f"{path}: unknown kind of file {ending!r}", f"known are {' '.join(_KINDS)}"
-        )
+        head = read_head(path)
+        kind = "image" if is_image(head) else "text" if form_by_content(head) else None
+        if kind is None or not head:
+            what = told_by(head)
+            raise InputError(
+                f"{path}: unknown kind of file {ending!r}" + (f": {what}" if what else ""),
+                f"known are {' '.join(_SHOWN)}, and all texts in UTF-8",
+            )
     if key is not None and kind == "image":
         raise InputError(f"{spec}: an image has no parts", "leave out what follows the colon")
     return kind
+
+
+def find_form(path: str) -> Form | None:
+    """The form of a text file, by its name, else by its content; None for what is no text."""
+    ending = os.path.splitext(path)[1].lower()
+    form = form_by_name(path)
+    if form is not None:
+        return form
+    if ending not in BY_CONTENT and ending in _KINDS:
+        return None
+    return form_by_content(read_head(path), is_log=ending == ".log")
+
+
+def read_head(path: str) -> bytes:
+    """The first bytes of a regular file."""
+    with reading(path), open(open_regular(path), "rb") as file:
+        return file.read(HEAD)
 
 
 def check_file(path: str) -> int:

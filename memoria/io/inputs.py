@@ -10,7 +10,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 from memoria.errors import InputError, ShapeError
 from memoria.io.arrays import ArraySource, open_array
 from memoria.io.bounds import open_regular
-from memoria.io.files import Kind, check_file, classify, reading, split_key
-from memoria.io.texts import TextUnit, literal_texts, read_standard_input, read_texts
-from memoria.io.units import flatten, parse_unit
+from memoria.io.files import Kind, check_file, classify, is_stream, reading, split_key
+from memoria.io.read_options import ReadOptions, as_options
+from memoria.io.text_unit import TextUnit
+from memoria.io.texts import literal_texts, read_stream, read_texts
+from memoria.io.units import flatten
 
 Place: TypeAlias = tuple[str, int]  # source and offset
 Vectors: TypeAlias = NDArray[np.float32]
@@ -109,7 +111,8 @@ def read_inputs(
     *,
     stdin: Any = None,
     text: Sequence[str] = (),
-    unit: str = "sentence",
+    unit: str | ReadOptions = "sentence",
+    tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[InputItem]:
     """Everything named, in order: arrays whole, texts by ``unit``, images by path; then ``text``.
 
@@ -120,23 +123,29 @@ def read_inputs(
         InputError: something is missing, empty, unknown or malformed.
         StorageError: the system refuses to read.
     """
-    names = _checked_names(paths, text, unit)
-    return _read(names, [classify(name) for name in names], stdin, text, unit)
+    options = as_options(unit)
+    names = _checked_names(paths, text)
+    return _read(names, [classify(name) for name in names], stdin, text, options, tell)
 
 
 def _read(
-    names: Sequence[str], kinds: Sequence[Kind], stdin: Any, text: Sequence[str], unit: str
+    names: Sequence[str],
+    kinds: Sequence[Kind],
+    stdin: Any,
+    text: Sequence[str],
+    options: ReadOptions,
+    tell: Callable[[str], None],
 ) -> Iterator[InputItem]:
     for name, kind in zip(names, kinds, strict=True):
         if kind == "array":
             yield open_array(name)
         elif kind == "text":
-            yield from read_texts(name, unit, stdin=stdin)
+            yield from read_texts(name, options, stdin=stdin, tell=tell)
         else:
             check_file(name)
             yield ImageInput(name)
     if text:
-        yield from literal_texts(text, unit)
+        yield from literal_texts(text, options)
 
 
 class InputReader:
@@ -144,6 +153,7 @@ class InputReader:
 
     Attributes:
         specs: the files of ``inputs`` in order, then the ``texts``.
+        bad: a line for each record that was passed over, in order, each once.
 
     Raises:
         InputError: on construction, when something is missing, empty or unknown.
@@ -158,18 +168,20 @@ class InputReader:
         inputs: Sequence[str | os.PathLike[str]],
         texts: Sequence[str],
         stdin: Any,
-        unit: str,
+        options: str | ReadOptions,
     ) -> None:
-        names = _checked_names(inputs, texts, unit)
-        self._lanes, self._dimension, self._unit = lanes, dimension, unit
-        self._literals = list(literal_texts(texts, unit)) if texts else []
+        self.options = as_options(options)
+        self.bad: dict[str, None] = {}
+        names = _checked_names(inputs, texts)
+        self._lanes, self._dimension = lanes, dimension
+        self._literals = list(literal_texts(texts, self.options)) if texts else []
         self.specs = [self._examine(name) for name in names]
         self.specs += [InputSpec("literal", f"text:{number}") for number, _ in enumerate(texts, 1)]
-        self._stdin = read_standard_input(stdin) if "-" in names else b""
+        self._streams = {name: read_stream(name, stdin) for name in names if is_stream(name)}
 
     def text_files(self) -> list[TextFile]:
         """The text files among the inputs, each once, as they are now."""
-        names = {s.name: None for s in self.specs if s.kind == "text" and s.name != "-"}
+        names = {s.name: None for s in self.specs if s.kind == "text" and not is_stream(s.name)}
         return [TextFile(name, *_hash_file(split_key(name)[0])) for name in names]
 
     def pieces(self, spec: InputSpec) -> Iterator[Piece]:
@@ -185,7 +197,8 @@ class InputReader:
                 for number, row in enumerate(rows, start):
                     yield Piece(row, True, None, (spec.name, number))
         else:
-            name = spec.name if spec.kind == "text" and spec.name != "-" else ""
+            is_file = spec.kind == "text" and spec.name not in self._streams
+            name = spec.name if is_file else ""
             for text, source, offset, time, meta in self._units(spec):
                 yield Piece(flatten(text), False, text, (source, offset), time, meta, name)
 
@@ -216,8 +229,8 @@ class InputReader:
     def _examine(self, name: str) -> InputSpec:
         kind = classify(name)
         if kind != "array":
-            if name != "-" and os.path.isfile(name):
-                check_file(name)
+            if not is_stream(name):
+                check_file(split_key(name)[0])
             return InputSpec(kind, name)
         shape = open_array(name).shape
         lanes, dimension = self._lanes, self._dimension
@@ -237,7 +250,13 @@ class InputReader:
     def _units(self, spec: InputSpec) -> Iterator[TextUnit]:
         if spec.kind == "literal":
             return (unit for unit in self._literals if unit.source == spec.name)
-        return read_texts(spec.name, self._unit, stdin=io.BytesIO(self._stdin))
+        streamed = self._streams.get(spec.name)
+        stdin = None if streamed is None else io.BytesIO(streamed)
+        name = spec.name if streamed is None else "-"
+        return read_texts(name, self.options, stdin=stdin, tell=self._tell)
+
+    def _tell(self, line: str) -> None:
+        self.bad[line] = None
 
 
 def _hash_file(path: str) -> tuple[str, bytes]:
@@ -246,16 +265,24 @@ def _hash_file(path: str) -> tuple[str, bytes]:
         return os.path.realpath(path), hashlib.file_digest(file, "sha256").digest()
 
 
-def _checked_names(
-    paths: Sequence[str | os.PathLike[str]], texts: Sequence[str], unit: str
-) -> list[str]:
-    parse_unit(unit)
+def _checked_names(paths: Sequence[str | os.PathLike[str]], texts: Sequence[str]) -> list[str]:
     names = [os.fspath(path) for path in paths]
     if not names and not texts:
         raise InputError("no input given", "name files, '-' for standard input, or a text")
     if names.count("-") > 1:
         raise InputError("'-' is given twice", "standard input can be read once")
+    for name in names:
+        _check_name(name)
     return names
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that no store can keep as the source of what it reads."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        raise InputError(f"{shown}: a file name that is not UTF-8", "rename the file") from None
 
 
 def check_finite(rows: Vectors, name: str, start: int) -> None:

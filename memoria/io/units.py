@@ -52,12 +52,12 @@ class Unit(NamedTuple):
 
 
 def split(text: str, unit: str) -> list[Unit]:
-    """The units of ``text``; ``unit`` is sentence, paragraph, line or window:N (N words).
+    """The units of ``text``; ``unit`` is sentence, paragraph, line, window:N (N words) or record.
 
     A sentence ends at ``. ! ?`` (not behind abbreviations, initials or in numbers), at a blank
-    line, and before a list item or heading. Windows do not overlap. Sentences above 2,000
-    characters, lines and paragraphs above 20,000 and windows above 64 N (at least 2,000) are cut
-    at the last space before. Raises `UsageError` for an unknown unit.
+    line, and before a list item or heading. Windows do not overlap; a record is all of it.
+    Sentences above 2,000 characters, lines and paragraphs above 20,000 and windows above 64 N (at
+    least 2,000) are cut at the last space before. Raises `UsageError` for an unknown unit.
     """
     return list(iter_units(text, unit))
 
@@ -65,6 +65,9 @@ def split(text: str, unit: str) -> list[Unit]:
 def iter_units(text: str, unit: str) -> Iterator[Unit]:
     """Like `split`, one unit at a time."""
     kind, words = parse_unit(unit)
+    if kind == "record":
+        yield from split_long(text, max(1, len(text)))
+        return
     spans: Callable[[str], Iterator[_Span]]
     if kind == "window":
         produced, limit = _windows(text, words), max(MAX_SENTENCE, words * _WORD_ROOM)
@@ -76,14 +79,23 @@ def iter_units(text: str, unit: str) -> Iterator[Unit]:
             yield Unit(text[piece_start:piece_end], piece_start)
 
 
+def split_long(text: str, limit: int) -> Iterator[Unit]:
+    """All of ``text`` as one unit, or cut at spaces into some of at most ``limit`` characters."""
+    if (span := _trimmed(text, 0, len(text))) is not None:
+        for start, end in _capped(text, *span, limit):
+            yield Unit(text[start:end], start)
+
+
 def parse_unit(unit: str) -> tuple[str, int]:
     """``"window:64"`` -> ``("window", 64)``, the others with 0. Raises `UsageError`."""
     kind, colon, number = unit.partition(":")
-    if kind in ("sentence", "paragraph", "line") and not colon:
+    if kind in ("sentence", "paragraph", "line", "record") and not colon:
         return kind, 0
     if kind == "window" and number.isascii() and number.isdigit() and 0 < int(number) < 10**7:
         return kind, int(number)
-    raise UsageError(f"unit = {unit!r}: unknown", "give sentence, paragraph, line or window:N")
+    raise UsageError(
+        f"unit = {unit!r}: unknown", "give sentence, paragraph, line, record or window:N"
+    )
 
 
 def flatten(text: str) -> str:

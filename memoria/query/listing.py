@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.errors import InputError
-from memoria.io.texts import parse_date
+from memoria.io.times import parse_date
 from memoria.io.units import fold
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
 from memoria.store.source_lines import matching_sources

@@ -10,7 +10,10 @@ from memoria_cli.options import (
     Inputs,
     Json,
     RequiredBackbone,
+    SkipBad,
+    TextField,
     Texts,
+    TimeField,
     Unit,
     WmLength,
     speed_options,
@@ -31,6 +34,9 @@ def add(
     inputs: Inputs = None,
     text: Texts = None,
     unit: Unit = None,
+    text_field: TextField = None,
+    time_field: TimeField = None,
+    skip_bad: SkipBad = False,
     wm_length: WmLength = None,
     backbone: RequiredBackbone = None,
     batch_size: BatchSize = None,
@@ -44,6 +50,7 @@ def add(
     working memories there is `memoria step`.
     """
     from memoria.backbones.streams import InputStream
+    from memoria.io.read_options import ReadOptions
     from memoria.store.reading import open_files
 
     with closing(open_files(store, mode="r+")) as files:
@@ -52,7 +59,7 @@ def add(
             config,
             inputs or (),
             texts=text or (),
-            unit=unit,
+            unit=ReadOptions(unit or config.unit, text_field, time_field, skip_bad),
             wm_length=wm_length,
             backbone=backbone,
             place=files.attributes.settings.backbone,

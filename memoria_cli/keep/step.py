@@ -20,7 +20,10 @@ from memoria_cli.options import (
     Json,
     RequiredBackbone,
     Rule,
+    SkipBad,
+    TextField,
     Texts,
+    TimeField,
     Unit,
     WmLength,
     option,
@@ -53,6 +56,9 @@ def step(
     inputs: Inputs = None,
     text: Texts = None,
     unit: Unit = None,
+    text_field: TextField = None,
+    time_field: TimeField = None,
+    skip_bad: SkipBad = False,
     wm_length: WmLength = None,
     rule: Rule = None,
     limit: Annotated[int | None, limit_option("Steps at most")] = None,
@@ -132,6 +138,7 @@ def step(
         raise UsageError("no STORE is named", "name it first, or many with --each FILE.jsonl")
     refuse_engine(engine, address, jobs, "--each")
     from memoria.backbones.streams import InputStream
+    from memoria.io.read_options import ReadOptions
     from memoria.store.asking import bring_up_index
     from memoria.store.lane_texts import LEAST_SAVED
     from memoria.store.reading import open_files
@@ -150,7 +157,7 @@ def step(
                 files.config,
                 inputs or (),
                 texts=text or (),
-                unit=unit,
+                unit=ReadOptions(unit or files.config.unit, text_field, time_field, skip_bad),
                 wm_length=wm_length,
                 limit=limit or None,
                 last_offset=opened.last_offset if resume else None,

@@ -309,7 +309,7 @@ def bad(tmp_path: Path, name: str) -> tuple[MemoriaConfig, list[str]]:
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "blank.txt").write_text(" \n ")
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9 is open. " * 3)
-    (tmp_path / "odd.xyz").write_text("?")
+    (tmp_path / "odd.xyz").write_bytes(b"\0\1\2odd")
     good = array(tmp_path, "good.npy", 4, D)
     cases: dict[str, tuple[MemoriaConfig, list[str]]] = {
         "missing": (config(), [str(tmp_path / "none.txt")]),

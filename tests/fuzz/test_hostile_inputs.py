@@ -21,7 +21,9 @@ from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError
 from memoria.io import texts
 from memoria.io.bounds import open_regular, parse_json
+from memoria.io.forms import source
 from memoria.io.inputs import read_inputs
+from memoria.io.read_options import ReadOptions
 from memoria.io.texts import read_texts
 
 
@@ -83,7 +85,7 @@ def test_a_text_in_parts_has_the_same_units(
     whole = list(read_texts(place, unit))
     longest = max(len(one.encode()) for one in paragraphs)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(texts, "_PART", 2 * longest + 16)
+        patch.setattr(source, "PART", 2 * longest + 16)
         assert list(read_texts(place, unit)) == whole
 
 
@@ -95,22 +97,23 @@ def test_parts_lose_nothing_and_count_characters(text: str, part: int) -> None:
     data = text.encode("utf-8", "ignore")
     wanted = data.decode().removeprefix("\ufeff")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(texts, "_PART", part)
-        parts = list(texts._parts(io.BytesIO(data), "s", "s"))
-    units = [unit for unit, _ in parts]
-    assert "".join(unit.text for unit in units) == wanted
-    assert all(wanted[one.offset :].startswith(one.text) for one in units)
+        patch.setattr(source, "PART", part)
+        opened = lambda: io.BytesIO(data)  # noqa: E731
+        read = source.TextSource("s", "", "s", opened, ReadOptions())
+        parts = list(source.parts(read))
+    assert "".join(text for text, _ in parts) == wanted
+    assert all(wanted[offset:].startswith(text) for text, offset in parts)
 
 
 def test_a_torn_character_in_a_later_part(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "a.txt").write_bytes(b"some words\n\n" * 8 + b"\xff")
-    monkeypatch.setattr(texts, "_PART", 40)
+    monkeypatch.setattr(source, "PART", 40)
     with pytest.raises(InputError, match="byte 96 is invalid"):
         list(read_texts("a.txt"))
 
 
 def test_standard_input_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "_STANDARD_INPUT", 3 << 20)
+    monkeypatch.setattr(texts, "STANDARD_INPUT", 3 << 20)
     with open("/dev/zero", "rb") as endless, pytest.raises(InputError, match="more than 3 MiB"):
         read_texts("-", stdin=endless)
 

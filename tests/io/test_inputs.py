@@ -21,7 +21,8 @@ from memoria.io.arrays import ArraySource, open_array, read_array
 from memoria.io.files import classify, split_key
 from memoria.io.inputs import ImageInput, InputReader, read_inputs
 from memoria.io.outputs import save_arrays
-from memoria.io.texts import TextUnit, literal_texts, read_texts
+from memoria.io.text_unit import TextUnit
+from memoria.io.texts import literal_texts, read_texts
 
 DATA = np.arange(24, dtype=np.float32).reshape(2, 3, 4) - 7
 DTYPES = ["<f4", ">f4", "<f8", "<f2", "i1", "<i8", ">i4", "u1", "<u2", "?"]
@@ -413,9 +414,9 @@ def test_bad_text_files(content: bytes, complaint: str) -> None:
 def test_jsonl() -> None:
     Path("a.jsonl").write_text('{"text": "One. Two.", "id": 3}\n\n{"text": "Three", "b": "Four"}\n')
     assert list(read_texts("a.jsonl")) == [
-        TextUnit("One.", "a.jsonl:1", 0),
-        TextUnit("Two.", "a.jsonl:1", 5),
-        TextUnit("Three", "a.jsonl:3", 0),
+        TextUnit("One.", "a.jsonl:1", 0, None, {"id": 3}),
+        TextUnit("Two.", "a.jsonl:1", 5, None, {"id": 3}),
+        TextUnit("Three", "a.jsonl:3", 0, None, {"b": "Four"}),
     ]
     with pytest.raises(InputError, match=r"line 1: no field 'b'; it has id, text"):
         list(read_texts("a.jsonl:b"))
@@ -434,7 +435,7 @@ def test_jsonl_records_bring_their_source_time_and_meta() -> None:
         TextUnit("Three.", "b.txt", 0, 2000),
         TextUnit("Four.", "b.txt", 7, 2000),
         TextUnit("Five", "a.jsonl:3", 0, None, {}),
-        TextUnit("Six", "a.jsonl:4", 0),
+        TextUnit("Six", "a.jsonl:4", 0, None, {"source": 5, "time": "10:42", "meta": "x", "id": 7}),
     ]
     reader = InputReader(1, 4, ["a.jsonl"], [], None, "sentence")
     pieces = list(reader.pieces(reader.specs[0]))

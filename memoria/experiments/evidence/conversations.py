@@ -27,7 +27,7 @@ from typing import Any, Final
 from memoria.errors import InputError, first_line
 from memoria.io.bounds import open_regular, parse_json
 from memoria.io.files import reading
-from memoria.io.texts import parse_date
+from memoria.io.times import parse_date
 
 _MOST_BYTES: Final = 1 << 28  # of a file
 _ENDINGS: Final = (".json", ".jsonl")
