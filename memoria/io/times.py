@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeGuard
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +63,8 @@ def _of_text(text: str) -> int | None:
         return _checked(parse_date(text))
     except (ValueError, OverflowError):
         pass
+    from email.utils import parsedate_to_datetime
+
     try:
         return _checked(_milliseconds(parsedate_to_datetime(text)))
     except (ValueError, TypeError, IndexError, OverflowError):

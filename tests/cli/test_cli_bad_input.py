@@ -59,7 +59,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "fake.npy").write_text("not an array")
     (folder / "empty.npy").write_bytes(b"")
     (folder / "short.npy").write_bytes((folder / "good.npy").read_bytes()[:-8])
-    (folder / "strange.xyz").write_text("?")
+    (folder / "strange.xyz").write_bytes(b"\0?")
     zarr.create_array(folder / "endless.zarr", shape=(10**12, D), chunks=(16, D), dtype="f4")
     (folder / "folder").mkdir()
     (folder / "folder" / "file").write_text("mine")
