@@ -2,7 +2,7 @@
 
 The algorithm (state, recall, similarity, connections) is written once. What numpy and torch spell
 alike (arithmetic, comparisons, slices, ``sum``, ``cumsum``, ``any``) it writes as it is; all else
-goes through an `ArrayOps`: `NUMPY` here, for stores, and `memoria/core/torch_arrays.py` for models.
+goes through an `ArrayOps`: `NUMPY` here, on the CPU, and `memoria/core/torch_arrays.py` on a GPU.
 
 Shapes: B lanes, C columns, N of them asked about. *Columns* int64 [B, N] name columns of an array
 [B, C]; -1 names none.
@@ -247,12 +247,7 @@ class NumpyOps:
     def distinct(self, columns: Array) -> Array:
         rows = [_distinct(row) for row in columns]
         rows = [row[1:] if len(row) and row[0] < 0 else row for row in rows]
-        if len(rows) == 1:
-            return rows[0][None]
-        out = np.full((len(rows), max(map(len, rows), default=0)), -1)
-        for lane, row in enumerate(rows):
-            out[lane, : len(row)] = row
-        return out
+        return padded(rows)
 
     def take(self, array: Array, columns: Array, null: float) -> Array:
         if array.shape[1] == 0:
@@ -306,7 +301,8 @@ class NumpyOps:
         return True
 
     def squares(self, vectors: Array) -> Array:
-        return np.vecdot(vectors, vectors)
+        with np.errstate(over="ignore"):
+            return np.vecdot(vectors, vectors)
 
     def distances(self, cue: Array, keys: Array, cue_square: Array, key_square: Array) -> Array:
         with np.errstate(all="ignore"):  # what overflows is Inf or NaN, and the caller looks
@@ -323,6 +319,16 @@ class NumpyOps:
             most = array.max(1)
             most[np.isinf(most)] = 0.0
             return np.log(np.exp(array - most[:, None]).sum(1)) + most
+
+
+def padded(rows: Sequence[Array]) -> Array:
+    """Columns of each lane, ``rows`` [B][n], as one array, -1 on the right."""
+    if len(rows) == 1:
+        return rows[0][None]
+    out = np.full((len(rows), max(map(len, rows), default=0)), -1)
+    for lane, row in enumerate(rows):
+        out[lane, : len(row)] = row
+    return out
 
 
 def _distinct(row: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,6 +21,11 @@ from memoria.core.vectors import ArrayVectors
 from memoria.errors import ConfigError, InputError, StateError
 from memoria.timeline.history import HistoryManager
 from memoria.timeline.log import EventKind
+
+
+def choose_ops(device: torch.device) -> ArrayOps:
+    """Numpy's on the CPU, whose small operations cost half of torch's; else torch's."""
+    return NUMPY if device.type == "cpu" else TorchOps(device)
 
 
 class Memoria:
@@ -57,6 +62,7 @@ class Memoria:
     """
 
     search: LongTermSearch = staticmethod(graph_search)
+    choose_ops: Callable[[torch.device], ArrayOps] = staticmethod(choose_ops)
 
     def __init__(
         self,
@@ -230,7 +236,7 @@ class Memoria:
         found = core.recall()
         core.fire(found)
         self._view = None
-        positions, _ = found.packed(core.ops)
+        positions = found.packed(core.ops)
         log.fire(core.state, core.ops.concatenate((working, positions), 1))
         answer = core.state.data_at(positions), core.state.indices(positions)
         memories, indices = (torch.as_tensor(one, device=self._outside) for one in answer)
@@ -326,7 +332,7 @@ class Memoria:
         if len(lane_ids) != lanes:
             message = f"lane_ids = {lane_ids}: the data has {lanes} lanes"
             raise ConfigError(message, "name every lane once")
-        ops = choose_ops(self.config.layout, device)
+        ops = self.choose_ops(device)
         vectors = ArrayVectors(lanes, dimension, ops)
         connections = make_connections(self.config.layout, lanes, ops)
         return MemoryCore(self.config, vectors, connections, lane_ids, ops, self.search)
@@ -351,8 +357,3 @@ class Memoria:
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
-
-
-def choose_ops(layout: str, device: torch.device) -> ArrayOps:
-    """Numpy's where connections are a firing log on the CPU, which numpy counts; else torch's."""
-    return NUMPY if layout == "sparse" and device.type == "cpu" else TorchOps(device)

@@ -13,8 +13,8 @@ from typing import Final
 
 from memoria.config import MemoriaConfig
 from memoria.core.arrays import Array, ArrayOps
-from memoria.core.connections import Connections, Links
-from memoria.core.similarity import log_correlation, may_be_nearest
+from memoria.core.connections import Connections, Links, Walk
+from memoria.core.similarity import log_correlation, split_nearest
 from memoria.core.state import LONGTERM, EngramState
 from memoria.core.ties import ENTRY_STREAM, TieRule, hash_keys
 
@@ -29,31 +29,32 @@ class Recalled:
     Attributes:
         longterm: positions [B, Rl].
         shortterm: positions [B, Rs].
-        longterm_score: log correlation of each with the cue, float64 [B, Rl].
-        shortterm_score: the same, float64 [B, Rs].
         partial: whether some short-term engram of the lane was not reminded, bool [B].
+        cue: vectors of the cue, [B, W, D].
     """
 
     longterm: Array
     shortterm: Array
-    longterm_score: Array
-    shortterm_score: Array
     partial: Array
+    cue: Array
 
-    def packed(self, ops: ArrayOps) -> tuple[Array, Array]:
+    def packed(self, ops: ArrayOps) -> Array:
         """Both memories side by side, as `Memoria.remind` returns them.
 
         Returns:
-            (positions, scores) [B, R]: long-term, short-term, then -1 with score 0. One -1 closes
-            a lane that is ``partial``.
+            Positions [B, R]: long-term, short-term, then -1. One -1 closes a lane that is
+            ``partial``.
         """
         positions = ops.concatenate((self.longterm, self.shortterm), 1)
-        scores = ops.concatenate((self.longterm_score, self.shortterm_score), 1)
         width = int(((positions >= 0).sum(1) + self.partial).max())
         order = ops.columns(positions >= 0)
         null = ops.full((positions.shape[0], width - order.shape[1]), -1, "int64")
-        order = ops.concatenate((order, null), 1)
-        return ops.take(positions, order, -1), ops.take(scores, order, 0.0)
+        return ops.take(positions, ops.concatenate((order, null), 1), -1)
+
+    def scores(self, state: EngramState, positions: Array) -> Array:
+        """`log_correlation` of the engrams at ``positions`` [B, R] with the cue; 0 where -1."""
+        found = log_correlation(self.cue, state.data_at(positions), state.ops)
+        return state.ops.fill(found, positions < 0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -113,43 +114,51 @@ def recall(
     if cue is None:
         cue = state.data_at(state.working())
     stm = state.shortterm()
-    shortterm, shortterm_score = _select_nearest(state, cue, stm, config.num_reminded_stm)
+    shortterm = _select_nearest(state, cue, stm, config.num_reminded_stm)
     unreminded = (stm >= 0).sum(1) - (shortterm >= 0).sum(1)
     if config.num_final_ltms:
         found = search(
             SearchContext(state, connections, config, step, lane_ids, shortterm, unreminded)
         )
-        longterm, longterm_score = _select_nearest(state, cue, found, config.num_final_ltms)
-        longterm, longterm_score = _start_cold(state, cue, stm, longterm, longterm_score)
+        longterm = _select_nearest(state, cue, found, config.num_final_ltms)
+        longterm = _start_cold(state, stm, longterm)
         again = (shortterm[:, :, None] == longterm[:, None]).any(2)
         shortterm = ops.where(again, -1, shortterm)
     else:
-        longterm, longterm_score = shortterm[:, :0], shortterm_score[:, :0]
-    longterm, longterm_score = _newest_first(state, longterm, longterm_score)
-    shortterm, shortterm_score = _newest_first(state, shortterm, shortterm_score)
-    return Recalled(longterm, shortterm, longterm_score, shortterm_score, unreminded > 0)
+        longterm = shortterm[:, :0]
+    newest = _newest_first(ops, longterm), _newest_first(ops, shortterm)
+    return Recalled(*newest, unreminded > 0, cue)
 
 
-def _select_nearest(
-    state: EngramState, cue: Array, positions: Array, count: int
-) -> tuple[Array, Array]:
-    """(positions, scores) [B, count] of the best of ``positions`` (ascending); the older of equals.
+def _select_nearest(state: EngramState, cue: Array, positions: Array, count: int) -> Array:
+    """The best ``count`` of ``positions`` [B, N] (ascending), in any order; the older of equals.
 
     Ranked on float32(score - 1): scores end at 0, so this rounds away what the order of summation
     does to float64 and nothing more, and equal vectors tie on every machine.
     """
     ops = state.ops
-    count = min(count, positions.shape[1])
+    if positions.shape[1] <= count:
+        return positions
     if count == 0:
-        return positions[:, :0], ops.full((positions.shape[0], 0), 0, "float64")
-    keys = state.data_at(positions)
-    if positions.shape[1] > 2 * count and ops.is_host:
-        near = ops.columns(may_be_nearest(cue, keys, positions >= 0, count, ops))
-        positions, keys = ops.take(positions, near, -1), ops.take_rows(keys, near)
+        return positions[:, :0]
+    keys, valid = state.data_at(positions), positions >= 0
+    if not ops.is_host:
+        order = ops.argsort(ops.where(valid, -_rank_keys(cue, keys, ops), math.inf))
+        return ops.take(positions, order[:, :count], -1)
+    chosen, undecided = split_nearest(cue, keys, valid, count, ops)
+    room = (count - chosen.sum(1))[:, None]
+    at = ops.columns(undecided)
+    if bool((undecided.sum(1)[:, None] > room).any()):
+        ranks = -_rank_keys(cue, ops.take_rows(keys, at), ops)
+        order = ops.argsort(ops.where(at < 0, math.inf, ranks))
+        at = ops.where(ops.arange(at.shape[1]) < room, ops.take(at, order, -1), -1)
+    ops.mark(chosen, at)
+    return ops.take(positions, ops.columns(chosen), -1)
+
+
+def _rank_keys(cue: Array, keys: Array, ops: ArrayOps) -> Array:
     score = log_correlation(cue, keys, ops)
-    key = ops.cast(ops.maximum(score - 1.0, _LEAST_KEY), "float32")
-    best = ops.argsort(ops.where(positions < 0, math.inf, -key))[:, :count]
-    return ops.take(positions, best, -1), ops.take(score, best, 0.0)
+    return ops.cast(ops.maximum(score - 1.0, _LEAST_KEY), "float32")
 
 
 def _find_entries(context: SearchContext) -> Array:
@@ -184,43 +193,40 @@ def _find_entries(context: SearchContext) -> Array:
 
 def _follow_connections(context: SearchContext, entries: Array) -> Array:
     """Positions found by walking from ``entries`` along the strongest connections, ascending."""
-    state, ops = context.state, context.state.ops
+    state, ops, links = context.state, context.state.ops, context.connections
     paths = ops.distinct(entries)
     closed = state.types != LONGTERM
+    walk: Walk | None = getattr(links, "walk", None)
+    walked = None if walk is None else walk(paths, closed, context.config.ltm_search_depth)
+    if walked is not None:
+        return walked
     ops.mark(closed, paths)
     found = [paths]
     for _ in range(context.config.ltm_search_depth):
         if paths.shape[1] == 0:
             break
         # paths that meet go on as one: from there they would choose alike
-        paths = ops.distinct(context.connections.strongest(paths, closed, state.ids, None))
+        paths = ops.distinct(links.strongest(paths, closed, state.ids, None))
         ops.mark(closed, paths)
         found.append(paths)
     return ops.distinct(ops.concatenate(found, 1))
 
 
-def _start_cold(
-    state: EngramState, cue: Array, stm: Array, longterm: Array, score: Array
-) -> tuple[Array, Array]:
+def _start_cold(state: EngramState, stm: Array, longterm: Array) -> Array:
     """Make the oldest engram the reminder of a lane with short-term but no long-term memory."""
     if stm.shape[1] == 0:
-        return longterm, score
+        return longterm
     ops = state.ops
     cold = (stm[:, 0] >= 0) & (state.longterm_count() == 0)
     if not bool(cold.any()):
-        return longterm, score
-    oldest = stm[:, :1]
-    oldest_score = log_correlation(cue, state.data_at(oldest), ops)
+        return longterm
     if longterm.shape[1] == 0:
-        longterm = ops.full(oldest.shape, -1, "int64")
-        score = ops.full(oldest.shape, 0, "float64")
-    longterm, score = ops.copy(longterm), ops.copy(score)
-    longterm[:, 0] = ops.where(cold, oldest[:, 0], longterm[:, 0])
-    score[:, 0] = ops.where(cold, oldest_score[:, 0], score[:, 0])
-    return longterm, score
+        longterm = ops.full((state.lanes, 1), -1, "int64")
+    longterm = ops.copy(longterm)
+    longterm[:, 0] = ops.where(cold, stm[:, 0], longterm[:, 0])
+    return longterm
 
 
-def _newest_first(state: EngramState, positions: Array, score: Array) -> tuple[Array, Array]:
-    """Descending by position."""
-    order = state.ops.argsort(-positions)
-    return state.ops.take(positions, order, -1), state.ops.take(score, order, 0.0)
+def _newest_first(ops: ArrayOps, positions: Array) -> Array:
+    """Descending, -1 last."""
+    return -ops.sort(-positions)

@@ -32,26 +32,29 @@ def log_correlation(cue: Array, keys: Array, ops: ArrayOps = NUMPY) -> Array:
     return ops.log_sum_exp(-distance) - math.log(cue.shape[1])
 
 
-def may_be_nearest(
+def split_nearest(
     cue: Array, keys: Array, valid: Array, count: int, ops: ArrayOps = NUMPY
-) -> Array:
-    """Mask of the keys that can be among the ``count`` with the highest `log_correlation`.
+) -> tuple[Array, Array]:
+    """Which keys are surely among the ``count`` with the highest `log_correlation`, and which may.
 
-    Scores in float32, and drops only keys that are worse than the ``count``-th by more than the
-    rounding of both explains; so the best of the rest in float64 are the best of all.
+    Scores in float32. A key is decided where it differs from the ``count``-th by more than the
+    rounding of both explains; only the others need scores in float64.
 
     Args:
         cue: float32 [B, W, D].
         keys: float32 [B, N, D].
         valid: keys that count, bool [B, N].
-        count: at least 1.
+        count: at least 1, at most N.
         ops: of the library that all are arrays of.
 
     Returns:
-        bool [B, N], false where not ``valid``.
+        (sure, open), bool [B, N] both: no key is in both, and none that is not ``valid`` in either.
+        Those that are ``sure`` are at most ``count``, and with the best of the ``open`` ones they
+        are the best of all.
     """
+    few = (valid.sum(1) <= count)[:, None]
     if not ops.exact_products:
-        return valid
+        return valid & few, valid & ~few
     cue_square, key_square = ops.squares(cue), ops.squares(keys)
     distance = ops.distances(cue, keys, cue_square, key_square)
     score = ops.log_sum_exp(-distance) - math.log(cue.shape[1])
@@ -60,6 +63,8 @@ def may_be_nearest(
     largest = (ops.greatest(cue_square) + ops.greatest(key_square))[:, None]
     # a sum of D products errs by D units of its terms' absolute sum; d^2 is three such sums
     error = 4.0 * (cue.shape[2] + 8) * _UNIT * largest + 32.0 * _UNIT * (1.0 + abs(kth))
-    near = score >= kth - 2.0 * error
-    # where a lane is short of keys, or float32 overflows, everything stays
-    return (near | ~ops.finite(kth - error)) & valid
+    told = ops.finite(kth - error)  # not where float32 overflows
+    kth, error = ops.where(told, kth, 0.0), ops.where(told, error, 0.0)
+    sure = ((score > kth + 2.0 * error) & told) | few
+    may_be = (score >= kth - 2.0 * error) | ~told
+    return sure & valid, may_be & ~sure & valid

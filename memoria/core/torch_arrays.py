@@ -1,4 +1,4 @@
-"""`ArrayOps` of torch, on any device: what the core is in models."""
+"""`ArrayOps` of torch, on any device: what the core is on a GPU."""
 
 from __future__ import annotations
 

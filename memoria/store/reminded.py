@@ -78,10 +78,10 @@ class Reminded:
 
 def as_pending(core: MemoryCore, found: Recalled, expiry: tuple[float, ...] = ()) -> Pending:
     """What was recalled, in the store's ids, by a working memory that expires at ``expiry``."""
-    packed = found.packed(core.ops)
-    local = core.ops.numpy(core.state.at(core.state.ids, packed[0], -1))
+    positions = found.packed(core.ops)
+    local = core.ops.numpy(core.state.at(core.state.ids, positions, -1))
     ids = local * len(local) + np.arange(len(local))[:, None]
-    scores, valid = core.ops.numpy(packed[1]), local >= 0
+    scores, valid = core.ops.numpy(found.scores(core.state, positions)), local >= 0
     reminded = {  # a copy of it is not checked number by number, which a step would feel
         "phase": "reminded",
         "reminded": tuple(tuple(row[keep].tolist()) for row, keep in zip(ids, valid, strict=True)),

@@ -166,7 +166,7 @@ def load_memory(
             memory.config = config
             return memory
         life = fold(files, config, steps)
-        core = load_whole(files, config, life, choose_ops(config.layout, where))
+        core = load_whole(files, config, life, choose_ops(where))
         log = Recorder(config.lanes, core.ops, tables_of(files, steps, life))
         memory.resume(config, core, log)
         return memory

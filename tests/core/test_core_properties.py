@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lives import LAYOUTS, LONG, Settings, any_setting, live, oracle_of, subjects_of
+from lives import LAYOUTS, LONG, WAYS, Settings, any_setting, live, oracle_of, subjects_of
 from oracle import OracleMemoria, float32, hash63, log_mean_correlation, mix
 
 from memoria.config import Layout
@@ -20,7 +21,7 @@ from memoria.core.connections.hot_rows import HotRows
 @given(setting=any_setting(), life=st.integers(0, 2**32), steps=st.integers(1, 30))
 def test_any_short_life_equals_the_oracle(setting: Settings, life: int, steps: int) -> None:
     rng = random.Random(life)
-    subjects, oracle = subjects_of(setting, LAYOUTS), oracle_of(setting)
+    subjects, oracle = subjects_of(setting, WAYS), oracle_of(setting)
     for _ in range(steps):
         live(rng, subjects, oracle, setting)
 
@@ -40,28 +41,44 @@ _LONG_LIVES: dict[str, Settings] = {
 }
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", _LONG_LIVES)
-def test_a_long_life_equals_the_oracle(name: str, layout: Layout) -> None:
+def test_a_long_life_equals_the_oracle(name: str, way: str) -> None:
     setting = LONG | _LONG_LIVES[name]
     rng = random.Random(name)
-    subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
+    subjects, oracle = subjects_of(setting, (way,)), oracle_of(setting)
     for _ in range(160):
         live(rng, subjects, oracle, setting)
     assert any(lane.forgotten for lane in oracle.lanes)  # the life was worth comparing
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_batches_inside_change_nothing(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_batches_inside_change_nothing(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sizes that bound memory and pick a way of counting, made tiny so that all ways run."""
     monkeypatch.setattr("memoria.core.connections.dense._ROWS_AT_ONCE", 1)
     monkeypatch.setattr("memoria.timeline.cofiring._TABLE", 0)
     monkeypatch.setattr("memoria.timeline.cofiring._TAIL", 9)
     setting = LONG | {"lanes": 3, "initial_lifespan": 9}
     rng = random.Random(12)
-    subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
+    subjects, oracle = subjects_of(setting, (way,)), oracle_of(setting)
     for _ in range(120):
         live(rng, subjects, oracle, setting)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_life_on_compiled_loops_equals_the_oracle(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoria.core.connections.dense._COMPILED_AFTER", 0)
+    for changes in ({}, {"tie_break": "oldest", "data": "copies", "random_entries": 2}):
+        setting = LONG | {"initial_lifespan": 20} | changes
+        rng = random.Random(21)
+        subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
+        for _ in range(80):
+            live(rng, subjects, oracle, setting)
+        connections: Any = subjects[0]._core.connections
+        matrix = connections if layout == "dense" else connections._matrix
+        assert matrix._kernels is not None
 
 
 @pytest.mark.parametrize(("hot", "listed", "lists"), [(1, 1, 1), (2, 3, 5), (4, 8, 40)])
@@ -73,6 +90,7 @@ def test_the_index_of_large_logs_equals_the_oracle(
     small = partial(HotRows, hot=hot, listed=listed, most_lists=lists)
     monkeypatch.setattr("memoria.core.connections.hot_rows.HotRows", small)
     monkeypatch.setattr("memoria.core.connections.sparse._INDEX_AFTER", 0)
+    monkeypatch.setattr("memoria.core.connections.sparse._MATRIX_CELLS", 0)
     for changes in ({}, {"tie_break": "oldest", "data": "copies", "random_entries": 2}):
         setting = LONG | {"initial_lifespan": lifespan, "num_final_ltms": 6} | changes
         rng = random.Random(lifespan)
@@ -82,23 +100,23 @@ def test_the_index_of_large_logs_equals_the_oracle(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", _LONG_LIVES)
-def test_a_very_long_life_equals_the_oracle(name: str, layout: Layout) -> None:
+def test_a_very_long_life_equals_the_oracle(name: str, way: str) -> None:
     setting = LONG | _LONG_LIVES[name]
     rng = random.Random(f"{name}, very long")
-    subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
+    subjects, oracle = subjects_of(setting, (way,)), oracle_of(setting)
     for _ in range(2000):
         live(rng, subjects, oracle, setting)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_high_dimensions_do_not_underflow(layout: Layout) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_high_dimensions_do_not_underflow(way: str) -> None:
     """At D=768 exp(-d^2) is 0 for every pair: the plain mean would tie everything."""
     changes = {"dim": 768, "data": "normal", "wmax": 3, "lanes": 1, "num_reminded_stm": 4}
     setting = LONG | changes
     rng = random.Random(5)
-    subjects, oracle = subjects_of(setting, (layout,)), oracle_of(setting)
+    subjects, oracle = subjects_of(setting, (way,)), oracle_of(setting)
     for _ in range(12):
         live(rng, subjects, oracle, setting)
 

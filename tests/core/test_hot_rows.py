@@ -54,6 +54,10 @@ class Life:
         for counted in (self.index, self.log):
             assert sorted_rows(*counted.tied(asked, shut)) == expected
             assert counted.oldest(asked, shut).tolist() == oldest.tolist()
+        depth = int(self.random.integers(5))
+        assert self.index.walk(asked, shut.copy(), depth).tolist() == walked(
+            self.plain, asked, shut, depth
+        )
 
     def ask_regulars(self, rows: int, most: int) -> int:
         """As `ask`, of the regulars alone; returns how many rows they decided."""
@@ -92,6 +96,19 @@ def strongest(log: FiringLog, asked: IntArray, shut: np.ndarray) -> Rows:
             best = np.flatnonzero(counts == counts.max()).tolist()
             answer.append((row, best))
     return answer
+
+
+def walked(log: FiringLog, paths: IntArray, shut: np.ndarray, depth: int) -> list[int]:
+    """Whom ``paths`` meet that go on to the oldest of their strongest open partners, or of all."""
+    shut, found = shut.copy(), set(paths.tolist())
+    for _ in range(depth):
+        shut[list(found)] = True
+        if shut.all():
+            break
+        best = dict(strongest(log, paths, shut))
+        paths = np.unique([best.get(row, [int(np.argmin(shut))])[0] for row in range(len(paths))])
+        found |= set(paths.tolist())
+    return sorted(found)
 
 
 def sorted_rows(which: IntArray, partner: IntArray) -> Rows:

@@ -1,4 +1,4 @@
-"""What may be left out by a score in float32 is never among the best."""
+"""What a score in float32 decides is what float64 would decide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoria.core.arrays import NUMPY, ArrayOps
-from memoria.core.similarity import log_correlation, may_be_nearest
+from memoria.core.similarity import log_correlation, split_nearest
 from memoria.core.torch_arrays import TorchOps
 
 backends = pytest.mark.parametrize("ops", [NUMPY, TorchOps()], ids=["numpy", "torch"])
@@ -39,12 +39,17 @@ def test_the_best_stay(
     valid = torch.ones(2, 40, dtype=torch.bool)
     valid[1, 25:] = False
     asked, known, counted = (ops.array(one) for one in (cue, keys, valid))
-    near = ops.numpy(may_be_nearest(asked, known, counted, count, ops))
+    sure, undecided = map(ops.numpy, split_nearest(asked, known, counted, count, ops))
+    near = sure | undecided
     assert not (near & ~valid.numpy()).any()
+    assert not (sure & undecided).any()
     score = ops.numpy(log_correlation(asked, known, ops))
     key = np.where(valid.numpy(), np.maximum(score - 1.0, -3e38).astype(np.float32), -math.inf)
     best = np.argsort(-key, axis=1, kind="stable")[:, :count]
     assert np.take_along_axis(near, best, 1).all()
+    among_best = np.zeros(sure.shape, np.bool_)
+    np.put_along_axis(among_best, best, values=True, axis=1)
+    assert (among_best | ~sure).all()
 
 
 @backends
@@ -54,8 +59,8 @@ def test_it_leaves_most_out(ops: ArrayOps) -> None:
     keys = torch.nn.functional.normalize(torch.randn(1, 400, 384, generator=generator), dim=2)
     keys[:, :40] = torch.nn.functional.normalize(keys[:, :40] + cue[:, :40], dim=2)
     everything = ops.full((1, 400), True, "bool")
-    near = may_be_nearest(ops.array(cue), ops.array(keys), everything, 30, ops)
-    assert 30 <= int(near.sum()) < 60
+    sure, undecided = split_nearest(ops.array(cue), ops.array(keys), everything, 30, ops)
+    assert 15 < int(sure.sum()) < 30 <= int((sure | undecided).sum()) < 60
 
 
 @pytest.mark.parametrize("precision", ["high", "medium"])
@@ -65,8 +70,10 @@ def test_nothing_is_left_out_where_products_round_more(precision: str) -> None:
     torch.set_float32_matmul_precision(precision)
     try:
         valid = torch.ones(1, 9, dtype=torch.bool)
-        assert may_be_nearest(
+        sure, undecided = split_nearest(
             torch.zeros(1, 1, 2), torch.randn(1, 9, 2), valid, 1, TorchOps()
-        ).all()
+        )
+        assert not sure.any()
+        assert undecided.all()
     finally:
         torch.set_float32_matmul_precision(before)

@@ -50,10 +50,10 @@ def searched(memoria: Memoria, variant: str) -> set[int]:
         core.step,
         core.lane_ids,
         reminded=core.state.shortterm()[:, -2:],
-        unreminded=torch.full((core.state.lanes,), 2),
+        unreminded=core.ops.full((core.state.lanes,), 2, "int64"),
     )
     result = make_memoria(variant, **SETTINGS).search(context)
-    assert (result[:, 1:] - result[:, :-1])[result[:, 1:] >= 0].gt(0).all()
+    assert ((result[:, 1:] - result[:, :-1])[result[:, 1:] >= 0] > 0).all()
     return set(result[0].tolist()) - {-1}
 
 
@@ -114,7 +114,7 @@ def test_full_search_finds_all_and_a_sample_as_many_as_the_walk() -> None:
     live(memoria, 20)
     core = memoria._core
     assert core is not None
-    everyone = set((core.state.types[0] == 3).nonzero().flatten().tolist())
+    everyone = set(core.ops.columns(core.state.types[:1] == 3)[0].tolist())
     walked, sample = searched(memoria, "memoria"), searched(memoria, "memoria-sample")
     assert walked < everyone
     assert sample < everyone
@@ -132,7 +132,7 @@ def test_a_sample_is_drawn_anew_at_every_step_and_reaches_everybody() -> None:
     for _ in range(40):
         seen.append(frozenset(searched(memoria, "memoria-sample")))
         core.step += 1
-    everyone = set((core.state.types[0] == 3).nonzero().flatten().tolist())
+    everyone = set(core.ops.columns(core.state.types[:1] == 3)[0].tolist())
     assert len(set(seen)) > 20
     assert set().union(*seen) == everyone
 

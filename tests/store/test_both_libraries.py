@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from memoria import load_memory
 from memoria.config import MemoriaConfig
+from memoria.core.torch_arrays import TorchOps
 from memoria.store import MemoryStore
 
 LANES, WIDTH, DIMENSION = 1, 4, 768
@@ -22,7 +24,10 @@ def _vectors(rng: np.random.Generator, topics: np.ndarray, steps: int) -> np.nda
     return near.astype(np.float32)
 
 
-def test_a_thousand_steps_in_a_store_and_two_hundred_more_in_both(tmp_path: Path) -> None:
+def test_a_thousand_steps_in_a_store_and_two_hundred_more_in_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoria.store.save_load.choose_ops", TorchOps)  # as on a GPU
     rng = np.random.default_rng(8)
     topics = rng.standard_normal((60, DIMENSION)) / DIMENSION**0.5
     config = MemoriaConfig(

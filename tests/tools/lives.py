@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from oracle import OracleMemoria
 
 from memoria import Memoria
 from memoria.config import Layout
+from memoria.core.torch_arrays import TorchOps
 
 torch.set_num_threads(1)  # tensors this small only lose by threads, much so on a busy machine
 
 LAYOUTS: tuple[Layout, ...] = ("dense", "sparse")
+WAYS = (*LAYOUTS, "torch")
 DATA_KINDS = ("grid", "copies", "normal", "far", "offset", "large")
 
 Settings = dict[str, Any]
@@ -122,9 +125,19 @@ HYPER = (
 )
 
 
-def subjects_of(setting: Settings, layouts: tuple[Layout, ...]) -> list[Memoria]:
-    hyper = {name: setting[name] for name in HYPER}
-    return [Memoria(**hyper, track_age=True, track_id=True, layout=layout) for layout in layouts]
+class TorchMemoria(Memoria):
+    """A memory that runs on torch's operations on the CPU too, as it does on a GPU."""
+
+    choose_ops = staticmethod(TorchOps)
+
+
+def subjects_of(setting: Settings, ways: Sequence[str]) -> list[Memoria]:
+    """A memory of each layout; ``"torch"`` is the dense one on torch's operations."""
+    hyper = {**{name: setting[name] for name in HYPER}, "track_age": True, "track_id": True}
+    return [
+        TorchMemoria(**hyper, layout="dense") if way == "torch" else Memoria(**hyper, layout=way)
+        for way in ways
+    ]
 
 
 def oracle_of(setting: Settings) -> OracleMemoria:

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, Protocol, runtime_checkable
+from weakref import WeakSet
 
 LOCAL_BATCH: Final = 2**18  # stays in a processor's cache while it is verified and copied
-_SHARE_OF_DESCRIPTORS: Final = 8  # a store keeps at most one in so many that a process may have
-_MOST_DESCRIPTORS: Final = 2048
+_SHARE_OF_DESCRIPTORS: Final = 2  # stores together keep at most one in so many of a process
+_MOST_DESCRIPTORS: Final = 8192
 _MOST_DIRECTORIES: Final = 1024
 
 
@@ -140,7 +141,8 @@ class LocalSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._most = _allowed_descriptors()
+        self._most = _MOST_DESCRIPTORS
+        _open_sources.add(self)
         self._held: dict[LocalFile, None] = {}  # files with a descriptor, the first opened first
         self.turn = threading.Lock()  # no descriptor is closed while another thread reads from it
 
@@ -165,7 +167,13 @@ class LocalSource:
             return LocalFile(self, self.place(path))
 
     def read_many(self, spans: Sequence[Span]) -> list[bytes]:
-        return read_spans(spans)
+        with self.turn:
+            return [
+                file.read_in_turn(offset, length)
+                if isinstance(file, LocalFile)
+                else file.read(offset, length)
+                for file, offset, length in spans
+            ]
 
     def total_bytes(self) -> int:
         return _bytes_below(os.fspath(self.path))
@@ -176,7 +184,8 @@ class LocalSource:
 
     def hold(self, file: LocalFile) -> None:
         """``file`` has got a descriptor. This and what follows: in the thread whose turn it is."""
-        while len(self._held) >= self._most:
+        most = min(self._most, _share_of_descriptors())
+        while len(self._held) >= most:
             next(iter(self._held)).release()
         self._held[file] = None
 
@@ -206,15 +215,19 @@ class LocalFile:
 
     def read(self, offset: int, length: int) -> bytes:
         with self._source.turn:
-            if self._descriptor < 0 and _identity(self._open()) != self._identity:
-                self.release()
-                raise FileReplacedError(self)
-            data = os.pread(self._descriptor, length, offset)
-            while 0 < len(data) < length:  # a signal, or the limit of one call
-                more = os.pread(self._descriptor, length - len(data), offset + len(data))
-                if not more:
-                    break
-                data += more
+            return self.read_in_turn(offset, length)
+
+    def read_in_turn(self, offset: int, length: int) -> bytes:
+        """As `read`, in the thread whose turn it is."""
+        if self._descriptor < 0 and _identity(self._open()) != self._identity:
+            self.release()
+            raise FileReplacedError(self)
+        data = os.pread(self._descriptor, length, offset)
+        while 0 < len(data) < length:  # a signal, or the limit of one call
+            more = os.pread(self._descriptor, length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
         return data
 
     def close(self) -> None:
@@ -283,10 +296,14 @@ def _entry_of(status: os.stat_result) -> Entry:
     return Entry("link" if stat.S_ISLNK(status.st_mode) else "other", 0)
 
 
-def _allowed_descriptors() -> int:
+def _share_of_descriptors() -> int:
+    """Descriptors that each of the open sources may keep."""
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:
         return _MOST_DESCRIPTORS
-    return max(8, min(_MOST_DESCRIPTORS, soft // _SHARE_OF_DESCRIPTORS))
+    return max(8, soft // _SHARE_OF_DESCRIPTORS // len(_open_sources))
+
+
+_open_sources: WeakSet[LocalSource] = WeakSet()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from memoria.core.ties import TieRule
     from memoria.timeline.cofiring import FiringLog
 
-__all__ = ["Connections", "Links"]
+__all__ = ["Connections", "Links", "Walk"]
 
 
 class Links(Protocol):
@@ -33,6 +33,22 @@ class Links(Protocol):
 
         Returns:
             Positions, int64 [B, P]; -1 for -1, and in a lane with nothing open.
+        """
+
+
+class Walk(Protocol):
+    """The method ``walk`` of links that may walk by themselves, all rounds at once."""
+
+    def __call__(self, paths: Array, closed: Array, depth: int) -> Array | None:
+        """What ``depth`` rounds of `Links.strongest` without ties find, and ``paths`` themselves.
+
+        Args:
+            paths: distinct positions, int64 [B, P], -1 on the right.
+            closed: positions that must not be chosen, bool [B, C]; it may change.
+            depth: rounds.
+
+        Returns:
+            Distinct positions [B, N], ascending, -1 on the right; None leaves it to the caller.
         """
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from memoria.core.arrays import NUMPY, Array, ArrayOps
+from memoria.core.arrays import NUMPY, Array, ArrayOps, padded
 from memoria.core.ties import TieRule
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
@@ -15,15 +15,24 @@ from memoria.timeline.strongest import strongest_first
 
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
 _MOST: Final = 2**30  # above every count
+_COMPILED_AFTER: Final = 10**9  # nanoseconds of choosing after which compiled loops pay
+_NANOSECONDS: Final = 25_000  # of one round of choices, and one more for each cell compared
+_LANES_APART: Final = 8  # up to so many lanes walk one after another
 _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory of the result
 
 
 class DenseConnections:
-    """Co-fire counts as one int32 [B, C, C]. A firing adds to N^2 cells, a row is one gather."""
+    """Co-fire counts as one int32 [B, C, C]. A firing adds to N^2 cells, a row is one gather.
+
+    In numpy, what is asked often is compiled: numba loads once choosing has cost more than that.
+    """
 
     def __init__(self, lanes: int, ops: ArrayOps) -> None:
         self._ops = ops
         self._counts = ops.full((lanes, 0, 0), 0, "int32")
+        self._spent = 0  # nanoseconds of choosing, about
+        self._patience = _COMPILED_AFTER
+        self._kernels: Any = None  # the module with compiled loops, once it pays
 
     @classmethod
     def from_counts(cls, counts: Array, ops: ArrayOps) -> DenseConnections:
@@ -57,13 +66,54 @@ class DenseConnections:
         self._counts = packed
 
     def fire(self, positions: Array) -> None:
-        self._ops.add_pairs(self._counts, positions)
+        if self._kernels is None:
+            self._ops.add_pairs(self._counts, positions)
+            return
+        for counts, row in zip(self._counts, self._ops.distinct(positions), strict=True):
+            self._kernels.fire_kernel(counts, row[row >= 0])
+
+    def walk(self, paths: Array, closed: Array, depth: int) -> Array | None:
+        lanes, width = paths.shape
+        large = width * self._counts.shape[2] > _ROWS_AT_ONCE
+        if self._ops is not NUMPY or large or lanes > _LANES_APART:
+            return None
+        walk = self._walk if self._kernels is None else self._kernels.walk_kernel
+        each = zip(self._counts, paths, closed, strict=True)
+        return padded([walk(counts, row[row >= 0], shut, depth) for counts, row, shut in each])
+
+    def _walk(self, counts: Array, paths: Array, closed: Array, depth: int) -> Array:
+        """`Walk` of one lane; ``paths`` [P] without -1."""
+        closed[paths] = True
+        is_open = (~closed).nonzero()[0]
+        left = len(is_open)
+        if left == 0:
+            return paths
+        low, high = int(is_open[0]), int(is_open[-1]) + 1
+        shut = np.where(closed[low:high], np.int32(-_MOST), np.int32(0))
+        found = [paths]
+        for _ in range(depth):
+            if left == 0 or len(paths) == 0:
+                break
+            self._spend(_NANOSECONDS + len(paths) * (high - low))
+            rows = counts.take(paths, 0)[:, low:high] + shut
+            chosen = sorted({*rows.argmax(1).tolist()})  # paths that meet go on as one
+            shut[chosen] = -_MOST
+            left -= len(chosen)
+            paths = np.array(chosen) + low
+            found.append(paths)
+        return np.sort(np.concatenate(found))
 
     def strongest(self, current: Array, closed: Array, ids: Array, ties: TieRule | None) -> Array:
         lanes, paths = current.shape
         if paths == 0 or closed.shape[1] == 0:
             return self._ops.full(current.shape, -1, "int64")
         preference = None if ties is None else ties.values(ids)
+        self._spend(4 * lanes * (_NANOSECONDS + paths * closed.shape[1]))
+        if self._kernels is not None and preference is not None:
+            chosen = np.empty(current.shape, np.int64)
+            for each in zip(self._counts, current, closed, preference, chosen, strict=True):
+                self._kernels.preferred_kernel(*each)
+            return chosen
         at_once = max(1, _ROWS_AT_ONCE // (paths * closed.shape[1]))
         parts = []
         for first in range(0, lanes, at_once):
@@ -84,6 +134,19 @@ class DenseConnections:
             tied = rows == most[:, :, None]
             choice = ops.argmax(ops.where(tied, preference[:, None], -1))
         return ops.fill(choice, closed.all(1)[:, None] | (current < 0), -1)
+
+    def use_compiled(self, after: int) -> None:
+        """Load the compiled loops once choosing has taken more than ``after`` nanoseconds."""
+        self._patience = after
+        self._spend(0)
+
+    def _spend(self, nanoseconds: int) -> None:
+        """So much time goes into choosing."""
+        self._spent += nanoseconds
+        if self._kernels is None and self._ops is NUMPY and self._spent >= self._patience:
+            from memoria.core.connections import matrix_kernels
+
+            self._kernels = matrix_kernels
 
     def counts(self) -> Array:
         return self._counts

@@ -170,6 +170,51 @@ def oldest_kernel(
 
 
 @njit(cache=True)
+def walk_kernel(
+    paths: Any,
+    shut: Any,
+    depth: int,
+    hot: int,
+    entries: Any,
+    starts: Any,
+    previous: Any,
+    rows: Any,
+    lists: Any,
+    heads: Any,
+    cursor: Any,
+) -> Any:
+    """See `HotRows.walk`."""
+    index = (entries, starts, previous, rows, lists, heads, cursor)
+    found = np.empty(len(paths) * (depth + 1), np.int64)
+    length = len(paths)
+    found[:length] = paths
+    for path in paths:
+        shut[path] = True
+    oldest = 0  # of the open positions: where a path goes whose engram fired with none of them
+    for _ in range(depth):
+        chosen = oldest_kernel(paths, shut, hot, *index)
+        first = length
+        for k in range(len(paths)):
+            choice = chosen[k]
+            if choice < 0:
+                while oldest < len(shut) and shut[oldest]:
+                    oldest += 1
+                if oldest == len(shut):
+                    continue
+                choice = oldest
+            found[length] = choice
+            length += 1
+        paths = np.unique(found[first:length])  # paths that meet go on as one
+        length = first + len(paths)
+        found[first:length] = paths
+        for path in paths:
+            shut[path] = True
+        if len(paths) == 0:
+            break
+    return np.sort(found[:length])
+
+
+@njit(cache=True)
 def _listed(slot: Any, now: Any, shut: Any, lists: Any, heads: Any) -> Any:
     """(whether the list in ``slot`` decides, the greatest open count, where its run ends)."""
     if slot < 0:

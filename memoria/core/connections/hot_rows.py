@@ -21,6 +21,7 @@ from memoria.core.connections.hot_kernels import (
     oldest_kernel,
     pack_kernel,
     tied_kernel,
+    walk_kernel,
 )
 from memoria.timeline.cofiring import FiringLog
 from memoria.timeline.log import IntArray
@@ -84,6 +85,12 @@ class HotRows:
         """The oldest partner that `tied` finds for each of ``positions``, [P]; -1: none."""
         chosen: IntArray = oldest_kernel(positions, shut, *self._asked(len(positions)))
         return chosen
+
+    def walk(self, paths: IntArray, shut: npt.NDArray[np.bool_], depth: int) -> IntArray:
+        """As `Walk`, of one lane: ``paths`` [P] without -1; ``shut`` [C] changes."""
+        # as many lists again for the engrams on the way: they are fewer in every round
+        found: IntArray = walk_kernel(paths, shut, depth, *self._asked(2 * len(paths)))
+        return found
 
     def _asked(self, rows: int) -> tuple[Any, ...]:
         """What the kernels work on, with room for the lists of ``rows`` more rows."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.core.arrays import NUMPY, Array, ArrayOps
+from memoria.core.arrays import NUMPY, Array, ArrayOps, padded
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.ties import TieRule
 from memoria.timeline.cofiring import FiringLog
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
 _INDEX_AFTER: Final = 6_000_000
 _INDEX_PER_ENTRY: Final = 1
 _MATRIX_CELLS: Final = 2**22  # of all lanes, 4 bytes each, up to which counts are kept as matrices
-_CELLS_PER_PAIR: Final = 128  # compared in the time that a pair takes to count
 
 
 class SparseConnections:
     """A `FiringLog` for each lane, in numpy whatever the state's arrays are.
 
     Counts what it is asked for from the log at first. Once that has cost as much as counting all,
-    small memories keep the matrices too; what is large, or asked very often, gets `HotRows`.
+    small memories keep the matrices too; large ones get `HotRows`.
 
     Args:
         lanes: B.
@@ -78,8 +77,6 @@ class SparseConnections:
         if ties is not None:
             ties = TieRule(ties.seed, ties.step, self._ops.numpy(ties.lanes))
         if self._matrix is not None:
-            for log in self._logs:
-                log.work += paths.shape[1] * self._capacity // _CELLS_PER_PAIR
             return self._ops.array(self._matrix.strongest(paths, shut, local, ties))
         out = np.full(paths.shape, -1, np.int64)
         for lane, row in enumerate(paths):
@@ -88,15 +85,26 @@ class SparseConnections:
                 out[lane, valid] = self._best(lane, row[valid], shut[lane], local, ties)
         return self._ops.array(out)
 
+    def walk(self, paths: Array, closed: Array, depth: int) -> Array | None:
+        numpy = self._ops.numpy
+        if self._matrix is not None:
+            found = self._matrix.walk(numpy(paths), numpy(closed), depth)
+            return None if found is None else self._ops.array(found)
+        hot = [index for index in self._hot if index is not None]
+        if len(hot) < len(self._hot):
+            return None
+        lanes = zip(hot, numpy(paths), numpy(closed), strict=True)
+        rows = [index.walk(row[row >= 0], shut, depth) for index, row, shut in lanes]
+        return self._ops.array(padded(rows))
+
     def counts(self) -> Array:
         positions = np.arange(self._capacity)
         counted = np.stack([log.rows(positions, self._capacity) for log in self._logs])
         return self._ops.array(counted)
 
     def _keep_matrix(self) -> None:
-        """Make the matrix once that pays, and drop it once `HotRows` do."""
-        small = len(self._logs) * self._capacity**2 <= _MATRIX_CELLS
-        if not small or any(self._pays_index(log) for log in self._logs):
+        """Make the matrix once that pays, and drop it where the memory is no longer small."""
+        if len(self._logs) * self._capacity**2 > _MATRIX_CELLS:
             self._matrix = None
         elif self._matrix is None:
             asked = sum(log.work for log in self._logs)

@@ -78,7 +78,8 @@ class MemoriaMemory:
         core.add(torch.from_numpy(data).unsqueeze(0))
         found = core.recall()
         core.fire(found)
-        positions, scores = found.packed(core.ops)
+        positions = found.packed(core.ops)
+        scores = found.scores(core.state, positions)
         kept = positions[0] >= 0
         gains = np.zeros(positions.shape)
         gains[0, kept.numpy()] = self._rule.gains(scores[0, kept].exp().numpy())
@@ -95,8 +96,9 @@ class MemoriaMemory:
         for start in range(0, len(cues), _LANES_AT_ONCE):
             block = torch.from_numpy(cues[start : start + _LANES_AT_ONCE])
             asked = _in_lanes(self._core, len(block))
-            positions, score = asked.recall(block.unsqueeze(1)).packed(asked.ops)
-            score = score.masked_fill(positions < 0, -torch.inf)
+            found = asked.recall(block.unsqueeze(1))
+            positions = found.packed(asked.ops)
+            score = found.scores(asked.state, positions).masked_fill(positions < 0, -torch.inf)
             order = score.argsort(dim=1, descending=True, stable=True)[:, : self._width]
             here = slice(start, start + len(block)), slice(0, order.shape[1])
             ids[here] = asked.state.at(asked.state.ids, positions.gather(1, order), -1).numpy()

@@ -1,0 +1,64 @@
+"""Every way to walk through a matrix of counts, compiled or not, chooses alike."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memoria.config import MemoriaConfig
+from memoria.core.arrays import NUMPY
+from memoria.core.connections.dense import DenseConnections
+from memoria.core.recall import SearchContext, graph_search
+from memoria.core.state import LONGTERM, EngramState
+from memoria.core.ties import TieRule
+from memoria.core.vectors import ArrayVectors
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    lanes=st.integers(1, 3),
+    capacity=st.sampled_from([1, 64, 130]),
+    most=st.sampled_from([0, 1, 3, 1000]),
+    open_share=st.sampled_from([0.0, 0.1, 0.6, 1.0]),
+    depth=st.integers(0, 6),
+)
+def test_all_ways_choose_alike(
+    seed: int, lanes: int, capacity: int, most: int, open_share: float, depth: int
+) -> None:
+    random = np.random.default_rng(seed)
+    counts = random.integers(0, most + 1, (lanes, capacity, capacity)).astype(np.int32)
+    closed = random.random((lanes, capacity)) >= open_share
+    ids = np.cumsum(random.integers(1, 3, (lanes, capacity)), axis=1)
+    asked = NUMPY.distinct(random.integers(-1, capacity, (lanes, 9)))
+    plain, compiled = (_connections(counts, each) for each in (False, True))
+    ties = TieRule(3, seed, np.arange(lanes))
+    chosen = [one.strongest(asked, closed, ids, ties).tolist() for one in (plain, compiled)]
+    assert chosen[0] == chosen[1]
+    ways = (SimpleNamespace(strongest=plain.strongest), plain, compiled)  # the first: by rounds
+    by_rounds, *at_once = (_search(one, asked, closed, depth).tolist() for one in ways)
+    assert at_once == [by_rounds, by_rounds]
+    for one in (plain, compiled):
+        one.fire(asked[:, ::-1])
+    assert np.array_equal(plain.counts(), compiled.counts())
+
+
+def _connections(counts: np.ndarray, compiled: bool) -> DenseConnections:
+    made = DenseConnections.from_counts(counts.copy(), NUMPY)
+    made.use_compiled(after=0 if compiled else 2**62)
+    return made
+
+
+def _search(links: Any, asked: np.ndarray, closed: np.ndarray, depth: int) -> np.ndarray:
+    """All that a walk from ``asked`` finds; its entry points are those of the paper's rule."""
+    lanes, capacity = closed.shape
+    state = EngramState(lanes, ArrayVectors(lanes, 1, NUMPY), NUMPY)
+    state.types = np.where(closed, LONGTERM - 1, LONGTERM).astype(np.uint8)
+    state.ids, state.capacity = np.tile(np.arange(capacity), (lanes, 1)), capacity
+    config = MemoriaConfig(ltm_search_depth=depth, random_entries=0, tie_break="oldest")
+    nobody = np.zeros(lanes, np.int64)
+    return graph_search(SearchContext(state, links, config, 0, np.arange(lanes), asked, nobody))
