@@ -28,6 +28,7 @@ _FSYNC_BYTES = 65_536
 _BLOCK = 2**22  # bytes of one raw write
 _ROWS = 500
 _FIRST_STEPS = 25
+_WARM_STEPS = 50
 _SPARE = 3.0  # free disk over what a store takes
 _BULK_STEP = 20_000  # rows given to the store at a time
 
@@ -37,6 +38,7 @@ def options() -> argparse.ArgumentParser:
     made.add_argument("--sizes", type=numbers, help="engrams (default 1e5,1e6)")
     made.add_argument("--dimension", type=int, help="default 768, fewer where the disk is small")
     add_build_options(made)
+    made.add_argument("--warm-steps", type=int, help="before a warm step is timed (default 150)")
     made.add_argument("--commits", type=int, help="steps committed one by one (default 40)")
     made.add_argument("--repeats", type=int, help="of opening, gathering and loads (default 7)")
     made.add_argument("--small-steps", type=int, help="of the small text memory (default 400)")
@@ -51,6 +53,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
         {
             "sizes": ([5000], [100_000, 1_000_000]),
             "commits": (5, 40),
+            "warm_steps": (10, 150),
             "repeats": (3, 7),
             "bulk_rows": (5000, 100_000),
             "small_steps": (60, 400),
@@ -102,6 +105,8 @@ def _measured(
         "text_commit_over_fsync": ratio(text_commit["median_seconds"], text_sync["median_seconds"]),
         "first_steps": timing(first),
         "step": timing(steps),
+        "warm_step": timing(_warm_steps(place, arguments.warm_steps)),
+        "step_in_memory": timing(_steps_in_memory(place, arguments.warm_steps // 3)),
         "gather_500": timing(_gathers(place, arguments.repeats)),
     }
 
@@ -147,6 +152,40 @@ def _commits(
             commits.append(time.perf_counter() - stepped)
             syncs += fsync_seconds(folder, 1)
     return steps[:_FIRST_STEPS], commits[1:], steps[_FIRST_STEPS:], syncs
+
+
+def _warm_steps(place: Path, warm_up: int) -> list[float]:
+    """Seconds of steps in the store after ``warm_up`` others; none of them is kept."""
+    from memoria.store import MemoryStore
+
+    random, seconds = np.random.default_rng(5), []
+    with MemoryStore.open(place, "r+") as store:
+        for _ in range(warm_up + _WARM_STEPS):
+            data = unit_rows(random, SETTING["working"], store.config.hidden_dim)
+            started = time.perf_counter()
+            store.step(data)
+            seconds.append(time.perf_counter() - started)
+        store.rollback()
+    return seconds[warm_up:]
+
+
+def _steps_in_memory(place: Path, warm_up: int) -> list[float]:
+    """Seconds of steps of the same memory in tensors, after ``warm_up`` others."""
+    import torch
+
+    from memoria.store import load_memory
+
+    random, seconds = np.random.default_rng(5), []
+    memory = load_memory(place)
+    for _ in range(warm_up + _WARM_STEPS):
+        data = unit_rows(random, SETTING["working"], memory.config.hidden_dim)
+        started = time.perf_counter()
+        memory.add_working_memory(torch.from_numpy(data)[None])
+        _, indices = memory.remind()
+        gains = torch.full(indices.shape, 5.0)
+        memory.adjust_lifespan_and_memories(indices, gains)
+        seconds.append(time.perf_counter() - started)
+    return seconds[warm_up:]
 
 
 def fsync_seconds(folder: Path, count: int = 30) -> list[float]:
@@ -283,6 +322,8 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
         "open_and_first_peek": "open and first peek",
         "first_steps": f"the first {_FIRST_STEPS} steps after opening",
         "step": "later step of 50 engrams, not yet durable",
+        "warm_step": "warm step of 50 engrams",
+        "step_in_memory": "the same in memory",
         "commit": "commit of that step",
         "fsync": "one raw fsync (64 KiB)",
         "text_commit": "commit of a step with texts and meta",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Final, TypeVar
 
 # Called as progress(done, total); total is 0 while it is unknown.
 Progress = Callable[[int, int], None]
+
+
+_Item = TypeVar("_Item")
+_SHOWN_EVERY: Final = 4096  # items
 
 
 def no_progress(done: int, total: int) -> None:
@@ -37,3 +42,11 @@ def progress_bar(progress: Progress | bool, description: str, unit: str) -> Iter
             yield show
     else:
         yield progress
+
+
+def counted(items: Iterable[_Item], progress: Progress, total: int) -> Iterator[_Item]:
+    """``items``, of which ``progress`` is told now and then how many have been taken."""
+    for done, item in enumerate(items):
+        if done % _SHOWN_EVERY == _SHOWN_EVERY - 1:
+            progress(done, total)
+        yield item

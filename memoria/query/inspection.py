@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from memoria.chunkstore.root import FORMAT
 from memoria.errors import InputError
+from memoria.io.progress import Progress, progress_bar
 from memoria.query.documents import iso_time, iso_times, records
 from memoria.query.engram_record import engram_record, step_records
 from memoria.query.engram_table import FIELDS, TYPE_NAMES, EngramTable
@@ -223,15 +224,23 @@ class Inspection:
             table, self._stored_texts, self.life.step, matching, order, reverse, limit
         )
 
-    def edges(self, limit: int | None = None, lane: int | None = None) -> list[dict[str, Any]]:
+    def edges(
+        self, limit: int | None = None, lane: int | None = None, progress: Progress | bool = False
+    ) -> list[dict[str, Any]]:
         """The strongest connections: by weight, then count, then from the oldest source, target.
 
         ``weight = cofire_count / fire count of the source``. Without ``limit`` every engram's 64
-        strongest.
+        strongest. ``progress`` counts the engrams whose connections are known.
         """
         check_lane(lane, self.config.lanes)
         chosen = range(self.config.lanes) if lane is None else [lane]
-        parts = [_strongest(block, limit) for one in chosen for block in self._edges(one, limit)]
+        parts, done = [], 0
+        with progress_bar(progress, "connections of", "engrams") as show:
+            for one in chosen:
+                for block in self._edges(one, limit):
+                    parts.append(_strongest(block, limit))
+                    done += len(np.unique(block[0]))
+                    show(done, len(self.life.ids))
         if not parts or limit == 0:
             return []
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]

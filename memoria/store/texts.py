@@ -159,8 +159,8 @@ class StoredTexts:
         if nothing and (len(ids) == 0 or int(where[:, [0, 2]].max()) < 0):
             return b""
         self._check_sources(where)
-        sources = [encode_text(name) for name in self.sources()]
-        names = [b"" if number < 0 else sources[number] for number in where[:, 0].tolist()]
+        sources = self.sources()
+        names = [b"" if at < 0 else encode_text(sources[at]) for at in where[:, 0].tolist()]
         sizes = np.array([len(name) for name in names])
         sizes[where[:, 0] < 0] = -1
         texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
@@ -215,13 +215,18 @@ class StoredTexts:
         known = self._files.rows("texts/index")
         at = self._files.engram_rows(ids)
         inside = (at >= 0) & (at < known)
-        rows = np.full((len(ids), len(TextColumn)), -1, np.int64)
-        rows[inside] = self._files.gather("texts/index", at[inside])
         total = self._files.rows("texts/bytes")
-        starts = np.where(inside, 0, total)  # engrams without a row have their text at the end
-        later = inside & (at > 0)
-        before = self._files.gather("texts/index", at[later] - 1)
-        starts[later] = before[:, TextColumn.META_END]
+        if len(at) and inside.all() and (at[1:] - at[:-1] == 1).all():  # as in a step: one read
+            block = self._files.read("texts/index", max(0, int(at[0]) - 1), int(at[-1]) + 1)
+            rows = block[len(block) - len(at) :]
+            starts = np.append(0, block[:-1, TextColumn.META_END])[-len(at) :]
+        else:
+            rows = np.full((len(ids), len(TextColumn)), -1, np.int64)
+            rows[inside] = self._files.gather("texts/index", at[inside])
+            starts = np.where(inside, 0, total)  # engrams without a row have their text at the end
+            later = inside & (at > 0)
+            before = self._files.gather("texts/index", at[later] - 1)
+            starts[later] = before[:, TextColumn.META_END]
         middles = np.where(inside, rows[:, TextColumn.TEXT_END], starts)
         ends = np.where(inside, rows[:, TextColumn.META_END], starts)
         sound = (starts >= 0) & (starts <= middles) & (middles <= ends) & (ends <= total)

@@ -126,7 +126,8 @@ def inspect(
         if engrams:
             document["engram_list"] = view.engram_list(most, lane)
         if edges:
-            document["edges"] = view.edges(most, lane)
+            with output.progress("connections of", "engrams") as show:
+                document["edges"] = view.edges(most, lane, progress=show)
         if history:
             document["history"] = view.history(most, lane)
         if forgotten:

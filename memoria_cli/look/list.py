@@ -77,6 +77,7 @@ def list_(
 
     Changes nothing. Lines of JSON and CSV hold whole texts, a table their beginnings.
     """
+    from memoria.io.progress import counted
     from memoria.query.engram_table import FIELDS
     from memoria.query.inspection import Inspection
     from memoria.query.listing import EngramFilter, NumberRange, parse_time
@@ -116,7 +117,9 @@ def list_(
             output.result(head, [table], as_json=False)
         else:
             form = "json" if json or style is None else style
-            output.records(found.documents(), form, FIELDS, head, "engrams")
+            with output.progress("listing", "engrams") as show:
+                documents = counted(found.documents(), show, len(found.table))
+                output.records(documents, form, FIELDS, head, "engrams")
     left_out = found.count - len(found.table)
     if left_out and limit is not None:
         verb = "is" if left_out == 1 else "are"
