@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -24,7 +24,17 @@ from memoria.store.attributes import StoreAttributes
 from memoria.store.copying import Contents, contents, living_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import named, open_files, past_view, view_of_state
-from memoria.store.schema import DERIVED, ERA_GROUP, STATE_GROUP, CommandColumn, expected_specs
+from memoria.store.schema import (
+    DERIVED,
+    ERA_GROUP,
+    STATE_GROUP,
+    CommandColumn,
+    ReadingColumn,
+    expected_specs,
+)
+from memoria.timeline.log import IntArray
+
+_UNIT_HASH: Final = 2  # column of ``sources/units`` at which the hash begins
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,17 @@ def compact(
     lose their names. Where there is nothing to drop nothing is written, as with ``dry_run``.
     Raises `InputError` for a snapshot that is not there.
     """
+    return _compact(path, dry_run, snapshots, disk, np.empty(0, np.int64))
+
+
+def _compact(
+    path: str | os.PathLike[str],
+    dry_run: bool,
+    snapshots: Iterable[str] | None,
+    disk: Disk | None,
+    erased: IntArray,
+) -> Compaction:
+    """As `compact`; no reading tells the hash of what was in an engram of ``erased``."""
     place = source_at(path, writable=True)
     before = place.total_bytes()
     with _rewriting(path, dry_run, disk) as (source, target):
@@ -83,6 +104,7 @@ def compact(
         kept = np.unique(np.concatenate((living, *then.values())))
         beside = {name: len(np.setdiff1d(ids, living)) for name, ids in then.items()}
         held = contents(source, kept, *next_generations(source.attributes), wanted)
+        told = _forget_hashes(held, erased)
         era = held.attributes.era
         reckoned = sum(rows_bytes(spec, len(rows)) for spec, rows in held.arrays)
         report = Compaction(
@@ -96,7 +118,7 @@ def compact(
             bytes_after=max(0, before - source.stored_bytes() + reckoned),
             held_by={name: count for name, count in beside.items() if count},
         )
-        if not report.changes:
+        if not report.changes and not told:
             return replace(report, bytes_after=before)
         old = source.path / source.prefix / "vectors"
         if target is not None:
@@ -104,6 +126,27 @@ def compact(
     if dry_run:
         return report
     return replace(report, bytes_after=place.total_bytes(), waiting=os.path.lexists(old))
+
+
+def _forget_hashes(held: Contents, erased: IntArray) -> bool:
+    """Blank the hashes of units of the engrams ``erased``, and of the readings that have them.
+
+    A short text can be guessed from its hash, and what is missing in a file from that of the file.
+    Returns whether any was there.
+    """
+    arrays = {spec.name.rpartition("sources/")[2]: at for at, (spec, _) in enumerate(held.arrays)}
+    units, readings = (np.array(held.arrays[arrays[n]][1][:]) for n in ("units", "readings"))
+    gone = np.isin(units[:, 0], erased)
+    if not gone.any():
+        return False
+    ends = readings[:, ReadingColumn.UNITS_END]
+    of_reading = np.unique(np.searchsorted(ends, np.flatnonzero(gone), side="right"))
+    told = units[gone, _UNIT_HASH:].any() or readings[of_reading, ReadingColumn.HASH :].any()
+    units[gone, _UNIT_HASH:] = 0
+    readings[of_reading, ReadingColumn.HASH :] = 0
+    for name, rows in (("units", units), ("readings", readings)):
+        held.arrays[arrays[name]] = held.arrays[arrays[name]][0], rows
+    return bool(told)
 
 
 @dataclass(frozen=True)
@@ -126,8 +169,9 @@ class Erasure:
 def erase(path: str | os.PathLike[str], ids: Iterable[int], disk: Disk | None = None) -> Erasure:
     """Remove vectors, texts, meta and log of forgotten engrams from every file, by `compact`.
 
-    Derived indexes are removed too. What snapshots hold stays. Of copies, archives and buckets
-    the store knows nothing.
+    Derived indexes are removed too, and hashes of what was read into them: a source that still
+    holds the text is read as new. What snapshots hold stays. Of copies, archives and buckets the
+    store knows nothing.
     """
     wanted = np.unique(np.array([*ids], np.int64))
     with closing(open_files(path)) as files:
@@ -135,7 +179,7 @@ def erase(path: str | os.PathLike[str], ids: Iterable[int], disk: Disk | None = 
         alive = {name: living_ids(past_view(files, name)) for name in names}
     holding = {name: np.intersect1d(wanted, found) for name, found in alive.items()}
     held = np.unique(np.concatenate([wanted[:0], *holding.values()]))
-    found = compact(path, disk=disk)
+    found = _compact(path, False, None, disk, np.setdiff1d(wanted, held))
     shutil.rmtree(Path(path) / DERIVED, ignore_errors=True)
     return Erasure(
         tuple(np.setdiff1d(wanted, held).tolist()),

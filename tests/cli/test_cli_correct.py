@@ -10,6 +10,7 @@ from cli_tools import Cli, fingerprint
 from spec_reader import SpecReader
 
 from memoria.store import MemoryStore
+from memoria.store.sources import hash_unit
 from memoria.store.verify import verify
 
 STORY = "The cat sat on the mat. Dinner was late. The bell rang at noon. Fog came in."
@@ -131,6 +132,11 @@ def test_erasing_leaves_nothing_in_any_file_but_what_snapshots_hold(cli: Cli, no
         assert holding(notes, words) == []
     assert verify(notes).findings == ()
     assert "Dinner" not in cli.ok("list", "notes", "--type", "all", "--json").out
+    with MemoryStore.open(notes) as store:
+        (reading,) = store.readings()
+        units = {unit.engram: unit.hash for unit in store.units(reading)}
+    assert (units[1], reading.content) == (bytes(16), bytes(32))
+    assert units[0] == hash_unit("The cat sat on the mat.")
     gone = cli("forget", "notes", 1, "--erase", "--yes")
     assert (gone.code, "compaction has removed it" in gone.err) == (2, True)
     cli.ok("step", "notes", "--text", "It goes on.")
