@@ -92,6 +92,15 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         "config": _Verb(
             "check.config:config", "Show and change settings: those of a memory, and your own."
         ),
+        "serve": _Verb(
+            "serve.serve:serve",
+            "Serve a page to look at a memory, ask and correct it, and a JSON API, until Ctrl-C.",
+        ),
+        "mcp": _Verb(
+            "serve.mcp:mcp",
+            "Give an agent a memory: tools of the Model Context Protocol on standard input and "
+            "output.",
+        ),
         "experiment": _Verb(
             "study.experiment:experiment", "Run the paper's experiments and your own."
         ),

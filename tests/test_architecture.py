@@ -31,6 +31,7 @@ HOUSE = """
     memoria.models memoria.analysis
     memoria.plots memoria.animation memoria.exports
     memoria.report
+    memoria.serving
     memoria.experiments
     memoria
     memoria_cli.help_page memoria_cli.suggestions
@@ -39,7 +40,7 @@ HOUSE = """
     memoria_cli.options memoria_cli.stores memoria_cli.verbs memoria_cli.plain_values
     memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo \
     memoria_cli.move memoria_cli.check
-    memoria_cli.study
+    memoria_cli.study memoria_cli.serve
     memoria_cli.app
     memoria_cli.boundary
     memoria_cli.__main__

@@ -1,4 +1,4 @@
-"""Remember a text in one step: what a person, a program or an agent tells a memory."""
+"""Remember and correct texts: what a person, a program or an agent tells a memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from memoria.errors import InputError, StateError
 from memoria.io.texts import literal_texts
 from memoria.io.units import flatten
+from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
 
 if TYPE_CHECKING:
@@ -69,3 +70,29 @@ def remember(
         meta=None if meta is None else [[dict(meta)] * count],
     )
     return np.arange(first, first + count)
+
+
+def edit(
+    store: MemoryStore, id: int, text: str | None = None, meta: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Give the engram ``id`` another text, with its vector, or other values of its meta.
+
+    Keys that ``meta`` does not name stay. Durable with the next `commit`.
+
+    Returns:
+        Its meta now; None where no ``meta`` is given.
+
+    Raises:
+        InputError: nothing is changed, the text is empty, or the engram is unknown or forgotten.
+        StateError: a step is under way.
+    """
+    vector = None
+    if text is not None and not text.strip():
+        raise InputError("the text is empty", "`memoria forget` takes an engram away")
+    if text is not None and store.config.backbone != "array":
+        vector = np.asarray(store.backbone.encode([flatten(text)]), np.float32)[0]
+    made = dict(meta) if meta else None
+    if made is not None and 0 <= id < store.files.created:
+        made = {**(StoredTexts(store.files).meta(np.array([id]))[0] or {}), **made}
+    store.edit(id, text, vector, made)
+    return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import Annotated
 
-from memoria.errors import InputError, UsageError
+from memoria.errors import UsageError
 from memoria_cli.options import Json, argument, option, parse_pairs
 from memoria_cli.stores import Store, load_memory_store
 from memoria_cli.terminal import output
@@ -34,27 +34,13 @@ def edit(
     Its id, lifespan and connections stay. Only between steps. Reads of the past see what was in
     force then; `memoria undo` takes it back.
     """
-    import numpy as np
-
-    from memoria.backbones.streams import store_backbone
-    from memoria.io.units import flatten
     from memoria.store.reading import open_files
-    from memoria.store.texts import StoredTexts
+    from memoria.store.remembering import edit as edit_engram
 
     if text is None and not meta:
         raise UsageError("nothing is edited", "give --text or --meta")
-    if text is not None and not text.strip():
-        raise InputError("--text is empty", "`memoria forget` takes an engram away")
     with closing(open_files(store, mode="r+")) as files, load_memory_store(files, "edit") as opened:
-        config, vector = files.config, None
-        if text is not None and config.backbone != "array":
-            vector = np.asarray(
-                store_backbone(config, files.attributes.settings.backbone).encode([flatten(text)]),
-                np.float32,
-            )[0]
         pairs = parse_pairs("--meta", meta or ())
-        if pairs and engram < files.created:
-            pairs = {**(StoredTexts(files).meta(np.array([engram]))[0] or {}), **pairs}
-        opened.edit(engram, text, vector, pairs or None)
-        document = {"step": opened.timestep, "id": engram, "text": text, "meta": pairs or None}
+        held = edit_engram(opened, engram, text, pairs)
+        document = {"step": opened.timestep, "id": engram, "text": text, "meta": held}
     output.result(document, [f"edited: engram {engram}"], json)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_tools import DIARY, Cli, environment, process, rows
+from cli_tools import DIARY, Cli, command_line, environment, process, rows
 from experiment_tools import runs_here as runs_here
 from terminals import Terminal
 
@@ -132,12 +132,33 @@ def test_every_example_runs(
                 with Terminal(*shlex.split(line)[1:]) as terminal:
                     assert terminal.end() == 0, line
                 continue
+            if verb == "serve":
+                assert run_until_it_says_something(line), line
+                continue
+            if line == "memoria mcp notes":  # ends with its input
+                ran = process(*shlex.split(line)[1:], stdin=subprocess.DEVNULL)
+                assert (ran.code, ran.out, ran.err) == (0, "", ""), line
+                continue
             ran = cli(*shlex.split(line)[1:])
             # a busy machine is slow enough to be told of the progress
             said = re.sub(r"^.*: \d+( of \d+)? [^\n]+\n", "", ran.err, flags=re.MULTILINE)
             assert (ran.code, said) == (0, ""), line
             assert ran.out
     assert (tmp_path / "reminded.npz").is_file()
+
+
+def run_until_it_says_something(line: str) -> str:
+    """The first line of a command that runs until it is stopped, on a port that is free."""
+    arguments = [*shlex.split(line)[1:], "--port", "0"]
+    with subprocess.Popen(
+        command_line(*arguments), stdout=subprocess.PIPE, text=True, env=environment()
+    ) as started:
+        try:
+            assert started.stdout is not None
+            return started.stdout.readline()
+        finally:
+            started.terminate()
+            assert started.wait(60) == 0
 
 
 def test_every_setting_is_an_option_of_init() -> None:

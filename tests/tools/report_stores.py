@@ -18,7 +18,7 @@ HOSTILE = (
     "<img src=x onerror=\"document.title='owned'\">",
     "<!-- <script> --> & &amp; ]]> ${1} {{title}}",
     "\u202emirrored\u202c and \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
-    "nul \x00 bell \x07 next\u2028line",
+    "start \x01 bell \x07 next\u2028line",
     "long " * 200_000,
 )
 

@@ -1,0 +1,1 @@
+"""Verbs that keep a memory open for others: a page and an API, tools for agents."""
