@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeAlias
 
 import typer
 from typer.core import TyperCommand
 
 from memoria_cli.general import add_general_options
+from memoria_cli.help_page import is_group
+from memoria_cli.options import option
 from memoria_cli.plain_values import take_plain_values
 from memoria_cli.stores import find_its_store
+from memoria_cli.terminal import output
+from memoria_cli.user_settings import default_map, user_defaults
 from memoria_cli.verbs import VerbGroup, print_help_without_verb
 
 
@@ -27,6 +32,7 @@ class _Verb(NamedTuple):
     summary: str
 
 
+COMPLETION_VARIABLE: Final = "_MEMORIA_COMPLETE"
 # In the order of the help.
 VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
     {
@@ -143,6 +149,16 @@ class _Group(VerbGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return [*VERBS]
 
+    def _main_shell_completion(
+        self, ctx_args: Any, prog_name: str, complete_var: str | None = None
+    ) -> None:
+        instruction = os.environ.get(COMPLETION_VARIABLE)
+        if instruction:
+            from memoria_cli.completion import answer
+
+            output.lines(answer(self, instruction))
+            raise SystemExit(0)
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The verb as the help and a shell's completion show it; `resolve_command` imports it."""
         if (found := VERBS.get(cmd_name)) is None:
@@ -152,7 +168,20 @@ class _Group(VerbGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, found, rest = super().resolve_command(ctx, args)
-        return name, found if name is None else self.commands[name], rest
+        if name is None:
+            return name, found, rest
+        verb = self.commands[name]
+        if not (is_group(verb) or {"-h", "--help"} & {*rest}):
+            verb.context_settings = {**verb.context_settings, "default_map": _defaults(name, verb)}
+        return name, verb, rest
+
+
+def _defaults(name: str, verb: Any) -> dict[str, Any]:
+    """The user's own defaults for a verb, which are told to those who want to know more."""
+    found = user_defaults(name, verb)
+    for one in found:
+        output.detail(f"{one.name} = {one.value} ({one.source})")
+    return default_map(verb, found)
 
 
 @cache
@@ -164,6 +193,7 @@ def command() -> Any:
         help="A human-like Hebbian memory on disk: add, remind, adjust.",
         epilog="`memoria VERB --help` has examples. Exit codes: 0 ok, 1 failure, 2 usage, "
         "3 damage found, 10 no store, 11 locked, 12 another format, 130 interrupted.",
+        add_completion=False,
         invoke_without_command=True,
         subcommand_metavar="VERB ...",
         pretty_exceptions_enable=False,
@@ -175,5 +205,49 @@ def command() -> Any:
     return made
 
 
-def _main(context: typer.Context) -> None:
+def _show_completion(context: typer.Context, shell: str | None) -> None:
+    if shell is not None and not context.resilient_parsing:
+        from memoria_cli.completion import SCRIPTS
+
+        output.lines(SCRIPTS[shell].splitlines())
+        raise typer.Exit
+
+
+def _install_completion(context: typer.Context, shell: str | None) -> None:
+    if shell is not None and not context.resilient_parsing:
+        from memoria_cli.completion import install
+
+        path, left = install(shell)
+        output.lines([f"{path}: {left}"])
+        raise typer.Exit
+
+
+_Shell: TypeAlias = Literal["bash", "zsh", "fish"]
+
+
+def _main(
+    context: typer.Context,
+    install_completion: Annotated[
+        _Shell | None,
+        option(
+            "--install-completion",
+            "Let a shell complete verbs, options, stores, snapshots and engrams.",
+            "SHELL",
+            callback=_install_completion,
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = None,
+    show_completion: Annotated[
+        _Shell | None,
+        option(
+            "--show-completion",
+            "Print what that would install.",
+            "SHELL",
+            callback=_show_completion,
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = None,
+) -> None:
     print_help_without_verb(context)

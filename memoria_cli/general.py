@@ -10,6 +10,7 @@ import typer
 from memoria_cli.help_page import GENERAL_PANEL, help_page
 from memoria_cli.terminal import output
 from memoria_cli.terminal.help_lines import help_lines
+from memoria_cli.user_settings import user_defaults
 
 
 def add_general_options(command: Any) -> None:
@@ -42,9 +43,11 @@ def _be_quiet(wanted: bool) -> None:
         output.set_loudness(output.Loudness.QUIET)
 
 
-def _be_verbose(wanted: bool) -> None:
+def _be_verbose(context: typer.Context, wanted: bool) -> None:
     if wanted:
         output.set_loudness(output.Loudness.VERBOSE)
+        for one in user_defaults(context.info_name or "", context.command):
+            output.detail(f"{one.name} = {one.value} ({one.source})")
 
 
 def _option(names: str, help: str, callback: Any) -> Any:

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Literal, get_args, get_origin
 
+import typer
+
+_WIDEST: Final = 2**63  # of ids, and of all that numpy counts
 _NOT_PLAIN: Final[Any] = object()
 _NUMBERS: Final[dict[Any, str]] = {int: "-?[0-9]{1,18}", float: r"-?[0-9]{1,15}(\.[0-9]{1,15})?"}
 
@@ -54,7 +57,11 @@ class _PlainFirst:
             plain = _plain(value, wanted.annotation, wanted.parameter_info)
         if plain is not _NOT_PLAIN:
             return plain
-        return self._typer_param().coerce(value, param=param, ctx=ctx)
+        converted = self._typer_param().coerce(value, param=param, ctx=ctx)
+        for one in converted if isinstance(converted, list) else [converted]:
+            if isinstance(one, int) and not -_WIDEST <= one < _WIDEST:
+                raise typer.BadParameter(f"{one} is beyond 64 bits", ctx, param)
+        return converted
 
 
 def _plain(value: Any, kind: Any, info: Any) -> Any:

@@ -22,7 +22,7 @@ _HIDDEN: Final = ".memoria"
 _HEAD: Final = 4096  # bytes of a root, which begins with the store's attributes
 _ARGUMENT: Final = "store"
 _OPTION: Final = "store_named"
-_INSTEAD: Final = "each"  # an option of `step` that names the stores
+_INSTEAD: Final = ("each", "user")  # options with which no store is meant
 _MAKES_STORES: Final = ("init",)
 _READS: Final = ("inspect", "list", "plot", "report", "replay", "export", "verify", "show")
 _Named: TypeAlias = Annotated[
@@ -58,7 +58,7 @@ def find_store(words: Sequence[str], named: str | None = None) -> tuple[str, Seq
     """
     if named is not None:
         return named, words
-    if words and _opens(words[0]):
+    if words and is_named_store(words[0]):
         return words[0], words[1:]
     if os.environ.get(_VARIABLE):
         return os.environ[_VARIABLE], words
@@ -104,7 +104,7 @@ def _with_store(options: Any, context: Any, arguments: list[str]) -> list[str]:
         given, words, _ = options.make_parser(context).parse_args(list(arguments))
     except typer.TyperException:
         return arguments  # the verb says what is wrong
-    if given.get("help") or given.get(_INSTEAD):
+    if given.get("help") or any(given.get(name) for name in _INSTEAD):
         return arguments
     named = given.get(_OPTION)
     try:
@@ -129,7 +129,7 @@ def _store_option() -> Any:
     return typer.main.get_command(app).params[0]
 
 
-def _opens(word: str) -> bool:
+def is_named_store(word: str) -> bool:
     """Whether a word names a store: a directory, an archive or an address."""
     if word.startswith("s3://"):
         return True
@@ -208,6 +208,15 @@ OptionalStore: TypeAlias = Annotated[
         help="The store's directory.",
         show_default=False,
         callback=_require_present_if_named,
+    ),
+]
+# The same, only read.
+OptionalStoreAt: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STORE",
+        help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
+        show_default=False,
     ),
 ]
 # A store that is only read: open `split_store` of it.

@@ -34,13 +34,13 @@ HOUSE = """
     memoria.serving
     memoria.experiments
     memoria
-    memoria_cli.help_page memoria_cli.suggestions
+    memoria_cli.help_page memoria_cli.suggestions memoria_cli.user_settings
     memoria_cli.terminal
     memoria_cli.general
     memoria_cli.options memoria_cli.stores memoria_cli.verbs memoria_cli.plain_values
     memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo \
     memoria_cli.move memoria_cli.check
-    memoria_cli.study memoria_cli.serve
+    memoria_cli.study memoria_cli.serve memoria_cli.completion
     memoria_cli.app
     memoria_cli.boundary
     memoria_cli.__main__

@@ -22,6 +22,8 @@ def parse_json(data: bytes | str, most: int = MOST_VALUES, strict: bool = True) 
         raise ValueError(f"more than {most} values")
     try:
         return json.loads(data, parse_constant=_refuse_constant if strict else None)
+    except json.JSONDecodeError as error:
+        raise ValueError(_what_is_wrong(error)) from None
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -56,3 +58,11 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+def _what_is_wrong(error: json.JSONDecodeError) -> str:
+    """What is wrong and where, with a line only where the document has several."""
+    text = error.doc.rstrip()
+    if "\n" in text:
+        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+    return f"{error.msg} at column {min(error.pos, len(text)) + 1}"

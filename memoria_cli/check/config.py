@@ -6,27 +6,48 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import fields
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
+
+import typer
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, UsageError
-from memoria_cli.options import Json, argument, parse_pairs
-from memoria_cli.stores import Store, StoreAt, load_memory_store, split_store
+from memoria_cli.options import Json, argument, option, parse_pairs
+from memoria_cli.stores import OptionalStore, OptionalStoreAt, load_memory_store, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_lifespan
 from memoria_cli.verbs import group, verb
 
+User: TypeAlias = Annotated[
+    bool, option("--user", "Your own settings, which are defaults of options.")
+]
 _SETTINGS: Final = ("backbone", "unit", "notes")  # that are texts; and constants of asking:
 _ASK: Final = "ask."
 _LANGUAGE: Final = "language"
 _OF_VECTORS: Final = ("hidden_dim", "backbone_fingerprint", "backbone_options")
 
 
-@verb("show", "memoria config show notes", "memoria config show notes --json")
-def show(store: StoreAt, json: Json = False) -> None:
-    """Show what a memory is, which stays, and its settings, which may change."""
+@verb(
+    "show",
+    "memoria config show notes",
+    "memoria config show --user",
+    "memoria config show notes --json",
+)
+def show(
+    context: typer.Context, store: OptionalStoreAt = None, user: User = False, json: Json = False
+) -> None:
+    """Show what a memory is, which stays, and its settings, which may change.
+
+    With --user, and where no store is found, your own settings: defaults of options, from the
+    environment or else from your configuration file. They never change a store that is there.
+    """
     from memoria.store.reading import open_files
 
+    if user or store is None:
+        from memoria_cli.check.own_settings import show_own
+
+        show_own(context, json)
+        return
     path, at = split_store(store)
     with closing(open_files(path, at)) as files:
         config, settings = files.config, files.attributes.settings.model_dump(mode="json")
@@ -46,21 +67,24 @@ def show(store: StoreAt, json: Json = False) -> None:
 @verb(
     "set",
     'memoria config set notes unit=paragraph notes="Diary of 2024"',
+    "memoria config set --user ask.limit=5",
     "memoria config set notes ask.language=english --json",
 )
 def set_(
-    store: Store,
+    context: typer.Context,
+    store: OptionalStore = None,
     pairs: Annotated[
-        list[str],
+        list[str] | None,
         argument(
             "KEY=VALUE...",
             "backbone (where it lies now), unit, notes, or ask.NAME, a constant of asking; no "
-            "value: back to what it was at first.",
+            "value: back to what it was at first. With --user VERB.OPTION, such as ask.limit.",
         ),
-    ],
+    ] = None,
+    user: User = False,
     json: Json = False,
 ) -> None:
-    """Change settings of a memory.
+    """Change settings of a memory, or with --user your own.
 
     They are where the backbone lies, the unit of texts, notes, and constants of asking. The memory
     itself, its digest and its configuration stay as they are. A backbone with other weights than
@@ -68,6 +92,13 @@ def set_(
     """
     from memoria.store.reading import open_files
 
+    if user:
+        from memoria_cli.check.own_settings import set_own
+
+        set_own(context, [*([store] if store else ()), *(pairs or ())], json)
+        return
+    if store is None or not pairs:
+        raise UsageError("nothing is set", "STORE KEY=VALUE, or --user VERB.OPTION=VALUE")
     asked = _parsed(store, pairs)
     with (
         closing(open_files(store, mode="r+")) as files,
@@ -182,7 +213,7 @@ def _said(value: Any) -> str:
 config = group(
     "config",
     "Show and change settings: those of a memory, and your own.",
-    ("memoria config show notes", "memoria config set notes ask.language=english --json"),
+    ("memoria config show notes", "memoria config set --user ask.limit=5"),
     show,
     set_,
 )

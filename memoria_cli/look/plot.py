@@ -14,6 +14,7 @@ from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count, format_number
+from memoria_cli.terminal.piped import STANDARD_OUTPUT, piped, report
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
@@ -55,9 +56,19 @@ def plot(
         str | None,
         option(
             "--output -o",
-            "A picture (.png .svg .html), or its numbers (.csv .parquet .json).",
+            "A picture (.png .svg .html), or its numbers (.csv .parquet .json); - for standard "
+            "output.",
             "FILE",
             show_default="the numbers, printed",
+        ),
+    ] = None,
+    style: Annotated[
+        str | None,
+        option(
+            "--format",
+            "What is written: png, svg, html, csv, parquet, json.",
+            "NAME",
+            show_default="by FILE's extension; png for -",
         ),
     ] = None,
     lane: Lane = None,
@@ -138,12 +149,14 @@ def plot(
     if kind not in KINDS:
         raise UsageError(f"{kind}: no such kind", f"the kinds are {', '.join(KINDS)}")
     _check_options(kind, options)
-    form = None if out is None else _form(out, frame)
+    if out is None and style is not None:
+        raise UsageError(f"--format {style}: nothing is written", "name a file with -o, or -o -")
+    form = None if out is None else _form(out, style, frame)
     from memoria.analysis import analyse, open_chronicle
 
     path, at = split_store(store)
     with open_chronicle(path, at) as chronicle:
-        if out is not None:
+        if out is not None and out != STANDARD_OUTPUT:
             from memoria.io.atomic_write import check_target
 
             check_target(os.path.abspath(out), force)
@@ -152,8 +165,9 @@ def plot(
     found.frame(frame)
     written, size = None, 0
     if out is not None and form is not None:
-        _write(found, out, form, frame, force)
-        size = os.path.getsize(out)
+        with piped(out, f".{form}", json) as target:
+            _write(found, target, form, frame, force)
+            size = os.path.getsize(target)
         written = {"path": os.path.abspath(out), "format": form, "bytes": size}
     document = {
         "path": name,
@@ -168,7 +182,7 @@ def plot(
     else:
         human = [f"{kind} of {format_count(step, 'step')} in {out}, {format_bytes(size)}"]
         human += [found.note] if found.note else []
-    output.result(document, human, json)
+    report(document, human, json, out or "")
 
 
 def _check_options(kind: str, options: Mapping[str, Any]) -> None:
@@ -184,12 +198,15 @@ def _flag(name: str) -> str:
     return f"--{_FLAGS.get(name, name).replace('_', '-')}"
 
 
-def _form(out: str, frame: str | None) -> str:
-    """What ``out`` is to be, by its extension."""
+def _form(out: str, style: str | None, frame: str | None) -> str:
+    """What ``out`` is to be, by ``style`` or its extension."""
     from memoria.analysis import TABLES
     from memoria.plots import PICTURES
 
     form = Path(out).suffix.lower().removeprefix(".")
+    if style is not None and form not in ("", style):
+        raise UsageError(f"--format {style}: {out} ends otherwise", f"name it .{style}")
+    form = style or form or ("png" if out == STANDARD_OUTPUT else "")
     if form not in (*PICTURES, *TABLES):
         known = f"a picture is .{', .'.join(PICTURES)}, numbers are .{', .'.join(TABLES)}"
         raise UsageError(f"{out}: the extension says neither picture nor numbers", known)

@@ -8,6 +8,8 @@ from memoria_cli.options import Force, Json, Lane, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count
+from memoria_cli.terminal.piped import piped
+from memoria_cli.terminal.piped import report as tell
 from memoria_cli.verbs import verb
 
 
@@ -19,7 +21,7 @@ from memoria_cli.verbs import verb
 )
 def report(
     store: StoreAt,
-    out: Annotated[str, option("--output -o", "The file.", "FILE.html")],
+    out: Annotated[str, option("--output -o", "The file; - for standard output.", "FILE.html")],
     lane: Lane = None,
     most_engrams: Annotated[
         int,
@@ -43,13 +45,13 @@ def report(
     from memoria.report import write_report
 
     path, at = split_store(store)
-    with output.progress("report", "parts") as show:
+    with piped(out, ".html", json) as target, output.progress("report", "parts") as show:
         document = write_report(
-            path, out, at=at, lane=lane, most_engrams=most_engrams, force=force, progress=show
+            path, target, at=at, lane=lane, most_engrams=most_engrams, force=force, progress=show
         )
     human = (
         f"{document['shown']} of {format_count(document['engrams'], 'engram')} "
         f"at step {document['step']} in "
-        f"{document['path']}, {format_bytes(document['bytes'])}"
+        f"{out}, {format_bytes(document['bytes'])}"
     )
-    output.result(document, [human], json)
+    tell(document, [human], json, out)

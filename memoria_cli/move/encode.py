@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from memoria.errors import UsageError
 from memoria_cli.options import (
     BACKBONE_PANEL,
     ENGINE_PANEL,
@@ -32,6 +33,7 @@ from memoria_cli.options import (
 )
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
+from memoria_cli.terminal.piped import STANDARD_OUTPUT, piped
 from memoria_cli.verbs import verb
 
 
@@ -54,7 +56,8 @@ def encode(
         str,
         option(
             "--output -o",
-            "Where the vectors go: .zarr (which keeps the texts too), .npy or .safetensors.",
+            "Where the vectors go: .zarr (which keeps the texts too), .npy or .safetensors; - for "
+            "standard output, as .npy.",
             "OUT",
         ),
     ],
@@ -119,7 +122,10 @@ def encode(
 
     if shards is None:
         refuse_engine(engine, address, jobs, "--shards")
-        check_output(out, force, streamed=True)
+        if out != STANDARD_OUTPUT:
+            check_output(out, force, streamed=True)
+    elif out == STANDARD_OUTPUT:
+        raise UsageError("-o -: several files do not go to standard output", "leave out --shards")
     chosen = backbone_options(
         {
             "pooling": pooling,
@@ -154,11 +160,11 @@ def encode(
             )
         _report_shards(parts, about, json)
         return
-    with output.progress("encoding", "items") as show:
+    with piped(out, ".npy", json) as target, output.progress("encoding", "items") as show:
         written = encode_inputs(
             inputs or (),
             loaded,
-            out,
+            target,
             unit=unit,
             batch_size=batch_size,
             progress=show,

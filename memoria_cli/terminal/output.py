@@ -160,6 +160,19 @@ def result(
         _write("".join(line + "\n" for part in human for line in _plain(part)))
 
 
+def copy_file(path: str) -> None:
+    """Write the bytes of a file to standard output."""
+    finish()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                sys.stdout.buffer.write(block)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+        raise OutputClosedError from None
+
+
 def is_standard_output(path: str) -> bool:
     """Whether what is written to ``path`` goes where results are printed."""
     try:
