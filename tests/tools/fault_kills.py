@@ -7,6 +7,7 @@ a script, this module is the nursery.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import random
@@ -23,12 +24,14 @@ from typing import Any
 
 import numpy as np
 from cli_tools import environment
+from fault_operations import State
 from fault_runs import Tally
 from spec_reader import SpecReader
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.errors import MemoriaError
 from memoria.store import MemoryStore
+from memoria_cli.app import VERBS
 
 KILLS_OF_A_STORE = 50
 STEPS_OF_A_KILL = 7  # at most
@@ -61,11 +64,11 @@ class Nursery:
 
 
 @contextmanager
-def nursery() -> Iterator[Nursery]:
+def nursery(**variables: str) -> Iterator[Nursery]:
     """It ends with the block; its processes must have been waited for."""
     command = [sys.executable, str(Path(__file__).resolve())]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment()) as made:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment(**variables)) as made:
         yield Nursery(made)
 
 
@@ -219,6 +222,65 @@ def _limited(bytes_: str, said: str, *arguments: str) -> int:
     return _command_line(said, *arguments)
 
 
+def _verb(said: str, folder: str, at: str, error: str, flags: str, stops: str, lines: str) -> int:
+    """Command lines in ``folder`` under the shim; ``stops``: wait for a signal at each commit."""
+    from memoria_cli.__main__ import main
+
+    out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(os.open(f"{said}.stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    commit = StoreFiles.commit
+
+    def noted(self: StoreFiles, attributes: Any = None) -> None:
+        commit(self, attributes)
+        os.write(out, b"commit\n")
+        if int(stops):
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    StoreFiles.commit = noted  # type: ignore[method-assign]
+    os.chdir(folder)
+    shim = ctypes.CDLL(None)
+    shim.faults_done.restype = ctypes.c_long
+    shim.faults_arm(folder.encode(), ctypes.c_long(int(at)), int(error), int(flags))
+    code = 0
+    for line in json.loads(lines):
+        code = code or main(line)
+    sys.stderr.flush()
+    os.write(out, f"done {shim.faults_done()}\n".encode())
+    return code
+
+
+def _watch(note: str, folder: str, moment: str, states: str) -> int:
+    """See the states of ``folder`` until the end; what was not of ``states`` is in ``note``."""
+    known = [tuple(map(_as_key, one)) for one in json.loads(Path(states).read_text())]
+    ending: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: ending.append(number))
+    checks, latest, problems, before = 0, 0, [], ""
+    while not ending:
+        begun = Path(moment).read_text()
+        problem, at = "", 0
+        try:
+            found = State.of(Path(folder), outputs=True).contents
+            at = known.index(tuple(map(_as_key, found)))
+        except ValueError:
+            problem = "a state that was never committed"
+        except (MemoriaError, OSError) as error:
+            problem = str(error)
+        if begun != Path(moment).read_text() or not begun or int(begun) % 2:
+            continue  # what it read was being changed by the harness
+        latest = latest if begun == before else 0
+        if not problem and at < latest:
+            problem = "back to an older state"
+        checks, latest, before = checks + 1, max(at, latest), begun
+        problems += [problem] if problem else []
+        time.sleep(0.002)
+    Path(note).write_text(json.dumps([checks, problems[:5]]))
+    return 0
+
+
+def _as_key(content: Any) -> Any:
+    return tuple(content) if isinstance(content, list) else content
+
+
 def _hold(ready: str, path: str) -> int:
     """Hold the writer's lock until the end; the file ``ready`` tells when."""
     with MemoryStore.open(path, "r+"):
@@ -228,13 +290,16 @@ def _hold(ready: str, path: str) -> int:
 
 
 def _serve() -> None:
-    for name in ("memoria_cli.keep.init", "memoria_cli.keep.step", "memoria.backbones.streams"):
-        import_module(name)  # so that no child has to
+    for name in {*(verb.place.partition(":")[0] for verb in VERBS.values())} - {"study.experiment"}:
+        import_module(f"memoria_cli.{name}")  # so that no child has to
+    import_module("memoria.backbones.streams")
     work: dict[str, Callable[..., int]] = {
         "cli": _command_line,
         "limited": _limited,
         "read": _read,
         "hold": _hold,
+        "verb": _verb,
+        "watch": _watch,
     }
     for line in sys.stdin:
         verb, *words = json.loads(line)

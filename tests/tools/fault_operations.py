@@ -51,15 +51,28 @@ _TIMES = {"log/steps": 0, "events/index": 3, "commands/index": 2, "sources/readi
 class State:
     """What the folder's memories hold, times left out; None where there is none."""
 
-    contents: tuple[str | None, ...]
+    contents: tuple[object, ...]
     steps: int  # finished, of the first that is there
 
     @classmethod
-    def of(cls, folder: Path) -> State:
-        """Every committed row and attribute is read; raises what opening and reading raise."""
+    def of(cls, folder: Path, outputs: bool = False) -> State:
+        """Every committed row and attribute is read; raises what opening and reading raise.
+
+        ``outputs``: the files and folders named ``out*`` are a part of it.
+        """
         found = [_content(folder / name) for name in PLACES]
         steps = next((steps for content, steps in found if content is not None), 0)
-        return cls(tuple(content for content, _ in found), steps)
+        made = [_output(path) for path in sorted(folder.glob("out*"))] if outputs else []
+        return cls((*(content for content, _ in found), *made), steps)
+
+
+def _output(path: Path) -> tuple[str, str]:
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    digest = hashlib.sha256()
+    for one in files:
+        digest.update(f"{one.relative_to(path.parent)} {one.stat().st_size}".encode())
+        digest.update(one.read_bytes())
+    return path.name, digest.hexdigest()
 
 
 def _content(path: Path) -> tuple[str | None, int]:
@@ -89,12 +102,18 @@ def data(step: int) -> torch.Tensor:
     return torch.from_numpy((numbers / 16 - 1).astype(np.float32).reshape(2, 2, 4))
 
 
+def data_of(store: MemoryStore, number: int) -> torch.Tensor:
+    """`data` for the lanes and the dimension of the store."""
+    return data(number)[: store.config.lanes].repeat(1, 1, store.config.hidden_dim // 4)
+
+
 def step(store: MemoryStore) -> None:
     """The next step, a text in every other one."""
     number = store.timestep
-    texts = [[f"of {number}", None], [None, "ü" * number]] if number % 2 else None
-    places = [[("diary", number), None]] * 2 if number % 2 else None
-    store.step(data(number), RULE, texts, places)
+    lanes = store.config.lanes
+    texts = [[f"of {number}", None], [None, "ü" * number]][:lanes] if number % 2 else None
+    places = [[("diary", number), None]] * lanes if number % 2 else None
+    store.step(data_of(store, number), RULE, texts, places)
 
 
 def goes_on(folder: Path) -> None:
@@ -116,7 +135,7 @@ def goes_on(folder: Path) -> None:
             digest = store.digest()
         with MemoryStore.open(path) as store:
             assert (store.timestep, store.digest()) == (before + 1, digest)
-            store.peek(data(7))
+            store.peek(data_of(store, 7))
         assert not list(path.rglob("*.tmp"))
 
 

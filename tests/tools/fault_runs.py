@@ -31,6 +31,8 @@ class Tally:
     tried: int = 0
     acknowledged: int = 0
     lost: int = 0
+    possible: int | None = None  # tries there are, where they can be counted
+    readings: int = 0  # by live readers meanwhile
     problems: list[str] = field(default_factory=list)
 
     def count(self, found: State | str, allowed: Iterable[State], at: object) -> None:
@@ -48,6 +50,7 @@ class Tally:
         self.tried += other.tried
         self.acknowledged += other.acknowledged
         self.lost += other.lost
+        self.readings += other.readings
         self.problems += other.problems
         return self
 

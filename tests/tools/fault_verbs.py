@@ -1,0 +1,312 @@
+"""Every verb that writes, as a command line, and what happens when it fails or dies at work.
+
+A shim between Python and the C library (`fault_shim.c`) counts the operations of a process on the
+files of one folder, and lets the k-th of them fail, or kills the process there. So it reaches all
+that is written: stores, outputs, indexes, the notes of locks.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fault_kills import Nursery, nursery
+from fault_operations import CONFIG, State, goes_on, step
+from fault_runs import Tally
+
+from memoria.errors import MemoriaError
+from memoria.store import MemoryStore
+
+Line = tuple[str, ...]
+KILL = 0
+SHIM = Path(__file__).with_name("fault_shim.c")
+_LASTING, _FREEING = 2, 4  # flags of the shim
+_SECONDS = 60.0  # after which a command hangs
+_TEXT = "Bees fly. Ada sings. A clock ran. It rained. The moon is full. Nora was late.\n"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """Command lines run one after another in a folder where ``before`` have been run."""
+
+    lines: tuple[Line, ...]
+    before: tuple[Line, ...] = ()
+    code: int = 0  # of the last line, undisturbed
+
+
+def _one(*line: str, before: tuple[Line, ...] = ()) -> Verb:
+    return Verb((line,), before)
+
+
+_NAMED: tuple[Line, ...] = (
+    ("snapshot", "create", "store", "named"),
+    ("step", "store", "b.txt", "b.txt"),
+)
+_ADDED: tuple[Line, ...] = (("add", "store", "--text", "An owl.", "--text", "A fox."),)
+_FORGOT: tuple[Line, ...] = (("forget", "store", "22", "23", "--yes"),)
+_DAMAGED: tuple[Line, ...] = (("snapshot", "create", "store", "damage"),)
+
+VERBS: dict[str, Verb] = {
+    "init": _one("init", "new", "--backbone", "array", "--hidden-dim", "4", "--lanes", "2"),
+    "add": Verb(_ADDED),
+    "remind": _one("remind", "store", "--out", "out.npz", before=_ADDED),
+    "adjust": _one("adjust", "store", "--delta", "1", before=(*_ADDED, ("remind", "store"))),
+    "step": _one("step", "store", "a.txt", "b.txt", "--commit-every", "0"),
+    "step --resume": _one("step", "store", "a.txt", "a.txt", "--resume"),
+    "ask --learn": _one("ask", "store", "Who sings?", "--learn"),
+    "used": _one("used", "store", "20", "--question", "Who sings?"),
+    "edit": _one("edit", "store", "20", "--text", "Bees swim.", "--meta", "by=hand"),
+    "undo": _one("undo", "store", "--yes", before=(("edit", "store", "20", "--text", "Bees."),)),
+    "pin": _one("pin", "store", "20", "21"),
+    "unpin": _one("unpin", "store", "20", before=(("pin", "store", "20"),)),
+    "forget": Verb(_FORGOT),
+    "forget --erase": _one("forget", "store", "22", "23", "--erase", "--yes"),
+    "snapshot create": _one("snapshot", "create", "store", "named", "--note", "a note"),
+    "snapshot delete": _one("snapshot", "delete", "store", "named", before=_NAMED),
+    "snapshot restore": _one("snapshot", "restore", "store", "named", "--yes", before=_NAMED),
+    "snapshot restore -o": _one("snapshot", "restore", "store", "named", "-o", "new", before=_NAMED),
+    "compact": _one("compact", "store", "--yes", before=(*_NAMED, *_FORGOT)),
+    "config set": _one("config", "set", "store", "notes=mine"),
+    "verify --repair": _one("verify", "store", "--repair", "-o", "new", before=_DAMAGED),
+    "export .zip": _one("export", "store", "out.memoria.zip"),
+    "export .jsonl --force": _one(
+        "export", "store", "out.jsonl", "--force", before=(("export", "store@2", "out.jsonl"),)
+    ),
+    "export parquet": _one("export", "store", "out", "--format", "parquet"),
+    "export zarr": _one("export", "store", "new", "--format", "zarr"),
+    "import": _one("import", "in.memoria.zip", "new", before=(("export", "store", "in.memoria.zip"),)),
+    "replay --set": _one("replay", "store", "--set", "num_final_ltms=1", "-o", "new"),
+    "replay --sample": _one("replay", "store", "--sample", "3", "-o", "out.npz"),
+    "plot": _one("plot", "store", "sizes", "-o", "out.csv"),
+    "report": _one("report", "store", "-o", "out.html"),
+    "encode": _one("encode", "a.txt", "--backbone", "hash", "-o", "out.npy"),
+}
+# The other verbs, and why no table of writes has them: `pull` and `push` speak to a server (their
+# own tests interrupt them), `experiment` and `demo` write studies, and the rest only reads.
+OTHERS = frozenset("pull push experiment demo inspect list diff".split())
+
+
+def prepare(verb: Verb, folder: Path) -> None:
+    """The folder before the verb: a memory of some steps and two texts."""
+    config = CONFIG.replace(backbone="hash", hidden_dim=8)
+    with MemoryStore.create(folder / "store", config) as store:
+        for _ in range(6):
+            step(store)
+    (folder / "a.txt").write_text(_TEXT)
+    (folder / "b.txt").write_text(_TEXT.swapcase())
+    for line in verb.before:
+        if code := _here(folder, line):
+            raise AssertionError((line, code))
+    if verb.before is _DAMAGED:
+        file = folder / "store" / "vectors" / "c.0.0"
+        raw = bytearray(file.read_bytes())
+        raw[-40] ^= 1
+        file.write_bytes(raw)
+
+
+def _here(folder: Path, line: Line) -> int:
+    from fuzzing.judge import command_line
+
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return command_line(line)[0]
+    finally:
+        os.chdir(before)
+
+
+@dataclass
+class Undisturbed:
+    """A verb without faults: the folder before it, every state it commits, its operations."""
+
+    name: str
+    base: Path
+    states: list[State]
+    operations: int
+    code: int
+
+
+class Bench:
+    """Runs verbs in ``folder``, always in the same place: a store keeps paths."""
+
+    def __init__(self, made: Nursery, folder: Path) -> None:
+        self._made, self._folder = made, folder
+        self.place = folder / "at-work"
+        self._moment = folder / "moment"  # odd while the place is being changed
+        self._moment.write_text("0")
+        self._known: dict[str, Undisturbed] = {}
+
+    def undisturbed(self, name: str) -> Undisturbed:
+        if name not in self._known:
+            base = self._folder / f"base-{name.replace(' ', '-')}"
+            self.place.mkdir()
+            prepare(VERBS[name], self.place)
+            shutil.copytree(self.place, base, symlinks=True)
+            states = [_state(self.place)]
+            code, done, said = self._run(name, -1, KILL, 0, pausing=states)
+            shutil.rmtree(self.place)
+            found = Undisturbed(name, base, states, done, code)
+            if code != VERBS[name].code + 3 * (name == "verify --repair"):
+                raise AssertionError((name, code, said))
+            self._known[name] = found
+        return self._known[name]
+
+    def fail(self, name: str, at: int, code: int, lasting: bool, tally: Tally) -> None:
+        """Let operation ``at`` of the verb fail with ``code``; `KILL` ends the process there."""
+        one = self.undisturbed(name)
+        self._renew(one.base)
+        flags = (_LASTING if lasting else 1) | (_FREEING if code == errno.EIO else 0)
+        ended, _, said = self._run(name, at, code, flags)
+        where = f"{name}, operation {at}"
+        acknowledged = said["commits"]
+        found: State | str
+        try:
+            found = _state(self.place)
+            if name != "verify --repair":
+                goes_on(self.place)
+        except (MemoriaError, AssertionError, OSError) as error:
+            found = str(error) or repr(error)
+        # One that ended well has done all of it, one that said no has left no part of its output.
+        allowed = one.states[acknowledged : acknowledged + 2] or one.states[-1:]
+        if ended == one.code and code != KILL:
+            allowed = one.states[-1:]
+        tally.count(found, allowed, where)
+        if code == KILL:
+            if ended != -signal.SIGKILL:
+                tally.problems.append(f"{where}: ended by itself with {ended}")
+            return
+        told = said["stderr"]
+        if ended != one.code and (ended not in (1, 3) or told.count("\n") != 1):
+            tally.problems.append(f"{where}: exit code {ended}: {told[-300:]}")
+        if "Traceback" in told or "unexpected" in told:
+            tally.problems.append(f"{where}: {told[-300:]}")
+        left = [p.name for p in self.place.iterdir() if p.name.endswith((".partial", ".old"))]
+        if left and not lasting and code != errno.EIO:
+            tally.problems.append(f"{where}: left over: {left}")
+
+    @contextmanager
+    def readers(self, name: str, tally: Tally, count: int = 2) -> Iterator[None]:
+        """Live readers of the place meanwhile: each must see states of the verb, in their order."""
+        states = self._folder / "states.json"
+        states.write_text(json.dumps([[*one.contents] for one in self.undisturbed(name).states]))
+        notes = [self._folder / f"reader-{number}" for number in range(count)]
+        words = [(note, self.place, self._moment, states) for note in notes]
+        readers = [self._made.start("watch", *one) for one in words]
+        try:
+            yield
+        finally:
+            for reader, note in zip(readers, notes, strict=True):
+                self._made.end(reader, signal.SIGTERM)
+                checks, problems = json.loads(note.read_text())
+                tally.readings += checks
+                tally.problems += [f"{name}, a live reader: {one}" for one in problems]
+
+    def _renew(self, base: Path) -> None:
+        moment = int(self._moment.read_text())
+        self._moment.write_text(str(moment + 1))
+        shutil.rmtree(self.place, ignore_errors=True)
+        shutil.copytree(base, self.place, symlinks=True)
+        self._moment.write_text(str(moment + 2))
+
+    def _run(
+        self, name: str, at: int, code: int, flags: int, pausing: list[State] | None = None
+    ) -> tuple[int, int, dict[str, Any]]:
+        """(exit code, operations, what it said); ``pausing`` gets the state after each commit."""
+        note = self._folder / "said"
+        note.unlink(missing_ok=True)
+        lines = json.dumps(VERBS[name].lines)
+        process = self._made.start(
+            "verb", note, self.place, at, code, flags, int(pausing is not None), lines
+        )
+        seen = 0
+        while pausing is not None:  # it stops itself after each commit
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+            if state == "Z":
+                break
+            commits = len(_lines(note, "commit"))
+            if state == "T" and commits > seen:
+                seen = commits
+                pausing.append(_state(self.place))
+                os.kill(process, signal.SIGCONT)
+            time.sleep(0.001)
+        ended = self._made.end(process)
+        if pausing is not None and (last := _state(self.place)) != pausing[-1]:
+            pausing.append(last)  # outputs, which no commit makes
+        done = [int(line.split()[1]) for line in _lines(note, "done")]
+        problems = Path(f"{note}.stderr")
+        said = {"commits": len(_lines(note, "commit")), "stderr": problems.read_text()}
+        return ended, done[0] if done else 0, said
+
+
+def _lines(note: Path, word: str) -> list[str]:
+    text = note.read_text() if note.exists() else ""
+    return [line for line in text.split("\n")[:-1] if line.startswith(word)]
+
+
+def _state(folder: Path) -> State:
+    return State.of(folder, outputs=True)
+
+
+@cache
+def built_shim() -> Path | None:
+    """The compiled shim; None where there is no compiler, or a loader that takes none."""
+    if os.uname().sysname != "Linux" or shutil.which("cc") is None:
+        return None
+    out = Path(tempfile.mkdtemp(prefix="memoria-shim-")) / "shim.so"
+    words = ["cc", "-shared", "-fPIC", "-O1", "-o", str(out), str(SHIM), "-ldl"]
+    return out if subprocess.run(words, capture_output=True).returncode == 0 else None
+
+
+@contextmanager
+def bench(folder: Path) -> Iterator[Bench]:
+    """A bench in the new folder; `RuntimeError` where the shim cannot be built."""
+    shim = built_shim()
+    if shim is None:
+        raise RuntimeError("no compiler, or no Linux")
+    with nursery(LD_PRELOAD=str(shim)) as made:
+        yield Bench(made, folder)
+
+
+Until = Callable[[], bool]
+
+
+def verb_faults(
+    work: Bench, code: int, lasting: bool, rng: random.Random, is_over: Until, most: int = 10**9
+) -> Tally:
+    """Operations of every verb, in random order: as many as ``is_over`` and ``most`` allow."""
+    kind = "killed" if code == KILL else errno.errorcode[code]
+    tally = Tally(f"{kind}{' from then on' if lasting else ''}: every verb")
+    names = sorted(VERBS)
+    rng.shuffle(names)
+    places = {name: [*range(work.undisturbed(name).operations)] for name in names}
+    tally.possible = sum(map(len, places.values()))
+    for order in places.values():
+        rng.shuffle(order)
+    while any(places.values()) and not is_over():
+        for name in names:
+            some = [places[name].pop() for _ in range(min(4, len(places[name])))]
+            if is_over() or tally.tried + len(some) > most or not some:
+                continue
+            if code == KILL:
+                with work.readers(name, tally):
+                    for at in some:
+                        work.fail(name, at, code, lasting, tally)
+            else:
+                for at in some:
+                    work.fail(name, at, code, lasting, tally)
+        if tally.tried + 4 > most:
+            break
+    return tally
