@@ -8,6 +8,7 @@ a script, this module is the nursery.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import json
 import os
 import random
@@ -254,25 +255,28 @@ def _watch(note: str, folder: str, moment: str, states: str) -> int:
     known = [tuple(map(_as_key, one)) for one in json.loads(Path(states).read_text())]
     ending: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: ending.append(number))
-    checks, latest, problems, before = 0, 0, [], ""
+    checks, latest, before = 0, 0, b""
+    problems: list[str] = []
     while not ending:
-        begun = Path(moment).read_text()
-        problem, at = "", 0
-        try:
-            found = State.of(Path(folder), outputs=True).contents
-            at = known.index(tuple(map(_as_key, found)))
-        except ValueError:
-            problem = "a state that was never committed"
-        except (MemoriaError, OSError) as error:
-            problem = str(error)
-        if begun != Path(moment).read_text() or not begun or int(begun) % 2:
-            continue  # what it read was being changed by the harness
+        time.sleep(0.002)
+        with open(moment, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            begun = lock.read()
+            if not begun or int(begun) % 2:  # the harness changes the folder
+                continue
+            problem, at = "", 0
+            try:
+                found = State.of(Path(folder), outputs=True).contents
+                at = known.index(tuple(map(_as_key, found)))
+            except ValueError:
+                problem = "a state that was never committed"
+            except (MemoriaError, OSError) as error:
+                problem = str(error)
         latest = latest if begun == before else 0
         if not problem and at < latest:
             problem = "back to an older state"
         checks, latest, before = checks + 1, max(at, latest), begun
         problems += [problem] if problem else []
-        time.sleep(0.002)
     Path(note).write_text(json.dumps([checks, problems[:5]]))
     return 0
 

@@ -8,6 +8,7 @@ that is written: stores, outputs, indexes, the notes of locks.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import random
@@ -16,8 +17,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ from memoria.store import MemoryStore
 
 Line = tuple[str, ...]
 KILL = 0
+A_TIME = 4  # operations of one verb, before another's turn
 SHIM = Path(__file__).with_name("fault_shim.c")
 _LASTING, _FREEING = 2, 4  # flags of the shim
 _SECONDS = 60.0  # after which a command hangs
@@ -57,7 +59,6 @@ _NAMED: tuple[Line, ...] = (
 )
 _ADDED: tuple[Line, ...] = (("add", "store", "--text", "An owl.", "--text", "A fox."),)
 _FORGOT: tuple[Line, ...] = (("forget", "store", "22", "23", "--yes"),)
-_DAMAGED: tuple[Line, ...] = (("snapshot", "create", "store", "damage"),)
 
 VERBS: dict[str, Verb] = {
     "init": _one("init", "new", "--backbone", "array", "--hidden-dim", "4", "--lanes", "2"),
@@ -80,7 +81,7 @@ VERBS: dict[str, Verb] = {
     "snapshot restore -o": _one("snapshot", "restore", "store", "named", "-o", "new", before=_NAMED),
     "compact": _one("compact", "store", "--yes", before=(*_NAMED, *_FORGOT)),
     "config set": _one("config", "set", "store", "notes=mine"),
-    "verify --repair": _one("verify", "store", "--repair", "-o", "new", before=_DAMAGED),
+    "verify --repair": Verb((("verify", "damaged", "--repair", "-o", "new"),), code=3),
     "export .zip": _one("export", "store", "out.memoria.zip"),
     "export .jsonl --force": _one(
         "export", "store", "out.jsonl", "--force", before=(("export", "store@2", "out.jsonl"),)
@@ -110,8 +111,9 @@ def prepare(verb: Verb, folder: Path) -> None:
     for line in verb.before:
         if code := _here(folder, line):
             raise AssertionError((line, code))
-    if verb.before is _DAMAGED:
-        file = folder / "store" / "vectors" / "c.0.0"
+    if verb.code == 3:
+        (folder / "store").rename(folder / "damaged")
+        file = folder / "damaged" / "vectors" / "c.0.0"
         raw = bytearray(file.read_bytes())
         raw[-40] ^= 1
         file.write_bytes(raw)
@@ -145,13 +147,15 @@ class Bench:
     def __init__(self, made: Nursery, folder: Path) -> None:
         self._made, self._folder = made, folder
         self.place = folder / "at-work"
-        self._moment = folder / "moment"  # odd while the place is being changed
-        self._moment.write_text("0")
+        self._moment = folder / "moment"  # of the place; odd while the harness changes it
+        self._moment.write_text("1")
         self._known: dict[str, Undisturbed] = {}
 
     def undisturbed(self, name: str) -> Undisturbed:
         if name not in self._known:
             base = self._folder / f"base-{name.replace(' ', '-')}"
+            self._open(False)
+            shutil.rmtree(self.place, ignore_errors=True)
             self.place.mkdir()
             prepare(VERBS[name], self.place)
             shutil.copytree(self.place, base, symlinks=True)
@@ -159,7 +163,7 @@ class Bench:
             code, done, said = self._run(name, -1, KILL, 0, pausing=states)
             shutil.rmtree(self.place)
             found = Undisturbed(name, base, states, done, code)
-            if code != VERBS[name].code + 3 * (name == "verify --repair"):
+            if code != VERBS[name].code:
                 raise AssertionError((name, code, said))
             self._known[name] = found
         return self._known[name]
@@ -167,7 +171,9 @@ class Bench:
     def fail(self, name: str, at: int, code: int, lasting: bool, tally: Tally) -> None:
         """Let operation ``at`` of the verb fail with ``code``; `KILL` ends the process there."""
         one = self.undisturbed(name)
+        self._open(False)
         self._renew(one.base)
+        self._open(True)
         flags = (_LASTING if lasting else 1) | (_FREEING if code == errno.EIO else 0)
         ended, _, said = self._run(name, at, code, flags)
         where = f"{name}, operation {at}"
@@ -175,18 +181,16 @@ class Bench:
         found: State | str
         try:
             found = _state(self.place)
-            if name != "verify --repair":
-                goes_on(self.place)
+            self._open(False)
+            goes_on(self.place)
         except (MemoriaError, AssertionError, OSError) as error:
             found = str(error) or repr(error)
         # One that ended well has done all of it, one that said no has left no part of its output.
         allowed = one.states[acknowledged : acknowledged + 2] or one.states[-1:]
-        if ended == one.code and code != KILL:
+        if ended == one.code:  # readers save a writer some operations: it may not come that far
             allowed = one.states[-1:]
         tally.count(found, allowed, where)
-        if code == KILL:
-            if ended != -signal.SIGKILL:
-                tally.problems.append(f"{where}: ended by itself with {ended}")
+        if code == KILL and ended == -signal.SIGKILL:
             return
         told = said["stderr"]
         if ended != one.code and (ended not in (1, 3) or told.count("\n") != 1):
@@ -214,12 +218,17 @@ class Bench:
                 tally.readings += checks
                 tally.problems += [f"{name}, a live reader: {one}" for one in problems]
 
+    def _open(self, is_open: bool) -> None:
+        """Let live readers look at the place, or keep them out."""
+        number = int(self._moment.read_text())
+        if (number % 2 == 0) != is_open:
+            self._moment.write_text(str(number + 1))
+        with open(self._moment, "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # those that look now have shared it
+
     def _renew(self, base: Path) -> None:
-        moment = int(self._moment.read_text())
-        self._moment.write_text(str(moment + 1))
         shutil.rmtree(self.place, ignore_errors=True)
         shutil.copytree(base, self.place, symlinks=True)
-        self._moment.write_text(str(moment + 2))
 
     def _run(
         self, name: str, at: int, code: int, flags: int, pausing: list[State] | None = None
@@ -284,29 +293,31 @@ Until = Callable[[], bool]
 
 
 def verb_faults(
-    work: Bench, code: int, lasting: bool, rng: random.Random, is_over: Until, most: int = 10**9
+    work: Bench,
+    code: int,
+    lasting: bool,
+    rng: random.Random,
+    is_over: Until,
+    names: Sequence[str] | None = None,
+    most: int = 10**9,
 ) -> Tally:
-    """Operations of every verb, in random order: as many as ``is_over`` and ``most`` allow."""
+    """Operations of the verbs, in random order: all, if ``is_over`` and ``most`` allow."""
     kind = "killed" if code == KILL else errno.errorcode[code]
     tally = Tally(f"{kind}{' from then on' if lasting else ''}: every verb")
-    names = sorted(VERBS)
-    rng.shuffle(names)
-    places = {name: [*range(work.undisturbed(name).operations)] for name in names}
-    tally.possible = sum(map(len, places.values()))
-    for order in places.values():
-        rng.shuffle(order)
-    while any(places.values()) and not is_over():
-        for name in names:
-            some = [places[name].pop() for _ in range(min(4, len(places[name])))]
-            if is_over() or tally.tried + len(some) > most or not some:
-                continue
-            if code == KILL:
-                with work.readers(name, tally):
-                    for at in some:
-                        work.fail(name, at, code, lasting, tally)
-            else:
-                for at in some:
+    turns = sorted(VERBS) if names is None else [*names]
+    rng.shuffle(turns)
+    left: dict[str, list[int]] = {}
+    tally.possible = 0
+    while turns and not is_over() and tally.tried < most:
+        name = turns.pop(0)
+        if name not in left:
+            left[name] = [*range(work.undisturbed(name).operations)]
+            tally.possible += len(left[name])
+            rng.shuffle(left[name])
+        some, left[name] = left[name][:A_TIME], left[name][A_TIME:]
+        with work.readers(name, tally) if code == KILL else nullcontext():
+            for at in some:
+                if not is_over():
                     work.fail(name, at, code, lasting, tally)
-        if tally.tried + 4 > most:
-            break
+        turns += [name] if left[name] else []
     return tally
