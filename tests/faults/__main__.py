@@ -1,166 +1,245 @@
-"""Faults of disks, power, processes, clocks and locks, and the steps that were lost by them.
+"""Break things under every verb that writes, and count what was lost: `python -m tests.faults`.
 
-The harness is that of the tests (tests/tools/fault_*.py). A step counts as acknowledged in every
-try that struck after its commit had returned; it is lost when the store opened afterwards, by a
-reader or by the next writer, does not hold it.
+    python -m tests.faults --quick           a little of everything, in about 15 seconds
+    python -m tests.faults --hours 0.25      as much of everything as that allows
+    python -m tests.faults --only kill       the faults with this word in their names
+
+What can be counted (every operation, every prefix, every byte) is tried in random order without
+repetition until the time of its fault is over; `of` says how many there are. A step counts as
+acknowledged in every try that struck after its commit had returned, and is lost when the store
+opened afterwards does not hold it. Exit code 1 if anything was lost or went wrong.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
-import shutil
+import json
+import os
+import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from benchmarks.options import parser
-from benchmarks.processes import ROOT, scratch
-from benchmarks.results import finish, say, start
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
-sys.path.insert(0, str(ROOT / "tests" / "tools"))
+import fault_places
+import fault_power
+from fault_bytes import flips
+from fault_kills import Nursery, kills
+from fault_operations import OPERATIONS
+from fault_runs import Recording, Tally, disk_errors, readers_at_every_instant
+from fault_verbs import KILL, Bench, Until, bench, verb_faults
+from fuzzing import guarded
 
-NAME = "faults"
-Fault = tuple[str, str, Callable[[Path], Any]]  # title, how, the run
-
-
-def options() -> argparse.ArgumentParser:
-    made = parser(__doc__, NAME)
-    made.add_argument("--directory", type=Path, help="the disk of the killed processes")
-    made.add_argument("--only", help="faults with one of these words in their name: kill,lock")
-    made.add_argument("--kills", type=int, help="processes killed (default 1000)")
-    return made
+QUICK_VERBS = ("edit", "undo", "compact", "export .zip")
+QUICK = 6  # tries of a fault with --quick
 
 
-def main(words: list[str] | None = None) -> dict[str, Any]:
-    import torch
+@dataclass(frozen=True)
+class Fault:
+    """``run`` gets a new folder and says when to stop; ``share`` is its part of the time."""
 
-    arguments = options().parse_args(words)
-    if arguments.kills is None:
-        arguments.kills = 10 if arguments.quick else 1000
-    torch.set_num_threads(arguments.threads)
-    document = start(arguments)
-    rows = []
+    name: str
+    how: str
+    share: float
+    run: Callable[[Path, Until], Tally]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--hours", type=float, default=1.0, help="how long, about (default 1)")
+    parser.add_argument("--quick", action="store_true", help="a little of everything")
+    parser.add_argument("--only", default="", help="words, one of which is in a fault's name: a,b")
+    parser.add_argument("--seed", type=int, help="of the random order (default: another each time)")
+    parser.add_argument("--out", type=Path, help="write the results here too, as JSON")
+    asked = parser.parse_args(words)
+    seed = random.SystemRandom().randrange(10**9) if asked.seed is None else asked.seed
     with ExitStack() as stack:
-        for title, how, run in _faults(arguments, stack):
-            if not any(word in title for word in (arguments.only or title).split(",")):
-                continue
-            say(title)
-            started = time.perf_counter()
-            row: dict[str, Any] = {"fault": title, "how": how}
-            try:
-                tally = run(stack.enter_context(scratch(arguments.directory)))
-            except _skipped() as error:
-                rows.append({**row, "skipped": str(error)})
-                continue
-            row |= {"tried": tally.tried, "acknowledged": tally.acknowledged, "lost": tally.lost}
-            row |= {"problems": tally.problems, "seconds": time.perf_counter() - started}
-            rows.append(row)
-    document["faults"] = rows
-    columns = ("fault", "times tried", "steps acknowledged", "steps lost", "problems")
-    cells = [
-        [
-            row["fault"],
-            row.get("tried"),
-            row.get("acknowledged"),
-            row.get("lost"),
-            len(row["problems"]) if "problems" in row else row["skipped"],
-        ]
-        for row in rows
+        tallies = [*_run(asked, seed, stack)]
+    if asked.out is not None:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        document = {"date": now, "seed": seed, "hours": asked.hours, "faults": tallies}
+        asked.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    _say(markdown(tallies))
+    problems = [problem for one in tallies for problem in one["problems"]]  # type: ignore[attr-defined]
+    for problem in problems:
+        _say(f"PROBLEM {problem}")
+    return 1 if problems or any(one["lost"] for one in tallies) else 0
+
+
+def _run(asked: argparse.Namespace, seed: int, stack: ExitStack) -> Iterator[dict[str, object]]:
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    top = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="faults-", dir=memory)))
+    work = stack.enter_context(bench(_made(top / "bench")))
+    chosen = [
+        one
+        for one in faults(asked.quick, random.Random(seed), work)
+        if any(word in one.name for word in asked.only.split(","))
     ]
-    finish(NAME, arguments, document, [("faults", columns, cells)])
-    print(_markdown(rows))
-    return document
+    shares = sum(one.share for one in chosen)
+    for number, one in enumerate(chosen):
+        begun = time.monotonic()
+        end = begun + 3600 * asked.hours * one.share / shares
+        row: dict[str, object] = {"fault": one.name, "how": one.how}
+        try:
+            tally = one.run(_made(top / f"fault-{number}"), lambda end=end: time.monotonic() > end)
+        except fault_places.NoMountError as error:
+            yield {**row, "lost": 0, "problems": [], "skipped": str(error)}
+            continue
+        row |= {"tried": tally.tried, "of": tally.possible, "readings": tally.readings}
+        row |= {"acknowledged": tally.acknowledged, "lost": tally.lost}
+        row |= {"problems": tally.problems, "seconds": round(time.monotonic() - begun, 1)}
+        _say(f"{one.name}: {tally.tried} tried, {len(tally.problems)} problems")
+        yield row
 
 
-def _skipped() -> type[Exception]:
-    from fault_places import NoMountError
+def faults(quick: bool, rng: random.Random, work: Bench) -> list[Fault]:
+    """All of them; with ``quick`` few tries of each, whatever the time."""
+    names = QUICK_VERBS if quick else None
 
-    return NoMountError
+    def of_verbs(code: int, lasting: bool = False) -> Callable[[Path, Until], Tally]:
+        most = QUICK if quick else 10**9
+        return lambda folder, over: verb_faults(work, code, lasting, rng, over, names, most)
 
-
-def _faults(arguments: argparse.Namespace, stack: ExitStack) -> list[Fault]:
-    import fault_places
-    from fault_kills import kills, nursery
-    from fault_operations import OPERATIONS
-    from fault_runs import Recording, Tally, disk_errors, power_loss, readers_at_every_instant
-
-    quick = bool(arguments.quick)
-    operations = [OPERATIONS["init"], OPERATIONS["step"]] if quick else [*OPERATIONS.values()]
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=memory)))
-    recordings = []
-    for operation in operations:
-        place = folder / operation.name.replace(" ", "-")
-        place.mkdir()
-        recordings.append(Recording.of(operation, place))
-    made = stack.enter_context(nursery())
-
-    def over_all(run: Callable[[Recording, Path], Tally]) -> Callable[[Path], Tally]:
-        def through(_: Path) -> Tally:
-            total = Tally("")
-            for recording in recordings:
-                total += run(recording, folder / "again")
+    def of_recordings(
+        run: Callable[[Recording, Path], Tally], only: Sequence[str] = ("step",)
+    ) -> Callable[[Path, Until], Tally]:
+        def through(folder: Path, over: Until) -> Tally:
+            total, chosen = Tally(""), [*(only if quick else OPERATIONS)]
+            rng.shuffle(chosen)
+            for name in chosen:
+                if not over():
+                    recording = Recording.of(OPERATIONS[name], _made(folder / name))
+                    total += run(recording, folder / "again")
             return total
 
         return through
 
-    def failing(code: int, lasting: bool) -> Callable[[Path], Tally]:
-        every = 10 if quick else 1 if code == errno.EIO else 4
-        return over_all(lambda one, place: disk_errors(one, place, code, lasting, every))
+    def fuzzed(kind: str) -> Callable[[Path, Until], Tally]:
+        def through(folder: Path, over: Until) -> Tally:
+            tally = Tally(kind)
+            while not over():
+                cases = 4 if quick else 200
+                found = guarded.run(kind, rng.randrange(10**9), cases, 60)
+                tally.tried += found["cases"]
+                tally.problems += found["problems"]
+                if quick:
+                    break
+            return tally
 
-    def reading(one: Recording, place: Path) -> Tally:
-        total = readers_at_every_instant(one, place, held=False)
-        if one.operation.name != "init":
-            shutil.rmtree(place, ignore_errors=True)
-            total += readers_at_every_instant(one, place, held=True)
+        return through
+
+    def nursed(run: Callable[[Nursery, Path], Tally]) -> Callable[[Path, Until], Tally]:
+        return lambda folder, over: run(work.made, folder)
+
+    def killed(folder: Path, over: Until) -> Tally:
+        total = Tally("")
+        while not total.tried or not (over() or quick):
+            total += kills(
+                _made(folder / str(total.tried)), 3 if quick else 50, rng.getrandbits(30)
+            )
         return total
 
-    names = ", ".join(operation.name for operation in operations)
-    ways = (0.0, 0.6) if quick else (0.0, 0.5, 0.9, 1.0)
-    step_on = 10 if quick else 5  # how many of those found take a next step, too
-    return [
-        (
+    every = 40 if quick else 1
+    found = [
+        Fault(
+            "kill -9 of every verb", "at its k-th operation, two live readers", 4, of_verbs(KILL)
+        ),
+        Fault("kill -9 of a stream", "`memoria step` at any time, two live readers", 2, killed),
+        Fault("EIO", "at the k-th operation of every verb", 3, of_verbs(errno.EIO)),
+        Fault("ENOSPC", "at the k-th operation of every verb", 2, of_verbs(errno.ENOSPC)),
+        Fault("ENOSPC from then on", "from the k-th on", 2, of_verbs(errno.ENOSPC, lasting=True)),
+        Fault(
+            "read-only from then on",
+            "EROFS from the k-th disk operation on",
+            1,
+            of_recordings(lambda one, at: disk_errors(one, at, errno.EROFS, True, every)),
+        ),
+        Fault(
             "power loss",
-            f"every prefix of what {names} did to the disk, un-fsynced parts lost in several ways",
-            over_all(lambda one, at: power_loss(one, at, survivals=ways, step_on=step_on)),
+            "every prefix of the recorded writes of every verb, what was not fsynced lost or not",
+            4,
+            lambda folder, over: fault_power.losses(folder, rng, over, names and names[:1]),
         ),
-        ("EIO", f"each disk operation of {names} in turn", failing(errno.EIO, False)),
-        ("ENOSPC", "every 4th of them", failing(errno.ENOSPC, False)),
-        ("ENOSPC from then on", "every 4th, and all later ones", failing(errno.ENOSPC, True)),
-        ("EROFS from then on", "every 4th, and all later ones", failing(errno.EROFS, True)),
-        ("full tmpfs", "steps with less and less of it free", fault_places.full_disk),
-        (
-            "file size limit",
-            "`memoria step` in processes that may write no large files",
-            lambda place: fault_places.size_limit(made, place),
+        Fault(
+            "power loss, control",
+            "the same without a group of fsyncs: each of them must break something",
+            1,
+            lambda folder, over: fault_power.controls(folder, rng, over, 2 if quick else None),
         ),
-        ("read-only mount", "verbs that read and verbs that write", fault_places.read_only),
-        (
-            "kill -9",
-            "`memoria step` at work, with two live readers",
-            lambda place: kills(place, arguments.kills),
+        Fault(
+            "reader at any instant",
+            "between any two disk operations",
+            1,
+            of_recordings(
+                lambda one, at: readers_at_every_instant(one, at, held=False), ("snapshot",)
+            ),
         ),
-        ("reader at any instant", f"between any two disk operations of {names}", over_all(reading)),
-        ("clock jumps", "back before 1970 and 200 years ahead", fault_places.clock_jumps),
-        (
-            "lock of a dead process",
-            "a holder killed, its note left behind",
-            lambda place: fault_places.dead_holders(made, place),
-        ),
-        ("lock of another host", "its note with and without the lock", fault_places.other_hosts),
+        Fault("one byte flipped", "of the sample stores", 3, _flipped(quick, rng)),
+        Fault("fuzzed stores", "roots and arrays, tampered with and sealed", 2, fuzzed("stores")),
+        Fault("fuzzed archives", "zip files whose every field may lie", 2, fuzzed("lies")),
+        Fault("fuzzed indexes", "the derived index of a store", 1, fuzzed("indexes")),
+        Fault("fuzzed inputs", "texts, arrays and tables", 1, fuzzed("inputs")),
+        Fault("full tmpfs", "less and less of it free", 0.5, _placed(fault_places.full_disk)),
+        Fault("read-only mount", "readers and writers", 0.1, _placed(fault_places.read_only)),
+        Fault("file size limit", "`ulimit -f`", 0.5, nursed(fault_places.size_limit)),
+        Fault("clock jumps", "to 1950, 1970, 2226", 0.5, _placed(fault_places.clock_jumps)),
+        Fault("lock of a dead process", "its note stays", 0.2, nursed(fault_places.dead_holders)),
+        Fault("lock of another host", "its note", 0.2, _placed(fault_places.other_hosts)),
     ]
+    slow = "full file clock lock read-only".split()  # and `fuzzed`, which tests/fuzz does as well
+    slow += ["fuzzed stores", "fuzzed archives", "fuzzed inputs"]
+    return [one for one in found if not (quick and one.name.startswith((*slow,)))]
 
 
-def _markdown(rows: list[dict[str, Any]]) -> str:
-    lines = ["| fault | how | times tried | steps acknowledged | steps lost |"]
-    lines.append("|---|---|---|---|---|")
+def _placed(run: Callable[[Path], Tally]) -> Callable[[Path, Until], Tally]:
+    return lambda folder, over: run(folder)
+
+
+def _flipped(quick: bool, rng: random.Random) -> Callable[[Path, Until], Tally]:
+    def through(folder: Path, over: Until) -> Tally:
+        left = iter(range(5 * QUICK))
+        return flips(folder, rng, (lambda: next(left, None) is None) if quick else over)
+
+    return through
+
+
+def markdown(rows: Sequence[dict[str, object]]) -> str:
+    """The results as a table of Markdown."""
+    lines = ["| fault | how | tried | of | steps acknowledged | steps lost | went wrong |"]
+    lines.append("|---|---|---|---|---|---|---|")
     for row in rows:
-        if "skipped" not in row:
-            numbers = " | ".join(f"{row[key]:,}" for key in ("tried", "acknowledged", "lost"))
-            lines.append(f"| {row['fault']} | {row['how']} | {numbers} |")
+        if "skipped" in row:
+            lines.append(f"| {row['fault']} | skipped: {row['skipped']} | | | | | |")
+            continue
+        keys = ("tried", "of", "acknowledged", "lost")
+        cells = ["" if row[key] in (None, "") else f"{row[key]:,}" for key in keys]
+        if not row["acknowledged"]:
+            cells[2:] = ["", ""]
+        wrong = len(row["problems"])  # type: ignore[arg-type]
+        lines.append(f"| {row['fault']} | {row['how']} | {' | '.join(cells)} | {wrong} |")
     return "\n".join(lines)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -89,32 +89,35 @@ class RecordingDisk(Disk):
 class ContentDisk(RecordingDisk):
     """Records contents too, in ``operations``; others may add acknowledgements."""
 
+    newest: ContentDisk | None = None  # in use
+
     def __init__(self, root: Path) -> None:
         super().__init__(root)
+        ContentDisk.newest = self
         self.operations: list[Operation] = []
 
     def note(self, operation: str, path: Path) -> None:
         if operation not in ("write", "overwrite", "link", "rename"):
-            self._keep(operation, path, b"")
+            self.keep(operation, path, b"")
 
     def write_file(self, path: Path, parts: Sequence[Any]) -> int:
-        self._keep("write", path, _joined(parts))
+        self.keep("write", path, _joined(parts))
         return super().write_file(path, parts)
 
     def overwrite(self, path: Path, parts: Sequence[Any]) -> int:
         assert path.stat().st_nlink == 1  # else a new file is made
-        self._keep("overwrite", path, _joined(parts))
+        self.keep("overwrite", path, _joined(parts))
         return super().overwrite(path, parts)
 
     def link(self, path: Path, name: Path) -> None:
-        self._keep("link", path, name.relative_to(self.root).as_posix())
+        self.keep("link", path, name.relative_to(self.root).as_posix())
         super().link(path, name)
 
     def rename(self, source: Path, target: Path) -> None:
-        self._keep("rename", source, target.relative_to(self.root).as_posix())
+        self.keep("rename", source, target.relative_to(self.root).as_posix())
         super().rename(source, target)
 
-    def _keep(self, operation: str, path: Path, extra: bytes | str) -> None:
+    def keep(self, operation: str, path: Path, extra: bytes | str) -> None:
         with self._guard:
             self.operations.append((operation, path.relative_to(self.root).as_posix(), extra))
 

@@ -69,7 +69,9 @@ def nursery(**variables: str) -> Iterator[Nursery]:
     """It ends with the block; its processes must have been waited for."""
     command = [sys.executable, str(Path(__file__).resolve())]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment(**variables)) as made:
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, text=True, env=environment(**variables)
+    ) as made:
         yield Nursery(made)
 
 

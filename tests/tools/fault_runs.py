@@ -63,24 +63,25 @@ class Recording:
     base: Path
     done: list[DiskOperation]
     states: list[State]
+    outputs: bool = False  # they are a part of the states
 
     @classmethod
-    def of(cls, operation: Operation, folder: Path) -> Recording:
+    def of(cls, operation: Operation, folder: Path, outputs: bool = False) -> Recording:
         base, work = folder / "base", folder / "work"
         base.mkdir()
         operation.prepare(base)
         shutil.copytree(base, work)
-        disk, states = ContentDisk(work), [State.of(work)]
+        disk, states = ContentDisk(work), [State.of(work, outputs)]
 
         def acknowledge() -> None:
-            states.append(State.of(work))
+            states.append(State.of(work, outputs))
             disk.operations.append(ACKNOWLEDGE)
 
         with using(disk):
             operation.run(work, acknowledge)
-        assert states[-1] == State.of(work)
+        assert states[-1] == State.of(work, outputs)
         assert states[0] not in states[1:]
-        return cls(operation, base, disk.operations, states)
+        return cls(operation, base, disk.operations, states, outputs)
 
     def allowed(self, acknowledged: int) -> list[State]:
         """States that may be found: the one acknowledged last, and the one under way."""
@@ -109,7 +110,7 @@ def power_loss(
             tree = machine.crash(random.Random(cut), survival)
             key = frozenset(tree.items())
             if key not in known:
-                known[key] = _restarted(tree, folder, len(known) % step_on == 0)
+                known[key] = _restarted(tree, folder, recording.outputs, len(known) % step_on == 0)
             tally.count(known[key], recording.allowed(acknowledged), f"{cut} {survival}")
             if tally.problems and not to_the_end:
                 return tally
@@ -121,11 +122,11 @@ def power_loss(
     return tally
 
 
-def _restarted(tree: Tree, folder: Path, step_on: bool) -> State | str:
+def _restarted(tree: Tree, folder: Path, outputs: bool, step_on: bool) -> State | str:
     """What is found after the crash; or an error, of going on from there too."""
     write_tree(tree, folder)
     try:
-        state = State.of(folder)
+        state = State.of(folder, outputs)
         if step_on:
             goes_on(folder)
         return state

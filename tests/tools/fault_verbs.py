@@ -78,7 +78,9 @@ VERBS: dict[str, Verb] = {
     "snapshot create": _one("snapshot", "create", "store", "named", "--note", "a note"),
     "snapshot delete": _one("snapshot", "delete", "store", "named", before=_NAMED),
     "snapshot restore": _one("snapshot", "restore", "store", "named", "--yes", before=_NAMED),
-    "snapshot restore -o": _one("snapshot", "restore", "store", "named", "-o", "new", before=_NAMED),
+    "snapshot restore -o": _one(
+        "snapshot", "restore", "store", "named", "-o", "new", before=_NAMED
+    ),
     "compact": _one("compact", "store", "--yes", before=(*_NAMED, *_FORGOT)),
     "config set": _one("config", "set", "store", "notes=mine"),
     "verify --repair": Verb((("verify", "damaged", "--repair", "-o", "new"),), code=3),
@@ -88,7 +90,9 @@ VERBS: dict[str, Verb] = {
     ),
     "export parquet": _one("export", "store", "out", "--format", "parquet"),
     "export zarr": _one("export", "store", "new", "--format", "zarr"),
-    "import": _one("import", "in.memoria.zip", "new", before=(("export", "store", "in.memoria.zip"),)),
+    "import": _one(
+        "import", "in.memoria.zip", "new", before=(("export", "store", "in.memoria.zip"),)
+    ),
     "replay --set": _one("replay", "store", "--set", "num_final_ltms=1", "-o", "new"),
     "replay --sample": _one("replay", "store", "--sample", "3", "-o", "out.npz"),
     "plot": _one("plot", "store", "sizes", "-o", "out.csv"),
@@ -109,7 +113,7 @@ def prepare(verb: Verb, folder: Path) -> None:
     (folder / "a.txt").write_text(_TEXT)
     (folder / "b.txt").write_text(_TEXT.swapcase())
     for line in verb.before:
-        if code := _here(folder, line):
+        if code := run_here(folder, line):
             raise AssertionError((line, code))
     if verb.code == 3:
         (folder / "store").rename(folder / "damaged")
@@ -119,7 +123,8 @@ def prepare(verb: Verb, folder: Path) -> None:
         file.write_bytes(raw)
 
 
-def _here(folder: Path, line: Line) -> int:
+def run_here(folder: Path, line: Line) -> int:
+    """The exit code of a command line, run in this process in the folder."""
     from fuzzing.judge import command_line
 
     before = Path.cwd()
@@ -145,7 +150,7 @@ class Bench:
     """Runs verbs in ``folder``, always in the same place: a store keeps paths."""
 
     def __init__(self, made: Nursery, folder: Path) -> None:
-        self._made, self._folder = made, folder
+        self.made, self._folder = made, folder
         self.place = folder / "at-work"
         self._moment = folder / "moment"  # of the place; odd while the harness changes it
         self._moment.write_text("1")
@@ -208,12 +213,12 @@ class Bench:
         states.write_text(json.dumps([[*one.contents] for one in self.undisturbed(name).states]))
         notes = [self._folder / f"reader-{number}" for number in range(count)]
         words = [(note, self.place, self._moment, states) for note in notes]
-        readers = [self._made.start("watch", *one) for one in words]
+        readers = [self.made.start("watch", *one) for one in words]
         try:
             yield
         finally:
             for reader, note in zip(readers, notes, strict=True):
-                self._made.end(reader, signal.SIGTERM)
+                self.made.end(reader, signal.SIGTERM)
                 checks, problems = json.loads(note.read_text())
                 tally.readings += checks
                 tally.problems += [f"{name}, a live reader: {one}" for one in problems]
@@ -237,7 +242,7 @@ class Bench:
         note = self._folder / "said"
         note.unlink(missing_ok=True)
         lines = json.dumps(VERBS[name].lines)
-        process = self._made.start(
+        process = self.made.start(
             "verb", note, self.place, at, code, flags, int(pausing is not None), lines
         )
         seen = 0
@@ -251,7 +256,7 @@ class Bench:
                 pausing.append(_state(self.place))
                 os.kill(process, signal.SIGCONT)
             time.sleep(0.001)
-        ended = self._made.end(process)
+        ended = self.made.end(process)
         if pausing is not None and (last := _state(self.place)) != pausing[-1]:
             pausing.append(last)  # outputs, which no commit makes
         done = [int(line.split()[1]) for line in _lines(note, "done")]

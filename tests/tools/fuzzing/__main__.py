@@ -44,6 +44,7 @@ def run(kind: str, seed: int, cases: int, seconds: float, only: int | None) -> F
         folder = _fresh()
         os.chdir(folder)
         case(judge, random.Random(f"{seed}:{number}"), folder / "here")
+        findings.cases += 1
         outside = sorted(path.name for path in folder.iterdir() if path.name != "here")
         if outside:
             judge.note("the case", f"left {outside} outside of its folder")

@@ -49,6 +49,7 @@ class Findings:
     peak: int = 0  # MB above what was there before a call
     slowest: float = 0.0
     calls: int = 0
+    cases: int = 0
 
     def count(self, outcome: str) -> None:
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1

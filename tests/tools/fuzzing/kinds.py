@@ -17,6 +17,7 @@ KINDS = {
     "inputs": "fuzzing.input_cases:changed",
     "archives": "fuzzing.archive_cases:table",
     "lies": "fuzzing.archive_cases:lies",
+    "indexes": "fuzzing.index_cases:case",
     "arguments": "fuzzing.argument_cases:case",
 }
 
