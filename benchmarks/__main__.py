@@ -24,7 +24,6 @@ BENCHMARKS = {
     "long_life": "a text memory of many steps by commands alone",
     "report": "writing a report and opening it in Chromium",
     "watch": "`replay --watch` in terminals",
-    "faults": "failures of disk, power and processes, and what they lose",
 }
 ALONE = {
     "ask_confidence": "fit the confidence of answers on conversations with questions (--data)",

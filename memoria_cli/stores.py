@@ -50,12 +50,18 @@ def split_store(store: str) -> tuple[str, int | str | None]:
 def find_store(words: Sequence[str], named: str | None = None) -> tuple[str, Sequence[str]]:
     """Return the store that a verb means, and the ``words`` that do not name it.
 
-    It is ``named``, else the first word if it opens as a store, else MEMORIA_STORE, else the
+    A copy of its root that a synchronised folder has made of a conflict is told on stderr. It is ``named``, else the first word if it opens as a store, else MEMORIA_STORE, else the
     nearest ``.memoria`` upwards of the working directory.
 
     Raises:
         StoreNotFoundError: there is none of them.
     """
+    store, rest = _found(words, named)
+    _tell_of_conflicts(split_store(store)[0])
+    return store, rest
+
+
+def _found(words: Sequence[str], named: str | None) -> tuple[str, Sequence[str]]:
     if named is not None:
         return named, words
     if words and is_named_store(words[0]):
@@ -73,6 +79,18 @@ def find_store(words: Sequence[str], named: str | None = None) -> tuple[str, Seq
         f"{what} is no {_HIDDEN} here or above",
         f"name the store first, with --store, or in {_VARIABLE}",
     )
+
+
+def _tell_of_conflicts(store: str) -> None:
+    """Name a conflict copy of the root: where two machines write at once, there is one."""
+    from memoria.chunkstore.root import conflict_copies
+
+    copies = conflict_copies(store)
+    if copies:
+        output.note(
+            f"{store}: {copies[0]} is a conflict copy of a synchronised folder, so two machines "
+            f"wrote at once; `memoria verify {store}` tells whether what is there is sound"
+        )
 
 
 def find_its_store(command: Any) -> None:

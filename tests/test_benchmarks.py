@@ -428,17 +428,6 @@ def test_texts_that_come_again_are_no_copies(tmp_path: Path) -> None:
     assert not any(torch.equal(row, one) for row in third[0] for one in vectors)
 
 
-@pytest.mark.slow
-def test_faults(tmp_path: Path) -> None:
-    document = ran("faults", tmp_path, "--quick", "--kills", "3")
-    rows = [row for row in document["faults"] if "skipped" not in row]
-    assert len(rows) >= 11
-    for row in rows:
-        assert row["problems"] == []
-        assert row["lost"] == 0
-        assert row["acknowledged"] > row["tried"] > 0
-
-
 def test_watch(tmp_path: Path) -> None:
     told = ran("watch", tmp_path, "--quick", "--steps", "40", "--speeds", "100")
     assert told["store"]["engrams_made"] == 320

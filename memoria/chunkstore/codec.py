@@ -20,7 +20,9 @@ from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import DamageError
 
 CRC_BYTES: Final = 4
-DAMAGE_HINT: Final = "restore the store from a copy"
+DAMAGE_HINT: Final = (
+    "restore the store from a copy; in a synchronised folder, wait until all of it has arrived"
+)
 _ABSENT: Final = 2**64 - 1
 _INDEX_DTYPE: Final = np.dtype("<u8")
 _RESIDUE: Final = 0x48674BC7  # the crc32c of any bytes with their own crc32c behind them

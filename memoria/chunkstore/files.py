@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from memoria.chunkstore.codec import DAMAGE_HINT
 from memoria.chunkstore.commit import refresh_children, write_commit
 from memoria.chunkstore.disk import Disk, check_vacant, storage_error
 from memoria.chunkstore.garbage import collect, remove_tree, survey
@@ -37,6 +38,7 @@ from memoria.chunkstore.spec import ArraySpec, check_names
 from memoria.chunkstore.staged import LazyRows, StoredArray
 from memoria.errors import (
     ConfigError,
+    DamageError,
     InputError,
     MemoriaError,
     StateError,
@@ -357,6 +359,12 @@ class StoreFiles:
         self._lagging = set()
         self._root_durable = False
         self._forget_staged()
+        if isinstance(self._source, LocalSource):  # others are switched as a whole
+            for name, array in self._arrays.items():
+                if array.is_cut_short():
+                    raise DamageError(
+                        f"{self._path}: {name} ends before its {array.committed} rows", DAMAGE_HINT
+                    )
 
     def _forget_staged(self) -> None:
         arrays = {}

@@ -118,6 +118,19 @@ def is_store(path: Path) -> bool:
     return os.path.lexists(path / LEASE_NAME) or os.path.lexists(path / ROOT_NAME)
 
 
+def conflict_copies(path: str | os.PathLike[str]) -> list[str]:
+    """Names beside the root that programs which synchronise folders give to a second one of it.
+
+    Such as ``zarr (Ada's conflicted copy).json`` and ``zarr.sync-conflict-20260101-1.json``.
+    """
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return []
+    ours = (ROOT_NAME, f"{ROOT_NAME}.tmp", f"{ROOT_NAME}.old.tmp")
+    return sorted(name for name in names if name.startswith("zarr") and name not in ours)
+
+
 def read_root(source: Source, expected: Expected | None = None) -> Root:
     """The committed state of the store in ``source``, checked.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from memoria.chunkstore.codec import encode_file
 from memoria.chunkstore.committed import ArrayFiles
 from memoria.chunkstore.sources.local import Source
 from memoria.chunkstore.spec import ArraySpec
-from memoria.errors import InputError, ShapeError
+from memoria.errors import InputError, MemoriaError, ShapeError
 
 Rows = npt.NDArray[Any]
 
@@ -102,6 +103,21 @@ class StoredArray:
                 staged = self._blocks[block][:]
                 out[positions] = staged[ordered[on_disk:][part] - self._starts[block]]
         return out
+
+    def is_cut_short(self) -> bool:
+        """Whether the last committed row is what pads a chunk, which no data are.
+
+        So it is where a file is older than the root: in a folder that has arrived in part. Another
+        damage is not told here but where it is read.
+        """
+        if not self.committed:
+            return False
+        try:
+            last = self.read(self.committed - 1, self.committed)
+        except MemoriaError:
+            return False
+        empty = np.isnan(last) if math.isnan(self.spec.fill) else last == self.spec.fill
+        return bool(empty.all())
 
     def changed_files(self) -> range:
         """Indices of the files that staged rows fall into."""
