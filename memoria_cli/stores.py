@@ -50,8 +50,9 @@ def split_store(store: str) -> tuple[str, int | str | None]:
 def find_store(words: Sequence[str], named: str | None = None) -> tuple[str, Sequence[str]]:
     """Return the store that a verb means, and the ``words`` that do not name it.
 
-    A copy of its root that a synchronised folder has made of a conflict is told on stderr. It is ``named``, else the first word if it opens as a store, else MEMORIA_STORE, else the
-    nearest ``.memoria`` upwards of the working directory.
+    It is ``named``, else the first word if it opens as a store, else MEMORIA_STORE, else the
+    nearest ``.memoria`` upwards of the working directory. A copy of its root that a synchronised
+    folder has made of a conflict is told on stderr.
 
     Raises:
         StoreNotFoundError: there is none of them.

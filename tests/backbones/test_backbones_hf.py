@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,6 +246,34 @@ def picture(folder: Path, name: str, color: tuple[int, int, int]) -> Path:
     path = folder / name
     image.new("RGB", (20, 12), color).save(path)
     return path
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.place),)
+
+
+def test_weights_run_no_code(models: dict[str, Path], tmp_path: Path) -> None:
+    model = Path(shutil.copytree(models["bert"], tmp_path / "model"))
+    (model / "model.safetensors").unlink()
+    for protocol in (2, 4):
+        (model / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(tmp_path / "run"), protocol))
+        for kind in ("hf", "st"):
+            with pytest.raises(BackboneError, match="does not load"):
+                load_backbone(f"{kind}:{model}")
+    torch.save({"embeddings.word_embeddings.weight": Trap(tmp_path / "run")}, model / "x.bin")
+    (model / "x.bin").replace(model / "pytorch_model.bin")
+    for kind in ("hf", "st"):
+        with pytest.raises(BackboneError, match="does not load"):
+            load_backbone(f"{kind}:{model}")
+    assert not (tmp_path / "run").exists()
+    pickle.loads(pickle.dumps(Trap(tmp_path / "run")))
+    assert (tmp_path / "run").exists()  # so it is a trap
 
 
 @pytest.mark.parametrize("pooling", list(POOLED))

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from memoria.backbones import Backbone, load_backbone
 from memoria.backbones.http import HOSTS, KEY
 from memoria.errors import BackboneError
+from memoria_cli.boundary import run
 
 SIZE = 5
 
@@ -31,6 +33,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[dict[str, Any]] = []
         self.reply: tuple[int, bytes] | None = None
         self.closes = False
+        self.headers: dict[str, str] = {}
 
     @property
     def address(self) -> str:
@@ -51,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
         status, content = self.server.reply or (200, sound)
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        for name, value in self.server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
         self.close_connection = self.server.closes
@@ -162,6 +167,35 @@ def test_answers_are_checked(server: Server, status: int, content: bytes, compla
     with pytest.raises(BackboneError, match=complaint) as caught:
         backbone.encode(["a", "b"])
     assert "\n" not in str(caught.value)
+
+
+def test_redirects_are_not_followed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY, "secret")
+    backbone = load_backbone(f"http:{server.address}#m")
+    count = len(server.requests)
+    with Server() as other:
+        server.headers["Location"] = f"{other.address}/v1/embeddings"
+        for status in (301, 302, 307, 308):
+            server.reply = status, b""
+            with pytest.raises(BackboneError, match=f"answers {status}"):
+                backbone.encode(["a"])
+        assert other.requests == []
+    assert len(server.requests) == count + 4
+
+
+def test_what_a_server_says_is_shown_harmlessly(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.reply = 500, "\x1b[2J\x07\u202enot live".encode()
+    words = ["encode", "--text", "a", "--backbone", f"http:{server.address}#m", "-o"]
+    assert run([*words, str(tmp_path / "v.npy")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert not {"\x1b", "\x07", "\u202e"} & {*said}
+
+
+def test_a_server_has_no_fingerprint(server: Server) -> None:
+    assert load_backbone(f"http:{server.address}#m").fingerprint == ""
 
 
 def test_where_no_server_is(monkeypatch: pytest.MonkeyPatch) -> None:

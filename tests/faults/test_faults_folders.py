@@ -177,14 +177,19 @@ def no_locks(request: pytest.FixtureRequest) -> Iterator[None]:
 def test_without_locks_nobody_writes_and_everybody_reads(here: Path, no_locks: None) -> None:
     before = files(here / "store")
     state = State.of(here)
-    for words in (("pin", 20), ("adjust", "--delta", 1), ("compact", "--yes"), ("forget", 20, "--yes")):
+    for words in (
+        ("pin", 20),
+        ("adjust", "--delta", 1),
+        ("compact", "--yes"),
+        ("forget", 20, "--yes"),
+    ):
         code, said = command(words[0], here / "store", *words[1:])
         assert (code, said.count("\n")) == (1, 1), said
         assert "cannot lock" in said
         assert "move it to a directory" in said
     with pytest.raises(StorageError, match="cannot lock"):
         MemoryStore.create(here / "new", MemoryStore.open(here / "store").config)
-    for words in (("list",), ("inspect",), ("verify",), ("remind", "--peek")):
+    for words in (("list",), ("inspect",), ("verify",), ("plot", "sizes")):
         assert command(words[0], here / "store", *words[1:])[0] == 0
     assert State.of(here) == state
     changed = {name for name, content in files(here / "store").items() if before[name] != content}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable
+from itertools import accumulate
+from math import gcd
 from pathlib import Path
 
 from fault_runs import Tally
@@ -48,22 +51,21 @@ def flip(store: Path, name: str, at: int, mask: int) -> str:
 
 
 def flips(folder: Path, rng: random.Random, is_over: Callable[[], bool]) -> Tally:
-    """Every byte of the sample stores, in random order, one of its bits at a time."""
+    """Every byte of the sample stores, in mixed order, one of its bits at a time."""
     tally = Tally("one byte flipped")
-    bytes_ = [*_bytes(folder)]
-    tally.possible = len(bytes_)
-    rng.shuffle(bytes_)
-    for store, name, at in bytes_:
+    stores = [Path(shutil.copytree(sample, folder / sample.name)) for sample in SAMPLES]
+    files = [(store, name) for store in stores for name in files_of(store)]
+    ends = [*accumulate((store / name).stat().st_size for store, name in files)]
+    tally.possible = total = ends[-1]
+    stride = next(n for n in iter(lambda: rng.randrange(1, total), None) if gcd(n, total) == 1)
+    for number in range(total):
         if is_over():
             break
+        at = number * stride % total  # each number below the total once
+        file = bisect_right(ends, at)
+        store, name = files[file]
         tally.tried += 1
-        if problem := flip(store, name, at, 1 << rng.randrange(8)):
+        place = at - (ends[file - 1] if file else 0)
+        if problem := flip(store, name, place, 1 << rng.randrange(8)):
             tally.problems.append(f"{store.name}: {problem}")
     return tally
-
-
-def _bytes(folder: Path) -> Iterator[tuple[Path, str, int]]:
-    for sample in SAMPLES:
-        store = Path(shutil.copytree(sample, folder / sample.name))
-        for name in files_of(store):
-            yield from ((store, name, at) for at in range((store / name).stat().st_size))
