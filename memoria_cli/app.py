@@ -85,7 +85,10 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         "export": _Verb(
             "move.export:export", "Write a memory as one file to ship, as tables, lines or a graph."
         ),
-        "import": _Verb("move.export:import_", "Make the memory in an archive a store again."),
+        "import": _Verb(
+            "move.export:import_",
+            "Make the memory in an archive a store again, or remember what another program left.",
+        ),
         "push": _Verb("move.sync:push", "Bring a memory at an S3-compatible place up to a store."),
         "pull": _Verb("move.sync:pull", "Make the memory at an S3-compatible place a store here."),
         "encode": _Verb(

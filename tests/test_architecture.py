@@ -31,7 +31,7 @@ HOUSE = """
     memoria.models memoria.analysis
     memoria.plots memoria.animation memoria.exports
     memoria.report
-    memoria.serving
+    memoria.serving memoria.adapters memoria.imports
     memoria.experiments
     memoria
     memoria_cli.help_page memoria_cli.suggestions memoria_cli.user_settings

@@ -13,6 +13,7 @@ from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count
 from memoria_cli.verbs import verb
 
+Origin: TypeAlias = Literal["chroma", "mem0", "chatgpt", "claude"]
 _Format: TypeAlias = Literal["zip", "zarr", "parquet", "jsonl", "graphml"]
 
 
@@ -101,20 +102,45 @@ def export(
     "memoria import notes.memoria.zip elsewhere --json",
 )
 def import_(
-    archive: Annotated[str, argument("ARCHIVE", "The file.")],
-    store: Annotated[str, argument("STORE", "The store to make.")],
+    archive: Annotated[
+        str,
+        argument(
+            "FILE",
+            "An archive of a memory; or a folder of Chroma, the memories of mem0 as JSON, the "
+            "export of ChatGPT or Claude.",
+        ),
+    ],
+    store: Annotated[str, argument("STORE", "The store to make, or to go on with texts.")],
+    origin: Annotated[
+        Origin | None,
+        option(
+            "--from", "The program that left the texts.", show_default="told by the form of FILE"
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Make the memory in an archive a store again.
+    """Make the memory in an archive a store again, or remember what another program left.
 
-    Every chunk of it is verified. It goes on step for step as the original would. The store is
-    there as a whole or not at all; an existing one is refused.
+    Every chunk of an archive is verified, and it goes on step for step as the original would. The
+    store is there as a whole or not at all; an existing one is refused.
+
+    Texts of other programs become steps of STORE, which is made where there is none, with their
+    times, speakers and meta. Those that were imported before are passed over.
     """
+    from memoria.imports.importing import import_texts, may_be_foreign
     from memoria.store.archive import import_archive
 
-    document = import_archive(archive, store)
-    engrams = format_count(document["engrams"], "engram")
-    human = f"{document['path']}: {engrams} at step {document['step']}"
+    if origin is not None or may_be_foreign(archive):
+        with output.progress("importing", "steps") as show:
+            document = import_texts(archive, store, origin, show)
+        texts = format_count(document["texts"], "text")
+        engrams = format_count(document["engrams_added"], "engram")
+        known = f", {document['skipped']:,} known already" if document["skipped"] else ""
+        human = f"{document['path']}: {texts} of {document['from']}, {engrams}{known}"
+    else:
+        document = import_archive(archive, store)
+        engrams = format_count(document["engrams"], "engram")
+        human = f"{document['path']}: {engrams} at step {document['step']}"
     output.result(document, [human], json)
 
 

@@ -1,0 +1,36 @@
+"""What stands beside an answer, as the libraries keep it with a document."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from memoria.query.documents import iso_time
+from memoria.store.answers import Answer, Answers
+from memoria.store.sharing import SharedStore
+
+
+def ask(store: SharedStore, question: str, top: int, options: dict[str, Any]) -> Answers:
+    """The answers of what is committed now that have a text."""
+    with store.reading() as memory:
+        found = memory.ask(question, top, **options)
+        return Answers(found.step, [one for one in found if one.text is not None], found.notes)
+
+
+def metadata(answer: Answer) -> dict[str, Any]:
+    """Its meta; and ``id``, ``score``, ``confidence``, ``source``, ``line``, ``time`` of its own."""
+    time = None if answer.time is None else iso_time(answer.time)
+    own = {"source": answer.source, "line": answer.line, "time": time}
+    told = {name: value for name, value in own.items() if value is not None}
+    return {
+        **(answer.meta or {}),
+        **told,
+        "id": answer.id,
+        "score": answer.score,
+        "confidence": answer.confidence,
+    }
+
+
+def as_shared(store: str | os.PathLike[str] | SharedStore) -> SharedStore:
+    """The store itself, or that at a path."""
+    return store if isinstance(store, SharedStore) else SharedStore(store)
