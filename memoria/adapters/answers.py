@@ -18,7 +18,7 @@ def ask(store: SharedStore, question: str, top: int, options: dict[str, Any]) ->
 
 
 def metadata(answer: Answer) -> dict[str, Any]:
-    """Its meta; and ``id``, ``score``, ``confidence``, ``source``, ``line``, ``time`` of its own."""
+    """Its meta, and its own id, score, confidence, source, line and time."""
     time = None if answer.time is None else iso_time(answer.time)
     own = {"source": answer.source, "line": answer.line, "time": time}
     told = {name: value for name, value in own.items() if value is not None}

@@ -52,9 +52,8 @@ def read_chroma(path: str | os.PathLike[str]) -> Iterator[ImportedText]:
             database.text_factory = lambda raw: raw.decode("utf-8", "replace")
             rows = database.execute(_QUERY)
             for key, group in itertools.groupby(rows, lambda row: row[:4]):
-                found = _document(
-                    *key, {row[4]: row[5:] for row in itertools.islice(group, _MOST_META)}
-                )
+                beside = {row[4]: row[5:] for row in itertools.islice(group, _MOST_META)}
+                found = _document(key[0], key[2], key[3], beside)
                 if found is not None:
                     yield found
     except sqlite3.Error as error:
@@ -62,7 +61,7 @@ def read_chroma(path: str | os.PathLike[str]) -> Iterator[ImportedText]:
 
 
 def _document(
-    collection: Any, number: Any, id_: Any, created: Any, beside: dict[Any, tuple[Any, ...]]
+    collection: Any, id_: Any, created: Any, beside: dict[Any, tuple[Any, ...]]
 ) -> ImportedText | None:
     text = text_of(beside.get(_DOCUMENT, (None,))[0])
     if not text:
