@@ -315,6 +315,8 @@ class Asking:
         ]
 
     def _neighbours(self, ids: IntArray) -> tuple[Neighbour, ...]:
+        if len(ids) == 0:
+            return ()
         texts = self._stored.texts(ids)
         return tuple(Neighbour(*pair) for pair in zip(ids.tolist(), texts, strict=True))
 

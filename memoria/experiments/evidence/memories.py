@@ -14,8 +14,9 @@ from memoria.config import MemoriaConfig
 from memoria.experiments.evidence.conversations import Conversation
 from memoria.experiments.policies.finding import find_finding, gain_of
 from memoria.experiments.policies.keeping import surplus
-from memoria.experiments.policies.life import Cue, Items, Life, unit
+from memoria.experiments.policies.life import Cue, Floats, Items, Life, unit
 from memoria.experiments.policies.policy import Policy, PolicyMemory
+from memoria.experiments.policies.scoring import SCORERS
 from memoria.store import MemoryStore
 from memoria.store.copying import living_ids
 
@@ -86,9 +87,10 @@ class _Scored:
         size: int | None,
         seed: int,
     ) -> None:
-        self._turns, self._backbone, self._size = conversation.turns, backbone, size
+        self._turns, self._size = conversation.turns, size
+        self._backbone = backbone if SCORERS[policy.scored]().needs.vectors else None
         dated = [f"({one.date}) {one.text}" if one.date else one.text for one in self._turns]
-        self._vectors = unit(backbone.encode(dated))
+        self._vectors = self._encode(dated)
         self._memory = PolicyMemory(policy, self._vectors.shape[1], seed)
 
     @property
@@ -102,9 +104,14 @@ class _Scored:
         self._memory.read(items, self._size)
 
     def rank(self, question: str, most: int) -> list[int]:
-        asked = unit(self._backbone.encode([question]))
+        asked = self._encode([question])
         best: list[int] = self._memory.rank(Cue(asked, question), most)[0].tolist()
         return best
+
+    def _encode(self, texts: Sequence[str]) -> Floats:
+        if self._backbone is None:
+            return np.zeros((len(texts), 1))
+        return unit(self._backbone.encode(texts))
 
     def found(self, turns: Sequence[int]) -> None:
         self._memory.found(np.intersect1d(turns, self.living))

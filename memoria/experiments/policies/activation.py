@@ -29,7 +29,7 @@ class Activation:
     W_j = 1 / n for the n words of the cue. S = 1 + ln M, so that no association is inhibiting.
     """
 
-    needs: ClassVar[Needs] = Needs(words=True)
+    needs: ClassVar[Needs] = Needs(vectors=False, words=True)
 
     def __call__(self, life: Life, cue: Cue) -> Floats:
         words, count = life.words, len(life.living)

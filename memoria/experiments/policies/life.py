@@ -49,8 +49,9 @@ class Cue(NamedTuple):
 
 @dataclass(frozen=True)
 class Needs:
-    """What a scorer needs to know beside vectors."""
+    """What a scorer needs to know."""
 
+    vectors: bool = True
     words: bool = False
     cofiring: bool = False
 

@@ -38,7 +38,7 @@ class Neighbours:
 class Words:
     """BM25 as ``ask`` has it (`memoria.search.lexical`): k1 .9, b .4, question words left out."""
 
-    needs: ClassVar[Needs] = Needs(words=True)
+    needs: ClassVar[Needs] = Needs(vectors=False, words=True)
 
     def __call__(self, life: Life, cue: Cue) -> Floats:
         assert life.index is not None
@@ -48,7 +48,7 @@ class Words:
 class LuceneWords:
     """BM25 as Lucene and the package bm25s have it (`lucene`), over texts with their dates."""
 
-    needs: ClassVar[Needs] = Needs()
+    needs: ClassVar[Needs] = Needs(vectors=False)
 
     def __init__(self) -> None:
         self._index = LuceneIndex()
