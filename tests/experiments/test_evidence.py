@@ -62,6 +62,7 @@ def lines(tmp_path: Path) -> Path:
     ]
     records[0]["time"] = "2023-05-08"
     records += [{"question": "Who adopted a cat?", "evidence": ["t0"], "category": "who"}]
+    records += [{"question": "Who baked bread?", "evidence": "t3"}]
     path = tmp_path / "chat.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in records))
     return path
@@ -96,7 +97,10 @@ def test_lines_of_turns_and_questions(lines: Path) -> None:
     (found,) = read_conversations([str(lines)])
     assert found.turns[0].time == 1683504000000
     assert found.turns[5].session == 1
-    assert [(one.category, one.evidence) for one in found.questions] == [("who", (0,))]
+    assert [(one.category, one.evidence) for one in found.questions] == [
+        ("who", (0,)),
+        ("all", (3,)),
+    ]
 
 
 def _convomem_item(question: str, evidence: list[int], told: list[int]) -> dict[str, Any]:

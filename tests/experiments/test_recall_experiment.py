@@ -394,6 +394,16 @@ class TestRuns:
         assert drawn[0].read_bytes()[:4] == b"\x89PNG"
         assert find_experiment("recall").draw([], tmp_path) == []
 
+    def test_policies_of_others_keep_as_many_and_are_asked_the_same(self, tmp_path: Path) -> None:
+        models = ["hema", "generative-agents", "ppr-cofire"]
+        settings = {**self.SETTINGS, "models": [*models, "bi-mem"], "budget": 40}
+        records = inside(make_plan("recall", settings=settings).specs(tmp_path))
+        assert [record.error for record in records] == [None] * len(records)
+        for record in records:
+            assert record.metrics["kept"] == 40
+            assert record.metrics["recall"] <= record.metrics["alive"]
+            assert record.metrics["recall"] > 0
+
     def test_stopped_and_taken_up_again_it_ends_with_the_same(self, tmp_path: Path) -> None:
         plan = make_plan("recall", settings={**self.SETTINGS, "models": ["memoria"]})
         whole = execute(plan.specs(tmp_path / "a")[0])

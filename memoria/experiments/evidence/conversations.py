@@ -10,8 +10,8 @@ ConvoMem's form: a JSON document with ``evidenceItems`` (``question``, ``message
 its speaker and text.
 
 JSON lines: a turn has ``text`` and ``id``, perhaps ``speaker``, ``session``, ``time``
-(milliseconds or an ISO 8601 date); a question has ``question`` and ``evidence``, ids of turns,
-perhaps ``category``.
+(milliseconds or an ISO 8601 date); a question has ``question`` and ``evidence``, an id of a turn
+or a list of them, perhaps ``category``.
 """
 
 from __future__ import annotations
@@ -203,12 +203,17 @@ def _of_lines(name: str, records: Sequence[Mapping[str, Any]]) -> Conversation:
         (
             _flat(one["question"]),
             str(one.get("category", "all")),
-            {numbers.get(str(id_), -1) for id_ in one["evidence"]},
+            {numbers.get(id_, -1) for id_ in _ids(one["evidence"])},
         )
         for one in records
         if "question" in one
     ]
     return Conversation(name, turns, _answerable(questions))
+
+
+def _ids(evidence: Any) -> list[str]:
+    """Ids in a list, or one alone."""
+    return [str(one) for one in (evidence if isinstance(evidence, list) else [evidence])]
 
 
 def _answerable(questions: Sequence[tuple[str, str, set[int]]]) -> list[Question]:
