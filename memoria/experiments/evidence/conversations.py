@@ -22,12 +22,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from memoria.errors import InputError, first_line
 from memoria.io.bounds import open_regular, parse_json
 from memoria.io.files import reading
 from memoria.io.times import parse_date
+
+Captions = Literal["shared", "plain"]
 
 _MOST_BYTES: Final = 1 << 28  # of a file
 _ENDINGS: Final = (".json", ".jsonl")
@@ -77,15 +79,20 @@ class Conversation:
     questions: Sequence[Question]
 
 
-def read_conversations(data: Sequence[str]) -> list[Conversation]:
+def read_conversations(data: Sequence[str], captions: Captions = "shared") -> list[Conversation]:
     """The conversations in files, and in the .json and .jsonl files of folders by name.
 
     Questions without evidence among the turns are left out.
 
+    Args:
+        data: paths.
+        captions: how the caption of a picture stands behind a turn's text: ``[shares CAPTION]``, or
+            "plain", as published figures have it.
+
     Raises:
         InputError: a file is missing or of neither form, or nothing is asked.
     """
-    found = [one for path in _files(data) for one in _conversations(path)]
+    found = [one for path in _files(data) for one in _conversations(path, captions)]
     if not any(one.questions for one in found):
         raise InputError(
             f"{', '.join(data) or 'data'}: no questions with evidence",
@@ -103,7 +110,7 @@ def _files(data: Sequence[str]) -> Iterator[Path]:
             yield path
 
 
-def _conversations(path: Path) -> Iterator[Conversation]:
+def _conversations(path: Path, captions: Captions) -> Iterator[Conversation]:
     with reading(os.fspath(path)), open(open_regular(path), "rb") as file:
         raw = file.read(_MOST_BYTES + 1)
     if len(raw) > _MOST_BYTES:
@@ -120,7 +127,8 @@ def _conversations(path: Path) -> Iterator[Conversation]:
             if items is not None:
                 yield from _of_convomem(name, items, one.get("conversations"))
                 continue
-            yield _of_locomo(name, {**one.get("conversation", one), "qa": one.get("qa", [])})
+            whole = {**one.get("conversation", one), "qa": one.get("qa", [])}
+            yield _of_locomo(name, whole, captions)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path}: holds no conversation: {type(error).__name__}: {first_line(error)}",
@@ -128,7 +136,7 @@ def _conversations(path: Path) -> Iterator[Conversation]:
         ) from None
 
 
-def _of_locomo(name: str, document: Mapping[str, Any]) -> Conversation:
+def _of_locomo(name: str, document: Mapping[str, Any], captions: Captions) -> Conversation:
     turns: list[Turn] = []
     numbers: dict[tuple[int, int], int] = {}
     sessions = [int(found[1]) for key in document if (found := _SESSION.fullmatch(key))]
@@ -139,7 +147,8 @@ def _of_locomo(name: str, document: Mapping[str, Any]) -> Conversation:
                 numbers[int(found[1]), int(found[2])] = len(turns)
             text = f"{one['speaker']}: {_flat(one.get('clean_text') or one['text'])}"
             if one.get("blip_caption"):
-                text += f" [shares {_flat(one['blip_caption'])}]"
+                caption = _flat(one["blip_caption"])
+                text += f" {caption}" if captions == "plain" else f" [shares {caption}]"
             turns.append(Turn(text, session, _time_of(date), date))
     questions = []
     for one in document["qa"]:

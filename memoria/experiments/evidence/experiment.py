@@ -57,6 +57,11 @@ class EvidenceConfig(ExperimentConfig):
     memory: dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat] = Field(
         default_factory=dict, description="Settings of the memory of ask and remind, or a preset."
     )
+    captions: Literal["shared", "plain"] = Field(
+        "shared",
+        description="Captions of pictures stand behind a text as [shares ...], or plain, as "
+        "published figures have them.",
+    )
     budget: FiniteFloat = Field(
         1.0, gt=0, le=1, description="Share of a conversation's turns that is kept."
     )
@@ -106,7 +111,7 @@ class Evidence(Experiment[EvidenceConfig]):
 
         from memoria.experiments.evidence.conversations import read_conversations
 
-        conversations = read_conversations(config.data)
+        conversations = read_conversations(config.data, config.captions)
         kept = run.restored() or {"read": 0, "measured": [], "living": 0}
         measured: list[dict[str, float]] = kept["measured"]
         for number, conversation in enumerate(conversations):
