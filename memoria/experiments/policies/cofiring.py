@@ -45,7 +45,7 @@ class Cofiring:
         core.add(vectors.astype(np.float32)[None])
         found = core.recall()
         core.fire(found)
-        positions, _ = found.packed(core.ops)
+        positions = found.packed(core.ops)
         reminded = core.state.at(core.state.ids, positions, -1)[0]
         end = core.state.next_id
         own = np.arange(end - len(vectors), end)
