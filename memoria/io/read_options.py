@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from memoria.io.sentences import RULES
 from memoria.io.units import parse_unit
 
 
@@ -32,10 +33,15 @@ class ReadOptions:
         parse_unit(self.unit)
 
     def key(self) -> str:
-        """What decides how a text is cut, as one line; "" for the defaults."""
+        """What decides how a text is cut, as one line; "" for the defaults.
+
+        The number of the rules for sentences is part of it, but for the first.
+        """
         plain = asdict(ReadOptions())
         chosen = {name: value for name, value in asdict(self).items() if value != plain[name]}
         chosen.pop("skip_bad", None)
+        if self.unit == "sentence" and RULES > 1:
+            chosen["sentences"] = RULES
         return json.dumps(chosen, sort_keys=True) if chosen else ""
 
 

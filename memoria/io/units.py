@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from memoria.errors import UsageError
+from memoria.io.sentences import sentence_spans
 
 MAX_SENTENCE: Final = 2_000  # characters; longer sentences are cut at a space
 MAX_UNIT: Final = 20_000  # characters; the same for lines and paragraphs
@@ -24,24 +25,6 @@ _WORD = re.compile(r"\S+")
 _BULLET = re.compile(r"[^\S\r\n]*(?:[-*+•‣◦–—]|\d{1,3}[.)]|\(?[a-zA-Z]\)|#{1,6})[^\S\r\n]")
 _HEADING = re.compile(r"[^\S\r\n]*#{1,6}[^\S\r\n]")
 _RULE = re.compile(r"[-=~_*^#+\"'`.:\s|]++\Z")
-# A run of marks, then closing quotes and brackets. The look-behind and the possessive repeats keep
-# long runs linear. Latin marks need white space behind them, the wide ones do not.
-_END = re.compile(
-    r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_`]*+(?=\s|\Z)|(?<![。！？｡])[。！？｡]++[」』”’）)\]]*+"
-)
-
-_NEVER_LAST: Final = frozenset(
-    "mr mrs ms mx dr prof rev fr gen col maj lt sgt cpt capt cmdr adm gov sen rep hon pres mt ft st"
-    " messrs mme mlle vs viz cf e.g i.e eg ie resp incl approx ca al".split()
-)
-_LAST_BEFORE_CAPITAL: Final = frozenset(
-    "etc inc ltd co corp plc llc jr sr ph.d m.d b.a m.a b.c a.d a.m p.m dept est univ assn ave blvd"
-    " rd bros min max misc orig".split()
-)
-_NOT_LAST_BEFORE_DIGIT: Final = frozenset(
-    "no nos nr fig figs vol vols p pp ch chap sec sect eq eqs art app ex tab jan feb mar apr jun"
-    " jul aug sep sept oct nov dec par".split()
-)
 
 
 class Unit(NamedTuple):
@@ -146,16 +129,9 @@ def _windows(text: str, words: int) -> Iterator[_Span]:
 
 def _sentences(text: str) -> Iterator[_Span]:
     for start, end in _blocks(text):
-        begin = start
-        for match in _END.finditer(text, start, end):
-            stop = match.end()
-            if stop < end and not _ends_sentence(text, match.start(), stop, begin, end):
-                continue
+        for begin, stop in sentence_spans(text, start, end):
             if (span := _trimmed(text, begin, stop)) is not None:
                 yield span
-            begin = stop
-        if (span := _trimmed(text, begin, end)) is not None:
-            yield span
 
 
 def _blocks(text: str) -> Iterator[_Span]:
@@ -190,41 +166,6 @@ def _all_lines(text: str) -> Iterator[_Span]:
         yield start, match.start()
         start = match.end()
     yield start, len(text)
-
-
-def _ends_sentence(text: str, mark: int, stop: int, begin: int, end: int) -> bool:
-    """Whether the marks text[mark:stop] end the sentence that began at ``begin``."""
-    if text[mark] in "。！？｡":
-        return True
-    following = _next_visible(text, stop, end)
-    closed = text[stop - 1] not in ".!?…"
-    if text[mark] in "!?":
-        return not (closed and following.islower())
-    if text[mark] == "…" or stop - mark > 1:
-        return not following.islower()
-    before = text[max(begin, mark - 32) : mark].split()
-    word = before[-1].lstrip("\"'“‘«([{*_") if before else ""
-    lower = word.lower()
-    if lower in _NEVER_LAST:
-        return False
-    if len(word) == 1 and word.isalpha() and word != "I":  # an initial
-        return False
-    if lower in _NOT_LAST_BEFORE_DIGIT:
-        return not following.isdigit()
-    if lower in _LAST_BEFORE_CAPITAL:
-        return following.isupper()
-    if "." in word and all(len(part) == 1 for part in word.split(".")):  # U.S., z.B.
-        return False
-    is_list_number = word.isdigit() and len(word) <= 3 and text[begin:mark].strip() == word
-    return not is_list_number
-
-
-def _next_visible(text: str, start: int, end: int) -> str:
-    """The first letter, digit or sign behind white space and opening quotes, '' at the end."""
-    for position in range(start, min(end, start + 64)):
-        if not text[position].isspace() and text[position] not in "\"'“‘«([{*_`":
-            return text[position]
-    return ""
 
 
 def _trimmed(text: str, start: int, end: int) -> _Span | None:

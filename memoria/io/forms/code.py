@@ -52,7 +52,7 @@ class _Line:
 
 
 def code_sections(source: TextSource, language: str) -> Iterator[Section]:
-    """Definitions and what stands between them, in order; ``name`` is that of the definition.
+    """Definitions and what stands between them, in order; ``definition`` is the name of each.
 
     A definition above 2,000 characters is cut into its head and its parts, whose ``heading`` is the
     name of what they are part of. With the unit ``record`` the file is one section.
@@ -162,7 +162,7 @@ def _section(
 ) -> Section:
     meta = {"language": language}
     if name or within:
-        meta["name"] = ".".join((*within, name) if name else within)
+        meta["definition"] = ".".join((*within, name) if name else within)
     if within:
         meta["heading"] = ".".join(within)
     part = text[start:end]

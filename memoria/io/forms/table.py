@@ -128,16 +128,18 @@ def is_text(head: bytes) -> bool:
 
 
 def _is_jsonl(head: bytes, is_cut: bool) -> bool:
-    """Whether the first lines are objects of JSON, those that are there as a whole."""
+    """Whether the first line is an object of JSON, and most of those after it may be."""
     lines = head.splitlines()
     whole = lines[:-1] if is_cut and len(lines) > 1 else lines
     checked = [line for line in whole if line.strip()][:4]
     if is_cut and len(lines) == 1:
         return re.match(rb"\{\s*\"[^\"]*\"\s*:", head) is not None
     try:
-        return all(isinstance(json.loads(line), dict) for line in checked)
+        first = json.loads(checked[0])
     except (ValueError, RecursionError):
         return False
+    objects = sum(line.lstrip().startswith(b"{") for line in checked)
+    return isinstance(first, dict) and 2 * objects > len(checked)
 
 
 def _is_mail(head: bytes) -> bool:

@@ -438,7 +438,7 @@ if __name__ == "__main__":
 
 def test_code_is_cut_by_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     units = read("bees.py", PYTHON)
-    told = [((u.meta or {}).get("name"), u.text.splitlines()[0], u.text.splitlines()[-1])
+    told = [((u.meta or {}).get("definition"), u.text.splitlines()[0], u.text.splitlines()[-1])
             for u in units]  # fmt: skip
     assert told == [
         (None, '"""Bees."""', "LIMIT = 3"),
@@ -448,7 +448,7 @@ def test_code_is_cut_by_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     monkeypatch.setattr("memoria.io.forms.code.LARGE", 60)
     units = read("bees.py", PYTHON)
-    assert [(u.meta or {}).get("name") for u in units] == [
+    assert [(u.meta or {}).get("definition") for u in units] == [
         None, "fly", "Bee", "Bee.sting", "Bee.sleep", None,
     ]  # fmt: skip
     assert (units[3].meta or {})["heading"] == "Bee"
@@ -478,7 +478,7 @@ def test_code_is_cut_by_definitions(monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_code_of_other_languages(name: str, code: str, names: list[str | None]) -> None:
     units = read(name, code)
-    assert [(unit.meta or {}).get("name") for unit in units] == names
+    assert [(unit.meta or {}).get("definition") for unit in units] == names
     assert "".join("".join(texts(units)).split()) == "".join(code.split())
 
 
@@ -501,6 +501,7 @@ def test_a_line_of_a_log_is_a_unit_with_its_time() -> None:
     [
         ("a.log", '{"text": "A."}\n{"text": "B."}\n', "jsonl"),
         ("a.ndjson", '{"text": "A."}\n', "jsonl"),
+        ("a.log", '{"text": "A."}\n{"text":\n', "jsonl"),
         ("a", '{"text": "A."}', "jsonl"),
         ("a.dat", '{\n  "text": "A."\n}', "json"),
         ("a.dat", '[{"text": "A."}]', "json"),
