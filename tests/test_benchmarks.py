@@ -357,7 +357,7 @@ def test_encode_with_a_model(tmp_path: Path) -> None:
     )
 
 
-def test_ask_confidence(tmp_path: Path) -> None:
+def conversations(folder: Path) -> None:
     who_saw_what = {"26": ("Ann", "bees"), "30": ("Bob", "trains"), "48": ("Cid", "kites")}
     who_saw_what["49"] = ("Dan", "ships")
     for name, (who, what) in who_saw_what.items():
@@ -367,10 +367,45 @@ def test_ask_confidence(tmp_path: Path) -> None:
             {"question": f"Did {who} see {n} {what}?", "evidence": [f"D1:{n}"]} for n in range(9)
         ]
         told = {"session_1": turns, "session_1_date_time": "1:56 pm on 8 May, 2023", "qa": asked}
-        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+        (folder / f"{name}.json").write_text(json.dumps(told))
+
+
+def test_ask_confidence(tmp_path: Path) -> None:
+    conversations(tmp_path)
     told = ran("ask_confidence", tmp_path, "--data", str(tmp_path))
     assert set(told["fitted"]) == {"start", "bare", "whole", "share", "unknown"}
     assert told["judged"]["dev"]["auroc"] > 0.9
+
+
+def test_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    peers, harness = import_module("benchmarks.peers"), import_module("peer_harness")
+
+    def by_vectors(texts: Any, known: Any) -> Any:
+        rows = known.of(texts)
+        return lambda question: np.argsort(-(rows @ known.of([question])[0]))[:10].tolist()
+
+    def elsewhere(script: str, job: Mapping[str, Any], python: str, limit: float) -> dict[str, Any]:
+        if job["peer"] == "langchain":
+            raise peers.HarnessError("no such package")
+        answer: dict[str, Any] = json.loads(json.dumps(harness.run(job)))
+        return answer
+
+    monkeypatch.setitem(harness.PEERS, "chromadb", (by_vectors, "numpy"))
+    monkeypatch.setattr(peers, "elsewhere", elsewhere)
+    monkeypatch.setattr(peers, "made_environment", lambda name, packages: sys.executable)
+    monkeypatch.setattr(peers, "model_folder", lambda: None)
+    conversations(tmp_path)
+    chosen = ("--ours", "hash", "--peers", "chromadb,langchain")
+    told = ran("peers", tmp_path, "--data", str(tmp_path), *chosen)
+    assert (told["questions"], told["texts"]) == (18, 24)
+    ours, near, gone = told["rows"]
+    assert (ours["name"], near["version"].split()[0]) == ("ask, hash", "numpy")
+    for row in (ours, near):
+        assert row.keys() >= TIMES
+        assert row["interval"][0] <= row["recall_10"] <= row["interval"][1] <= 1
+        assert 0 < row["ndcg_10"] <= 1
+    assert ours["recall_10"] == 1
+    assert gone == {"name": "langchain", "missing": "no such package"}
 
 
 def test_the_map_to_more_numbers_keeps_distances() -> None:
