@@ -13,6 +13,7 @@ from memoria.distributions import notice_conflict
 
 if TYPE_CHECKING:
     from memoria.backbones import load_backbone as load_backbone
+    from memoria.compat.sparse_tensor import SparseTensor as SparseTensor
     from memoria.config import MemoriaConfig as MemoriaConfig
     from memoria.core.abstractor import Abstractor as Abstractor
     from memoria.core.engrams import Engrams as Engrams
@@ -35,10 +36,13 @@ _HOMES = {
     "MemoriaConfig": "memoria.config",
     "MemoriaError": "memoria.errors",
     "MemoryStore": "memoria.store",
+    "SparseTensor": "memoria.compat.sparse_tensor",
     "load_backbone": "memoria.backbones",
     "load_memory": "memoria.store",
     "save_memory": "memoria.store",
 }
+
+_MODULES = ("utils",)  # `from memoria import utils`, as of memoria-pytorch
 
 __all__ = ["__version__", *_HOMES]
 
@@ -47,6 +51,8 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         notice_conflict(_warn)
         return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return import_module(f"memoria.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 
 _METADATA = "memoria_pytorch-"  # folders like memoria_pytorch-1.1.0.dist-info
-_FILES = ("engram.py", "history_manager.py", "memoria.py")  # of its package, none of ours
+_FILES = ("engram.py", "history_manager.py", "memoria.py")  # of its package; ours are one line
+_ONE_LINE = 300  # bytes; theirs have thousands
 _noticed = False
 
 
@@ -27,12 +28,20 @@ def find_conflict(package: str = os.path.dirname(__file__)) -> str | None:
     imported first, which takes far longer.
     """
     version = _installed_version()
-    if version is None and not any(os.path.exists(os.path.join(package, name)) for name in _FILES):
+    files = (os.path.join(package, name) for name in _FILES)
+    if version is None and not any(_size(file) > _ONE_LINE for file in files):
         return None
     return (
         f"memoria: memoria-pytorch{version or ''} is installed into the package of memoria-engrams;"
         " hint: pip uninstall memoria-pytorch, then reinstall memoria-engrams"
     )
+
+
+def _size(file: str) -> int:
+    try:
+        return os.stat(file).st_size
+    except OSError:
+        return 0
 
 
 def _installed_version() -> str | None:

@@ -25,6 +25,7 @@ HOUSE = """
     memoria.backbones
     memoria.search
     memoria.core
+    memoria.compat
     memoria.chunkstore
     memoria.store
     memoria.query
@@ -33,6 +34,8 @@ HOUSE = """
     memoria.report
     memoria.serving memoria.adapters memoria.imports
     memoria.experiments
+    memoria.abstractor memoria.engram memoria.history_manager memoria.memoria \
+    memoria.sparse_tensor memoria.types memoria.utils
     memoria
     memoria_cli.help_page memoria_cli.suggestions memoria_cli.user_settings
     memoria_cli.terminal

@@ -49,5 +49,7 @@ def test_the_first_import_says_so_once(mixed: dict[str, str]) -> None:
 def test_files_of_it_in_our_package_are_a_mix(tmp_path: Path) -> None:
     assert find_conflict() is None
     assert find_conflict(str(tmp_path)) is None
-    (tmp_path / "engram.py").touch()
+    (tmp_path / "engram.py").write_text("from memoria.compat.engram import *\n")
+    assert find_conflict(str(tmp_path)) is None
+    (tmp_path / "engram.py").write_text("class Engrams:\n" + "    pass\n" * 100)
     assert "memoria-pytorch is installed" in (find_conflict(str(tmp_path)) or "")

@@ -14,7 +14,7 @@ from memoria.errors import ShapeError, StateError
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.summary import EngramsInfo, summarize
 
-_FIELDS: Final = ("data", "induce_counts", "engrams_types", "lifespan", "age", "engram_ids")
+ENGRAM_FIELDS: Final = ("data", "induce_counts", "engrams_types", "lifespan", "age", "engram_ids")
 
 
 class Engrams:
@@ -226,6 +226,20 @@ class Engrams:
             longer = self.lifespan.double().scatter_add_(1, at.clamp_min(0), gain)
             self.lifespan = longer.float()
 
+    def get_local_indices_from_global_indices(
+        self, partial_mask: Tensor, global_indices: Tensor
+    ) -> Tensor:
+        """Ranks among the true entries of ``partial_mask`` [B, M] of ``global_indices`` [B, N].
+
+        Returns:
+            Ascending, each once, int64 [B, K], -1 on the right; indices outside the mask are left
+            out.
+        """
+        within = self.get_mask_with_indices(global_indices) & partial_mask
+        ranks = partial_mask.long().cumsum(1) - 1
+        columns = self.get_indices_with_mask(within)
+        return ranks.gather(1, columns.clamp_min(0)).masked_fill(columns < 0, -1)
+
     def decrease_lifespan(self) -> None:
         """Every engram loses one step."""
         self.lifespan = torch.where(self._null_mask, self.lifespan, self.lifespan - 1)
@@ -246,11 +260,11 @@ class Engrams:
         return self.engrams_types == EngramType.NULL
 
     def _fields(self) -> list[Tensor | None]:
-        return [getattr(self, name) for name in _FIELDS]
+        return [getattr(self, name) for name in ENGRAM_FIELDS]
 
     def _with(self, fields: list[Tensor | None]) -> Engrams:
         made = Engrams.empty(self.track_age, self.track_engram_id)
-        made.__dict__.update(zip(_FIELDS, fields, strict=True))
+        made.__dict__.update(zip(ENGRAM_FIELDS, fields, strict=True))
         return made
 
     def _part(self, mask: Tensor) -> tuple[Engrams, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from memoria.core.arrays import NUMPY, Array, ArrayOps
 from memoria.core.checkpoint import core_state, fill_core
 from memoria.core.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
 from memoria.core.engrams import Engrams, counts_between
+from memoria.core.live_engrams import LiveEngrams, check_fields, replace_engrams
 from memoria.core.memory_core import MemoryCore, make_connections
 from memoria.core.recall import LongTermSearch, graph_search
 from memoria.core.recorder import Recorder, fill_log, log_state
@@ -26,6 +28,22 @@ from memoria.timeline.log import EventKind
 def choose_ops(device: torch.device) -> ArrayOps:
     """Numpy's on the CPU, whose small operations cost half of torch's; else torch's."""
     return NUMPY if device.type == "cpu" else TorchOps(device)
+
+
+class _Setting:
+    """A setting of the memory's `config` as an attribute; a new value holds from then on."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, memory: Memoria | None, owner: type) -> Any:
+        return self if memory is None else getattr(memory.config, self._name)
+
+    def __set__(self, memory: Memoria, value: Any) -> None:
+        config = MemoriaConfig(**{**memory.config.model_dump(), self._name: value})
+        memory.config = config
+        if memory.core is not None:
+            memory.core.config = config
 
 
 class Memoria:
@@ -55,6 +73,9 @@ class Memoria:
         lane_ids: the lanes' identities in the hash, 0..B-1 unless given: one lane with
             ``lane_ids=[3]`` repeats what lane 3 of a batch does.
 
+    ``num_reminded_stm``, ``stm_capacity``, ``ltm_search_depth``, ``initial_lifespan`` and
+    ``num_final_ltms`` are attributes that may be set: new values hold from the next operation on.
+
     A subclass may set ``search`` to find long-term engrams in another way (`memoria.core.recall`).
 
     Raises:
@@ -63,6 +84,11 @@ class Memoria:
 
     search: LongTermSearch = staticmethod(graph_search)
     choose_ops: Callable[[torch.device], ArrayOps] = staticmethod(choose_ops)
+    num_reminded_stm = _Setting()
+    stm_capacity = _Setting()
+    ltm_search_depth = _Setting()
+    initial_lifespan = _Setting()
+    num_final_ltms = _Setting()
 
     def __init__(
         self,
@@ -100,7 +126,7 @@ class Memoria:
         self._wanted_device = as_device(device)
         self._core: MemoryCore | None = None
         self._log: Recorder | None = None
-        self._view: Engrams | None = None
+        self._view: LiveEngrams | None = None
         self._outside = torch.device("cpu")
         self.reset_memory()
 
@@ -126,31 +152,75 @@ class Memoria:
         return self._wanted_device if self._core is None else torch.device(self._core.ops.device)
 
     @property
+    def ext_device(self) -> torch.device | None:
+        """Where the last working memory came from, and reminders go to; None while empty."""
+        return None if self._core is None else self._outside
+
+    @property
+    def next_engram_id(self) -> int | None:
+        """Local id of the next engram; None while the memory is empty."""
+        core = self.core
+        return None if core is None else core.state.next_id
+
+    @property
     def engrams(self) -> Engrams:
-        """A copy of all living engrams, padded to [B, M] on the right."""
-        if self._core is None:
+        """All living engrams, padded to [B, M] on the right.
+
+        What is written into them (``engrams.lifespan += 100``, ``engrams.delete(indices)``) takes
+        effect at the next operation, unless another came between: ask for them anew after each.
+        Assigning other `Engrams` replaces everything that the memory holds.
+
+        Raises:
+            ShapeError, InputError: what was written or assigned is nothing that a memory can hold;
+                the memory is unchanged.
+            StateError: co-fire counts were written in a memory with ``layout="sparse"``.
+        """
+        core = self.core
+        if core is None:
             return Engrams.empty(track_age=self.track_age, track_engram_id=self.track_id)
         if self._view is None:
-            self._view = self._snapshot(self._core)
+            self._view = self._snapshot(core)
+            self._view.track()
         return self._view
+
+    @engrams.setter
+    @torch.no_grad()
+    def engrams(self, engrams: Engrams) -> None:
+        if self.config.layout == "sparse":
+            hint = 'only a memory with layout="dense" takes co-fire counts'
+            raise StateError("engrams: the connections are a log of firings", hint)
+        old = self.core
+        if len(engrams) == 0:
+            return self.reset_memory()
+        data = as_memory_data(engrams.data, None, None, self.device)
+        check_fields(engrams, data.shape[:2], data.shape[2])
+        core = self._new_core(data.shape[0], data.shape[2], data.device)
+        core.step = 0 if old is None else old.step
+        replace_engrams(core, engrams)
+        self.reset_memory()
+        self._core, self._log = core, Recorder(core.state.lanes, core.ops)
+        self._outside = engrams.data.device
 
     @property
     def pinned(self) -> Tensor:
         """Which of ``engrams`` are pinned, bool [B, M]; false at nulls."""
-        if self._core is None:
+        core = self.core
+        if core is None:
             return torch.zeros([0, 0], dtype=torch.bool)
-        state = self._core.state
-        return torch.as_tensor(state.at(state.pinned, self._core.living_positions(), False))
+        state = core.state
+        return torch.as_tensor(state.at(state.pinned, core.living_positions(), False))
 
     @property
     def core(self) -> MemoryCore | None:
         """What runs underneath, None while the memory is empty. For saving; not to be changed."""
+        if self._view is not None and self._core is not None and self._view.is_changed():
+            self._take_writes(self._view, self._core)
         return self._core
 
     @property
     def log(self) -> Recorder | None:
         """Who of the living fired when: what a store is written from. None with `core`."""
-        return self._log
+        return None if self.core is None else self._log
 
     def resume(self, config: MemoriaConfig, core: MemoryCore, log: Recorder) -> None:
         """Go on from elsewhere: ``core`` has ``config``, and ``log`` is its past."""
@@ -164,11 +234,12 @@ class Memoria:
         Returns:
             Tensors by name, copied; nothing for an empty memory.
         """
-        if self._core is None or self._log is None:
+        core, log = self.core, self._log
+        if core is None or log is None:
             return {}
-        saved = core_state(self._core)
-        self._log.relocate(self._core.state)
-        return saved | log_state(self._log, self._core.state)
+        saved = core_state(core)
+        log.relocate(core.state)
+        return saved | log_state(log, core.state)
 
     @torch.no_grad()
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -203,7 +274,7 @@ class Memoria:
             ShapeError: another B or D than before, or a size of 0.
             InputError: NaN, Inf or integers. After an error the memory is unchanged.
         """
-        core = self._core
+        core = self.core
         lanes = None if core is None else core.state.lanes
         dimension = None if core is None else core.state.vectors.dimension
         taken = as_memory_data(data, lanes, dimension, self.device)
@@ -323,9 +394,18 @@ class Memoria:
             self._log.happen(core.step, kind, core.state, positions, self.keep_history)
 
     def _running(self, verb: str) -> tuple[MemoryCore, Recorder]:
-        if self._core is None or self._log is None:
+        core, log = self.core, self._log
+        if core is None or log is None:
             raise StateError(f"{verb}: the memory is empty", "call add_working_memory() first")
-        return self._core, self._log
+        return core, log
+
+    @torch.no_grad()
+    def _take_writes(self, view: LiveEngrams, core: MemoryCore) -> None:
+        """Bring what a user wrote into the engrams into the memory."""
+        self._view = None
+        moved = view.write_to(core)
+        if self._log is not None:
+            self._log.written(core.state, moved, self.keep_history)
 
     def _new_core(self, lanes: int, dimension: int, device: torch.device) -> MemoryCore:
         lane_ids = list(range(lanes)) if self.lane_ids is None else self.lane_ids
@@ -337,7 +417,7 @@ class Memoria:
         connections = make_connections(self.config.layout, lanes, ops)
         return MemoryCore(self.config, vectors, connections, lane_ids, ops, self.search)
 
-    def _snapshot(self, core: MemoryCore) -> Engrams:
+    def _snapshot(self, core: MemoryCore) -> LiveEngrams:
         state, living = core.state, core.living_positions()
 
         def column(values: Array, null: int) -> Tensor:
@@ -345,7 +425,7 @@ class Memoria:
 
         null = torch.as_tensor(living) < 0
         age = core.step - column(state.born, 0)
-        return Engrams(
+        return LiveEngrams(
             data=torch.as_tensor(state.data_at(living)),
             induce_counts=counts_between(
                 torch.as_tensor(core.connections.counts()), torch.as_tensor(living)

@@ -145,6 +145,12 @@ class Recorder:
         if keep_history:
             self._changes.append(_Changes.of(state, cells))
 
+    def written(self, state: EngramState, positions: Array, keep_history: bool) -> None:
+        """A user wrote into the engrams, also into the lifespans at ``positions`` [B, N]."""
+        self._odd_until = state.ops.full((), state.next_id, "int64")
+        if keep_history:
+            self._changes.append(_Changes.of(state, state.cells(positions)))
+
     def relocate(self, state: EngramState) -> None:
         """Find the fired engrams again after packing has moved them."""
         self._firings = [_Firing(state.find(ids), ids) for _, ids in self._firings]
@@ -252,8 +258,9 @@ def _filled(state: EngramState, saved: Mapping[str, Tensor]) -> Recorder:
     by_id = {i: bytes(text.tolist()).decode() for i, text in zip(ids.tolist(), texts, strict=True)}
     tables = FiringRecord(**taken, texts=by_id)
     steps, entries = int(saved["step"]), int(tables.ends[-1:].sum())
+    known = len(tables.made)  # of a memory whose engrams were replaced, those since
     whole = {len(part) for part in (tables.made, tables.counts, tables.ends)}
-    if whole != {steps} or tables.first_short.shape != (steps, state.lanes):
+    if whole != {known} or known > steps or tables.first_short.shape != (known, state.lanes):
         raise ValueError("steps")
     if not len(tables.ids) == len(tables.expiry) == entries:
         raise ValueError("entries")

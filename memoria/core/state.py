@@ -216,6 +216,16 @@ class EngramState:
         if self._any_pinned():
             self.expiry[self.pinned_cells] = rules.hold(self.expiry[self.pinned_cells], step)
 
+    def expire_at(self, positions: Array, cells: tuple[Array, Array], expiry: Array) -> None:
+        """The engrams at ``positions`` [B, N], of ``cells``, expire at ``expiry`` instead."""
+        self.expiry[cells] = expiry
+        self._soon.append(positions)
+
+    def retype(self, cells: tuple[Array, Array], types: Array) -> None:
+        """The engrams at ``cells`` are of other ``types``, none of them NULL."""
+        self.types[cells] = types
+        self._recent = 0
+
     def pin(self, positions: Array, step: int) -> None:
         """Pin the engrams at ``positions`` [B, N]; their lifespan is rounded up to whole steps."""
         lane, position = self.cells(positions)

@@ -51,6 +51,10 @@ class ArrayVectors:
     def revise(self, lane: int, position: int, engram: int, vector: Array) -> None:
         self._data[lane, position] = vector
 
+    def overwrite(self, lanes: Array, positions: Array, data: Array) -> None:
+        """The engrams at (``lanes``, ``positions``), [N] both, have the vectors ``data`` [N, D]."""
+        self._data[lanes, positions] = data
+
     def pack(self, positions: Array, capacity: int) -> None:
         lanes, _, dimension = self._data.shape
         packed = self._ops.full((lanes, capacity, dimension), 0, "float32")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import pandas
 
 _LOG: Final = ("fired", "fired_ends", "firing_ends", "set_ids", "set_ends", "expiry", "bounds")
+_GZIP: Final = b"\x1f\x8b"  # how memoria-pytorch's files begin
 _UNSOUND: Final = (  # what zipfile and numpy raise for bytes that `HistoryManager.save` never wrote
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, EOFError, OverflowError),
     *(MemoryError, RuntimeError, SyntaxError, zipfile.BadZipFile, zlib.error, struct.error),
@@ -320,8 +321,17 @@ class HistoryManager:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> HistoryManager:
-        """Read what `save` wrote. Raises `StorageError` or `DamageError`."""
+        """Read what `save` wrote. Raises `StorageError` or `DamageError`.
+
+        A ``.hist`` file of memoria-pytorch is refused: it is a pickle, which runs code when read.
+        """
         try:
+            with open(path, "rb") as file:
+                if file.read(len(_GZIP)) == _GZIP:
+                    raise DamageError(
+                        f"{path}: a pickle of memoria-pytorch, which would run code when read",
+                        "read it there, and give its summaries to add_summary() here",
+                    )
             with zipfile.ZipFile(path) as archive:
                 if archive.testzip() is not None:  # checksums, before anything is believed
                     raise ValueError("checksum")

@@ -73,7 +73,7 @@ def test_what_went_in_or_came_out_may_be_changed(layout: Layout) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_engrams_are_a_copy_of_the_moment(layout: Layout) -> None:
-    """Later steps do not reach an earlier copy, and writing to a copy does not reach the memory."""
+    """Later steps do not reach earlier engrams, and writing to a selection not the memory."""
     memoria, twin = (Memoria(2, 3, 1, 9, 2, layout=layout) for _ in range(2))
     generator = torch.Generator().manual_seed(3)
     kept = []
@@ -83,7 +83,7 @@ def test_engrams_are_a_copy_of_the_moment(layout: Layout) -> None:
             subject.add_working_memory(data)
         moment = twin.engrams
         kept.append((moment, moment.select(torch.arange(moment.data.shape[1]))))
-        scratch = memoria.engrams
+        scratch = memoria.engrams.select(torch.arange(moment.data.shape[1]))
         for values in (scratch.data, scratch.induce_counts, scratch.engrams_types):
             values.fill_(1)
         scratch.lifespan.fill_(-1.0)

@@ -151,6 +151,13 @@ class DenseConnections:
     def counts(self) -> Array:
         return self._counts
 
+    def overwrite(self, positions: Array, counts: Array) -> None:
+        """Replace the counts between ``positions`` [B, N] (-1 ignored) by ``counts`` [B, N, N]."""
+        for mine, row, given in zip(self._counts, positions, counts, strict=True):
+            here = row >= 0
+            at = row[here]
+            mine[at[:, None], at] = given[here][:, here]
+
     def by_lane(self) -> Sequence[LaneCounts]:
         return [LaneCounts(self._ops.numpy(counts)) for counts in self._counts]
 
