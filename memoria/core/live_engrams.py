@@ -27,7 +27,9 @@ class LiveEngrams(Engrams):
 
     def track(self) -> None:
         """Take all fields as they are for unwritten, and all engrams for present."""
-        self._seen = {name: _Seen(getattr(self, name)) for name in ENGRAM_FIELDS}
+        self._seen: dict[str, _Seen | None] = {
+            name: _Seen(getattr(self, name)) for name in ENGRAM_FIELDS
+        }
         ranks = torch.arange(self.memory_length, device=self.data.device)
         self._ranks = ranks.expand(self.engrams_types.shape).masked_fill(self._null_mask, -1)
         self._deleted = False
