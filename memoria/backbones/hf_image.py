@@ -14,6 +14,9 @@ from memoria.errors import BackboneError, InputError, MissingExtraError, first_l
 
 # By its content a file is what it likes: some formats would start a program, such as Ghostscript.
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+_MOST_GREY: Final = 2**16 - 1
+_LIGHT: Final = 224  # mean of the visible pixels above which white behind them would hide them
+_WHITE: Final = (255, 255, 255, 255)
 _MOST_PIXELS: Final = 1 << 26  # 192 MiB as RGB
 
 
@@ -22,7 +25,7 @@ class HfImageBackbone(PooledBackbone):
 
     ``mean`` is over all positions, ``cls`` the first and ``last`` the last of them; ``none``
     gives every position its row. Items are paths or PIL images; they are turned as their camera
-    says and read as RGB, animations by their first frame.
+    says and read as RGB (`_as_rgb`), animations by their first frame.
     """
 
     _row = "patch, not per image"
@@ -71,7 +74,7 @@ class HfImageBackbone(PooledBackbone):
         from PIL import ImageOps
 
         if isinstance(item, pillow.Image):
-            return ImageOps.exif_transpose(item).convert("RGB")
+            return _as_rgb(ImageOps.exif_transpose(item), "image")
         if not isinstance(item, (str, PathLike)):
             raise BackboneError(
                 f"backbone {self.name!r} encodes images, and was given {type(item).__name__}",
@@ -82,11 +85,40 @@ class HfImageBackbone(PooledBackbone):
                 if image.width * image.height > _MOST_PIXELS:
                     size = f"{image.width} x {image.height} pixels"
                     raise InputError(f"{item}: {size} are too many", f"at most {_MOST_PIXELS}")
-                return ImageOps.exif_transpose(image).convert("RGB")
+                return _as_rgb(ImageOps.exif_transpose(image), item)
         except InputError:
             raise
         except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
             raise InputError(f"{item}: not a readable image: {first_line(error)}") from None
+
+
+def _as_rgb(image: Any, name: Any) -> Any:
+    """The picture as RGB of 8 bits, as it looks.
+
+    Grey values of 16 bits are divided by 257. What is transparent shows white, or black where all
+    that is not transparent is light.
+
+    Raises:
+        InputError: it has values of more than 16 bits, whose range nothing tells.
+    """
+    from PIL import Image
+
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image)
+        if image.mode == "F" or values.min(initial=0) < 0 or values.max(initial=0) > _MOST_GREY:
+            hint = "save it with 8 or 16 bits a channel"
+            raise InputError(f"{name}: an image of the mode {image.mode!r}", hint)
+        grey = np.rint(values.astype(np.float64) / 257).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if image.mode not in ("RGBA", "LA", "PA", "RGBa", "La") and "transparency" not in image.info:
+        return image.convert("RGB")
+    picture = image.convert("RGBA")
+    pixels = np.asarray(picture, np.float64)
+    alpha = pixels[..., 3]
+    light = (pixels[..., :3].mean(axis=2) * alpha).sum() / max(1.0, float(alpha.sum()))
+    behind = (0, 0, 0, 255) if light > _LIGHT and alpha.min(initial=255) < 255 else _WHITE
+    ground = Image.new("RGBA", picture.size, behind)
+    return Image.alpha_composite(ground, picture).convert("RGB")
 
 
 def _pillow(name: str) -> Any:
