@@ -11,10 +11,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from memoria.backbones import load_backbone
 from memoria.errors import ConfigError, InputError
 from memoria.experiments import execute, find_experiment, inside, make_plan
 from memoria.experiments.evidence.conversations import read_conversations
 from memoria.experiments.evidence.measure import means, measures
+from memoria.experiments.evidence.memories import STORED, make_memory
+from memoria.experiments.policies.policy import Policy
 from memoria.experiments.report import read_report
 from memoria.experiments.report_files import write_report
 from memoria.experiments.statistics import bootstrap_interval
@@ -287,6 +290,22 @@ class TestOnTheWay:
                 early += 1
         assert early >= 3
         assert records[0].arrays()["asked_before"].sum() == 1
+
+    @pytest.mark.parametrize("model", ["ask+actr", "bm25+lfu", "ask+information"])
+    def test_finding_nothing_teaches_nothing(
+        self, locomo: Path, tmp_path: Path, model: str
+    ) -> None:
+        (told,) = read_conversations([str(locomo)])
+        policy = Policy.parse(model, STORED)
+        memory = make_memory(policy, told, load_backbone("hash"), {}, tmp_path / "store", 3)
+        memory.read([0, 1, 2])
+        before = memory.rank("Who adopted a cat?", 3)
+        memory.found([])
+        memory.found([5])  # is not there
+        assert memory.rank("Who adopted a cat?", 3) == before
+        memory.read([3, 4, 5])
+        assert len(memory.living) == 3
+        memory.close()
 
     def test_the_breakdown_is_by_category_with_intervals_and_differences(
         self, locomo: Path, tmp_path: Path

@@ -114,7 +114,7 @@ class _Scored:
         return unit(self._backbone.encode(texts))
 
     def found(self, turns: Sequence[int]) -> None:
-        self._memory.found(np.intersect1d(turns, self.living))
+        self._memory.found(np.intersect1d(np.array(turns, np.int64), self.living))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -173,7 +173,7 @@ class _Stored:
         return [int(ids[at]) for at in order if ids[at] >= 0][:most]
 
     def found(self, turns: Sequence[int]) -> None:
-        ids = np.intersect1d(turns, self.living)
+        ids = np.intersect1d(np.array(turns, np.int64), self.living)
         find_finding(self._policy.found)(self._life, ids)
         if self._gain is not None and len(ids):
             self._store.recall(ids, self._gain)
