@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from memoria.timeline.strongest import strongest_first
 
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
 _MOST: Final = 2**30  # above every count
-_COMPILED_AFTER: Final = 10**9  # nanoseconds of choosing after which compiled loops pay
+_COMPILED_AFTER: Final = 3 * 10**9  # nanoseconds of choosing after which compiled loops pay
+_SOONER: Final = 10  # times, in a process that has loaded torch: it is no short command
 _NANOSECONDS: Final = 25_000  # of one round of choices, and one more for each cell compared
 _LANES_APART: Final = 8  # up to so many lanes walk one after another
 _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory of the result
@@ -31,7 +33,7 @@ class DenseConnections:
         self._ops = ops
         self._counts = ops.full((lanes, 0, 0), 0, "int32")
         self._spent = 0  # nanoseconds of choosing, about
-        self._patience = _COMPILED_AFTER
+        self._patience = _COMPILED_AFTER // (_SOONER if "torch" in sys.modules else 1)
         self._kernels: Any = None  # the module with compiled loops, once it pays
 
     @classmethod
