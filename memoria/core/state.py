@@ -149,14 +149,14 @@ class EngramState:
 
     def first_shortterm(self) -> Array:
         """Local id of each lane's oldest short-term engram, [B]; older ones are long-term."""
-        types, ids = self.types[:, self._recent :], self.ids[:, self._recent :]
+        types, ids = self._recent_of(self.types), self._recent_of(self.ids)
         if types.shape[1] == 0:
             return self.ops.full((self.lanes,), self.next_id, "int64")
         return self.ops.least(self.ops.where(types == SHORTTERM, ids, self.next_id))
 
     def longterm_count(self) -> Array:
         """Long-term engrams of each lane, [B]."""
-        recent = self.types[:, self._recent :]
+        recent = self._recent_of(self.types)
         return self._ranks.living() - ((recent == WORKING) | (recent == SHORTTERM)).sum(1)
 
     def living_count(self) -> Array:
@@ -203,8 +203,7 @@ class EngramState:
 
     def promote(self, stm_capacity: int) -> None:
         """Working memory becomes short-term; the oldest above the capacity become long-term."""
-        recent = self._recent
-        types = self.types[:, recent:]
+        recent, types = self._recent, self._recent_of(self.types)
         types[...] = rules.promote(types, stm_capacity)
         if types.shape[1]:
             short = types == SHORTTERM
@@ -282,8 +281,12 @@ class EngramState:
     def _any_pinned(self) -> bool:
         return len(self.pinned_cells[0]) > 0
 
+    def _recent_of(self, values: Array) -> Array:
+        """``values`` [B, C] where working and short-term memory are."""
+        return values[:, self._recent : self.used]
+
     def _recent_ones(self, kind: int) -> Array:
-        found = self.ops.columns(self.types[:, self._recent :] == kind)
+        found = self.ops.columns(self._recent_of(self.types) == kind)
         return self.ops.where(found < 0, found, found + self._recent)
 
     def _resize(self, kept: Array, capacity: int) -> None:
