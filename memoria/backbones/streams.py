@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbo
 from memoria.backbones.base import encoder
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
-from memoria.errors import BackboneError, ConfigError, InputError
-from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, TextFile, WorkingMemory
+from memoria.errors import BackboneError, ConfigError, InputError, MemoriaError, StorageError
+from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, WorkingMemory
+from memoria.io.progress import Progress, no_progress
 from memoria.io.read_options import ReadOptions
 
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
@@ -78,14 +80,70 @@ def _found(name: str, place: str | None) -> str:
     return name if there == [False, True] else place
 
 
+class UnitChoice(Protocol):
+    """Says which units of the inputs are taken, once it has seen all of them."""
+
+    def see(self, number: int, piece: Piece) -> None:
+        """Look at the next unit of input ``number``."""
+
+    def fail(self, number: int) -> None:
+        """Input ``number`` cannot be read to its end: nothing of it is taken."""
+
+    def decide(self) -> None:
+        """All inputs have been seen."""
+
+    def count(self, number: int, units: int) -> int:
+        """How many of the ``units`` of input ``number`` are taken."""
+
+    def takes(self, number: int, unit: int) -> bool:
+        """Whether unit ``unit`` of input ``number`` is taken."""
+
+
+@dataclass
+class _Scan:
+    """What the inputs hold, by their numbers.
+
+    Attributes:
+        units: how many units there are.
+        taken: how many of them are taken.
+        held: the units themselves, of what is small.
+        failed: inputs that cannot be read.
+    """
+
+    units: dict[int, int] = field(default_factory=dict)
+    taken: dict[int, int] = field(default_factory=dict)
+    held: dict[int, list[Piece]] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing has to be read any more."""
+        return bool(self.units) and self.held.keys() >= self.units.keys() - self.failed
+
+    def steps(self, specs: Sequence[InputSpec], lanes: int, width: int) -> int:
+        """How many working memories these are, of ``width`` units each."""
+        if lanes > 1 and specs and specs[0].kind != "steps":
+            return _ceil(min(self.taken[number] for number in range(lanes)), width)
+        total = waiting = 0
+        for number, taken in self.taken.items():
+            if specs[number].kind == "steps":
+                size = max(1, self.units[number] // max(1, specs[number].length))
+                total, waiting = total + _ceil(waiting, width) + _ceil(taken, size), 0
+            else:
+                waiting += taken
+        return total + _ceil(waiting, width)
+
+
 class InputStream:
     """The working memories of ``inputs`` (files, ``-`` for standard input) and then of ``texts``.
 
     Iterating yields `WorkingMemory` after `WorkingMemory`, at most ``limit``; it reads lazily and
     encodes in batches with `store_backbone`, loaded when the first text or image comes. ``unit``,
-    or how texts are read, and ``wm_length`` default to the configuration's.
-    ``last_offset(source)`` gives the last offset known from a source; units up to it are passed
-    over and counted in ``skipped``. ``notices`` tells what a user should know, after iterating.
+    or how texts are read, and ``wm_length`` default to the configuration's. ``choice`` says which
+    units are taken; the others are counted in ``skipped``. Inputs whose names are among
+    ``may_fail`` stop nothing when they cannot be read: ``faults`` has the error of each.
+    ``may_be_none``: there may be no input. ``notices`` tells what a user should know, after
+    iterating.
 
     Raises on construction what can be said without reading: `InputError` for what is missing,
     empty or unknown, `ShapeError` for arrays that do not fit, `BackboneError` for text or images
@@ -104,7 +162,9 @@ class InputStream:
         unit: str | ReadOptions | None = None,
         wm_length: int | None = None,
         limit: int | None = None,
-        last_offset: Callable[[str], int | None] | None = None,
+        choice: UnitChoice | None = None,
+        may_fail: Collection[str] = (),
+        may_be_none: bool = False,
         backbone: str | None = None,
         place: str | None = None,
         **run_options: OptionValue | None,
@@ -125,8 +185,8 @@ class InputStream:
         self._limit = limit
         self._config, self._run_options = config, run_options
         self._backbone: Backbone | None = None
-        self._last_offset = last_offset
-        self._known: dict[str, int | None] = {}
+        self._choice = choice
+        self._may_fail = frozenset(may_fail if config.lanes == 1 else ())
         self._reader = InputReader(
             config.lanes,
             config.hidden_dim,
@@ -134,6 +194,8 @@ class InputStream:
             texts,
             stdin,
             config.unit if unit is None else unit,
+            may_be_none=may_be_none,
+            may_fail=self._may_fail,
         )
         self._specs = self._reader.specs
         self._check_mixture()
@@ -141,19 +203,23 @@ class InputStream:
             self._refuse_all_but_arrays()
         self.notices: list[str] = []
         self.skipped = 0
-        self.passed: list[Piece] = []  # units of text files that were known
-        self.totals: dict[str, int] = {}  # units of each text file that was read to its end
-        self._held: list[Plan] | None = None  # what `count` has read
+        self.faults: dict[str, MemoriaError] = {}
+        self.totals: dict[int, int] = {}  # units taken of each input that was read to its end
+        self._scan: _Scan | None = None
 
-    def text_files(self) -> list[TextFile]:
-        """The text files among the inputs, each once, as they are now."""
-        return self._reader.text_files()
+    @property
+    def specs(self) -> Sequence[InputSpec]:
+        """The inputs by their numbers: files in order, then texts."""
+        return self._specs
 
     def __iter__(self) -> Iterator[WorkingMemory]:
-        held, self._held = self._held, None
-        batches = _batches(self._plans() if held is None else held)
+        scan, self._scan = self._scan, None
+        if scan is None:
+            needs_scan = self._choice is not None or self._may_fail
+            scan = self._scanned() if needs_scan else _Scan()
+        batches = _batches(self._plans(scan))
         # What is read already can be encoded ahead: nothing is asked of the store meanwhile.
-        ahead = held is not None and split_name(self._config.backbone)[0] in _SLOW
+        ahead = scan.is_held and split_name(self._config.backbone)[0] in _SLOW
         encoded = _ahead(self._encode, batches) if ahead else map(self._encode, batches)
         for memories in encoded:
             yield from memories
@@ -166,21 +232,15 @@ class InputStream:
         """What has encoded texts and images so far; None before any came."""
         return self._backbone
 
-    def count(self) -> int:
+    def count(self, progress: Progress = no_progress) -> int:
         """How many working memories there are. Reads every input, and so finds its faults.
 
         What was read is held for the next iteration, so that no input is read twice, unless it is
-        larger than `_HELD_BYTES`.
+        larger than `_HELD_BYTES`. ``progress`` hears of the inputs that were read.
         """
-        held: list[Plan] = []
-        count = size = 0
-        for plan in self._plans():
-            count += 1
-            if size <= _HELD_BYTES:
-                size += sum(_bytes_of(piece) for lane in plan for piece in lane)
-                held.append(plan)
-        self._held = held if size <= _HELD_BYTES else None
-        return count
+        self._scan = scan = self._scanned(progress)
+        steps = scan.steps(self._specs, self._lanes, self._width)
+        return steps if self._limit is None else min(steps, self._limit)
 
     def single(self, as_cue: bool = False) -> WorkingMemory:
         """All inputs as exactly one working memory.
@@ -215,7 +275,7 @@ class InputStream:
             memory.places * self._lanes,
             memory.times * self._lanes,
             memory.meta * self._lanes,
-            memory.inputs * self._lanes,
+            memory.pieces * self._lanes,
         )
 
     def _single_lane(self, specs: Sequence[InputSpec], as_cue: bool) -> list[Piece]:
@@ -259,33 +319,80 @@ class InputStream:
             )
         return [[spec] for spec in self._specs]
 
-    def _plans(self) -> Iterator[Plan]:
+    def _scanned(self, progress: Progress = no_progress) -> _Scan:
+        """Read the inputs, no further than ``limit``, and let the choice choose."""
+        if self._lanes > 1 and self._specs and self._specs[0].kind != "steps":
+            self._by_lane()
+        self.faults, scan, size, before = {}, _Scan(), 0, 0
+        most = None if self._limit is None or self._choice else self._limit * self._width
+        for number, spec in enumerate(self._specs):
+            pieces, held, units = self._pieces(number), list[Piece](), 0
+            if most is not None and self._lanes == 1:
+                whole = spec.kind == "steps"  # these count by steps, however wide
+                pieces = itertools.islice(pieces, None if whole else max(0, most - before))
+            elif most is not None and spec.kind != "steps":
+                pieces = itertools.islice(pieces, most)
+            try:
+                for units, piece in enumerate(pieces, 1):  # noqa: B007
+                    if self._choice is not None:
+                        self._choice.see(number, piece)
+                    if size <= _HELD_BYTES:
+                        size += _bytes_of(piece)
+                        held.append(piece)
+            except (InputError, StorageError) as error:
+                if spec.name not in self._may_fail:
+                    raise
+                self.faults[spec.name] = error
+                scan.failed.add(number)
+                if self._choice is not None:
+                    self._choice.fail(number)
+                units = 0
+            scan.units[number] = units
+            before += units
+            if len(held) == units and size <= _HELD_BYTES:
+                scan.held[number] = held
+            progress(number + 1, len(self._specs))
+        if self._choice is not None:
+            self._choice.decide()
+            for number, units in scan.units.items():
+                scan.taken[number] = self._choice.count(number, units)
+        else:
+            scan.taken = dict(scan.units)
+        return scan
+
+    def _pieces(self, number: int) -> Iterator[Piece]:
+        """All units of an input, those of whole steps one after another."""
+        spec = self._specs[number]
+        if spec.kind != "steps":
+            return self._reader.pieces(spec)
+        plans = self._reader.steps(spec)
+        return (piece for plan in plans for column in zip(*plan, strict=True) for piece in column)
+
+    def _plans(self, scan: _Scan) -> Iterator[Plan]:
         """The working memories, not encoded yet. Starts over at every call."""
-        self.notices, self.skipped, self.passed, self.totals = [], 0, [], {}
-        return itertools.islice(self._all_plans(), self._limit)
+        self.notices, self.skipped, self.totals = [], 0, {}
+        return itertools.islice(self._all_plans(scan), self._limit)
 
-    def _all_plans(self) -> Iterator[Plan]:
-        if self._lanes > 1 and self._specs[0].kind != "steps":
-            yield from self._side_by_side()
+    def _all_plans(self, scan: _Scan) -> Iterator[Plan]:
+        numbers = [number for number in range(len(self._specs)) if number not in scan.failed]
+        if self._lanes > 1 and self._specs and self._specs[0].kind != "steps":
+            yield from self._side_by_side(scan)
             return
-        for whole, group in itertools.groupby(self._specs, lambda s: s.kind == "steps"):
+        kinds = itertools.groupby(numbers, lambda number: self._specs[number].kind == "steps")
+        for whole, group in kinds:
             if whole:
-                for plan in itertools.chain.from_iterable(map(self._reader.steps, group)):
-                    if any(self._is_new(piece) for piece in plan[0]):
-                        yield plan
-                    else:
-                        self.skipped += len(plan) * len(plan[0])
+                for number in group:
+                    yield from self._whole_steps(number)
                 continue
-            pieces = self._new(itertools.chain.from_iterable(map(self._counted, group)))
-            while taken := list(itertools.islice(pieces, self._width)):
-                yield [taken]
+            taken = (self._taken(number, scan.held.get(number)) for number in group)
+            pieces = itertools.chain.from_iterable(taken)
+            while plan := list(itertools.islice(pieces, self._width)):
+                yield [plan]
 
-    def _side_by_side(self) -> Iterator[Plan]:
+    def _side_by_side(self, scan: _Scan) -> Iterator[Plan]:
         """Lane i from input i, as long as each of them lasts."""
-        lanes = [
-            self._new(itertools.chain.from_iterable(map(self._counted, group)))
-            for group in self._by_lane()
-        ]
+        self._by_lane()
+        lanes = [self._taken(number, scan.held.get(number)) for number in range(self._lanes)]
         while True:
             taken = [list(itertools.islice(lane, self._width)) for lane in lanes]
             width = min(map(len, taken))
@@ -301,32 +408,40 @@ class InputStream:
                     )
                 return
 
-    def _new(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        for piece in pieces:
-            if self._is_new(piece):
-                yield piece
+    def _taken(self, number: int, held: list[Piece] | None) -> Iterator[TakenPiece]:
+        """The units of an input that are taken; counts them when it has come to its end."""
+        count = 0
+        pieces = self._pieces(number) if held is None else held
+        for unit, piece in enumerate(pieces):
+            if self._takes(number, unit):
+                count += 1
+                yield piece._replace(input=number, unit=unit)
             else:
                 self.skipped += 1
-                if piece.input:
-                    self.passed.append(piece)
+        self.totals[number] = count
 
-    def _counted(self, spec: InputSpec) -> Iterator[Piece]:
-        """The units of an input; counts them in ``totals`` when it has come to its end."""
-        count = 0
-        for count, piece in enumerate(self._reader.pieces(spec), 1):  # noqa: B007
-            yield piece
-        if piece.input:
-            self.totals[piece.input] = self.totals.get(piece.input, 0) + count
+    def _whole_steps(self, number: int) -> Iterator[Plan]:
+        """The steps of an array, one of which any unit is taken whole."""
+        unit = count = 0
+        for plan in self._reader.steps(self._specs[number]):
+            lanes, width = len(plan), len(plan[0])
+            size = lanes * width
+            if any(self._takes(number, unit + at) for at in range(size)):
+                count += size
+                yield [
+                    [
+                        piece._replace(input=number, unit=unit + at * lanes + lane)
+                        for at, piece in enumerate(pieces)
+                    ]
+                    for lane, pieces in enumerate(plan)
+                ]
+            else:
+                self.skipped += size
+            unit += size
+        self.totals[number] = count
 
-    def _is_new(self, piece: Piece) -> bool:
-        """Whether the piece lies behind what is known from its source."""
-        if self._last_offset is None:
-            return True
-        source, offset = piece.place
-        if source not in self._known:
-            self._known[source] = self._last_offset(source)
-        known = self._known[source]
-        return known is None or offset > known
+    def _takes(self, number: int, unit: int) -> bool:
+        return self._choice is None or self._choice.takes(number, unit)
 
     def _encode(self, plans: list[Plan], as_cue: bool = False) -> list[WorkingMemory]:
         """All plans with their vectors, from one call of the backbone."""
@@ -341,7 +456,7 @@ class InputStream:
                 [[piece.place for piece in lane] for lane in plan],
                 [[piece.time for piece in lane] for lane in plan],
                 [[piece.meta for piece in lane] for lane in plan],
-                [[piece.input for piece in lane] for lane in plan],
+                plan,
             )
             for plan in plans
         ]
@@ -368,6 +483,10 @@ class InputStream:
                     f"{spec.name} is an image, and backbone {name!r} encodes texts",
                     "create a store with `--backbone hf:ID` of an image model",
                 )
+
+
+def _ceil(number: int, size: int) -> int:
+    return -(-number // size)
 
 
 def _bytes_of(piece: Piece) -> int:

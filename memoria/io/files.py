@@ -48,7 +48,7 @@ def split_key(spec: str) -> tuple[str, str | None]:
         return spec, None
     for colon in re.finditer(":", spec[:-1]):
         path = spec[: colon.start()]
-        if _is_zarr_folder(path) or _has_records(path):
+        if is_zarr_folder(path) or _has_records(path):
             return path, spec[colon.end() :]
     match = _KEYED.fullmatch(spec)
     return (spec, None) if match is None else (match[1], match[2])
@@ -57,13 +57,13 @@ def split_key(spec: str) -> tuple[str, str | None]:
 def extension(path: str) -> str:
     """The extension in lower case, ``".zarr"`` for all that zarr can open: folders, .zarr.zip."""
     if os.path.isdir(path):
-        return ".zarr" if _is_zarr_folder(path) else ""
+        return ".zarr" if is_zarr_folder(path) else ""
     if path.lower().endswith(".zarr.zip"):
         return ".zarr"
     return os.path.splitext(path)[1].lower()
 
 
-def _is_zarr_folder(path: str) -> bool:
+def is_zarr_folder(path: str) -> bool:
     return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
 
 

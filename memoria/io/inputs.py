@@ -10,7 +10,7 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -18,12 +18,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.errors import InputError, ShapeError
+from memoria.errors import InputError, MemoriaError, ShapeError, StorageError
 from memoria.io.arrays import ArraySource, open_array
 from memoria.io.bounds import open_regular
 from memoria.io.files import Kind, check_file, classify, is_stream, reading, split_key
 from memoria.io.read_options import ReadOptions, as_options
-from memoria.io.text_unit import TextUnit
+from memoria.io.text_unit import HASH_BYTES, TextUnit, hash_unit
 from memoria.io.texts import literal_texts, read_stream, read_texts
 from memoria.io.units import flatten
 
@@ -52,7 +52,8 @@ class Piece(NamedTuple):
         text: the text, verbatim; None of images and vectors.
         place: source and offset; of a row of an array its number.
         time, meta: as in `TextUnit`.
-        input: name of the text file that it is a unit of; "" of anything else.
+        step_hash: of a row of a whole step its `hash`, which is of the step; else b"".
+        input, unit: numbers of the input and of the unit in it; -1: not known.
     """
 
     content: Any
@@ -61,16 +62,22 @@ class Piece(NamedTuple):
     place: Place
     time: int | None = None
     meta: dict[str, Any] | None = None
-    input: str = ""
+    step_hash: bytes = b""
+    input: int = -1
+    unit: int = -1
 
-
-@dataclass(frozen=True)
-class TextFile:
-    """A text among the inputs that can be read again: its name, path and sha256 before reading."""
-
-    name: str
-    path: str
-    content: bytes
+    @property
+    def hash(self) -> bytes:
+        """16 bytes that tell it from others: of its text and what stands beside, or its bytes."""
+        if self.text is not None:
+            return hash_unit(self.text, self.time, self.meta)
+        if self.step_hash:
+            return self.step_hash
+        if self.is_vector:
+            return _short_hash(np.ascontiguousarray(self.content, "<f4").tobytes())
+        path = os.fspath(self.content)
+        with reading(path), open(open_regular(path), "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()[:HASH_BYTES]
 
 
 Plan: TypeAlias = list[list[Piece]]  # one working memory, [B][W]
@@ -86,7 +93,7 @@ class WorkingMemory:
         places: source and offset [B][W].
         times: milliseconds since 1970 [B][W]; None where an input has none.
         meta: JSON objects [B][W]; None where an input has none.
-        inputs: text files that they are units of [B][W]; "" for anything else, [] if unknown.
+        pieces: what they were made of [B][W]; [] if unknown.
     """
 
     data: Vectors
@@ -94,7 +101,7 @@ class WorkingMemory:
     places: list[list[Place]]
     times: list[list[int | None]]
     meta: list[list[dict[str, Any] | None]]
-    inputs: list[list[str]] = field(default_factory=list)
+    pieces: list[list[Piece]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -169,23 +176,23 @@ class InputReader:
         texts: Sequence[str],
         stdin: Any,
         options: str | ReadOptions,
+        may_be_none: bool = False,
+        may_fail: Collection[str] = (),
     ) -> None:
         self.options = as_options(options)
         self.bad: dict[str, None] = {}
-        names = _checked_names(inputs, texts)
+        names = _checked_names(inputs, texts, may_be_none)
         self._lanes, self._dimension = lanes, dimension
         self._literals = list(literal_texts(texts, self.options)) if texts else []
-        self.specs = [self._examine(name) for name in names]
+        self._faults: dict[str, MemoriaError] = {}  # of inputs that may fail
+        self.specs = [self._examine_kindly(name, name in may_fail) for name in names]
         self.specs += [InputSpec("literal", f"text:{number}") for number, _ in enumerate(texts, 1)]
         self._streams = {name: read_stream(name, stdin) for name in names if is_stream(name)}
 
-    def text_files(self) -> list[TextFile]:
-        """The text files among the inputs, each once, as they are now."""
-        names = {s.name: None for s in self.specs if s.kind == "text" and not is_stream(s.name)}
-        return [TextFile(name, *_hash_file(split_key(name)[0])) for name in names]
-
     def pieces(self, spec: InputSpec) -> Iterator[Piece]:
         """The units of an input that is not of whole ``steps``, in order."""
+        if spec.name in self._faults:
+            raise self._faults[spec.name]
         if spec.kind == "image":
             yield Piece(Path(spec.name), False, None, (spec.name, 0))
         elif spec.kind == "rows":
@@ -197,10 +204,8 @@ class InputReader:
                 for number, row in enumerate(rows, start):
                     yield Piece(row, True, None, (spec.name, number))
         else:
-            is_file = spec.kind == "text" and spec.name not in self._streams
-            name = spec.name if is_file else ""
             for text, source, offset, time, meta in self._units(spec):
-                yield Piece(flatten(text), False, text, (source, offset), time, meta, name)
+                yield Piece(flatten(text), False, text, (source, offset), time, meta)
 
     def steps(self, spec: InputSpec) -> Iterator[Plan]:
         """The working memories of an array [T, B, W, D]; an offset is the row within its lane."""
@@ -217,14 +222,32 @@ class InputReader:
             check_finite(slab, spec.name, step_number)
             for data in slab.reshape(len(slab), self._lanes, width, self._dimension):
                 first = step_number * width
+                raw = np.ascontiguousarray(data, "<f4").tobytes()
+                whole = hashlib.sha256(raw).digest()
                 yield [
                     [
-                        Piece(row, True, None, (spec.name, first + number))
-                        for number, row in enumerate(lane)
+                        Piece(
+                            content=row,
+                            is_vector=True,
+                            text=None,
+                            place=(spec.name, first + number),
+                            step_hash=_short_hash(whole + bytes(f"{lane} {number}", "ascii")),
+                        )
+                        for number, row in enumerate(rows)
                     ]
-                    for lane in data
+                    for lane, rows in enumerate(data)
                 ]
                 step_number += 1
+
+    def _examine_kindly(self, name: str, may_fail: bool) -> InputSpec:
+        """The input; the fault of one that may fail comes when it is read."""
+        try:
+            return self._examine(name)
+        except (InputError, StorageError) as error:
+            if not may_fail:
+                raise
+            self._faults[name] = error
+            return InputSpec("text", name)
 
     def _examine(self, name: str) -> InputSpec:
         kind = classify(name)
@@ -259,15 +282,15 @@ class InputReader:
         self.bad[line] = None
 
 
-def _hash_file(path: str) -> tuple[str, bytes]:
-    """The real path of a file, and its sha256."""
-    with reading(path), open(open_regular(path), "rb") as file:
-        return os.path.realpath(path), hashlib.file_digest(file, "sha256").digest()
+def _short_hash(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()[:HASH_BYTES]
 
 
-def _checked_names(paths: Sequence[str | os.PathLike[str]], texts: Sequence[str]) -> list[str]:
+def _checked_names(
+    paths: Sequence[str | os.PathLike[str]], texts: Sequence[str], may_be_none: bool = False
+) -> list[str]:
     names = [os.fspath(path) for path in paths]
-    if not names and not texts:
+    if not names and not texts and not may_be_none:
         raise InputError("no input given", "name files, '-' for standard input, or a text")
     if names.count("-") > 1:
         raise InputError("'-' is given twice", "standard input can be read once")

@@ -32,6 +32,7 @@ from memoria.store.schema import (
     ReadingColumn,
     expected_specs,
 )
+from memoria.store.sources import RUN
 from memoria.timeline.log import IntArray
 
 _UNIT_HASH: Final = 2  # column of ``sources/units`` at which the hash begins
@@ -141,9 +142,14 @@ def _forget_hashes(held: Contents, erased: IntArray) -> bool:
         return False
     ends = readings[:, ReadingColumn.UNITS_END]
     of_reading = np.unique(np.searchsorted(ends, np.flatnonzero(gone), side="right"))
-    told = units[gone, _UNIT_HASH:].any() or readings[of_reading, ReadingColumn.HASH :].any()
+    for row in np.flatnonzero(units[:, 0] == RUN).tolist():
+        first, count = units[row, _UNIT_HASH:].tolist()
+        if gone[first : first + count].any():
+            of_reading = np.append(of_reading, np.searchsorted(ends, row, side="right"))
+    whole = of_reading[readings[of_reading, ReadingColumn.HASH :].any(1)]
+    told = units[gone, _UNIT_HASH:].any() or (readings[whole, ReadingColumn.HASH :] != -1).any()
     units[gone, _UNIT_HASH:] = 0
-    readings[of_reading, ReadingColumn.HASH :] = 0
+    readings[whole, ReadingColumn.HASH :] = -1
     for name, rows in (("units", units), ("readings", readings)):
         held.arrays[arrays[name]] = held.arrays[arrays[name]][0], rows
     return bool(told)

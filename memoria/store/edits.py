@@ -41,6 +41,12 @@ def happen(
     return changed
 
 
+def are_alive(core: MemoryCore, ids: IntArray) -> npt.NDArray[np.bool_]:
+    """Whether each of the engrams ``ids`` lives."""
+    alive: npt.NDArray[np.bool_] = core.ops.numpy(_positions(core, ids) >= 0).any(0)
+    return alive
+
+
 def displaced_ids(core: MemoryCore) -> IntArray:
     """The engrams of ``core`` that its capacity leaves no room for, ascending by id."""
     capacity, state, numpy = core.config.capacity, core.state, core.ops.numpy

@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from memoria.backbones import speed_options
-from memoria.backbones.streams import InputStream
 from memoria.engines import Stopping, Task, run_tasks, stoppable
 from memoria.errors import InputError
 from memoria.io.bounds import open_regular, parse_json
 from memoria.io.files import reading
 from memoria.io.progress import Progress
 from memoria.store.asking import bring_up_index
+from memoria.store.file_reading import FileReading
 from memoria.store.lane_texts import LEAST_SAVED
 from memoria.store.reading import open_files
-from memoria.store.reading_recorder import ReadingRecorder
 from memoria.store.store import MemoryStore
 from memoria.timeline.gain import parse_rule
 
@@ -136,28 +135,27 @@ def step_store(
         options = {name: document[name] for name in speed_options(files.config.backbone)}
         with MemoryStore(files, document["device"]) as store:
             store.begin_command("step")
-            stream = InputStream(
-                files.config,
+            reading = FileReading(
+                store,
                 document["inputs"],
+                "keep",
                 texts=document["texts"],
+                knows_texts=True,
                 unit=document["unit"],
                 wm_length=document["wm_length"],
-                last_offset=store.last_offset,
                 backbone=document["backbone"],
-                place=files.attributes.settings.backbone,
                 **{name: value for name, value in options.items() if value is not None},
             )
-            readings = ReadingRecorder(store, stream)
-            total = stream.count()
-            store.step_stream(
-                readings,
+            total = reading.begin()
+            reading.step(
                 document["rule"],
                 progress=stoppable(progress, stopping),
                 total=total,
                 commit_every=document["commit_every"],
             )
-            readings.finish()
-            done = readings.document()
+            reading.finish()
+            done = reading.recorder.document()
+    stream = reading.stream
     if done["engrams_added"] >= LEAST_SAVED and stream.backbone is not None:
         bring_up_index(path, stream.backbone)
     return {**done, "notices": stream.notices}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from contextlib import closing
 from functools import cached_property
 from pathlib import Path
@@ -42,8 +42,9 @@ from memoria.store.digest import (
     next_digest,
     state_digest,
 )
-from memoria.store.edits import displaced_ids, happen, revise
+from memoria.store.edits import are_alive, displaced_ids, happen, revise
 from memoria.store.events import checked_ids
+from memoria.store.held_units import HeldUnits
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import life_of_core, load_core, load_whole
 from memoria.store.memory_files import MemoryFiles
@@ -59,7 +60,16 @@ from memoria.store.reminded import (
 )
 from memoria.store.schema import EventColumn, array_specs
 from memoria.store.snapshots import new_snapshot
-from memoria.store.sources import Reading, Unit, read_readings, read_units, stage_reading
+from memoria.store.sources import (
+    Reading,
+    Unit,
+    UnitRows,
+    encode_rows,
+    read_readings,
+    read_units,
+    stage_reading,
+    unit_rows,
+)
 from memoria.store.state import written_state
 from memoria.store.texts import Place, StoredTexts
 from memoria.store.vector_codec import decode_vectors, encode_vectors
@@ -95,6 +105,7 @@ class MemoryStore:
         self._pending = _IDLE
         self._lifespans: InformedLifespans | None = None
         self._command: tuple[tuple[int, int, int], Any] | None = None
+        self._place: str | None = None
         self._load()
 
     @classmethod
@@ -372,6 +383,7 @@ class MemoryStore:
         progress: Progress | bool = False,
         total: int | None = None,
         commit_every: float = 0.25,
+        before_commit: Callable[[], None] | None = None,
     ) -> int:
         """`step` through a stream of working memories, with durable commits meanwhile.
 
@@ -385,6 +397,7 @@ class MemoryStore:
             progress: True for a tqdm bar, or what is called with (steps done, ``total``).
             total: length of the stream, for the progress; None: its ``len``, if it has one.
             commit_every: seconds after which finished steps are made durable; 0: after each step.
+            before_commit: called before each commit, to stage what belongs to it.
 
         Returns:
             Number of steps taken.
@@ -407,6 +420,8 @@ class MemoryStore:
                         self._fire()
                         self.adjust(rule)
                         if time.monotonic() - last_commit >= commit_every:
+                            if before_commit is not None:
+                                before_commit()
                             self.commit()
                             last_commit = time.monotonic()
                         in_step = False
@@ -417,6 +432,8 @@ class MemoryStore:
                     if in_step:
                         self.rollback()
                     elif done:
+                        if before_commit is not None:
+                            before_commit()
                         self.commit()
         return done
 
@@ -428,6 +445,13 @@ class MemoryStore:
         is unknown, forgotten already or named twice; nothing has happened then.
         """
         return self._by_hand(EventKind.FORGET, ids)
+
+    def living(self, ids: Sequence[int] | IntArray) -> IntArray:
+        """Those of the engrams ``ids`` that live, each once, ascending."""
+        wanted = np.unique(np.asarray(ids, np.int64))
+        wanted = wanted[(wanted >= 0) & (wanted < self._files.created)]
+        found: IntArray = wanted[are_alive(self._memory(), wanted)] if len(wanted) else wanted
+        return found
 
     def pin(self, ids: Sequence[int] | IntArray) -> IntArray:
         """Let the engrams ``ids`` lose no lifespan; returns those that were not pinned before.
@@ -569,15 +593,19 @@ class MemoryStore:
         self._settings = self._settings.changed(changes)
         self._config = self._config.replace(unit=self._settings.unit)
 
-    def name_source(self, source: str, resolved: str = "") -> None:
+    def name_source(self, source: str, resolved: str = "") -> int:
         """Tell of a source before its first engram comes, and as what its name is resolved.
 
         Args:
-            source: the name that ``places`` use.
-            resolved: such as an absolute path; without effect on a source that is known.
+            source: the name that ``places`` use: from now on for this source.
+            resolved: such as an absolute path; of a source that is known another one is another
+                source of the same name.
+
+        Returns:
+            The number of the source.
         """
         self._check_writable()
-        self._stored_texts.name_source(source, resolved)
+        return self._stored_texts.name_source(source, resolved)
 
     def record_reading(self, source: str, content: bytes, units: Sequence[Unit]) -> None:
         """Record that ``source`` was read to its end; durable with the next `commit`.
@@ -593,15 +621,39 @@ class MemoryStore:
             InputError: a hash has not its length, or an engram or offset cannot be one.
         """
         self._check_writable()
-        stage_reading(self._files, self._stored_texts, self._steps, source, content, units)
+        rows = unit_rows(units)
+        stage_reading(self._files, self._stored_texts, self._steps, source, content, rows)
+
+    def record_units(self, source: int, content: bytes, units: UnitRows | IntArray) -> None:
+        """Record what is held of a source, by its number: as `record_reading`.
+
+        ``units`` that have no row yet, or whole rows of ``sources/units``. Where ``content`` is
+        `memoria.store.sources.ADDED`, they come to those that are held.
+        """
+        self._check_writable()
+        rows = encode_rows(self._files, units) if isinstance(units, UnitRows) else units
+        stage_reading(self._files, self._stored_texts, self._steps, source, content, rows)
+
+    def record_place(self) -> None:
+        """Record where the store lies: what its sources resolve to are paths as seen from there."""
+        self._check_writable()
+        self._place = os.path.realpath(self.path)
+
+    def held_units(self) -> HeldUnits:
+        """What is held of each source now."""
+        return HeldUnits(self._files, self._stored_texts)
 
     def readings(self) -> list[Reading]:
-        """Every reading of a source, the oldest first."""
+        """Every reading of a source to its end, the oldest first."""
         return read_readings(self._files, self._stored_texts)
 
     def units(self, reading: Reading) -> list[Unit]:
         """The units of one of `readings`."""
         return read_units(self._files, reading)
+
+    def first_text(self, id: int) -> str | None:
+        """The text of an engram at birth; None where it has none."""
+        return self._stored_texts.first_texts(np.array([id]))[0]
 
     def engrams_at(self, places: Sequence[Place]) -> list[int]:
         """The newest engram that came from each (source, offset); -1 where there is none."""
@@ -798,8 +850,11 @@ class MemoryStore:
                 "settings": self._settings,
             }
         )
+        document = attributes.document()
+        if self._place is not None:
+            document["place"] = self._place
         try:
-            self._files.commit(attributes.document(), attributes)
+            self._files.commit(document, attributes)
         except BaseException:
             self._load()
             raise

@@ -7,6 +7,7 @@ nothing. Torch-free.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from operator import index
 from typing import Any, Final
 
@@ -35,7 +36,10 @@ class StoredTexts:
 
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
-        self._sources: dict[str, int] | None = None  # numbers by name, in order
+        self._has_sources = False  # whether the names have been read
+        self._pairs: list[tuple[str, str]] = []  # names of sources, given and resolved
+        self._resolved: dict[tuple[str, str], int] = {}  # their numbers
+        self._sources: dict[str, int] = {}  # the number that a name as given stands for now
 
     def stage(
         self,
@@ -87,7 +91,7 @@ class StoredTexts:
 
     def places(self, ids: IntArray) -> list[Place | None]:
         """The source and character offset of each engram; None where there is none."""
-        where, names = self.where(ids), self.sources()
+        where, names = self.where(ids), self.sources() if len(ids) else []
         return [None if n < 0 else (names[n], offset) for n, offset in where.tolist()]
 
     def where(self, ids: IntArray) -> IntArray:
@@ -97,14 +101,16 @@ class StoredTexts:
         return where
 
     def _check_sources(self, where: IntArray) -> None:
-        if len(where) and not -1 <= int(where[:, 0].min()) <= int(where[:, 0].max()) < len(
-            self._numbers()
-        ):
+        known = self._files.rows("sources/index")
+        if len(where) and not -1 <= int(where[:, 0].min()) <= int(where[:, 0].max()) < known:
             raise DamageError("texts/index names a source that is not there")
 
     def sources(self) -> list[str]:
-        """The names of all sources as they were given, in the order in which they came."""
-        return list(self._numbers())
+        """The names of all sources as they were given, in the order in which they came.
+
+        Sources that resolve differently may have the same name.
+        """
+        return [name for name, _ in self.named_sources()]
 
     def last_offset(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
@@ -116,7 +122,7 @@ class StoredTexts:
 
     def last_offsets(self) -> IntArray:
         """The greatest offset remembered of each source, [sources]; -1 where there is none."""
-        places = np.full(len(self._numbers()), -1, np.int64)
+        places = np.full(self._files.rows("sources/index"), -1, np.int64)
         table = self._files.read("texts/index")
         before = self._files.kept_places(self._files.attributes.step)
         text_ends, meta_ends, sources, offsets, _ = table.T
@@ -184,7 +190,7 @@ class StoredTexts:
 
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
-        self._sources = None
+        self._has_sources = False
 
     def _revised(self, ids: IntArray, name: str, first: list[Any]) -> list[Any]:
         revisions = self._files.revisions
@@ -238,21 +244,23 @@ class StoredTexts:
         return int(self._files.engram_rows(np.array([engram]))[0])
 
     def _numbers(self) -> dict[str, int]:
-        if self._sources is None:
+        if not self._has_sources:
             ends = self._files.read("sources/index")
             if not may_be_ends(ends.ravel(), self._files.rows("sources/bytes")):
                 raise DamageError("sources/index points outside of sources/bytes")
             raw = self._files.read("sources/bytes").tobytes()
-            starts = [0, *ends[:-1, 1].tolist()] if len(ends) else []
-            names = [_decode(raw[a:b]) for a, b in zip(starts, ends[:, 0].tolist(), strict=True)]
-            self._sources = {name: number for number, name in enumerate(names)}
+            spans = pairwise((0, *ends.ravel().tolist()))
+            names = [_decode(raw[begin:end]) for begin, end in spans]
+            self._pairs = list(zip(names[::2], names[1::2], strict=True))
+            self._resolved = {pair: number for number, pair in enumerate(self._pairs)}
+            self._sources = {name: number for number, (name, _) in enumerate(self._pairs)}
+            self._has_sources = True
         return self._sources
 
     def named_sources(self) -> list[tuple[str, str]]:
         """The name of each source as it was given, and as it was resolved; "" if it was not."""
-        ends = self._files.read("sources/index").tolist()
-        raw, names = self._files.read("sources/bytes").tobytes(), self.sources()
-        return [(name, _decode(raw[a:b])) for name, (a, b) in zip(names, ends, strict=True)]
+        self._numbers()
+        return list(self._pairs)
 
     def resolved_name(self, source: str) -> str:
         """The name of a source as it was resolved; "" if it was not, or is not known."""
@@ -273,15 +281,22 @@ class StoredTexts:
         return [known.get((numbers.get(source, -1), offset), -1) for source, offset in places]
 
     def name_source(self, source: str, resolved: str = "") -> int:
-        """The number of the source ``source``; a new one is staged with its resolved name."""
+        """The number of the source ``source``, which the name stands for from now on.
+
+        A new one is staged where it is not known, or known to resolve to something else.
+        """
         numbers = self._numbers()
-        if source not in numbers:
+        found = self._resolved.get((source, resolved)) if resolved else numbers.get(source)
+        if found is None:
             raw, absolute = encode_text(source), encode_text(resolved)
             end = self._files.rows("sources/bytes") + len(raw)
+            found = self._files.rows("sources/index")
             self._files.append("sources/bytes", np.frombuffer(raw + absolute, np.uint8))
             self._files.append("sources/index", np.array([[end, end + len(absolute)]]))
-            numbers[source] = len(numbers)
-        return numbers[source]
+            self._resolved[source, resolved] = found
+            self._pairs.append((source, resolved))
+        numbers[source] = found
+        return found
 
     def _numbered(self, place: Place) -> tuple[int, int]:
         return self.name_source(place[0]), place[1]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import typer
 
 from memoria.errors import UsageError
 from memoria.timeline.gain import parse_rule
+from memoria_cli.keep.step_outcome import tell_outcome, tell_plan
 from memoria_cli.options import (
     ENGINE_PANEL,
     Address,
     BatchSize,
     Device,
+    DryRun,
     Engine,
     Inputs,
     Jobs,
@@ -27,6 +31,7 @@ from memoria_cli.options import (
     Unit,
     WmLength,
     option,
+    panel,
     refuse_engine,
     speed_options,
 )
@@ -40,14 +45,19 @@ from memoria_cli.verbs import verb
 if TYPE_CHECKING:
     from memoria.io.inputs import WorkingMemory
     from memoria.store import MemoryStore
-    from memoria.store.reading_recorder import ReadingRecorder
+    from memoria.store.file_reading import FileReading
+
+OnDelete = Literal["forget", "keep"]
+
+_files: Final = panel("Files that change")
 
 
 @verb(
     "step",
     "memoria step notes diary.txt",
     "memoria step vectors stream.npy --rule uniform:5 --limit 100 --json",
-    "memoria step notes diary.txt --resume",
+    "memoria step notes ./journal --sync",
+    "memoria step notes 'logs/*.txt' --sync --on-delete keep --dry-run",
     "memoria step notes diary.txt --watch",
     "memoria step --each stores.jsonl --jobs 2",
 )
@@ -62,14 +72,33 @@ def step(
     wm_length: WmLength = None,
     rule: Rule = None,
     limit: Annotated[int | None, limit_option("Steps at most")] = None,
-    resume: Annotated[
+    sync: Annotated[
         bool,
-        option(
-            "--resume",
-            "Pass over what was remembered from each input before: go on after an "
-            "interruption, or take in what a file has grown by.",
+        _files(
+            "--sync",
+            "Read only what is new or has changed since the last time, and forget what is there "
+            "no more: the store holds what the files hold.",
         ),
     ] = False,
+    on_delete: Annotated[
+        OnDelete | None,
+        _files(
+            "--on-delete",
+            "With --sync, what becomes of what a file has no more: forget it, or keep it, as for "
+            "logs that rotate.",
+            "HOW",
+            show_default="forget",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        _files(
+            "--resume",
+            "--sync --on-delete keep: go on after an interruption, or take in what a file has "
+            "grown by.",
+        ),
+    ] = False,
+    dry_run: DryRun = False,
     commit_every: Annotated[
         float,
         option(
@@ -107,6 +136,9 @@ def step(
     lane i reads input i until the shortest ends. Ctrl-C ends it between two steps, and --resume
     goes on from there.
 
+    A folder stands for the files below it, without hidden ones and those that its .memoriaignore
+    names. One that cannot be read is told at the end, with exit code 1, and stops no other.
+
     With --each many stores get inputs of their own, some at a time, here or on Ray. A store that
     fails does not stop the others; the same command does what is left.
     """
@@ -137,70 +169,73 @@ def step(
     if store is None:
         raise UsageError("no STORE is named", "name it first, or many with --each FILE.jsonl")
     refuse_engine(engine, address, jobs, "--each")
-    from memoria.backbones.streams import InputStream
     from memoria.io.read_options import ReadOptions
+
+    if resume and on_delete == "forget":
+        raise UsageError("--resume: keeps what is there no more", "give --sync alone")
+    if on_delete is not None and not (sync or resume):
+        raise UsageError(f"--on-delete {on_delete}: goes with --sync")
+    chosen: OnDelete | None = (on_delete or "forget") if sync and not resume else None
+    chosen = "keep" if resume else chosen
     from memoria.store.asking import bring_up_index
+    from memoria.store.file_reading import FileReading
     from memoria.store.lane_texts import LEAST_SAVED
     from memoria.store.reading import open_files
-    from memoria.store.reading_recorder import ReadingRecorder
 
-    with closing(open_files(store, mode="r+")) as files:
+    with closing(open_files(store, mode="r" if dry_run else "r+")) as files:
         if rule is not None:
             parse_rule(rule)
         if watch:
             from memoria_cli.terminal.screen import check_terminal
 
             check_terminal("--watch")
-        with load_memory_store(files, "step", device) as opened:
-            keep_place(opened, backbone)
-            stream = InputStream(
-                files.config,
+        with load_memory_store(files, None if dry_run else "step", device) as opened:
+            if not dry_run:
+                keep_place(opened, backbone)
+            reading = FileReading(
+                opened,
                 inputs or (),
+                chosen,
                 texts=text or (),
                 unit=ReadOptions(unit or files.config.unit, text_field, time_field, skip_bad),
                 wm_length=wm_length,
                 limit=limit or None,
-                last_offset=opened.last_offset if resume else None,
                 backbone=backbone,
-                place=files.attributes.settings.backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )
+            if dry_run:
+                tell_plan(reading, json)
+                return
             begun = opened.timestep
             quit = False
-            readings = ReadingRecorder(opened, stream)
             try:
-                total = stream.count()  # finds a faulty input before anything is remembered
+                total = reading.begin()  # finds a faulty input before anything is remembered
                 if watch:
-                    quit = _step_watched(opened, readings, total, rule, commit_every)
+                    quit = _step_watched(opened, reading, total, rule, commit_every)
                 else:
                     with output.progress("stepping", "steps") as show:
-                        opened.step_stream(
-                            readings, rule, progress=show, total=total, commit_every=commit_every
-                        )
-                readings.finish()
+                        reading.step(rule, progress=show, total=total, commit_every=commit_every)
+                reading.finish()
             except KeyboardInterrupt:
                 steps = format_count(opened.timestep - begun, "step")
                 raise StoppedError(
                     f"interrupted: {steps} committed, the store is at step {opened.timestep}",
                     "the same command with --resume goes on from there",
                 ) from None
-            document = readings.document()
-    for line in stream.notices:
-        output.note(line)
+            document = reading.document()
     if quit:
         output.note("ended by q: the same command with --resume goes on from there")
-    passed = f"; {format_count(stream.skipped, 'unit')} remembered before" if stream.skipped else ""
-    added = document["engrams_added"]
-    taken = f"{format_count(document['steps'], 'step')}, {format_count(added, 'engram')} added"
-    output.result(document, [f"{taken}, the store is at step {document['timestep']}{passed}"], json)
-    if added >= LEAST_SAVED and stream.backbone is not None:
-        bring_up_index(store, stream.backbone)
+    tell_outcome(reading, document, json)
+    if document["engrams_added"] >= LEAST_SAVED and reading.stream.backbone is not None:
+        bring_up_index(store, reading.stream.backbone)
+    if reading.faults:
+        raise typer.Exit(1)
 
 
 def _step_watched(
-    store: MemoryStore, stream: ReadingRecorder, total: int, rule: str | None, commit_every: float
+    store: MemoryStore, reading: FileReading, total: int, rule: str | None, commit_every: float
 ) -> bool:
-    """Step through ``stream`` and draw each step; return whether the user ended it."""
+    """Step through what is read and draw each step; return whether the user ended it."""
     from memoria.store.replay.walk import Walk
     from memoria_cli.terminal.watch import FRAMES_A_SECOND, WatchView
 
@@ -208,7 +243,7 @@ def _step_watched(
 
     def memories(view: WatchView) -> Iterator[WorkingMemory]:
         nonlocal quit
-        for memory in stream:
+        for memory in reading.recorder:
             yield memory
             if quit := not view.draw_if_due():
                 return
@@ -216,6 +251,11 @@ def _step_watched(
     begun = store.timestep
     walk = Walk(store.files, begun + 1, None)
     with WatchView(walk, store.path.name, begun + total, FRAMES_A_SECOND) as view:
-        store.step_stream(memories(view), rule, commit_every=commit_every)
+        store.step_stream(
+            memories(view),
+            rule,
+            commit_every=commit_every,
+            before_commit=reading.recorder.before_commit,
+        )
         view.draw_now()
     return quit

@@ -20,7 +20,7 @@ from memoria.backbones.hf_image import HfImageBackbone
 from memoria.backbones.streams import InputStream, store_backbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError, MemoriaError, ShapeError
-from memoria.io.inputs import WorkingMemory
+from memoria.io.inputs import Piece, WorkingMemory
 
 D = 16
 WORDS = "one two three four five six seven eight nine ten".split()
@@ -220,15 +220,45 @@ def test_encodes_many_steps_in_one_call(tmp_path: Path, monkeypatch: pytest.Monk
     assert 1 < len(calls) < 5  # neither a call a step nor everything at once
 
 
-def test_known_places_are_passed_over(tmp_path: Path) -> None:
+class Behind:
+    """A choice of the units that are not among the first ``known`` of all inputs."""
+
+    def __init__(self, known: int) -> None:
+        self.known = known
+        self.first: dict[int, int] = {}
+        self.seen = 0
+
+    def see(self, number: int, piece: Piece) -> None:
+        self.first.setdefault(number, self.seen)
+        self.seen += 1
+
+    def fail(self, number: int) -> None:
+        raise AssertionError
+
+    def decide(self) -> None:
+        assert self.seen
+
+    def count(self, number: int, units: int) -> int:
+        return sum(self.takes(number, unit) for unit in range(units))
+
+    def takes(self, number: int, unit: int) -> bool:
+        return self.first[number] + unit >= self.known
+
+
+def test_units_that_are_not_chosen_are_passed_over(tmp_path: Path) -> None:
     inputs = [lines(tmp_path, "a.txt", 4), lines(tmp_path, "b.txt", 4)]
-    (first, *_) = InputStream(config(), inputs)
-    known = {inputs[0]: first.places[0][-1][1]}
-    stream = InputStream(config(), inputs, last_offset=known.get)
+    stream = InputStream(config(), inputs, choice=Behind(3))
+    assert stream.count() == 2
     memories = list(stream)
     assert stream.skipped == 3
     assert memories[0].texts[0][0] == "Sentence four of a.txt."
+    assert [(piece.input, piece.unit) for piece in memories[0].pieces[0]] == [
+        (0, 3),
+        (1, 0),
+        (1, 1),
+    ]
     assert sum(widths(memories)) == 5
+    assert stream.totals == {0: 1, 1: 4}
 
 
 @given(
@@ -236,7 +266,7 @@ def test_known_places_are_passed_over(tmp_path: Path) -> None:
     wm_length=st.integers(1, 5),
     stop=st.integers(0, 8),
 )
-def test_stopping_anywhere_and_resuming_is_as_not_stopping(
+def test_stopping_anywhere_and_going_on_is_as_not_stopping(
     tmp_path_factory: pytest.TempPathFactory, counts: list[int], wm_length: int, stop: int
 ) -> None:
     folder = tmp_path_factory.mktemp("resume")
@@ -244,21 +274,30 @@ def test_stopping_anywhere_and_resuming_is_as_not_stopping(
     setting = config(wm_length=wm_length)
     whole = list(InputStream(setting, inputs))
     done = whole[:stop]
-    known: dict[str, int] = {}
-    for memory in done:
-        for source, offset in memory.places[0]:
-            known[source] = max(offset, known.get(source, -1))
-    rest = list(InputStream(setting, inputs, last_offset=known.get))
-    assert texts_of(done + rest) == texts_of(whole)
+    stream = InputStream(setting, inputs, choice=Behind(sum(widths(done))))
+    assert stream.count() == len(whole) - len(done)
+    assert texts_of(done + list(stream)) == texts_of(whole)
 
 
-def test_resuming_arrays_of_steps(tmp_path: Path) -> None:
+def test_of_a_step_all_units_are_taken_or_none(tmp_path: Path) -> None:
     path = array(tmp_path, "a.npy", 5, 2, 4, D)
     whole = list(InputStream(config(lanes=2), [path]))
-    last = whole[1].places[0][-1][1]
-    rest = list(InputStream(config(lanes=2), [path], last_offset=lambda _: last))
+    stream = InputStream(config(lanes=2), [path], choice=Behind(16))
+    assert stream.count() == 3
+    rest = list(stream)
     assert len(rest) == 3
     np.testing.assert_array_equal(rest[0].data, whole[2].data)
+
+
+def test_an_input_that_may_fail_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"Fine so far. But \xff is not.")
+    inputs = [lines(tmp_path, "a.txt", 2), str(tmp_path / "bad.txt"), lines(tmp_path, "c.txt", 2)]
+    with pytest.raises(InputError):
+        InputStream(config(), inputs).count()
+    stream = InputStream(config(), inputs, may_fail=[inputs[1]])
+    assert stream.count() == 2
+    assert sum(widths(list(stream))) == 4
+    assert [*stream.faults] == [inputs[1]]
 
 
 def test_records_have_a_source_each(tmp_path: Path) -> None:

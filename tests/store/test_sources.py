@@ -14,9 +14,10 @@ from spec_reader import SpecReader
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError, MemoriaError
+from memoria.io.text_unit import hash_unit
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact
-from memoria.store.sources import Unit, hash_unit
+from memoria.store.sources import Unit
 from memoria.store.verify import repair, verify
 
 DIARY = "The lamp is lit. Fog comes in. A bell rings. The tide turns."

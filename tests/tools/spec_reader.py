@@ -270,14 +270,22 @@ class SpecReader:
         ]
 
     def reading(self, number: int) -> tuple[str, bytes, list[tuple[int, int, bytes]]]:
-        """Source as given, sha256 of the content, and (engram, offset, hash) of each unit."""
+        """Source as given, what its content is told by, and (engram, offset, hash) of each unit."""
         row = self.readings[number]
         start = self.readings[number - 1][4] if number else 0
         content = b"".join(word.to_bytes(8, "big", signed=True) for word in row[5:])
-        units = [
-            (unit[0], unit[1], b"".join(word.to_bytes(8, "big", signed=True) for word in unit[2:]))
-            for unit in self.units[start : row[4]]
-        ]
+        units = []
+        for engram, offset, *words in self.units[start : row[4]]:
+            told = [(engram, offset, *words)]
+            if engram == -2:  # a run of earlier rows
+                first, count = words
+                told = [(e, o + offset, *w) for e, o, *w in self.units[first : first + count]]
+                if offset == -(2**62):
+                    told = [(e, -1, *w) for e, _, *w in told]
+            units += [
+                (e, o, b"".join(word.to_bytes(8, "big", signed=True) for word in w))
+                for e, o, *w in told
+            ]
         return self.sources()[row[0]], content, units
 
     def cues(self) -> list[dict[str, Any]]:

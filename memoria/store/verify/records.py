@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memoria.errors import DamageError
 from memoria.store.memory_files import may_be_ends
 from memoria.store.schema import CommandColumn, ReadingColumn
+from memoria.store.sources import GONE, GONE_RUN, RUN
 from memoria.store.verify.events import EventList
 from memoria.store.verify.steps import Steps
 from memoria.timeline.log import IntArray
@@ -42,11 +44,32 @@ def _readings(steps: Steps, events: EventList) -> Iterator[tuple[str, int, str]]
             f"reading {row} is of source {source[row]}, there are {known}",
         )
     engram, offset = units[:, 0], units[:, 1]
-    for row in np.flatnonzero((engram < -1) | (engram >= steps.files.created)).tolist():
+    runs = engram == RUN
+    for row in np.flatnonzero(runs & ~_may_be_runs(units, table[:, ReadingColumn.UNITS_END])):
+        yield "sources/units", int(row), f"unit {row} is a run of rows that it cannot stand for"
+    odd = ~runs & ((engram < -1) | (engram >= steps.files.created))
+    for row in np.flatnonzero(odd).tolist():
         message = f"unit {row} is of engram {engram[row]}, there are {steps.files.created}"
         yield "sources/units", row, message
-    for row in np.flatnonzero(offset < 0).tolist():
+    for row in np.flatnonzero(~runs & (offset < GONE)).tolist():
         yield "sources/units", row, f"unit {row} has the offset {offset[row]}"
+
+
+def _may_be_runs(units: IntArray, ends: IntArray) -> NDArray[np.bool_]:
+    """Which rows may be runs: of plain rows of earlier readings, with offsets of 0 or more."""
+    _, shift, start, count = units.T
+    reading = np.searchsorted(ends, np.arange(len(units)), side="right")
+    first = np.concatenate(([0], ends))[reading]  # of the row's own reading
+    sound = (start >= 0) & (count > 0) & (start <= first) & (count <= first - start)
+    is_run = units[:, 0] == RUN
+    runs_before = np.concatenate(([0], np.cumsum(is_run)))
+    found = np.flatnonzero(is_run & sound)
+    begin, end = start[found], start[found] + count[found]
+    sound[found] &= runs_before[begin] == runs_before[end]
+    for at in found[sound[found] & (shift[found] != GONE_RUN)].tolist():
+        least = int(units[start[at] : start[at] + count[at], 1].min())
+        sound[at] = least >= 0 and least + int(shift[at]) >= 0
+    return sound
 
 
 def _commands(steps: Steps, events: EventList) -> Iterator[tuple[str, int, str]]:

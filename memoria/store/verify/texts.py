@@ -42,7 +42,7 @@ class _Check:
             raw = self._loose.sound_rows(self._names).tobytes()
         except DamageError:  # which has been named
             return None
-        seen: dict[bytes, int] = {}
+        seen: dict[tuple[bytes, bytes], int] = {}
         begin = 0
         for number, (end, stop) in enumerate(ends.tolist()):
             if not begin <= end <= stop <= len(raw):
@@ -52,9 +52,10 @@ class _Check:
             name = raw[begin:end]
             if not (_is_utf8(name) and _is_utf8(raw[end:stop])):
                 self._of_source(number, "its name is not UTF-8", self._names, begin)
-            if name in seen:
-                self._of_source(number, f"has the name of source {seen[name]}")
-            seen.setdefault(name, number)
+            names = (name, raw[end:stop])
+            if names in seen:
+                self._of_source(number, f"has the names of source {seen[names]}")
+            seen.setdefault(names, number)
             begin = stop
         if begin != len(raw):
             text = f"the names end at {begin}, there are {len(raw)} bytes"
