@@ -408,7 +408,7 @@ class InputStream:
                     )
                 return
 
-    def _taken(self, number: int, held: list[Piece] | None) -> Iterator[TakenPiece]:
+    def _taken(self, number: int, held: list[Piece] | None) -> Iterator[Piece]:
         """The units of an input that are taken; counts them when it has come to its end."""
         count = 0
         pieces = self._pieces(number) if held is None else held

@@ -73,9 +73,9 @@ def find_earlier(
     for one, content in fresh.items():
         keys = comparing.content_keys(content)
         for source in itertools.chain.from_iterable(waiting.get(key, ()) for key in keys):
-            path = paths.get(source)
-            same_name = path is not None and is_elsewhere and _name(path) == _name(one.resolved)
-            if source not in taken and (path is None or same_name or not is_there(path)):
+            before = paths.get(source, "")  # "" of what is known to be gone
+            same_name = is_elsewhere and _name(before) == _name(one.resolved)
+            if source not in taken and (not before or same_name or not is_there(before)):
                 found.whole[one] = source
                 taken.add(source)
                 found.emptied.add(source)

@@ -43,8 +43,8 @@ def happen(
 
 def are_alive(core: MemoryCore, ids: IntArray) -> npt.NDArray[np.bool_]:
     """Whether each of the engrams ``ids`` lives."""
-    alive: npt.NDArray[np.bool_] = core.ops.numpy(_positions(core, ids) >= 0).any(0)
-    return alive
+    found: npt.NDArray[np.bool_] = core.ops.numpy(_positions(core, ids) >= 0)
+    return np.asarray(found.any(0))
 
 
 def displaced_ids(core: MemoryCore) -> IntArray:

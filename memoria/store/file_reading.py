@@ -184,6 +184,7 @@ def _wanted_kinds(backbone: str, listing: Listing) -> frozenset[Kind]:
         return frozenset({"array"})
     if split_name(backbone)[0] == "hf":  # a model of texts, or of images
         found = [one.name for one in listing.inputs if one.listed]
-        if found and not any(is_of(name, ("text",)) for name in found):
+        text = frozenset[Kind]({"text"})
+        if found and not any(is_of(name, text) for name in found):
             return frozenset({"image"})
     return frozenset({"text"})

@@ -58,7 +58,8 @@ class HeldUnits:
         """The content of which exactly the units are held; b"" where others are held too."""
         if source >= len(self._whole) or self._whole[source] < 0 or source in self._added:
             return b""
-        return self._contents[self._whole[source]].astype(">i8").tobytes()
+        content: bytes = self._contents[self._whole[source]].astype(">i8").tobytes()
+        return content
 
     def count_rows(self, source: int) -> int:
         """Rows of ``sources/units`` that tell of what is held: 0 where nothing is."""

@@ -474,8 +474,8 @@ def _match(held: UnitRows, found: UnitRows) -> NDArray[np.bool_]:
         size = middle[0].stop - first
         _, kinds = np.unique(hashes, axis=0, return_inverse=True)
         kinds = kinds.ravel()
-        keys = [_numbered(part) for part in (kinds[:size], kinds[size:])]
-        _, mine, theirs = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+        old, new = _numbered(kinds[:size]), _numbered(kinds[size:])
+        _, mine, theirs = np.intersect1d(old, new, assume_unique=True, return_indices=True)
         of_held.append(first + mine)
         of_found.append(first + theirs)
     old, new = np.concatenate(of_held), np.concatenate(of_found)

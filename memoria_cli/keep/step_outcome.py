@@ -52,7 +52,9 @@ def tell_plan(reading: FileReading, json: bool) -> None:
         files = [
             (file.found, "new" if file.source is None else "changed") for file in syncing.files
         ]
-    told = [{"name": one.name, "state": state, "bytes": _size(one.path)} for one, state in files]
+    told: list[dict[str, Any]] = [
+        {"name": one.name, "state": state, "bytes": _size(one.path)} for one, state in files
+    ]
     document: dict[str, Any] = {"dry_run": True, "files": told}
     if syncing is not None:
         document["unchanged"] = len(syncing.unchanged)

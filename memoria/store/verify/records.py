@@ -45,8 +45,9 @@ def _readings(steps: Steps, events: EventList) -> Iterator[tuple[str, int, str]]
         )
     engram, offset = units[:, 0], units[:, 1]
     runs = engram == RUN
-    for row in np.flatnonzero(runs & ~_may_be_runs(units, table[:, ReadingColumn.UNITS_END])):
-        yield "sources/units", int(row), f"unit {row} is a run of rows that it cannot stand for"
+    unsound = runs & ~_may_be_runs(units, table[:, ReadingColumn.UNITS_END])
+    for row in np.flatnonzero(unsound).tolist():
+        yield "sources/units", row, f"unit {row} is a run of rows that it cannot stand for"
     odd = ~runs & ((engram < -1) | (engram >= steps.files.created))
     for row in np.flatnonzero(odd).tolist():
         message = f"unit {row} is of engram {engram[row]}, there are {steps.files.created}"
@@ -60,7 +61,9 @@ def _may_be_runs(units: IntArray, ends: IntArray) -> NDArray[np.bool_]:
     _, shift, start, count = units.T
     reading = np.searchsorted(ends, np.arange(len(units)), side="right")
     first = np.concatenate(([0], ends))[reading]  # of the row's own reading
-    sound = (start >= 0) & (count > 0) & (start <= first) & (count <= first - start)
+    sound: NDArray[np.bool_] = (
+        (start >= 0) & (count > 0) & (start <= first) & (count <= first - start)
+    )
     is_run = units[:, 0] == RUN
     runs_before = np.concatenate(([0], np.cumsum(is_run)))
     found = np.flatnonzero(is_run & sound)
