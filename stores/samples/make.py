@@ -29,11 +29,12 @@ from memoria.chunkstore.sources.local import LocalSource
 from memoria.chunkstore.spec import ArraySpec
 from memoria.config import MemoriaConfig
 from memoria.errors import OtherFormatError
+from memoria.io.text_unit import hash_unit
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
-from memoria.store.sources import Unit, hash_unit
+from memoria.store.sources import Unit
 from memoria.store.verify import verify
 
 Array = np.ndarray[Any, np.dtype[np.float32]]

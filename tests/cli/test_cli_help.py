@@ -120,6 +120,9 @@ def test_every_example_runs(
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "diary.txt").write_text(DIARY * 2, encoding="utf-8")
+    for name in ("journal/today.txt", "logs/sea.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(DIARY, encoding="utf-8")
     np.save(tmp_path / "a.npy", rows(2, 8, 64))
     np.save(tmp_path / "stream.npy", rows(3, 2, 8, 64, seed=1))
     (tmp_path / "depths.toml").write_text(SWEEP)
