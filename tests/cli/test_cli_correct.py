@@ -9,8 +9,8 @@ import pytest
 from cli_tools import Cli, fingerprint
 from spec_reader import SpecReader
 
+from memoria.io.text_unit import hash_unit
 from memoria.store import MemoryStore
-from memoria.store.sources import hash_unit
 from memoria.store.verify import verify
 
 STORY = "The cat sat on the mat. Dinner was late. The bell rang at noon. Fog came in."
