@@ -116,6 +116,8 @@ class StoredArray:
             last = self.read(self.committed - 1, self.committed)
         except MemoriaError:
             return False
+        finally:  # whoever reads it comes anew
+            self._files.forget([(self.committed - 1) // self.spec.file_rows])
         empty = np.isnan(last) if math.isnan(self.spec.fill) else last == self.spec.fill
         return bool(empty.all())
 

@@ -38,7 +38,7 @@ from fault_verbs import KILL, Bench, Until, bench, verb_faults
 from fuzzing import guarded
 
 QUICK_VERBS = ("edit", "undo", "compact", "export .zip")
-QUICK = 6  # tries of a fault with --quick
+QUICK = 8  # tries of a fault with --quick
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fault_verbs import VERBS, Until, prepare, run_here
 from memoria.chunkstore.files import StoreFiles
 from memoria.io import atomic_write
 
-# Verbs that write files by `atomic_write`; `remind --out` writes a store as well.
+# Verbs that write files by `atomic_write`; `remind -o` writes a store as well.
 OUTPUTS = ("export .zip", "export .jsonl --force", "export parquet", "replay --sample", "encode")
 _NO_STORE = {*OUTPUTS, "plot", "report"}
 WAYS = (0.0, 0.5, 0.9, 1.0)  # how likely it is that what was not fsynced survives
