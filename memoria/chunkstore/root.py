@@ -127,8 +127,12 @@ def conflict_copies(path: str | os.PathLike[str]) -> list[str]:
         names = os.listdir(path)
     except OSError:
         return []
-    ours = (ROOT_NAME, f"{ROOT_NAME}.tmp", f"{ROOT_NAME}.old.tmp")
-    return sorted(name for name in names if name.startswith("zarr") and name not in ours)
+    start, end = os.path.splitext(ROOT_NAME)
+    return sorted(
+        name
+        for name in names
+        if name.startswith(start) and name.endswith(end) and name != ROOT_NAME
+    )
 
 
 def read_root(source: Source, expected: Expected | None = None) -> Root:

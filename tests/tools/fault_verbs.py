@@ -101,7 +101,7 @@ VERBS: dict[str, Verb] = {
     "encode": _one("encode", "a.txt", "--backbone", "hash", "-o", "out.npy"),
 }
 # The other verbs, and why no table of writes has them: `pull`, `push`, `serve` and `mcp` speak to
-# others (their own tests interrupt them), `experiment` and `demo` write studies, and the rest reads.
+# others (their own tests interrupt them), `experiment` and `demo` write studies, the rest reads.
 OTHERS = frozenset("pull push serve mcp experiment demo inspect list diff".split())
 
 
