@@ -54,6 +54,7 @@ class _Remembering:
     def __init__(self, backbone: Backbone) -> None:
         self._backbone = backbone
         self._known: dict[str, Vectors] = {}
+        self._cues: dict[str, Vectors] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backbone, name)
@@ -63,6 +64,12 @@ class _Remembering:
         if new:
             self._known.update(zip(new, self._backbone.encode(new), strict=True))
         return np.stack([self._known[text] for text in texts])
+
+    def encode_cues(self, texts: Sequence[str]) -> Vectors:
+        new = [text for text in dict.fromkeys(texts) if text not in self._cues]
+        if new:
+            self._cues.update(zip(new, self._backbone.encode_cues(new), strict=True))
+        return np.stack([self._cues[text] for text in texts])
 
 
 def main(words: Sequence[str] | None = None) -> dict[str, Any]:
