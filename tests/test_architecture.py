@@ -43,9 +43,9 @@ HOUSE = """
     memoria_cli.options memoria_cli.stores memoria_cli.verbs memoria_cli.plain_values
     memoria_cli.keep memoria_cli.ask memoria_cli.look memoria_cli.undo \
     memoria_cli.move memoria_cli.check
-    memoria_cli.study memoria_cli.serve memoria_cli.completion
+    memoria_cli.study memoria_cli.serve memoria_cli.completion memoria_cli.documents
     memoria_cli.app
-    memoria_cli.boundary
+    memoria_cli.boundary memoria_cli.manual
     memoria_cli.__main__
 """
 FLOORS = {room: floor for floor, line in enumerate(HOUSE.split("\n")) for room in line.split()}

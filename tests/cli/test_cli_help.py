@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from cli_tools import DIARY, Cli, command_line, environment, process, rows
@@ -21,6 +22,7 @@ from terminals import Terminal
 from memoria import __version__
 from memoria.config import MemoriaConfig
 from memoria_cli.app import VERBS, command
+from memoria_cli.documents import schema
 
 HEAVY = ("torch", "transformers", "zarr", "sentence_transformers", "PIL", "matplotlib")
 
@@ -119,6 +121,7 @@ def test_every_example_runs(
 ) -> None:
     for name, value in s3.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MEMORIA_CONFIG", str(tmp_path / "mine.toml"))
     (tmp_path / "diary.txt").write_text(DIARY * 2, encoding="utf-8")
     for name in ("journal/today.txt", "logs/sea.txt"):
         (tmp_path / name).parent.mkdir()
@@ -147,6 +150,8 @@ def test_every_example_runs(
             said = re.sub(r"^.*: \d+( of \d+)? [^\n]+\n", "", ran.err, flags=re.MULTILINE)
             assert (ran.code, said) == (0, ""), line
             assert ran.out
+            if "--json" in line:
+                jsonschema.validate(ran.json, schema(verb))
     assert (tmp_path / "reminded.npz").is_file()
 
 
