@@ -437,8 +437,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
             models=[keys("name summary extra")],
         ),
         "experiment run": keys(
-            "experiment preset path reference findings plots",
-            "breakdown",
+            "experiment preset path reference findings plots breakdown",
             runs=[_RUN],
             table=_TABLE,
         ),

@@ -14,7 +14,7 @@ from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count, format_number
-from memoria_cli.terminal.piped import STANDARD_OUTPUT, piped, report
+from memoria_cli.terminal.piped import STANDARD_OUTPUT, piped, report, shown_place
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
@@ -180,7 +180,9 @@ def plot(
     if written is None:
         human = _table(found, frame)
     else:
-        human = [f"{kind} of {format_count(step, 'step')} in {out}, {format_bytes(size)}"]
+        human = [
+            f"{kind} of {format_count(step, 'step')} in {shown_place(out, out)}, {format_bytes(size)}"
+        ]
         human += [found.note] if found.note else []
     report(document, human, json, out or "")
 

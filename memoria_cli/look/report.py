@@ -8,7 +8,7 @@ from memoria_cli.options import Force, Json, Lane, option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count
-from memoria_cli.terminal.piped import piped
+from memoria_cli.terminal.piped import piped, shown_place
 from memoria_cli.terminal.piped import report as tell
 from memoria_cli.verbs import verb
 
@@ -52,6 +52,6 @@ def report(
     human = (
         f"{document['shown']} of {format_count(document['engrams'], 'engram')} "
         f"at step {document['step']} in "
-        f"{out}, {format_bytes(document['bytes'])}"
+        f"{shown_place(out, document['path'])}, {format_bytes(document['bytes'])}"
     )
     tell(document, [human], json, out)

@@ -33,7 +33,7 @@ from memoria_cli.options import (
 )
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
-from memoria_cli.terminal.piped import STANDARD_OUTPUT, piped
+from memoria_cli.terminal.piped import STANDARD_OUTPUT, piped, report, shown_place
 from memoria_cli.verbs import verb
 
 
@@ -180,10 +180,8 @@ def encode(
         "dimension": written.dimension,
         **about,
     }
-    human = (
-        f"{format_count(written.rows, 'vector')} of {written.dimension} numbers in {written.path}"
-    )
-    output.result(document, [human], json)
+    vectors = f"{format_count(written.rows, 'vector')} of {written.dimension} numbers"
+    report(document, [f"{vectors} in {shown_place(out, out)}"], json, out)
 
 
 def _report_shards(parts: list[dict[str, Any]], about: dict[str, Any], json: bool) -> None:

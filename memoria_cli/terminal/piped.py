@@ -38,6 +38,11 @@ def piped(out: str, ending: str, as_json: bool) -> Iterator[str]:
         output.copy_file(path)
 
 
+def shown_place(out: str, path: str) -> str:
+    """Where a file went, in words: ``path``, or standard output."""
+    return "standard output" if out == STANDARD_OUTPUT else path
+
+
 def report(document: Any, human: Sequence[output.Part], as_json: bool, out: str) -> None:
     """Print what came of a file; on stderr where the file itself went to standard output."""
     if out == STANDARD_OUTPUT:
