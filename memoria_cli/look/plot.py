@@ -180,9 +180,8 @@ def plot(
     if written is None:
         human = _table(found, frame)
     else:
-        human = [
-            f"{kind} of {format_count(step, 'step')} in {shown_place(out, out)}, {format_bytes(size)}"
-        ]
+        place = shown_place(str(out), str(out))
+        human = [f"{kind} of {format_count(step, 'step')} in {place}, {format_bytes(size)}"]
         human += [found.note] if found.note else []
     report(document, human, json, out or "")
 
