@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import networkx
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from memoria import Memoria
 from memoria.config import MemoriaConfig
-from memoria.errors import ConfigError
+from memoria.errors import ConfigError, MissingExtraError
 from memoria.experiments.policies.activation import Activation, base_level
 from memoria.experiments.policies.cofire_graph import CofireGraph
 from memoria.experiments.policies.cofiring import Cofiring
@@ -294,6 +295,23 @@ class TestHowCandidatesAreScored:
     def test_nothing_read_nothing_found(self, name: str) -> None:
         memory = PolicyMemory(Policy.parse(name), 3)
         assert memory.rank(Cue(EAST[None], "who?"), 3)[0].tolist() == []
+
+    @pytest.mark.parametrize(
+        ("name", "package", "extra"),
+        [("bi-mem", "networkx", "viz"), ("bm25-lucene", "snowballstemmer", "train")],
+    )
+    def test_a_missing_package_is_named_with_its_extra(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, package: str, extra: str
+    ) -> None:
+        monkeypatch.setitem(sys.modules, package, None)
+
+        def ask() -> None:
+            memory = PolicyMemory(Policy.parse(name), 3)
+            memory.read(one(EAST, "a bee"))
+            memory.rank(CUE, 1)
+
+        with pytest.raises(MissingExtraError, match=extra):
+            ask()
 
 
 class TestNames:

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from memoria.errors import MissingExtraError
 from memoria.experiments.policies.life import Cue, Floats, Life, Needs, unit
 
 _FACTOR: Final = 0.5
@@ -67,8 +68,10 @@ def spread_two_ways(
 
 def communities(weights: Floats) -> NDArray[np.int64]:
     """The community of each of M nodes by Louvain's method, the seed 0."""
-    import networkx
-
+    try:
+        import networkx
+    except ImportError:
+        raise MissingExtraError("scenes of the co-fire graph", "viz") from None
     graph = networkx.from_numpy_array(weights)
     found = networkx.community.louvain_communities(graph, seed=0)
     numbers = np.zeros(len(weights), np.int64)
