@@ -5,6 +5,9 @@ Importing this makes them known to the Auto classes: ``AutoModel.from_pretrained
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from memoria.errors import MissingExtraError
 from memoria.models.versions import untested_release
 
@@ -34,11 +37,20 @@ from memoria.models.gpt2 import (
 )
 from memoria.models.memory import SegmentMemory
 
+if TYPE_CHECKING:
+    from memoria.models.training import MemoriaCallback as MemoriaCallback
+    from memoria.models.training import MemoriaTrainer as MemoriaTrainer
+    from memoria.models.training import StreamSampler as StreamSampler
+    from memoria.models.training import stream_order as stream_order
+
+_TRAINING = ("MemoriaCallback", "MemoriaTrainer", "StreamSampler", "stream_order")
+
 __all__ = [
     "MemoriaBertConfig",
     "MemoriaBertForMaskedLM",
     "MemoriaBertForSequenceClassification",
     "MemoriaBertModel",
+    "MemoriaCallback",
     "MemoriaGPT2Config",
     "MemoriaGPT2ForSequenceClassification",
     "MemoriaGPT2LMHeadModel",
@@ -47,10 +59,21 @@ __all__ = [
     "MemoriaRobertaForMaskedLM",
     "MemoriaRobertaForSequenceClassification",
     "MemoriaRobertaModel",
+    "MemoriaTrainer",
     "MemoryAdapter",
     "SegmentMemory",
+    "StreamSampler",
+    "stream_order",
     "with_memory",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What trains is loaded when it is used: transformers' Trainer takes seconds."""
+    if name in _TRAINING:
+        return getattr(import_module("memoria.models.training"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 _CLASSES = {
     "AutoModel": (MemoriaGPT2Model, MemoriaBertModel, MemoriaRobertaModel),

@@ -287,6 +287,14 @@ class SegmentMemory:
         if "texts" in state:
             self._texts = SegmentTexts.from_state(state["texts"])
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """`state`, under the name that modules and optimisers have for it."""
+        return self.state()
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """`load_state`, under the name that modules and optimisers have for it."""
+        self.load_state(state)
+
     def to_store(self, path: str | PathLike[str]) -> None:
         """Write the memory as a new store, for every verb of the command line.
 
