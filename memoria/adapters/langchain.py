@@ -36,7 +36,7 @@ class MemoriaRetriever(BaseRetriever):
     options: dict[str, Any] = Field(default_factory=dict)
 
     def __init__(self, store: str | os.PathLike[str] | SharedStore, **more: Any) -> None:
-        super().__init__(store=as_shared(store), **more)
+        super().__init__(**{"store": as_shared(store), **more})
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun

@@ -6,9 +6,9 @@ Steps count from 1, and only finished ones are in it; step t is what it left beh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MEMORY_NAMES: Final = np.array(["forgotten", "working", "shortterm", "longterm"])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Chronicle:
     """Everything that is known of a memory's life. E engrams, N firings, T steps.
 
@@ -74,6 +74,22 @@ class Chronicle:
     settings: Callable[[], Expiries]
     read_texts: Callable[[IntArray], list[str | None]] | None = None
     name: str = ""
+    _release: Callable[[], Any] | None = field(default=None, repr=False)
+
+    def __enter__(self) -> Chronicle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        return f"Chronicle({name}{self.steps} steps, {len(self.ids)} engrams, {self.lanes} lanes)"
+
+    def close(self) -> None:
+        """Release the store that `open_chronicle` opened; its texts are not there after that."""
+        if self._release is not None:
+            self._release()
 
     @classmethod
     def of_store(cls, files: MemoryFiles) -> Chronicle:
@@ -349,18 +365,22 @@ class Chronicle:
         return {name: data_frame(columns) for name, columns in self.frames(texts).items()}
 
 
-@contextmanager
-def open_chronicle(
-    path: str | os.PathLike[str], at: int | str | None = None
-) -> Iterator[Chronicle]:
-    """Open the life of a store; texts can be read as long as the block lasts.
+def open_chronicle(path: str | os.PathLike[str], at: int | str | None = None) -> Chronicle:
+    """The life of a store; texts can be read until it is closed, by `Chronicle.close` or ``with``.
 
     Args:
         path: the store.
         at: a snapshot or a step to open it at.
     """
-    with closing(open_files(path, at)) as files:
-        yield Chronicle.of_store(files)
+    files = open_files(path, at)
+    try:
+        chronicle = Chronicle.of_store(files)
+    except BaseException:
+        files.close()
+        raise
+    # what nobody closes is closed when nobody uses it any more
+    object.__setattr__(chronicle, "_release", weakref.finalize(chronicle, files.close))
+    return chronicle
 
 
 def _positions(ids: IntArray, wanted: IntArray) -> IntArray:

@@ -80,6 +80,11 @@ class BackboneBase:
         self.options: dict[str, OptionValue] = dict(options or {})
         self.fingerprint = ""
 
+    def __repr__(self) -> str:
+        length = f"{self.dimension} numbers" if self.dimension else "vectors of any length"
+        told = "".join(f", {name}={value!r}" for name, value in sorted(self.options.items()))
+        return f"{type(self).__name__}({self.name!r}, {length}{told})"
+
     def encode(self, batch: Batch) -> Vectors:
         raise NotImplementedError(f"{type(self).__name__} must define encode(batch)")
 

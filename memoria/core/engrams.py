@@ -11,6 +11,7 @@ from torch import Tensor
 from memoria.core.checks import as_delta, as_indices
 from memoria.core.torch_arrays import TorchOps
 from memoria.errors import ShapeError, StateError
+from memoria.io.notebook import SHOWN_ROWS, html_table
 from memoria.timeline.engram_type import EngramType
 from memoria.timeline.summary import EngramsInfo, summarize
 
@@ -93,6 +94,22 @@ class Engrams:
         counts = ", ".join(f"{name}={count}" for name, count in kinds.items() if count)
         shape = f"{self.batch_size} x {self.memory_length} x {self.hidden_dim}"
         return f"Engrams({shape}{': ' if counts else ''}{counts})"
+
+    def _repr_html_(self) -> str:
+        """The first engrams as a notebook shows them."""
+        columns = ["lane", "index", "type", "lifespan", "fire_count"]
+        columns += ["age"] if self.age is not None else []
+        counts = self.induce_counts.diagonal(dim1=1, dim2=2)
+        lanes, indices = (self.engrams_types != EngramType.NULL).nonzero(as_tuple=True)
+        rows: list[list[object]] = []
+        for lane, index in zip(lanes.tolist(), indices.tolist(), strict=True):
+            kind = EngramType(int(self.engrams_types[lane, index])).name.lower()
+            life = f"{float(self.lifespan[lane, index]):g}"
+            row: list[object] = [lane, index, kind, life, int(counts[lane, index])]
+            rows.append(row + ([] if self.age is None else [int(self.age[lane, index])]))
+            if len(rows) == SHOWN_ROWS:
+                break
+        return html_table(repr(self), columns, rows, len(lanes) - SHOWN_ROWS)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Engrams):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +23,8 @@ from memoria.core.state import NULL
 from memoria.core.torch_arrays import TorchOps
 from memoria.core.vectors import ArrayVectors
 from memoria.errors import ConfigError, InputError, StateError
+from memoria.io.notebook import SHOWN_ROWS, html_table
+from memoria.timeline.engram_type import LIVING_TYPES
 from memoria.timeline.history import HistoryManager
 from memoria.timeline.log import EventKind
 
@@ -129,6 +133,27 @@ class Memoria:
         self._view: LiveEngrams | None = None
         self._outside = torch.device("cpu")
         self.reset_memory()
+
+    def __repr__(self) -> str:
+        if self._core is None:
+            return f"Memoria(empty, {_told_settings(self.config)})"
+        state = self._core.state
+        kinds = _counts(self._core.ops.numpy(state.types))
+        return (
+            f"Memoria(step {self._core.step}, lanes={state.lanes}, {kinds}, "
+            f"{_told_settings(self.config)})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The memory as a notebook shows it: engrams of each memory, lane by lane."""
+        names = [kind.name.lower() for kind in LIVING_TYPES]
+        rows: list[list[object]] = []
+        if self._core is not None:
+            for lane, types in enumerate(self._core.ops.numpy(self._core.state.types)):
+                rows.append([lane, *(int((types == kind).sum()) for kind in LIVING_TYPES)])
+        title = f"Memoria, step {self.timestep}, {_told_settings(self.config)}"
+        shown = rows[:SHOWN_ROWS]
+        return html_table(title, ("lane", *names), shown, len(rows) - SHOWN_ROWS)
 
     def reset_memory(self) -> None:
         """Forget everything; the next data may have other lanes and another dimension."""
@@ -437,3 +462,13 @@ class Memoria:
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
+
+
+def _counts(types: npt.NDArray[np.uint8]) -> str:
+    """Engrams of each memory, in words."""
+    return ", ".join(f"{kind.name.lower()}={int((types == kind).sum())}" for kind in LIVING_TYPES)
+
+
+def _told_settings(config: MemoriaConfig) -> str:
+    names = ("num_reminded_stm", "stm_capacity", "ltm_search_depth", "initial_lifespan")
+    return ", ".join(f"{name}={getattr(config, name)}" for name in (*names, "num_final_ltms"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, overload
 
+from memoria.io.notebook import SHOWN_ROWS, html_table, shorten
 from memoria.search.confidence import UNSURE
 from memoria.search.languages import date_and_time
 
@@ -123,10 +124,26 @@ class Answers(Sequence[Answer]):
     def __repr__(self) -> str:
         return "\n".join([f"Answers, {len(self)} at step {self.step}:", *map(_line, self)])
 
+    def _repr_html_(self) -> str:
+        """The answers as a notebook shows them."""
+        columns = ("id", "text", "confidence", "source", "time", "score")
+        rows = [
+            (
+                one.id,
+                one.text,
+                f"{one.confidence:.0%}",
+                one.source if one.line is None else f"{one.source}:{one.line}",
+                None if one.time is None else date_and_time(one.time),
+                f"{one.score:.2f}",
+            )
+            for one in self
+        ]
+        title = f"{len(self)} answers at step {self.step}"
+        return html_table(title, columns, rows[:SHOWN_ROWS], len(rows) - SHOWN_ROWS)
+
 
 def _line(answer: Answer) -> str:
-    text = " ".join((answer.text or "(no text)").split())
-    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    text = shorten(answer.text, _SHOWN)
     when = "" if answer.time is None else f", {date_and_time(answer.time)}"
     where = "" if answer.source is None else f", {answer.source}"
     return f"{answer.score:7.2f}  {answer.id}: {text}{where}{when}"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from memoria.core.arrays import Array
 from memoria.core.memory_core import MemoryCore
 from memoria.core.recall import Recalled
+from memoria.io.notebook import SHOWN_ROWS, html_table, shorten
 from memoria.store.attributes import Pending
 from memoria.store.source_lines import source_lines
 from memoria.store.texts import StoredTexts
@@ -19,9 +20,10 @@ from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import FloatArray, IntArray
 
 _IDLE: Final = Pending()
+_SHOWN: Final = 80  # characters of a text in a repr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reminded:
     """Reminded engrams, long-term search first, then short-term, each newest to oldest.
 
@@ -53,6 +55,30 @@ class Reminded:
         """
         return [
             {"lane": lane, "reminded": self._of_lane(lane)} for lane in range(self.ids.shape[0])
+        ]
+
+    def __repr__(self) -> str:
+        lines = [f"Reminded, {int((self.ids >= 0).sum())} in {len(self.ids)} lanes:"]
+        for lane, id_, score, text in self._rows():
+            lines.append(f"{score:9.4g}  lane {lane}, {id_}: {shorten(text, _SHOWN)}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """What was reminded as a notebook shows it."""
+        rows = [(lane, id_, f"{score:.4g}", text) for lane, id_, score, text in self._rows()]
+        title = f"Reminded, {len(rows)} in {len(self.ids)} lanes"
+        columns = ("lane", "id", "log correlation", "text")
+        return html_table(title, columns, rows[:SHOWN_ROWS], len(rows) - SHOWN_ROWS)
+
+    def _rows(self) -> list[tuple[int, int, float, str | None]]:
+        """Lane, id, log correlation and text of each, lane by lane."""
+        return [
+            (lane, id_, score, text)
+            for lane, (ids, scores, texts) in enumerate(
+                zip(self.ids.tolist(), self.log_correlation.tolist(), self.texts, strict=True)
+            )
+            for id_, score, text in zip(ids, scores, texts, strict=True)
+            if id_ >= 0
         ]
 
     def _of_lane(self, lane: int) -> list[dict[str, Any]]:

@@ -90,6 +90,9 @@ class SharedStore:
                 self._reader.close()
             self._reader = None
 
+    def __repr__(self) -> str:
+        return f"SharedStore({os.fspath(self._path)!r}{', closed' if self._closed else ''})"
+
     def __enter__(self) -> SharedStore:
         return self
 

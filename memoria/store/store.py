@@ -44,7 +44,11 @@ from memoria.store.digest import (
 )
 from memoria.store.edits import are_alive, displaced_ids, happen, revise
 from memoria.store.events import checked_ids
+<<<<<<< HEAD
 from memoria.store.held_units import HeldUnits
+=======
+from memoria.store.frames import engram_columns, to_arrow, to_pandas, to_xarray
+>>>>>>> fb93b10 (Readable reprs and tables in notebooks; a store as pandas, Arrow and xarray; open_chronicle works without a block)
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import life_of_core, load_core, load_whole
 from memoria.store.memory_files import MemoryFiles
@@ -77,6 +81,10 @@ from memoria.timeline.engram_type import EngramType
 from memoria.timeline.log import EventKind, IntArray
 
 if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+    import xarray
+
     from memoria.backbones.base import Backbone
     from memoria.store.answers import Answers
     from memoria.store.asking import Asking, Question
@@ -180,6 +188,43 @@ class MemoryStore:
         return state_digest(
             self._chain, self._files, self._stored_texts, self._pending, self._done_rows
         )
+
+    def __repr__(self) -> str:
+        try:
+            made, step = self._files.created, self._steps
+        except StateError:
+            return f"MemoryStore({os.fspath(self.path)!r}, closed)"
+        begun = "" if self.phase == "idle" else f", {self.phase}"
+        how = "for writing" if self.mode == "r+" else "for reading"
+        return (
+            f"MemoryStore({os.fspath(self.path)!r}, step {step}{begun}, {made} engrams made, "
+            f"backbone {self._config.backbone}, open {how})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The store as a notebook shows it: what it is, and the engrams made last."""
+        from memoria.io.notebook import SHOWN_ROWS, html_table
+
+        try:
+            columns = engram_columns(self._files, self._pending)
+        except StateError:
+            return html_table(repr(self), (), ())
+        names = ("id", "type", "lifespan", "text", "source", "time")
+        last = slice(None, -SHOWN_ROWS - 1, -1)
+        rows = zip(*(list(columns[name])[last] for name in names), strict=True)
+        return html_table(repr(self), names, rows, len(columns["id"]) - SHOWN_ROWS)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The living engrams as a data frame, the id as its index. Needs the extra ``viz``."""
+        return to_pandas(self._files, self._pending)
+
+    def to_arrow(self, vectors: bool = False) -> pyarrow.Table:
+        """The living engrams as an Arrow table, with their vectors. Needs ``parquet``."""
+        return to_arrow(self._files, self._pending, vectors)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The vectors of the living engrams, and what stands beside them. Needs ``xarray``."""
+        return to_xarray(self._files, self._pending)
 
     @property
     def backbone(self) -> Backbone:
