@@ -24,6 +24,7 @@ BENCHMARKS = {
     "long_life": "a text memory of many steps by commands alone",
     "report": "writing a report and opening it in Chromium",
     "watch": "`replay --watch` in terminals",
+    "serving": "clients that ask `memoria serve` at once while one writes",
 }
 ALONE = {
     "ask_confidence": "fit the confidence of answers on conversations with questions (--data)",

@@ -473,6 +473,15 @@ def test_watch(tmp_path: Path) -> None:
     assert watched["bytes_a_second"] > 0
 
 
+def test_serving(tmp_path: Path) -> None:
+    told = ran("serving", tmp_path, "--quick", "--engrams", "40", "--clients", "3")
+    alone, together, beside_writes = told["served"]
+    assert [one["ask"]["samples"] for one in told["served"]] == [2, 6, 6]
+    assert alone["write"] is together["write"] is None
+    assert beside_writes["write"]["samples"] >= 1
+    assert not any(one["failures"] for one in told["served"])
+
+
 def test_report(tmp_path: Path) -> None:
     told = ran("report", tmp_path, "--steps", "12", "--opens", "0")
     assert [row["shown"] for row in told["reports"]] == [48, 48]

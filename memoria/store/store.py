@@ -44,11 +44,8 @@ from memoria.store.digest import (
 )
 from memoria.store.edits import are_alive, displaced_ids, happen, revise
 from memoria.store.events import checked_ids
-<<<<<<< HEAD
-from memoria.store.held_units import HeldUnits
-=======
 from memoria.store.frames import engram_columns, to_arrow, to_pandas, to_xarray
->>>>>>> fb93b10 (Readable reprs and tables in notebooks; a store as pandas, Arrow and xarray; open_chronicle works without a block)
+from memoria.store.held_units import HeldUnits
 from memoria.store.life import StepTable, fold
 from memoria.store.loading import life_of_core, load_core, load_whole
 from memoria.store.memory_files import MemoryFiles
