@@ -16,13 +16,24 @@ import numpy as np
 from memoria.backbones.base import Backbone, Vectors
 from memoria.errors import InputError, ShapeError, UsageError
 from memoria.io.arrays import ArraySource, open_array
-from memoria.io.files import classify, extension, split_key
+from memoria.io.files import (
+    check_file,
+    classify,
+    extension,
+    is_stream,
+    read_head,
+    split_key,
+)
+from memoria.io.forms.table import is_image
 from memoria.io.inputs import ImageInput, InputItem, check_finite, read_inputs
 from memoria.io.outputs import RowWriter, check_output, open_rows
 from memoria.io.progress import Progress, progress_bar
+from memoria.io.read_options import as_options
 from memoria.io.text_unit import TextUnit
+from memoria.io.texts import read_texts
 from memoria.io.units import flatten
 
+_CHECKED_BYTES: Final = 1 << 26  # of texts that are read before they are encoded
 _READ_BYTES: Final = 1 << 24  # of an array, read from a file at a time
 
 
@@ -85,6 +96,39 @@ def encode_inputs(
         if writer is None:
             raise InputError("the inputs hold nothing to encode")
     return EncodeResult(rows, done, dimension, Path(out), backbone.notices())
+
+
+def check_inputs(
+    paths: Sequence[str | os.PathLike[str]], *, text: Sequence[str] = (), unit: str = "sentence"
+) -> None:
+    """Look at all inputs of `encode_inputs`, so that faulty ones are told before a model loads.
+
+    Texts are read, but for standard input and beyond 64 MiB of them; arrays are opened, and images
+    have to begin as images do.
+
+    Raises:
+        InputError: an input is missing, of another kind than the others, or faulty.
+        StorageError: the system refuses to read.
+    """
+    kinds = _check_kinds(paths, text)
+    options = as_options(unit)
+    left = _CHECKED_BYTES
+    width = 0
+    for path in map(os.fspath, paths):
+        if is_stream(path):
+            continue
+        if kinds == {"array"}:
+            shape = open_array(path).shape
+            width = width or (shape[-1] if shape else 1)
+            if shape and shape[-1] != width:
+                raise ShapeError(path, f"[N, {width}]", list(shape))
+            continue
+        left -= check_file(split_key(path)[0])
+        if kinds == {"image"} and not _begins_as_image(path):
+            raise InputError(f"{path}: not a readable image: it begins as none does")
+        if kinds == {"text"} and left >= 0:
+            for _ in read_texts(path, options):
+                pass
 
 
 def count_items(
@@ -167,3 +211,8 @@ def _total(paths: Sequence[str | os.PathLike[str]], kinds: set[str]) -> int:
             return 0
         total += math.prod(open_array(path).shape[:-1])
     return total
+
+
+def _begins_as_image(path: str) -> bool:
+    head = read_head(path)
+    return is_image(head) or (extension(path) == ".bmp" and head.startswith(b"BM"))

@@ -1,5 +1,6 @@
-"""Arrays of numbers in files, as float32, read in part or whole: .npy .npz .pt .safetensors .zarr.
+"""Arrays of numbers in files, as float32, read in part or whole.
 
+They are .npy .npz .pt .safetensors .zarr and .zarr.zip.
 ``FILE.npz:KEY`` names one array of a file that holds several. Torch is imported for .pt alone, and
 nothing is ever unpickled.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memoria.errors import InputError, MemoriaError, StorageError, first_line
-from memoria.io.files import check_file, extension, printable, reading, split_key
+from memoria.io.files import ZARR_MARKS, check_file, extension, printable, reading, split_key
 
 _Array = NDArray[Any]
 _Part = Callable[[int, int], _Array]
@@ -169,7 +171,8 @@ def _open_pt(path: str, key: str | None) -> _Raw:
 def _open_zarr(path: str, key: str | None) -> _Raw:
     import zarr
 
-    node = zarr.open(path, mode="r", use_consolidated=False)
+    store, root = _zarr_store(path)
+    node = zarr.open(store, mode="r", use_consolidated=False, path=root)
     if isinstance(node, zarr.Group):
         found = node.get(key) if key is not None else None
         if not isinstance(found, zarr.Array):
@@ -191,12 +194,28 @@ def _open_zarr(path: str, key: str | None) -> _Raw:
     )
 
 
+def _zarr_store(path: str) -> tuple[Any, str]:
+    """What zarr opens, and where in it the data begin: a folder, or a zip of one or its content."""
+    if os.path.isdir(path):
+        return path, ""
+    from zarr.storage import ZipStore
+
+    with zipfile.ZipFile(path) as archive:
+        heads = [name for name in archive.namelist() if name.rpartition("/")[2] in ZARR_MARKS]
+    first = min(heads, key=lambda name: name.count("/"), default="")
+    return ZipStore(path, mode="r"), first.rpartition("/")[0]
+
+
 def _check_stored(path: str, array: Any) -> None:
     """Refuse a shape far beyond what the chunks there hold: the rest would be read as zeros."""
     elements = math.prod(array.shape)
     if elements <= _MISSING:
         return
-    files = sum(len(names) for _, _, names in os.walk(os.path.join(path, array.path)))
+    if os.path.isdir(path):
+        files = sum(len(names) for _, _, names in os.walk(os.path.join(path, array.path)))
+    else:
+        with zipfile.ZipFile(path) as archive:
+            files = len(archive.namelist())
     if elements - files * math.prod(array.shards or array.chunks) > _MISSING:
         raise InputError(
             f"{path}: claims the shape {list(array.shape)}, but has {files} files",

@@ -35,7 +35,7 @@ _KEYED: Final = re.compile(
     r"(.*?\.(?:npz|pt|safetensors|zarr(?:\.zip)?|jsonl|ndjson|json|csv|tsv)/*):(.+)",
     re.DOTALL | re.IGNORECASE,
 )
-_ZARR_MARKS: Final = ("zarr.json", ".zarray", ".zgroup")
+ZARR_MARKS: Final = ("zarr.json", ".zarray", ".zgroup")
 _STREAM: Final = re.compile(r"/dev/fd/[0-9]+|/proc/self/fd/[0-9]+")
 
 
@@ -64,7 +64,7 @@ def extension(path: str) -> str:
 
 
 def is_zarr_folder(path: str) -> bool:
-    return any(os.path.exists(os.path.join(path, mark)) for mark in _ZARR_MARKS)
+    return any(os.path.exists(os.path.join(path, mark)) for mark in ZARR_MARKS)
 
 
 def _has_records(path: str) -> bool:

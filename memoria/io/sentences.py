@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 RULES: Final = 1  # to be counted up when the same text comes apart elsewhere
@@ -21,16 +22,22 @@ _FULL: Final = "。！？｡"  # of Chinese and Japanese
 _OWN: Final = "।॥۔؟։።፧፨။។៕༎᠃᠉᱾᱿꯫᙮‼⁇⁈⁉‽"
 _CLOSING: Final = "\"'”’»)\\]*_`“‘«‹›"
 _CLOSED_ABROAD: Final = "»«“‘‹›"  # quotes that close in other languages than English
-_END: Final = re.compile(
-    rf"(?<![.!?…])[.!?…]++(?:[{_CLOSING}]|[ \u00a0\u202f]»(?=\s|\Z))*+(?=\s|\Z)"
+_LATIN: Final = rf"(?<![.!?…])[.!?…]++(?:[{_CLOSING}]|[ \u00a0\u202f]»(?=\s|\Z))*+(?=\s|\Z)"
+_OTHERS: Final = (
     rf"|(?<![{_FULL}])[{_FULL}]++[」』”’）)\]]*+"
     rf"|(?<![{_OWN}])[{_OWN}]++(?:[०-९]+॥)?[{_CLOSING}]*+"
     r"|(?<=[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])[!?]++(?=[\u3040-\u30ff\u3400-\u9fff])"
     r"|፡፡|།(?=\s|\Z)"
     r"|(?<=[\u0561-\u0587]):(?=\s|\Z)"  # Armenian, typed with a colon
     r"|(?<=[\u0370-\u03ff\u1f00-\u1fff])[;\u037e][»”\"]*(?=\s|\Z)"  # Greek asks with it
-    r"|(?<=[\u0e00-\u0e7f])[ \t]+(?=[\u0e00-\u0e7f])"  # Thai parts sentences with a space
 )
+_SPACE: Final = r"|(?<=[\u0e00-\u0e7f])[ \t]+(?=[\u0e00-\u0e7f])"  # Thai parts sentences with it
+_MARKS: Final = rf".!?…{_FULL}{_OWN}፡།:;\u037e"
+# Three patterns, as the tests of the last are slow: looking ahead for a mark first saves most.
+_END_ASCII: Final = re.compile(_LATIN)
+_END: Final = re.compile(rf"(?=[{_MARKS}])(?:{_LATIN}{_OTHERS})")
+_END_THAI: Final = re.compile(rf"(?=[ \t{_MARKS}])(?:{_LATIN}{_OTHERS}{_SPACE})")
+_THAI: Final = re.compile(r"[\u0e00-\u0e7f]")
 _QUOTED_ON: Final = ("と", "って", "という")  # Japanese goes on behind a quotation
 _THAI_LEAST: Final = 15  # letters of a sentence in Thai
 _THAI_JOINS: Final = tuple(
@@ -70,6 +77,7 @@ _AFTER_NUMBER: Final = frozenset("г в р с".split())  # 1999 г.: the year, t
 _ET_CETERA: Final = re.compile(r"(?:^|\s)(?:и|і|та|в)\s+(?:т|д)\.?\s*(?:д|п|ін)\Z", re.IGNORECASE)
 _OUR_ERA: Final = re.compile(r"\bн\.\s*[эе]\Z", re.IGNORECASE)
 
+_LOOKED_AT: Final = 2_000  # characters of a paragraph that tell its language
 _ROMAN: Final = re.compile(r"[IVXLC]{1,6}")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _ENGLISH: Final = frozenset(
@@ -93,7 +101,10 @@ def sentence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]
     included, without gaps.
     """
     begin = start
-    for match in _END.finditer(text, start, end):
+    marks = _END_ASCII
+    if not text.isascii():
+        marks = _END_THAI if _THAI.search(text, start, end) else _END
+    for match in marks.finditer(text, start, end):
         stop = match.end()
         if stop < end and not _ends_sentence(text, match.start(), stop, begin, start, end):
             continue
@@ -175,16 +186,21 @@ def _is_ordinal(text: str, stop: int, first: int, end: int, word: str, following
     """Whether a number with a full stop counts what comes next, as in German: am 3. Mai."""
     if len(word) > 3 and not following.islower():
         return False
-    words = [one.lower() for one in _WORD.findall(text, first, min(end, first + 2_000))]
-    english = sum(one in _ENGLISH for one in words)
-    german = sum(one in _GERMAN for one in words)
-    if english > german or (german == 0 and not words):
+    english, german = _language_words(text[first : min(end, first + _LOOKED_AT)])
+    if english > german:
         return False
     if following.islower():
         return german > english or english == 0
     if german <= english or not following.isupper():
         return False
     return _next_word(text, stop, end) not in _STARTERS
+
+
+@lru_cache(maxsize=16)
+def _language_words(text: str) -> tuple[int, int]:
+    """How many words of a text are common ones of English, and of German."""
+    words = [one.lower() for one in _WORD.findall(text)]
+    return sum(one in _ENGLISH for one in words), sum(one in _GERMAN for one in words)
 
 
 def _next_word(text: str, start: int, end: int) -> str:

@@ -117,7 +117,7 @@ def encode(
     is left.
     """
     from memoria.backbones import load_backbone
-    from memoria.backbones.encode import encode_inputs
+    from memoria.backbones.encode import check_inputs, encode_inputs
     from memoria.io.outputs import check_output
 
     if shards is None:
@@ -137,6 +137,7 @@ def encode(
         }
     )
     speed = speed_options(backbone, batch_size, device)
+    check_inputs(inputs or (), text=text or (), unit=unit)  # loading a model may take a minute
     loaded = load_backbone(backbone, dimension, **chosen | speed)
     about = {"backbone": loaded.name, "backbone_options": loaded.options}
     if shards is not None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cli_tools import Cli
 
 from memoria.backbones import BackboneBase, Batch, Vectors, load_backbone
 from memoria.backbones.encode import encode_inputs
@@ -231,3 +233,45 @@ def test_rows_of_another_width_are_refused(out: str) -> None:
     with pytest.raises(ShapeError), open_rows(out, 3) as writer:
         writer.append(np.zeros((2, 4), dtype=np.float32))
     assert os.listdir() == ["t.txt"]
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ({"a.txt": b"Fine.", "b.txt": b""}, r"b\.txt: is empty"),
+        ({"a.txt": b"Fine.", "b.txt": b"caf\xe9 au lait"}, r"b\.txt: not UTF-8 text: byte 3"),
+        ({"a.txt": b"Fine.", "b.jsonl": b'{"text": "A."}\n{"t": 1}\n'}, r"b\.jsonl: line 2"),
+        ({"a.txt": b"Fine."}, r"b\.txt: no such file"),
+        ({"a.txt": b"Fine.", "b.png": b"\x89PNG\r\n\x1a\n"}, "mix image and text"),
+        ({"b.png": b"nope"}, r"b\.png: not a readable image"),
+    ],
+)
+def test_faulty_inputs_are_told_before_a_model_loads(
+    files: dict[str, bytes],
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in files.items():
+        Path(name).write_bytes(content)
+    names = sorted({*files, "b.txt"} if "a.txt" in files and len(files) == 1 else files)
+    ran = Cli(capsys)("encode", *names, "--backbone", "hf:./nowhere", "-o", "out.npy")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert re.search(told, ran.err)
+    assert not Path("out.npy").exists()
+
+
+def test_arrays_name_their_file_and_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    good, bad = np.ones((500, 4), np.float32), np.ones((500, 4), np.float32)
+    bad[300, 2] = np.nan
+    for name, data in (("good", good), ("bad", bad), ("odd", good[:, :3])):
+        np.save(f"{name}.npy", data)
+    for name, told in (("bad", "bad.npy: index 300 holds NaN"), ("odd", "odd.npy: expected shape")):
+        ran = Cli(capsys)("encode", "good.npy", f"{name}.npy", "--backbone", "array", "-o", "o.npy")
+        assert ran.code == 2
+        assert told in ran.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -513,3 +514,24 @@ def test_a_zarr_folder_of_any_name_takes_a_key(tmp_path: Path) -> None:
     assert open_array(f"{tmp_path}/obsm:1:pca").shape == (6, 4)
     assert open_array(f"{tmp_path}/obsm:1:more/umap").shape == (6, 2)
     assert split_key(f"{tmp_path}/none:pca") == (f"{tmp_path}/none:pca", None)
+
+
+def test_a_zipped_zarr_is_read_and_stray_files_do_no_harm(tmp_path: Path) -> None:
+    zarr = pytest.importorskip("zarr")
+    group = zarr.create_group("plain")
+    group.create_array("pca", data=DATA[0])
+    group.create_array("umap", data=DATA[1])
+    for folder in ("plain", "plain/pca"):
+        Path(folder, ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+        Path(folder, "._x").write_bytes(b"x")
+    shutil.make_archive("inside.zarr", "zip", "plain")
+    shutil.make_archive("whole.zarr", "zip", ".", "plain")
+    for name in ("plain", "inside.zarr.zip", "whole.zarr.zip"):
+        assert classify(name) == "array"
+        assert np.array_equal(read_array(f"{name}:pca"), DATA[0])
+        assert np.array_equal(open_array(f"{name}:umap").rows(1, 2), DATA[1][1:2])
+        with pytest.raises(InputError, match="holds 2 arrays: pca, umap"):
+            read_array(name)
+    Path("broken.zarr.zip").write_bytes(b"PK\x03\x04nothing")
+    with pytest.raises(InputError, match="not a sound"):
+        read_array("broken.zarr.zip")

@@ -55,7 +55,11 @@ _MAGIC: Final = (
     (b"\x93NUMPY", "a .npy array"), (b"ID3", "sound"), (b"OggS", "sound"), (b"RIFF", "sound"),
     (b"\x89HDF", "HDF5"), (b"PAR1", "Parquet"), (b"\xcf\xfa\xed\xfe", "a program"),
 )  # fmt: skip
-_IMAGES: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM")
+_IMAGES: Final = (  # .bmp begins with two letters of texts
+    b"\x89PNG\r\n\x1a\n",
+    b"\xff\xd8\xff",
+    b"GIF8",
+)
 
 
 class Form(NamedTuple):
@@ -105,7 +109,7 @@ def form_by_content(head: bytes, is_log: bool = False) -> Form | None:
 
 def is_image(head: bytes) -> bool:
     """Whether a file that begins with ``head`` is a picture."""
-    return head.startswith(_IMAGES[:3]) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return head.startswith(_IMAGES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def told_by(head: bytes) -> str:
