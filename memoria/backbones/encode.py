@@ -114,7 +114,7 @@ def check_inputs(
     options = as_options(unit)
     left = _CHECKED_BYTES
     width = 0
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(one) for one in paths]:
         if is_stream(path):
             continue
         if kinds == {"array"}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from memoria.errors import MissingExtraError
 from memoria.io.units import flatten, fold
@@ -13,6 +13,13 @@ _SHINGLE: Final = 5  # characters
 _LEAST: Final = 40  # characters of a text below which it is only compared as a whole
 _PERMUTATIONS: Final = 128
 _SEED: Final = 1
+
+
+class Fingerprint(NamedTuple):
+    """What a text is compared by: a hash of it when normalised, and its MinHash if that counts."""
+
+    digest: bytes
+    min_hash: Any = None
 
 
 class Duplicates:
@@ -33,42 +40,41 @@ class Duplicates:
         self._hashes: dict[int, Any] = {}
         if near:
             try:
-                from datasketch import MinHashLSH
+                from datasketch import MinHashLSH  # type: ignore[import-untyped]
             except ImportError:
                 raise MissingExtraError("finding near duplicates", "read") from None
             self._near = MinHashLSH(threshold=NEAR, num_perm=_PERMUTATIONS)
 
-    def find(self, text: str) -> int | None:
+    def fingerprint(self, text: str) -> Fingerprint:
+        """What a text is compared by."""
+        normal = flatten(fold(text))
+        digest = hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()[:16]
+        is_long = self._near is not None and len(normal) >= _LEAST
+        return Fingerprint(digest, _min_hash(normal) if is_long else None)
+
+    def find(self, text: str | Fingerprint) -> int | None:
         """The key of the text that this one repeats; None where none is known."""
-        return self._find(_normal(text))
-
-    def add(self, key: int, text: str) -> int | None:
-        """As `find`; a text that repeats none is known from now on, by ``key``."""
-        normal = _normal(text)
-        found = self._find(normal)
-        if found is not None:
+        one = self.fingerprint(text) if isinstance(text, str) else text
+        found = self._exact.get(one.digest)
+        if found is not None or one.min_hash is None:
             return found
-        self._exact[_digest(normal)] = key
-        if self._near is not None and len(normal) >= _LEAST:
-            self._hashes[key] = _min_hash(normal)
-            self._near.insert(key, self._hashes[key])
-        return None
-
-    def _find(self, normal: str) -> int | None:
-        found = self._exact.get(_digest(normal))
-        if found is not None or self._near is None or len(normal) < _LEAST:
-            return found
-        own = _min_hash(normal)
-        near = [key for key in self._near.query(own) if own.jaccard(self._hashes[key]) >= NEAR]
+        near = (
+            key
+            for key in self._near.query(one.min_hash)
+            if one.min_hash.jaccard(self._hashes[key]) >= NEAR
+        )
         return min(near, default=None)
 
-
-def _normal(text: str) -> str:
-    return flatten(fold(text))
-
-
-def _digest(normal: str) -> bytes:
-    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).digest()[:16]
+    def add(self, key: int, text: str | Fingerprint) -> int | None:
+        """As `find`; a text that repeats none is known from now on, by ``key``."""
+        one = self.fingerprint(text) if isinstance(text, str) else text
+        found = self.find(one)
+        if found is None:
+            self._exact[one.digest] = key
+            if one.min_hash is not None:
+                self._hashes[key] = one.min_hash
+                self._near.insert(key, one.min_hash)
+        return found
 
 
 def _min_hash(normal: str) -> Any:

@@ -16,6 +16,7 @@ from memoria.io.inputs import Piece
 from memoria.io.progress import Progress, no_progress
 from memoria.io.read_options import ReadOptions, as_options
 from memoria.store.arguments import Delta
+from memoria.store.distinct_units import DistinctUnits
 from memoria.store.file_contents import FileContents
 from memoria.store.reading_recorder import ReadingRecorder
 from memoria.store.store import MemoryStore
@@ -36,12 +37,14 @@ class FileReading:
             have no more; None: read everything.
         texts: texts themselves, read after the inputs.
         knows_texts: with ``sync``, pass over texts that were given at the same place before.
+        dedup: pass over texts that repeat others, the same or nearly: see `DistinctUnits`.
         unit, wm_length, limit, backbone, run_options: as `InputStream` takes them.
 
     Attributes:
         listing: the inputs.
         stream: the working memories.
         syncing: what has changed; None: everything is read.
+        distinct: what repeats others; None: everything is taken.
 
     Raises:
         InputError: something is missing or unknown.
@@ -58,6 +61,7 @@ class FileReading:
         unit: str | ReadOptions | None = None,
         wm_length: int | None = None,
         limit: int | None = None,
+        dedup: Literal["exact", "near"] | None = None,
         backbone: str | None = None,
         **run_options: OptionValue | None,
     ) -> None:
@@ -86,6 +90,9 @@ class FileReading:
             named = [file.found for file in self.syncing.files]
         else:
             named = self.listing.inputs
+        self.distinct = None
+        if dedup is not None:
+            self.distinct = DistinctUnits(store, self.syncing, dedup == "near")
         self.stream = InputStream(
             config,
             [one.name for one in named],
@@ -93,7 +100,7 @@ class FileReading:
             unit=unit,
             wm_length=wm_length,
             limit=limit,
-            choice=self.syncing,
+            choice=self.syncing if self.distinct is None else self.distinct,
             may_fail=[one.name for one in named if one.listed],
             may_be_none=bool(inputs),
             backbone=backbone,
@@ -138,6 +145,8 @@ class FileReading:
     def finish(self) -> None:
         """Stage what has been read to its end, and forget what is there no more."""
         self.recorder.finish()
+        if self.distinct is not None:
+            self.stream.notices += self.distinct.notices()
         self._contents.save()
 
     @property
@@ -149,6 +158,8 @@ class FileReading:
     def document(self) -> dict[str, Any]:
         """What has come of it so far, as JSON tells it."""
         document = self.recorder.document()
+        if self.distinct is not None:
+            document["duplicates"] = self.distinct.passed_over
         if self.syncing is None and not self.listing.scopes:
             return document
         return {

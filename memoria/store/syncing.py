@@ -371,6 +371,13 @@ class Syncing:
             if new[before + 1 : after].all():
                 self._superseded |= set(held.engrams[begin:end].tolist())
 
+    def leaving(self) -> set[int]:
+        """Engrams of what is there no more, once it is decided: they will be forgotten."""
+        if self._keeps:
+            return set(self._superseded)
+        left = [units.engrams for units in self._left.values()]
+        return {engram for part in left for engram in part.tolist() if engram >= 0}
+
     # What becomes of everything in the end.
 
     def changes(self, remembered: Mapping[int, Remembered], totals: Mapping[int, int]) -> Changes:

@@ -14,6 +14,7 @@ from memoria.timeline.gain import parse_rule
 from memoria_cli.keep.step_outcome import tell_outcome, tell_plan
 from memoria_cli.options import (
     ENGINE_PANEL,
+    READING_PANEL,
     Address,
     BatchSize,
     Device,
@@ -69,6 +70,23 @@ def step(
     text_field: TextField = None,
     time_field: TimeField = None,
     skip_bad: SkipBad = False,
+    dedup: Annotated[
+        bool,
+        option(
+            "--dedup",
+            "Pass over texts that repeat others, here or in the memory: the same but for capitals, "
+            "white space and how letters are typed.",
+            rich_help_panel=READING_PANEL,
+        ),
+    ] = False,
+    dedup_near: Annotated[
+        bool,
+        option(
+            "--dedup-near",
+            "Pass over texts that are nearly the same, too.",
+            rich_help_panel=READING_PANEL,
+        ),
+    ] = False,
     wm_length: WmLength = None,
     rule: Rule = None,
     limit: Annotated[int | None, limit_option("Steps at most")] = None,
@@ -200,6 +218,7 @@ def step(
                 unit=ReadOptions(unit or files.config.unit, text_field, time_field, skip_bad),
                 wm_length=wm_length,
                 limit=limit or None,
+                dedup="near" if dedup_near else "exact" if dedup else None,
                 backbone=backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )

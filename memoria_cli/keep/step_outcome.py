@@ -38,8 +38,8 @@ def tell_outcome(reading: FileReading, document: Mapping[str, Any], json: bool) 
             one, _, rest = words.partition(" ")
             parts.append(f"{format_count(files[key], one)} {rest}")
     state = f"{', '.join(parts)}, the store is at step {document['timestep']}"
-    skipped = format_count(document["skipped"], "unit")
-    passed = f"; {skipped} remembered before" if document["skipped"] else ""
+    before = document["skipped"] - document.get("duplicates", 0)
+    passed = f"; {format_count(before, 'unit')} remembered before" if before else ""
     output.result(document, [f"{state}{passed}"], json)
 
 
