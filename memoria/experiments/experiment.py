@@ -84,7 +84,10 @@ class Experiment(ABC, Generic[C]):
         return []
 
     def breakdown(self, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
-        """What finished runs ended with in parts, as rows with the same keys, for tables."""
+        """What finished runs ended with in parts, as rows with the same keys, for tables.
+
+        Differences are to the variant of the first run.
+        """
         return []
 
     def draw(self, records: Sequence[RunRecord], folder: Path) -> list[Path]:

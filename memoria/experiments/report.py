@@ -166,6 +166,9 @@ def _report(
     for row in variants:
         for found in row["metrics"].values():
             found["interval"] = _interval(list(found["values"].values()))
+    parts: list[dict[str, Any]] = []
+    if experiment is not None and done:
+        parts = experiment.breakdown(sorted(done, key=lambda one: one.variant != first))
     return ExperimentReport(
         name=name,
         summary="" if experiment is None else experiment.summary,
@@ -179,7 +182,7 @@ def _report(
             if row["behind"] and row["behind"][one.name]["runs"]
         ],
         findings=[] if experiment is None or not done else experiment.tell(done),
-        breakdown=[] if experiment is None or not done else experiment.breakdown(done),
+        breakdown=parts,
         records=records,
         experiment=experiment,
     )

@@ -331,6 +331,9 @@ class TestOnTheWay:
         assert any(", asked again: bm25 " in line for line in told)
         report = read_report(tmp_path / "runs")
         assert report.document()["experiments"][0]["breakdown"] == rows
+        (other,) = read_report(tmp_path / "runs", "remind").experiments
+        apart = [one["behind"] for one in other.breakdown if one["variant"] == "bm25"]
+        assert apart[0] == pytest.approx(-whole["behind"])
         write_report(report, tmp_path / "report.md")
         assert "| recall_at_10 | never asked | remind |" in (tmp_path / "report.md").read_text()
 
