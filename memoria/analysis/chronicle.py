@@ -270,7 +270,9 @@ class Chronicle:
 
     def log(self, positions: IntArray) -> FiringLog:
         """The firings of some engrams, each lane by itself; in ranks among ``positions``."""
-        firing = self.fired_steps * self.lanes + self.fired_ids % self.lanes
+        firing = self.fired_steps
+        if self.lanes > 1:
+            firing = firing * self.lanes + self.fired_ids % self.lanes
         return FiringLog.of(self.ranks(positions)[self.fired_positions], firing)
 
     def counts(self, covered: BoolArray | None = None) -> dict[str, IntArray]:

@@ -226,7 +226,7 @@ class _LagSums:
 def _costs(log: FiringLog, engrams: int) -> FloatArray:
     """How many pairs counting each engram's connections goes through."""
     sizes = np.diff(log.starts)
-    weights = np.repeat(sizes, sizes).astype(np.float64)
+    weights = np.repeat(sizes.astype(np.float64), sizes)
     return np.bincount(log.entries, weights=weights, minlength=engrams).astype(np.float64)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,15 +57,14 @@ def write_report(
     if not 1 <= most_engrams <= MOST_ENGRAMS:
         raise InputError(f"most_engrams = {most_engrams}: not within 1 and {MOST_ENGRAMS}")
     target = Path(os.path.abspath(out))
-    files = open_files(store, at)
     with (
-        Inspection(files, at) as view,
+        closing(open_files(store, at)) as files,
         progress_bar(progress, "report", "parts") as show,
         atomic_write(target, force) as temporary,
     ):
         script = library()
+        about = Inspection(files, at).summary()  # what it has read is let go
         chronicle = Chronicle.of_store(files)
-        about = view.summary()
         show(1, _PARTS)
         text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
         temporary.write_text(text, encoding="utf-8", newline="\n")

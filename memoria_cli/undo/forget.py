@@ -57,7 +57,7 @@ def forget(
     limit: Annotated[
         int | None,
         limit_option(
-            "Engrams forgotten at most, the best, or the oldest, and all of them told",
+            "Engrams forgotten at most, the best, or the oldest; up to 1,000 are all told",
             show_default="1 with --query alone",
             rich_help_panel=_FILTERS,
         ),
@@ -108,7 +108,8 @@ def forget(
         raise UsageError(f"--least {least:g}: goes with --query, and is at most 1")
     if query is not None and all(one is None for one in (limit, least, older_than, source)):
         limit = 1
-    shown = limit if limit is not None else _SHOWN_JSON if json else ROWS
+    bound = _SHOWN_JSON if json else ROWS
+    shown = bound if limit is None or limit > _SHOWN_JSON else limit
     cue = None if query is None else _encode(store, query)
     search = Selection(older_than, cue, least, lane, kind, limit or None, source)
     chosen = select_engrams(store, ids or search, shown or None, forgotten=erase)
@@ -130,7 +131,8 @@ def forget(
     human = _table(title, chosen.engrams) if len(chosen.ids) else "nothing to forget"
     output.result(document, [human], json)
     if more := len(chosen.ids) - len(chosen.engrams):
-        output.note(f"{more:,} more are not named; --limit 0 names all")
+        way = "; --limit 0 names all" if limit is None else ""
+        output.note(f"{more:,} more are not named{way}")
 
 
 def _encode(store: str, query: str) -> Any:

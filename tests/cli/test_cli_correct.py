@@ -107,6 +107,10 @@ def test_forgetting_a_source_tells_the_first_and_counts_the_rest(cli: Cli, notes
     assert (document["count"], len(document["forgotten"])) == (1100, 1000)
     assert len(cli.ok(*asked, "--json", "--limit", 0).json["forgotten"]) == 1100
     assert len(cli.ok(*asked, "--json", "--limit", 7).json["forgotten"]) == 7
+    many = cli(*asked, "--limit", 1050)
+    assert "would forget: 1,050 engrams" in many.out
+    assert many.out.count("Line ") == 10
+    assert len(cli(*asked, "--json", "--limit", 1050).json["forgotten"]) == 1000
     done = cli("forget", "notes", "--source", "b.*", "--yes", "--json").json
     assert done["count"] == 1100
     assert len(cli.ok("list", "notes", "--json").json["engrams"]) == 4
