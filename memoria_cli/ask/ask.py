@@ -223,10 +223,17 @@ def _told(question: str, answers: Answers, why: bool, filtered: bool) -> Iterato
     if not answers.seems_answered:
         yield "nothing here seems to answer this; the nearest:"
         style = _FAINT
-    for number, answer in enumerate(answers, 1):
+    alike: dict[tuple[int, str | int], list[Answer]] = {}
+    for answer in answers:
+        said = answer.id if answer.text is None else _text(answer, question)
+        alike.setdefault((answer.lane, said), []).append(answer)
+    for number, (answer, *others) in enumerate(alike.values(), 1):
         yield from _neighbours(answer.before, question)
         yield output.Styled(f"{number}. {_text(answer, question)}", style)
         yield output.Styled(f"{_INDENT}{' · '.join(_about(answer, why))}", _FAINT)
+        if others:
+            ids = ", ".join(str(one.id) for one in others)
+            yield output.Styled(f"{_INDENT}the same: engram{'s' * (len(others) > 1)} {ids}", _FAINT)
         if why:
             yield output.Styled(f"{_INDENT}{_parts(answer)}", _FAINT)
         yield from _neighbours(answer.after, question)

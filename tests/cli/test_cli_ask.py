@@ -289,3 +289,12 @@ def test_of_a_long_text_the_part_that_is_asked_about_is_shown(cli: Cli, tmp_path
 def test_filters_that_let_nothing_through_are_told(cli: Cli) -> None:
     told = cli.ok("ask", "notes", "bees", "--source", "*.doc").out
     assert told == "nothing that these filters let through is there\n"
+
+
+def test_what_is_said_twice_is_shown_once(cli: Cli) -> None:
+    cli.ok("step", "notes", "--text", "The anchor is old.", "--text", "The anchor is old.")
+    shown = cli.ok("ask", "notes", "How old is the anchor?").out
+    assert shown.count("The anchor is old.") == 1
+    assert "   the same: engram 9\n" in shown
+    told = cli.ok("ask", "notes", "How old is the anchor?", "--json").json
+    assert texts(told)[:2] == ["The anchor is old."] * 2
