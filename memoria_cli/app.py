@@ -87,7 +87,7 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "import": _Verb(
             "move.export:import_",
-            "Make the memory in an archive a store again, or remember what another program left.",
+            "Make an archive a store again, or read other programs' memories.",
         ),
         "push": _Verb("move.sync:push", "Bring a memory at an S3-compatible place up to a store."),
         "pull": _Verb("move.sync:pull", "Make the memory at an S3-compatible place a store here."),
@@ -103,12 +103,11 @@ VERBS: Final[Mapping[str, _Verb]] = MappingProxyType(
         ),
         "serve": _Verb(
             "serve.serve:serve",
-            "Serve a page to look at a memory, ask and correct it, and a JSON API, until Ctrl-C.",
+            "Serve a page to look at a memory and ask it, and a JSON API.",
         ),
         "mcp": _Verb(
             "serve.mcp:mcp",
-            "Give an agent a memory: tools of the Model Context Protocol on standard input and "
-            "output.",
+            "Give an agent a memory: tools of the Model Context Protocol.",
         ),
         "experiment": _Verb(
             "study.experiment:experiment", "Run the paper's experiments and your own."

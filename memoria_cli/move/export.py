@@ -89,7 +89,8 @@ def export(
             )
         edges_held = format_count(document["edges"], "connection")
         held = f"{format_count(document['engrams'], 'engram')} and {edges_held}"
-    human = f"{held} in {out}, {format_bytes(document['bytes'])}"
+    place = "standard output" if output.is_standard_output(out) else out
+    human = f"{held} in {place}, {format_bytes(document['bytes'])}"
     if output.is_standard_output(out):
         output.note(human)
     else:
@@ -119,7 +120,7 @@ def import_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make the memory in an archive a store again, or remember what another program left.
+    """Make an archive a store again, or read other programs' memories.
 
     Every chunk of an archive is verified, and it goes on step for step as the original would. The
     store is there as a whole or not at all; an existing one is refused.

@@ -19,9 +19,9 @@ def mcp(
         bool, option("--json", "Only print what the configuration of a client needs.")
     ] = False,
 ) -> None:
-    """Give an agent a memory: tools of the Model Context Protocol on standard input and output.
+    """Give an agent a memory: tools of the Model Context Protocol.
 
-    The client of the agent starts this command. The tools are remember, ask, used, recent, forget
+    They go through standard input and output. The client of the agent starts this command. The tools are remember, ask, used, recent, forget
     and edit; each write is committed at once, and other commands work beside it.
     """
     if json:

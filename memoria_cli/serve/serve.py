@@ -30,9 +30,9 @@ def serve(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Serve a page to look at a memory, ask and correct it, and a JSON API, until Ctrl-C.
+    """Serve a page to look at a memory and ask it, and a JSON API.
 
-    Only this machine reaches it unless --host says otherwise. What changes the memory needs the
+    It runs until Ctrl-C. Only this machine reaches it unless --host says otherwise. What changes the memory needs the
     token in the address that is printed, or in MEMORIA_TOKEN. Other commands work beside it.
     """
     from memoria import __version__
