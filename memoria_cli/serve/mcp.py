@@ -21,8 +21,9 @@ def mcp(
 ) -> None:
     """Give an agent a memory: tools of the Model Context Protocol.
 
-    They go through standard input and output. The client of the agent starts this command. The tools are remember, ask, used, recent, forget
-    and edit; each write is committed at once, and other commands work beside it.
+    They go through standard input and output. The client of the agent starts this command. The
+    tools are remember, ask, used, recent, forget and edit; each write is committed at once, and
+    other commands work beside it.
     """
     if json:
         from memoria.store.reading import read_config

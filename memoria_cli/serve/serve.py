@@ -32,8 +32,9 @@ def serve(
 ) -> None:
     """Serve a page to look at a memory and ask it, and a JSON API.
 
-    It runs until Ctrl-C. Only this machine reaches it unless --host says otherwise. What changes the memory needs the
-    token in the address that is printed, or in MEMORIA_TOKEN. Other commands work beside it.
+    It runs until Ctrl-C. Only this machine reaches it unless --host says otherwise. What changes
+    the memory needs the token in the address that is printed, or in MEMORIA_TOKEN. Other commands
+    work beside it.
     """
     from memoria import __version__
     from memoria.serving.running import Address
