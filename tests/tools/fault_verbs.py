@@ -68,6 +68,13 @@ VERBS: dict[str, Verb] = {
     "adjust": _one("adjust", "store", "--delta", "1", before=(*_ADDED, ("remind", "store"))),
     "step": _one("step", "store", "a.txt", "b.txt", "--commit-every", "0"),
     "step --resume": _one("step", "store", "a.txt", "a.txt", "--resume"),
+    "step --sync": _one(
+        *("step", "new", "b.txt", "--sync"),
+        before=(
+            ("init", "new", "--backbone", "hash", "--hidden-dim", "8"),
+            ("step", "new", "a.txt", "--sync"),
+        ),
+    ),
     "ask --learn": _one("ask", "store", "Who sings?", "--learn"),
     "used": _one("used", "store", "20", "--question", "Who sings?"),
     "edit": _one("edit", "store", "20", "--text", "Bees swim.", "--meta", "by=hand"),
