@@ -133,6 +133,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "notes": "text what was noted about the memory",
         "offset": "int? first character of the text in its source",
         "options": "object what was asked for",
+        "origin": "text program that left the texts",
         "page": "text address of the page",
         "partners": "int engrams that it fired together with",
         "parts": "object parts of the score by name",
@@ -178,6 +179,8 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "target": "int engram that a connection leads to",
         "text": "text? the text",
         "texts": "list beginnings of both texts",
+        "texts_added": "int texts that were taken",
+        "texts_skipped": "int texts that were imported before",
         "time": "any own time of the text (ISO 8601, UTC), or when it happened",
         "timestep": "int finished steps of the store",
         "title": "text its title",
@@ -394,7 +397,12 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
         "snapshot restore": keys(f"name {_STORE}", f"{_LOST} dry_run"),
         "snapshot delete": keys(f"path {_SNAPSHOT} dry_run"),
         "export": keys("format path step engrams bytes", "edges digest sha256"),
-        "import": keys(f"{_STORE} engrams"),
+        "import": either(
+            an_archive=keys(f"{_STORE} engrams"),
+            texts_of_another_program=keys(
+                f"{_STORE} origin texts_added texts_skipped engrams_added"
+            ),
+        ),
         "push": keys(f"{_STORE} url files bytes up_to_date replaced_step dropped_steps"),
         "pull": keys(f"{_STORE} url replaced_step up_to_date"),
         "encode": either(

@@ -86,7 +86,8 @@ def import_texts(
         progress: called with (steps done, 0); True shows a bar.
 
     Returns:
-        ``path``, ``from``, ``step``, ``texts`` (taken), ``skipped``, ``engrams_added``, ``digest``.
+        ``path``, ``origin``, ``step``, ``digest``, ``texts_added``, ``texts_skipped`` and
+        ``engrams_added``.
 
     Raises:
         InputError: what `read_foreign` raises, or it holds no text.
@@ -107,12 +108,12 @@ def import_texts(
         memory.step_stream(reader, progress=progress)
         return {
             "path": str(place),
-            "from": found,
+            "origin": found,
             "step": memory.timestep,
-            "texts": reader.taken,
-            "skipped": reader.skipped,
-            "engrams_added": reader.added,
             "digest": memory.digest(),
+            "texts_added": reader.taken,
+            "texts_skipped": reader.skipped,
+            "engrams_added": reader.added,
         }
 
 

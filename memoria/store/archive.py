@@ -18,6 +18,7 @@ from memoria.chunkstore.commit import Encoder, store_files
 from memoria.chunkstore.root import ROOT_NAME
 from memoria.errors import StoreNotFoundError
 from memoria.io.atomic_write import atomic_write
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.copying import Contents, contents, copy_memory, living_ids
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.reading import open_files
@@ -29,20 +30,28 @@ _PART: Final = 2**20
 
 
 def write_archive(
-    files: MemoryFiles, out: str | os.PathLike[str], history: bool = True, force: bool = False
+    files: MemoryFiles,
+    out: str | os.PathLike[str],
+    history: bool = True,
+    force: bool = False,
+    progress: Progress | bool = False,
 ) -> dict[str, Any]:
     """Write the memory, now or in the past that ``files`` is a view of, to the file ``out``.
 
     Without ``history`` only what is alive goes along, without snapshots. ``out`` is there as a
-    whole or not at all; an existing one raises `StoreExistsError` unless ``force``. Returns
+    whole or not at all; an existing one raises `StoreExistsError` unless ``force``. ``progress``
+    is called with (files done, files in all); True shows a bar. Returns
     ``path``, ``step``, ``digest``, ``engrams``, ``bytes`` and ``sha256``.
     """
     place = Path(os.path.abspath(out))
     alive = living_ids(files)
     held = contents(files) if history else contents(files, alive, snapshots={})
     with atomic_write(place, force) as temporary:
-        with open(temporary, "xb") as handle:
-            _write_zip(handle, held)
+        with (
+            open(temporary, "xb") as handle,
+            progress_bar(progress, "exporting", "files") as show,
+        ):
+            _write_zip(handle, held, show)
         with open(temporary, "rb") as written:
             sha256 = hashlib.file_digest(written, "sha256").hexdigest()
             size = os.fstat(written.fileno()).st_size
@@ -94,9 +103,10 @@ def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]
         }
 
 
-def _write_zip(handle: BinaryIO, held: Contents) -> None:
+def _write_zip(handle: BinaryIO, held: Contents, progress: Progress) -> None:
+    entries = sorted(_entries(held).items())
     with zipfile.ZipFile(handle, "w", zipfile.ZIP_STORED) as archive:
-        for name, encode in sorted(_entries(held).items()):
+        for done, (name, encode) in enumerate(entries, 1):
             parts = [memoryview(part).cast("B") for part in encode() if len(part)]
             entry = zipfile.ZipInfo(name, _DATE)
             entry.create_system, entry.external_attr = 3, _MODE
@@ -104,6 +114,7 @@ def _write_zip(handle: BinaryIO, held: Contents) -> None:
             with archive.open(entry, "w") as target:
                 for part in parts:
                     target.write(part)
+            progress(done, len(entries))
 
 
 def _entries(held: Contents) -> dict[str, Encoder]:

@@ -134,10 +134,11 @@ def import_(
     if origin is not None or may_be_foreign(archive):
         with output.progress("importing", "steps") as show:
             document = import_texts(archive, store, origin, show)
-        texts = format_count(document["texts"], "text")
+        texts = format_count(document["texts_added"], "text")
         engrams = format_count(document["engrams_added"], "engram")
-        known = f", {document['skipped']:,} known already" if document["skipped"] else ""
-        human = f"{document['path']}: {texts} of {document['from']}, {engrams}{known}"
+        skipped = document["texts_skipped"]
+        known = f", {skipped:,} known already" if skipped else ""
+        human = f"{document['path']}: {texts} of {document['origin']}, {engrams}{known}"
     else:
         document = import_archive(archive, store)
         engrams = format_count(document["engrams"], "engram")

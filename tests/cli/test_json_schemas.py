@@ -78,6 +78,7 @@ LINES = [
     "export notes notes.zip",
     "export notes notes.jsonl",
     "import notes.zip copy",
+    "import memories.json copy",
     "replay notes",
     "replay notes --sample 1 -o draw.npz",
     "replay notes --set stm_capacity=2 -o other",
@@ -93,6 +94,7 @@ LINES = [
 def test_what_comes_out_has_the_keys_of_the_schema(cli: Cli) -> None:
     Path("questions.jsonl").write_text('{"question": "Who barked?"}\n')
     Path("stores.jsonl").write_text('{"store": "notes", "inputs": ["diary.txt"]}\n')
+    Path("memories.json").write_text('{"results": [{"memory": "Anna likes tea."}]}\n')
     for line in LINES:
         ran = cli(*line.split(), "--json")
         assert ran.code in (0, 3), (line, ran)

@@ -117,14 +117,19 @@ def listed(cli: Cli, store: str) -> list[dict[str, Any]]:
 def test_a_folder_of_chroma(cli: Cli, tmp_path: Path) -> None:
     chroma(tmp_path / "db")
     made = cli.ok("import", "db", "notes", "--json").json
-    assert (made["from"], made["texts"], made["engrams_added"], made["step"]) == ("chroma", 2, 2, 2)
+    assert (made["origin"], made["texts_added"], made["engrams_added"], made["step"]) == (
+        "chroma",
+        2,
+        2,
+        2,
+    )
     first, second = listed(cli, "notes")
     assert (first["text"], first["source"]) == ("The bees live in the oak.", "garden/doc1")
     assert first["time"] == 1_714_979_289_000
     assert first["meta"] == {"collection": "garden", "document": "doc1", "page": 1, "sure": True}
     assert second["meta"]["sure"] is False
     again = cli.ok("import", "db", "notes", "--json").json
-    assert (again["texts"], again["skipped"], again["step"]) == (0, 2, 2)
+    assert (again["texts_added"], again["texts_skipped"], again["step"]) == (0, 2, 2)
     assert verify(tmp_path / "notes").findings == ()
 
 
@@ -153,7 +158,7 @@ def test_an_export_of_chatgpt(cli: Cli, tmp_path: Path, form: str) -> None:
 def test_an_export_of_claude(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "conversations.json").write_text(json.dumps(claude()), encoding="utf-8")
     made = cli.ok("import", "conversations.json", "notes", "--from", "claude", "--json").json
-    assert (made["from"], made["texts"]) == ("claude", 2)
+    assert (made["origin"], made["texts_added"]) == ("claude", 2)
     first, second = listed(cli, "notes")
     assert (first["text"], first["meta"]["speaker"]) == ("Who bakes rye bread?", "user")
     assert (second["text"], second["time"]) == ("Clara bakes rye bread.", 1_738_317_605_000)
@@ -165,7 +170,7 @@ def test_memories_of_mem0(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "memories.json").write_text(json.dumps(mem0()), encoding="utf-8")
     cli.ok("init", "notes", "--backbone", "hash")
     cli.ok("step", "notes", "--text", "Something else.")
-    assert cli.ok("import", "memories.json", "notes", "--json").json["from"] == "mem0"
+    assert cli.ok("import", "memories.json", "notes", "--json").json["origin"] == "mem0"
     older, newer = listed(cli, "notes")[1:]
     assert (older["text"], newer["text"]) == ("Anna lives in Lyon.", "Anna prefers tea.")
     assert newer["meta"] == {
