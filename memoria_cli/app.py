@@ -18,7 +18,6 @@ from memoria_cli.options import option
 from memoria_cli.plain_values import take_plain_values
 from memoria_cli.stores import find_its_store
 from memoria_cli.terminal import output
-from memoria_cli.user_settings import default_map, user_defaults
 from memoria_cli.verbs import VerbGroup, print_help_without_verb
 
 
@@ -180,6 +179,8 @@ class _Group(VerbGroup):
 
 def _defaults(name: str, verb: Any) -> dict[str, Any]:
     """The user's own defaults for a verb, which are told to those who want to know more."""
+    from memoria_cli.user_settings import default_map, user_defaults
+
     found = user_defaults(name, verb)
     for one in found:
         output.detail(f"{one.name} = {one.value} ({one.source})")

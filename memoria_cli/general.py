@@ -9,8 +9,6 @@ import typer
 
 from memoria_cli.help_page import GENERAL_PANEL, help_page
 from memoria_cli.terminal import output
-from memoria_cli.terminal.help_lines import help_lines
-from memoria_cli.user_settings import user_defaults
 
 
 def add_general_options(command: Any) -> None:
@@ -20,6 +18,8 @@ def add_general_options(command: Any) -> None:
 
 def show_help(context: typer.Context) -> None:
     """Print the help of the context's verb."""
+    from memoria_cli.terminal.help_lines import help_lines
+
     page = help_page(context.command, context.command_path)
     output.lines(help_lines(page, output.page().width, output.is_styled()))
 
@@ -45,6 +45,8 @@ def _be_quiet(wanted: bool) -> None:
 
 def _be_verbose(context: typer.Context, wanted: bool) -> None:
     if wanted:
+        from memoria_cli.user_settings import user_defaults
+
         output.set_loudness(output.Loudness.VERBOSE)
         for one in user_defaults(context.info_name or "", context.command):
             output.detail(f"{one.name} = {one.value} ({one.source})")

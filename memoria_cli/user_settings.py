@@ -8,6 +8,7 @@ flag, environment (``MEMORIA_VERB_OPTION``), file, default.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple
 from memoria.errors import ConfigError, StorageError
 
 FILE_VARIABLE: Final = "MEMORIA_CONFIG"  # names another file; empty: none
+_FOLDER: Final = "memoria"
 _MOST_BYTES: Final = 1 << 20
 _EVERY: Final = "*"  # all options of a verb
 _NEVER: Final = ("json", "store", "store_named", "config", "output", "out", "inputs")
@@ -53,7 +55,7 @@ def settings_path() -> Path | None:
         return Path(named) if named else None
     from platformdirs import user_config_path
 
-    return user_config_path("memoria", appauthor=False) / "config.toml"
+    return user_config_path(_FOLDER, appauthor=False) / "config.toml"
 
 
 def read_settings() -> dict[str, dict[str, Any]]:
@@ -63,7 +65,7 @@ def read_settings() -> dict[str, dict[str, Any]]:
         ConfigError: the file is no TOML of that form.
         StorageError: it cannot be read.
     """
-    path = settings_path()
+    path = None if _is_surely_absent() else settings_path()
     if path is None:
         return {}
     try:
@@ -89,8 +91,8 @@ def user_defaults(verb: str, command: Any) -> list[Setting]:
     """The user's defaults for the options of ``command``, which is called ``verb``."""
     allowed = {_flag(one): one for one in command.params if is_settable(verb, one)}
     found: dict[str, Setting] = {}
-    path = settings_path()
-    for key, value in read_settings().get(verb, {}).items() if path is not None else ():
+    for key, value in read_settings().get(verb, {}).items():
+        path = settings_path()
         if key not in allowed:
             raise ConfigError(f"{path}: {verb}.{key}: no such setting", _known(verb, allowed))
         found[key] = Setting(f"{verb}.{key}", value, str(path))
@@ -154,6 +156,14 @@ def write_settings(tables: Mapping[str, Mapping[str, Any]]) -> Path:
     with atomic_write(path, True) as temporary:
         Path(temporary).write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def _is_surely_absent() -> bool:
+    """Whether there is no file, found out without the import that says where it would be."""
+    if FILE_VARIABLE in os.environ or sys.platform != "linux":
+        return False
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    return not os.path.lexists(os.path.join(home, _FOLDER))
 
 
 def _flag(option: Any) -> str:

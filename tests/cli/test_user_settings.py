@@ -10,7 +10,7 @@ from cli_tools import DIARY, Cli
 
 from memoria_cli.app import VERBS, command
 from memoria_cli.help_page import is_group
-from memoria_cli.user_settings import MAY_BE_SET, settable, settings_path
+from memoria_cli.user_settings import MAY_BE_SET, read_settings, settable, settings_path
 
 
 @pytest.fixture
@@ -128,6 +128,11 @@ def test_the_place_is_that_of_the_system(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     from platformdirs import user_config_path
 
-    assert settings_path() == user_config_path("memoria", appauthor=False) / "config.toml"
+    path = settings_path()
+    assert path == user_config_path("memoria", appauthor=False) / "config.toml"
+    assert read_settings() == {}
+    path.parent.mkdir()
+    path.write_text("[ask]\nlimit = 1\n")
+    assert read_settings() == {"ask": {"limit": 1}}
     monkeypatch.setenv("MEMORIA_CONFIG", "")
     assert settings_path() is None
