@@ -170,6 +170,12 @@ _FIGURES: Sequence[Figure] = (
     Figure("sparse step at 8,000", "ms", "step_time", _grown("sparse", 8000)),
     Figure("sparse step at 10^6", "ms", "step_time", _grown("sparse", 1_000_000)),
     Figure(
+        "upstream over sparse at 3,000",
+        "x",
+        "step_time",
+        lambda d: d["ratios"]["upstream_over_sparse"]["3000"],
+    ),
+    Figure(
         "upstream over sparse at 8,000",
         "x",
         "step_time",
@@ -198,6 +204,18 @@ _FIGURES: Sequence[Figure] = (
         "ms",
         "store",
         lambda d: 1e3 * _at(d["sizes"], engrams=1_000_000)["step"]["median_seconds"],
+    ),
+    *(
+        Figure(
+            title,
+            "ms",
+            "store",
+            lambda d, key=key: 1e3 * _at(d["sizes"], engrams=1_000_000)[key]["median_seconds"],
+        )
+        for title, key in (
+            ("warm step in a store at 10^6", "warm_step"),
+            ("step in memory at 10^6", "step_in_memory"),
+        )
     ),
     Figure("--help", "s", "commands", lambda d: d["commands"]["--help"]["median_seconds"]),
     Figure("memoria add at 10^3", "s", "commands", _verb("add", 1000)),

@@ -236,6 +236,19 @@ def test_descriptors_are_few_and_given_back(tmp_path: Path) -> None:
     assert held() == before
 
 
+def test_open_stores_share_what_a_process_may_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gc.collect()  # sources that other tests left open
+    paths = [made(tmp_path / name) for name in ("a", "b")]
+    monkeypatch.setattr("resource.getrlimit", lambda _: (40, 40))
+    first, second = (LocalSource(path) for path in paths)
+    for source in (first, second, first):
+        read(ArrayFiles(source, LOG), LOG, 0, ROWS)
+        assert len(source._held) == max(8, 20 // len(sources._open_sources))
+    assert len(first._held) + len(second._held) <= 20
+
+
 def test_threads_share_few_descriptors(tmp_path: Path) -> None:
     source = LocalSource(made(tmp_path / "s", 400))
     source._most = 2
