@@ -35,6 +35,10 @@ class InputError(UsageError, ValueError):
     """The data given cannot be remembered: not an array, empty, NaN, Inf, wrong type."""
 
 
+class NoTextError(InputError):
+    """A text has nothing in it but white space."""
+
+
 class ShapeError(InputError):
     """The data has another shape than the memory needs."""
 

@@ -19,7 +19,14 @@ from memoria.backbones import Backbone, OptionValue, check_backbone, load_backbo
 from memoria.backbones.base import encoder
 from memoria.backbones.hf_image import HfImageBackbone
 from memoria.config import MemoriaConfig
-from memoria.errors import BackboneError, ConfigError, InputError, MemoriaError, StorageError
+from memoria.errors import (
+    BackboneError,
+    ConfigError,
+    InputError,
+    MemoriaError,
+    NoTextError,
+    StorageError,
+)
 from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, WorkingMemory
 from memoria.io.progress import Progress, no_progress
 from memoria.io.read_options import ReadOptions
@@ -149,7 +156,7 @@ class InputStream:
     empty or unknown, `ShapeError` for arrays that do not fit, `BackboneError` for text or images
     in a store of plain vectors or another ``backbone`` than its; `StorageError` where the system
     refuses. ``backbone`` may also name another folder with the same weights; ``place`` is the one
-    that the store's settings name.
+    that the store's settings name; ``loaded`` the backbone itself, if it is loaded already.
     """
 
     def __init__(
@@ -166,6 +173,7 @@ class InputStream:
         may_fail: Collection[str] = (),
         may_be_none: bool = False,
         backbone: str | None = None,
+        loaded: Backbone | None = None,
         place: str | None = None,
         **run_options: OptionValue | None,
     ) -> None:
@@ -184,7 +192,7 @@ class InputStream:
         self._width = config.wm_length if wm_length is None else wm_length
         self._limit = limit
         self._config, self._run_options = config, run_options
-        self._backbone: Backbone | None = None
+        self._backbone = loaded
         self._choice = choice
         self._may_fail = frozenset(may_fail if config.lanes == 1 else ())
         self._reader = InputReader(
@@ -342,6 +350,9 @@ class InputStream:
             except (InputError, StorageError) as error:
                 if spec.name not in self._may_fail:
                     raise
+                if isinstance(error, NoTextError):
+                    scan.units[number], scan.held[number] = 0, []
+                    continue
                 self.faults[spec.name] = error
                 scan.failed.add(number)
                 if self._choice is not None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any, Final
 
-from memoria.errors import InputError
+from memoria.errors import InputError, NoTextError
 from memoria.io.bounds import open_regular
 from memoria.io.files import check_file, find_form, is_stream, reading, split_key
 from memoria.io.forms.reading import read_sections
@@ -203,4 +203,4 @@ def _found(units: Iterator[TextUnit], spoken: str) -> Iterator[TextUnit]:
         found = True
         yield unit
     if not found:
-        raise InputError(f"{spoken}: holds no text")
+        raise NoTextError(f"{spoken}: holds no text")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from memoria.backbones import OptionValue, split_name
+from memoria.backbones import Backbone, OptionValue, split_name
 from memoria.backbones.streams import InputStream
 from memoria.errors import MemoriaError
 from memoria.io.files import Kind
 from memoria.io.folders import Listing, is_of, list_inputs
-from memoria.io.inputs import Piece
+from memoria.io.inputs import Piece, WorkingMemory
 from memoria.io.progress import Progress, no_progress
 from memoria.io.read_options import ReadOptions, as_options
 from memoria.store.arguments import Delta
@@ -38,13 +38,14 @@ class FileReading:
         texts: texts themselves, read after the inputs.
         knows_texts: with ``sync``, pass over texts that were given at the same place before.
         dedup: pass over texts that repeat others, the same or nearly: see `DistinctUnits`.
-        unit, wm_length, limit, backbone, run_options: as `InputStream` takes them.
+        unit, wm_length, limit, backbone, loaded, run_options: as `InputStream` takes them.
 
     Attributes:
         listing: the inputs.
         stream: the working memories.
         syncing: what has changed; None: everything is read.
         distinct: what repeats others; None: everything is taken.
+        is_done: everything has been stepped through.
 
     Raises:
         InputError: something is missing or unknown.
@@ -63,6 +64,7 @@ class FileReading:
         limit: int | None = None,
         dedup: Literal["exact", "near"] | None = None,
         backbone: str | None = None,
+        loaded: Backbone | None = None,
         **run_options: OptionValue | None,
     ) -> None:
         config = store.config
@@ -89,7 +91,7 @@ class FileReading:
             )
             named = [file.found for file in self.syncing.files]
         else:
-            named = self.listing.inputs
+            named = [one for one in self.listing.inputs if not (one.listed and _is_empty(one.path))]
         self.distinct = None
         if dedup is not None:
             self.distinct = DistinctUnits(store, self.syncing, dedup == "near")
@@ -104,10 +106,12 @@ class FileReading:
             may_fail=[one.name for one in named if one.listed],
             may_be_none=bool(inputs),
             backbone=backbone,
+            loaded=loaded,
             place=store.files.attributes.settings.backbone,
             **run_options,
         )
         self._recorder: ReadingRecorder | None = None
+        self.is_done = False
         self._options = options
 
     def begin(self, progress: Progress = no_progress) -> int:
@@ -131,10 +135,20 @@ class FileReading:
         progress: Progress | bool = False,
         total: int = 0,
         commit_every: float = 0.25,
+        until: Callable[[], bool] = lambda: False,
     ) -> int:
-        """Step through what is read, as `MemoryStore.step_stream` does."""
+        """Step through what is read, as `MemoryStore.step_stream`, until that is true."""
+        self.is_done = False
+
+        def memories() -> Iterator[WorkingMemory]:
+            for memory in self.recorder:
+                yield memory
+                if until():
+                    return
+            self.is_done = True
+
         return self._store.step_stream(
-            self.recorder,
+            memories(),
             rule,
             progress=progress,
             total=total,
@@ -199,3 +213,10 @@ def _wanted_kinds(backbone: str, listing: Listing) -> frozenset[Kind]:
         if found and not any(is_of(name, text) for name in found):
             return frozenset({"image"})
     return frozenset({"text"})
+
+
+def _is_empty(path: str) -> bool:
+    try:
+        return os.path.getsize(path) == 0
+    except OSError:
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -44,6 +44,7 @@ from memoria_cli.terminal.signals import StoppedError
 from memoria_cli.verbs import verb
 
 if TYPE_CHECKING:
+    from memoria.config import MemoriaConfig
     from memoria.io.inputs import WorkingMemory
     from memoria.store import MemoryStore
     from memoria.store.file_reading import FileReading
@@ -114,6 +115,13 @@ def step(
             "--resume",
             "--sync --on-delete keep: go on after an interruption, or take in what a file has "
             "grown by.",
+        ),
+    ] = False,
+    watch_folder: Annotated[
+        bool,
+        _files(
+            "--watch-folder",
+            "Sync now and whenever something changes, until Ctrl-C. Others may write meanwhile.",
         ),
     ] = False,
     dry_run: DryRun = False,
@@ -191,10 +199,28 @@ def step(
 
     if resume and on_delete == "forget":
         raise UsageError("--resume: keeps what is there no more", "give --sync alone")
-    if on_delete is not None and not (sync or resume):
+    if on_delete is not None and not (sync or resume or watch_folder):
         raise UsageError(f"--on-delete {on_delete}: goes with --sync")
     chosen: OnDelete | None = (on_delete or "forget") if sync and not resume else None
     chosen = "keep" if resume else chosen
+    if watch_folder:
+        for name, value in {"--watch": watch, "--dry-run": dry_run, "--text": text}.items():
+            if value:
+                raise UsageError(f"{name}: not with --watch-folder")
+        from memoria_cli.keep.watch_folder import watch_folders
+
+        def options(config: MemoriaConfig) -> dict[str, Any]:
+            return {
+                "sync": chosen or on_delete or "forget",
+                "unit": ReadOptions(unit or config.unit, text_field, time_field, skip_bad),
+                "wm_length": wm_length,
+                "backbone": backbone,
+                **speed_options(config.backbone, batch_size, device),
+            }
+
+        stepping = {"rule": rule, "commit_every": commit_every}
+        watch_folders(store, inputs or (), stepping, options, json)
+        return
     from memoria.store.asking import bring_up_index
     from memoria.store.file_reading import FileReading
     from memoria.store.lane_texts import LEAST_SAVED
