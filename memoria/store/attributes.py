@@ -171,6 +171,7 @@ class StoreAttributes(Record):
         DictOf(Text(pattern=NAMES), RecordOf(Snapshot)), default={}
     )
     era: Era = field(RecordOf(Era), default=Era())
+    place: str | None = field(OrNone(Text()), default=None)  # of the store, when sources were read
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> StoreAttributes:
@@ -187,7 +188,10 @@ class StoreAttributes(Record):
 
     def document(self) -> dict[str, Any]:
         """What stands in the root."""
-        return self.model_dump(mode="json")
+        document = self.model_dump(mode="json")
+        if self.place is None:
+            del document["place"]
+        return document
 
     def _fault(self) -> tuple[str, str]:
         """What is wrong, and where; "" if nothing is."""

@@ -40,17 +40,20 @@ def find_earlier(
     listing: Listing,
     fresh: Mapping[FoundInput, bytes],
     emptied: Set[int],
-    is_elsewhere: bool,
+    places: tuple[str | None, str],
 ) -> Earlier:
     """Find what the ``fresh`` files, with their contents, were before.
 
-    A source is lost where its file is not there; where the memory lies elsewhere than before
-    (``is_elsewhere``), any source that is none of the listing may be one of another machine.
+    A source is lost where its file is not there. Where the memory lies elsewhere than before, by
+    its ``places`` then and now, what lies now where a source lay then, as seen from the memory, is
+    that source, if nothing else is known of it; and any source may be one of another machine.
 
     A folder takes the place of another one that is lost if at least half of the sources below that
-    are in it by the same name, and unchanged; if only the memory was moved, all the same. What is
-    below the other folder and not below it has vanished then.
+    are in it by the same name, and unchanged. What is below the other folder and not below it has
+    vanished then.
     """
+    then, now = places
+    is_elsewhere = then != now
     found = Earlier()
     named = {one.resolved for one in listing.inputs}
     others = {
@@ -62,8 +65,26 @@ def find_earlier(
     def is_there(path: str) -> bool:
         return os.path.lexists(split_key(path)[0])
 
-    for former in _former_roots(comparing, held, others, listing, fresh, is_elsewhere):
-        for path in [path for path in others if path.startswith(former)]:
+    def former(path: str) -> str | None:
+        """Where what lies at ``path`` now lay, if it was moved with the memory."""
+        if then is None or not is_elsewhere:
+            return None
+        return os.path.normpath(os.path.join(then, os.path.relpath(path, now)))
+
+    roots = _former_roots(comparing, held, others, listing, fresh, is_elsewhere)
+    for scope in listing.scopes:
+        is_known = any(
+            path.startswith(scope.root) and held.count_rows(source) and held.content(source)
+            for path, source in held.paths()
+        )
+        if not is_known and not scope.pattern and (root := former(scope.root)) is not None:
+            roots.append(os.path.join(root, ""))
+    for one in fresh:
+        if (source := others.get(former(one.resolved) or "")) is not None:
+            found.emptied.add(source)
+            del others[former(one.resolved) or ""]
+    for former_root in roots:
+        for path in [path for path in others if path.startswith(former_root)]:
             found.emptied.add(others.pop(path))
     waiting: dict[bytes, list[int]] = {}
     for source in [*sorted(emptied | found.emptied), *others.values()]:

@@ -77,7 +77,6 @@ class FileReading:
         self._contents = FileContents()
         self.syncing: Syncing | None = None
         if sync is not None:
-            place = os.path.realpath(store.path)
             self._contents = FileContents(Path(store.path, _INDEX))
             self.syncing = Syncing(
                 store.held_units(),
@@ -85,7 +84,7 @@ class FileReading:
                 options,
                 sync == "keep",
                 self._contents,
-                is_elsewhere=store.files.synced_at != place,
+                places=(store.files.attributes.place, os.path.realpath(store.path)),
                 lanes=config.lanes,
                 knows_text=self._is_known if knows_texts else None,
             )
@@ -118,7 +117,7 @@ class FileReading:
         """Look at all inputs, which finds their faults; returns how many steps they make."""
         total = self.stream.count(progress)
         self._recorder = ReadingRecorder(self._store, self.stream, self._options, self.syncing)
-        if self.syncing is not None or self._store.files.synced_at is None:
+        if self.syncing is None and self._store.files.attributes.place is None:
             self._store.record_place()
         return total
 
@@ -161,6 +160,8 @@ class FileReading:
         self.recorder.finish()
         if self.distinct is not None:
             self.stream.notices += self.distinct.notices()
+        if self.syncing is not None:  # from now on: what lay elsewhere has been found, or given up
+            self._store.record_place()
         self._contents.save()
 
     @property

@@ -140,12 +140,6 @@ class MemoryFiles:
         self.store.close()
 
     @property
-    def synced_at(self) -> str | None:
-        """Where the store lay when sources were read last; None: that is not known."""
-        place = self._raw.get("place")
-        return place if isinstance(place, str) else None
-
-    @property
     def prefix(self) -> str:
         """What stands before the names of the append-only arrays in the store: its era."""
         return self._prefix

@@ -890,13 +890,11 @@ class MemoryStore:
                 "state": self._state,
                 "snapshots": self._snapshots,
                 "settings": self._settings,
+                "place": self._place or self._files.attributes.place,
             }
         )
-        document = attributes.document()
-        if self._place is not None:
-            document["place"] = self._place
         try:
-            self._files.commit(document, attributes)
+            self._files.commit(attributes.document(), attributes)
         except BaseException:
             self._load()
             raise

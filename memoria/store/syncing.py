@@ -104,8 +104,8 @@ class Syncing:
         options: `ReadOptions.key` of how they are read.
         keeps: what vanishes is kept, not forgotten.
         contents: tells the content of a file.
-        is_elsewhere: the memory lies elsewhere than when it was synced last: what its sources
-            resolve to may be paths of another machine.
+        places: where the memory lay when it was synced last, and where it lies now. Where these
+            differ, what its sources resolve to may be paths of another machine.
         lanes: of the memory. With several, input i is of lane i, and files that have not changed
             are read too.
         knows_text: whether a text that is no file is known; None: none is.
@@ -129,7 +129,7 @@ class Syncing:
         keeps: bool,
         contents: FileContents,
         *,
-        is_elsewhere: bool = False,
+        places: tuple[str | None, str] = (None, ""),
         lanes: int = 1,
         knows_text: Callable[[Piece], bool] | None = None,
     ) -> None:
@@ -149,7 +149,7 @@ class Syncing:
         self._left: dict[_Pool, UnitRows] = {}  # of each source what is not found any more
         self._superseded: set[int] = set()
         self._continued: dict[tuple[int, int], int] = {}
-        self._sort(listing, contents, is_elsewhere, lanes > 1)
+        self._sort(listing, contents, places, lanes > 1)
         known = any(file.source is not None for file in self.files)
         self._may_match = bool(known or self._emptied or self._claimable)
 
@@ -170,7 +170,11 @@ class Syncing:
         return [(self.held.name(source), found.name) for found, _, source in self._whole]
 
     def _sort(
-        self, listing: Listing, contents: FileContents, is_elsewhere: bool, reads_all: bool
+        self,
+        listing: Listing,
+        contents: FileContents,
+        places: tuple[str | None, str],
+        reads_all: bool,
     ) -> None:
         """Say what is read, and of which sources nothing is there any more."""
         held, named = self.held, {one.resolved for one in listing.inputs}
@@ -208,8 +212,8 @@ class Syncing:
             for file in self.files
             if file.found.path and not (file.source is not None and held.count_rows(file.source))
         }
-        if fresh and not reads_all:
-            earlier = find_earlier(self, held, listing, fresh, self._emptied, is_elsewhere)
+        if (fresh or places[0] != places[1]) and not reads_all:
+            earlier = find_earlier(self, held, listing, fresh, self._emptied, places)
             self._emptied |= earlier.emptied
             self._claimable = earlier.claimable
             self._whole = [
