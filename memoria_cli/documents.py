@@ -20,7 +20,7 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _INTRODUCTION: Final = (
     "With `--json` a verb prints one JSON document on one line of standard output. An error is",
     'one on stderr, `{"error": {"code", "type", "message", "hint"}}`, with nothing on stdout.',
-    "A key means the same wherever it stands. Each heading links to a JSON Schema, to which the",
+    "A key means the same wherever it stands. Each verb has a JSON Schema, to which the",
     "tests hold real output. `python -m memoria_cli.documents docs/reference/schemas` writes them",
     "and this page.",
 )
@@ -512,7 +512,7 @@ def _page(folder: str) -> Iterator[str]:
     yield from _INTRODUCTION
     for verb in DOCUMENTS:
         yield ""
-        yield f"## [{verb}]({folder}/{file_name(verb)}.json)"
+        yield f"## {verb}"
         one = DOCUMENTS[verb]
         for kind in one.get("anyOf", [one]):
             yield ""
@@ -520,6 +520,8 @@ def _page(folder: str) -> Iterator[str]:
                 yield f"{kind['title'].capitalize()}:"
                 yield ""
             yield "`" + _notation(kind) + "`"
+        yield ""
+        yield f"Schema: [{file_name(verb)}.json]({folder}/{file_name(verb)}.json)"
     yield ""
     yield "## Keys"
     yield ""
