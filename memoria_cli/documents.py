@@ -74,6 +74,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "digest": "text sha256 of the committed state, the same on every machine",
         "dimension": "int? numbers in a vector",
         "dropped_steps": "int steps that only the other place had",
+        "duplicates": "int units passed over as another says the same",
         "dry_run": "bool whether nothing was done",
         "edges": "int connections",
         "engine": "text who did the work",
@@ -122,6 +123,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "lost_events": "int changes by hand that are gone",
         "lost_snapshots": "texts snapshots that are gone",
         "lost_steps": "int steps that are gone",
+        "moved": "int units found in another place",
         "median": "int? age that half reach",
         "memory": "text which memory it was found in: shortterm or longterm",
         "meta": "object? what stands beside the text",
@@ -134,6 +136,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "offset": "int? first character of the text in its source",
         "options": "object what was asked for",
         "origin": "text program that left the texts",
+        "other": "texts files of other kinds, which are not read",
         "page": "text address of the page",
         "partners": "int engrams that it fired together with",
         "parts": "object parts of the score by name",
@@ -170,6 +173,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "sound": "bool whether all is as it was committed",
         "sound_step": "int last step that is sound",
         "source": "any file that a text is from; or the engram a connection starts at",
+        "state": "text new, changed or read",
         "status": "text done, failed or kept",
         "step": "int? finished steps, or the step",
         "steps": "int steps",
@@ -187,6 +191,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "to": "number last value or step",
         "token": "text what writes must send",
         "type": "text working, shortterm, longterm or forgotten",
+        "unchanged": "int files that are as they were",
         "unit": "text what part of a text becomes an engram",
         "unpinned": "ints engrams that age again",
         "up_to_date": "bool whether there was nothing to do",
@@ -194,6 +199,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "used": "ints engrams that answered",
         "value": "any value",
         "values": "any values by name",
+        "vanished": "texts files that are gone",
         "waiting": "bool whether readers still hold files of before",
         "weight": "number chance that the target fires when the source does",
         "what": "text what happened",
@@ -296,6 +302,7 @@ _SIDE: Final = keys("path at step phase digest engrams created:int")
 _AB: Final = "id lane text"
 _TWO: Final = {"type": "object", "description": "the value in A and in B"}
 _ANY: Final = {"type": ["number", "boolean", "string", "null"]}
+_UNREADABLE: Final = keys("name error:text")
 _SETTINGS: Final = keys("backbone unit ask notes")
 _RUN: Final = keys(
     "seed status path seconds summary error:any", "model variant", model=_ANY, variant=_ANY
@@ -308,7 +315,20 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
         "init": keys(f"{_STORE} config"),
         "add": keys(f"{_STORE} phase engrams_added", lanes=[keys("lane added")]),
         "step": either(
-            one_store=keys("path steps timestep engrams_added skipped digest"),
+            one_store=keys("path steps timestep engrams_added skipped digest", "duplicates"),
+            a_folder_or_with_sync=keys(
+                "path steps timestep engrams_added skipped digest forgotten moved",
+                "duplicates",
+                files={"type": "object", "additionalProperties": {"type": "integer"}},
+                unreadable=[_UNREADABLE],
+            ),
+            with_dry_run=keys(
+                "dry_run other",
+                "unchanged renamed vanished",
+                files=[keys("name state bytes:int?")],
+                renamed=[keys("before:text name")],
+                unreadable=[_UNREADABLE],
+            ),
             with_each=keys(
                 "",
                 stores=[

@@ -62,6 +62,11 @@ LINES = [
     "remind notes",
     "adjust notes",
     "step --each stores.jsonl",
+    "step notes papers",
+    "step notes papers --sync",
+    "step notes papers --sync --dry-run",
+    "step notes papers --dry-run",
+    "import mem0.json mine --from mem0",
     "snapshot create notes now",
     "snapshot list notes",
     "snapshot show notes now",
@@ -95,6 +100,9 @@ def test_what_comes_out_has_the_keys_of_the_schema(cli: Cli) -> None:
     Path("questions.jsonl").write_text('{"question": "Who barked?"}\n')
     Path("stores.jsonl").write_text('{"store": "notes", "inputs": ["diary.txt"]}\n')
     Path("memories.json").write_text('{"results": [{"memory": "Anna likes tea."}]}\n')
+    Path("papers").mkdir()
+    Path("papers/one.txt").write_text("Bees dance. They fly.")
+    Path("mem0.json").write_text('[{"id": "1", "memory": "Ann likes bees."}]')
     for line in LINES:
         ran = cli(*line.split(), "--json")
         assert ran.code in (0, 3), (line, ran)
