@@ -93,4 +93,5 @@ def serving(store: Path, *options: object, **variables: str) -> Iterator[Served]
             yield Served(**{name: told[name] for name in names}, process=process)
         finally:
             process.terminate()
-            process.wait(PATIENCE)
+            code = process.wait(PATIENCE)
+        assert (code, process.stderr.read()) == (0, "")
