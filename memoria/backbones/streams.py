@@ -395,7 +395,7 @@ class InputStream:
                 for number in group:
                     yield from self._whole_steps(number)
                 continue
-            taken = (self._taken(number, scan.held.get(number)) for number in group)
+            taken = (self._taken(number, scan) for number in group)
             pieces = itertools.chain.from_iterable(taken)
             while plan := list(itertools.islice(pieces, self._width)):
                 yield [plan]
@@ -403,7 +403,7 @@ class InputStream:
     def _side_by_side(self, scan: _Scan) -> Iterator[Plan]:
         """Lane i from input i, as long as each of them lasts."""
         self._by_lane()
-        lanes = [self._taken(number, scan.held.get(number)) for number in range(self._lanes)]
+        lanes = [self._taken(number, scan) for number in range(self._lanes)]
         while True:
             taken = [list(itertools.islice(lane, self._width)) for lane in lanes]
             width = min(map(len, taken))
@@ -419,16 +419,27 @@ class InputStream:
                     )
                 return
 
-    def _taken(self, number: int, held: list[Piece] | None) -> Iterator[Piece]:
-        """The units of an input that are taken; counts them when it has come to its end."""
-        count = 0
-        pieces = self._pieces(number) if held is None else held
-        for unit, piece in enumerate(pieces):
+    def _taken(self, number: int, scan: _Scan) -> Iterator[Piece]:
+        """The units of an input that are taken; counts them when it has come to its end.
+
+        Where a choice was made, nothing is read behind the last of them.
+        """
+        count, units, held = 0, scan.units.get(number, 0), scan.held.get(number)
+        wanted = scan.taken.get(number) if self._choice is not None else None
+        pieces: Iterable[Piece] = self._pieces(number) if held is None else held
+        for unit, piece in enumerate(pieces if wanted != 0 else ()):
+            if count == wanted:
+                units -= unit
+                break
             if self._takes(number, unit):
                 count += 1
                 yield piece._replace(input=number, unit=unit)
             else:
                 self.skipped += 1
+        else:
+            units = 0 if wanted != 0 else units
+        if wanted is not None:
+            self.skipped += units
         self.totals[number] = count
 
     def _whole_steps(self, number: int) -> Iterator[Plan]:
