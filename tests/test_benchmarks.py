@@ -473,6 +473,7 @@ def test_watch(tmp_path: Path) -> None:
     assert watched["bytes_a_second"] > 0
 
 
+@pytest.mark.slow
 def test_serving(tmp_path: Path) -> None:
     told = ran("serving", tmp_path, "--quick", "--engrams", "40", "--clients", "3")
     alone, together, beside_writes = told["served"]

@@ -148,6 +148,7 @@ def test_remembering_and_searching(page: Page) -> None:
     assert page.complaints() == []
 
 
+@pytest.mark.slow
 def test_the_timeline_and_the_map(page: Page) -> None:
     pytest.importorskip("networkx")
     pytest.importorskip("plotly")
