@@ -77,6 +77,7 @@ _AFTER_NUMBER: Final = frozenset("г в р с".split())  # 1999 г.: the year, t
 _ET_CETERA: Final = re.compile(r"(?:^|\s)(?:и|і|та|в)\s+(?:т|д)\.?\s*(?:д|п|ін)\Z", re.IGNORECASE)
 _OUR_ERA: Final = re.compile(r"\bн\.\s*[эе]\Z", re.IGNORECASE)
 
+_NUMBER_ROOM: Final = 32  # characters in which the number of a list stands alone
 _LOOKED_AT: Final = 2_000  # characters of a paragraph that tell its language
 _ROMAN: Final = re.compile(r"[IVXLC]{1,6}")
 _WORD: Final = re.compile(r"[^\W\d_]+")
@@ -164,7 +165,8 @@ def _full_stop_ends(
     if "." in word and all(len(part) == 1 for part in word.split(".")):  # U.S., z.B.
         return False
     if word.isdigit() or _ROMAN.fullmatch(word):
-        if word.isdigit() and len(word) <= 3 and text[begin:mark].strip() == word:
+        is_short = word.isdigit() and len(word) <= 3 and mark - begin <= _NUMBER_ROOM
+        if is_short and text[begin:mark].strip() == word:
             return False  # the number of a list
         return not _is_ordinal(text, stop, first, end, word, following)
     return True
@@ -212,8 +214,8 @@ def _ends_in_thai(text: str, mark: int, stop: int, begin: int) -> bool:
     """Whether a space between Thai letters parts two sentences: both are long enough."""
     if mark - begin < _THAI_LEAST or text.startswith(_THAI_JOINS, stop):
         return False
-    before = text[begin:mark].split()[-1]
-    if before in _THAI_JOINS:
+    before = text[max(begin, mark - 64) : mark].split()
+    if before and before[-1] in _THAI_JOINS:
         return False
     following = re.match(r"[\u0e00-\u0e7f]+", text[stop : stop + 64])
     return following is not None and (len(following[0]) >= _THAI_LEAST or stop + 64 > len(text))

@@ -96,7 +96,11 @@ def test_long_units_are_cut_at_a_space_and_nothing_is_lost() -> None:
     assert [len(piece.text) for piece in pieces] == [2000] * 5 + [1]
 
 
-@pytest.mark.parametrize("part", ["a", ".", " ", "\n ", '."', ". ", "mr. ", "1. ", "# \n", "\r"])
+ENDLESS = ["a", ".", " ", "\n ", '."', ". ", "mr. ", "1. ", "# \n", "\r", "ก ", "और। ", "der 1. A ",
+           "» ", "。", "» . ", "и т. д. "]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ENDLESS)
 @pytest.mark.parametrize("unit", ["sentence", "paragraph", "line", "window:7"])
 def test_a_megabyte_of_anything_ends(part: str, unit: str) -> None:
     text = part * (1_000_000 // len(part))  # quadratic work here would take hours

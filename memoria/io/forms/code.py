@@ -15,6 +15,8 @@ from typing import Final
 from memoria.io.forms.source import TextSource
 from memoria.io.text_unit import Section, TextUnit
 
+_DEEPEST: Final = 8  # definitions in each other
+_HEAD: Final = 200  # characters
 LARGE: Final = 2_000  # characters of a definition above which its parts are sections
 
 _LINE: Final = re.compile(r"[^\r\n]*(?:\r\n|\r|\n|\Z)")
@@ -36,7 +38,7 @@ _ASSIGNED: Final = re.compile(
 )
 _C_LIKE: Final = re.compile(
     r"(?!(?:if|for|while|switch|return|else|do|catch|case|new|throw|elif|with)\b)"
-    rf"{_MODIFIERS}(?:[A-Za-z_][\w:<>,*&\[\].]*[\s*&]+)*~?([A-Za-z_][\w:~]*)\s*\([^;{{}}]*\)?[^;]*\Z"
+    rf"{_MODIFIERS}(?:[A-Za-z_][\w:<>,\[\].]*[\s*&]+)*~?([A-Za-z_][\w:~]*)\s*\([^;{{}}]*\)?[^;]*\Z"
 )
 _CALLED: Final = re.compile(r"([A-Za-z_][\w-]*)\s*\(\)\s*\{?")  # of a shell
 _ABOVE: Final = re.compile(r"\s*(?:#(?!!)|//|/\*|\*|--|@|\[[A-Z]|;;|%|\"\"\")")
@@ -76,7 +78,8 @@ def _sections(
         start, end = lines[first].start, lines[last - 1].end
         if not text[start:end].strip():
             continue
-        inner = _inner(lines, first, last) if name and end - start > LARGE else None
+        is_large = name and end - start > LARGE and len(within) < _DEEPEST
+        inner = _inner(lines, first, last) if is_large else None
         if inner is None:
             yield _section(source, language, text, start, end, name, within)
             continue
@@ -94,7 +97,7 @@ def _groups(lines: list[_Line], language: str) -> Iterator[tuple[str, int, int]]
     for at, line in enumerate(lines):
         if line.indent != least:
             continue
-        name = _defines(line.text.strip(), language)
+        name = _defines(_head(line), language)
         if name:
             first = at
             while first > 0 and _belongs(lines[first - 1], least):
@@ -146,8 +149,8 @@ def _inner(lines: list[_Line], first: int, last: int) -> int | None:
     least = min(deeper)
     body = next(at for at in range(first, last) if lines[at].indent >= least)
     inside = [at for at in range(body, last) if lines[at].indent == least]
-    holds = [at for at in inside if _DEFINITION.match(lines[at].text.strip())]
-    holds = holds or [at for at in inside if _C_LIKE.match(lines[at].text.strip())]
+    holds = [at for at in inside if _DEFINITION.match(_head(lines[at]))]
+    holds = holds or [at for at in inside if _C_LIKE.match(_head(lines[at]))]
     return body if len(holds) > 0 else None
 
 
@@ -169,6 +172,11 @@ def _section(
     bare = part.strip("\r\n")
     offset = start + len(part) - len(part.lstrip("\r\n"))
     return Section(TextUnit(bare.rstrip(), source.name, offset, None, meta), "block")
+
+
+def _head(line: _Line) -> str:
+    """What a line begins with: enough to see what it defines."""
+    return line.text.strip()[:_HEAD]
 
 
 def _indent(line: str) -> int:

@@ -23,6 +23,13 @@ _BLOCKS: Final = frozenset(
     "footer form header hr li main p section summary tr caption html".split()
 )
 _DEEPEST: Final = 256
+_MOST_NESTED: Final = 2_000
+_TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*)")
+_NOT_CLOSED: Final = frozenset(  # or not always
+    "area base br col embed hr img input link meta source track wbr p li dt dd td th tr tbody thead "
+    "tfoot option optgroup colgroup rp rt html head body param frame".split()
+)
+_DEEPEST_LIST: Final = 16
 _TIME_FIELDS: Final = ("article:published_time", "date", "dc.date", "dcterms.created", "pubdate")
 _META_FIELDS: Final = ("author", "description", "keywords", "og:site_name")
 _GAP: Final = "\n\n"
@@ -95,6 +102,8 @@ def read_page(
         from selectolax.lexbor import LexborHTMLParser
     except ImportError:
         raise MissingExtraError(f"{spoken}: reading pages", "read") from None
+    if _nests_too_deeply(text):
+        raise InputError(f"{spoken}: elements are nested more than {_MOST_NESTED} deep")
     tree = LexborHTMLParser(text.replace("\0", ""))
     meta: dict[str, Any] = {}
     title = tree.css_first("title")
@@ -117,6 +126,17 @@ def read_page(
         reader.walk(tree.body, 0)
         reader.end_paragraph()
     return time, meta, reader.blocks
+
+
+def _nests_too_deeply(text: str) -> bool:
+    """Whether more elements are open at once than pages have: parsing takes the square of it."""
+    depth = 0
+    for slash, name in _TAG.findall(text):
+        if name.lower() not in _NOT_CLOSED:
+            depth = max(0, depth + (-1 if slash else 1))
+            if depth > _MOST_NESTED:
+                return True
+    return False
 
 
 class _Reader:
@@ -183,6 +203,36 @@ def _whole(node: Any, tag: str) -> str:
             for row in node.css("tr")
         ]
         return "\n".join(row for row in rows if row.replace("|", "").strip())
-    items = [" ".join(item.text().split()) for item in node.css("li, dt, dd")]
+    return "\n".join(_items(node, tag, 0))
+
+
+def _items(node: Any, tag: str, depth: int) -> Iterator[str]:
+    """The items of a list, those of lists in it further in."""
     mark = "" if tag == "dl" else "- "
-    return "\n".join(mark + item for item in items if item)
+    child = node.child
+    while child is not None:
+        if child.tag in ("li", "dt", "dd"):
+            words: list[str] = []
+            within: list[Any] = []
+            _read_item(child, words, within, 0)
+            text = " ".join("".join(words).split())
+            if text:
+                yield "  " * depth + mark + text
+            for one in within if depth < _DEEPEST_LIST else ():
+                yield from _items(one, one.tag, depth + 1)
+        child = child.next
+
+
+def _read_item(node: Any, words: list[str], within: list[Any], depth: int) -> None:
+    """The words of an item, and the lists within it."""
+    child = node.child
+    while child is not None:
+        if child.tag == "-text":
+            words.append(child.text_content or "")
+        elif child.tag in ("ul", "ol", "dl"):
+            within.append(child)
+        elif child.tag not in _NOT_READ and depth < _DEEPEST:
+            if child.tag in _BLOCKS or child.tag == "br":
+                words.append(" ")
+            _read_item(child, words, within, depth + 1)
+        child = child.next

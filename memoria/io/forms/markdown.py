@@ -25,6 +25,7 @@ _BULLET: Final = re.compile(r"[ \t]*(?:[-*+•]|\d{1,9}[.)])[ \t]+\S")
 _DELIMITER: Final = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*\Z")
 _RULE: Final = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})\Z")
 _INDENTED: Final = re.compile(r"(?: {4}|\t)[ \t]*\S")
+_LONG: Final = 1_000  # characters of a line above which it is nothing but prose
 _STARTS: Final = {"table": "prose", "indented": "code"}  # blocks that lines of these kinds start
 _MARKUP: Final = re.compile(r"[*_`]+|!?\[([^\]]*)\]\([^)]*\)")
 
@@ -166,6 +167,8 @@ def _lines(text: str, begin: int) -> Iterator[tuple[int, int, str]]:
 def _kind(line: str) -> str:
     if not line.strip():
         return "blank"
+    if len(line) > _LONG:
+        return "prose"
     if _ATX.match(line):
         return "heading"
     if _SETEXT.match(line):

@@ -33,8 +33,10 @@ ENDINGS: Final[dict[str, str]] = {
 RECORDS: Final = frozenset(("jsonl", "json", "table"))  # forms whose records have fields
 BY_CONTENT: Final = frozenset(("", ".log"))  # endings that say nothing, as those not listed
 
-_PAGE: Final = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+)?html\b",
-                          re.IGNORECASE | re.DOTALL)  # fmt: skip
+_PAGE: Final = re.compile(
+    rb"\s*(?:<\?xml[^>]*>\s*)?(?:(?><!--.*?-->)\s*+)*+<(?:!doctype\s+)?html\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _MAILBOX: Final = re.compile(rb"From \S+ .*\d{4}")
 _HEADER: Final = re.compile(
     rb"(?:from|to|subject|date|received|return-path|message-id|mime-version|delivered-to|cc|"

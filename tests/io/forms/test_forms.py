@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from memoria.errors import InputError
+from memoria.errors import InputError, MemoriaError
 from memoria.io.files import classify, find_form
 from memoria.io.read_options import ReadOptions
 from memoria.io.text_unit import TextUnit, hash_unit
@@ -351,6 +352,11 @@ def test_pages() -> None:
     assert offsets == sorted(set(offsets))
 
 
+def test_lists_in_lists_are_told_once() -> None:
+    page = "<ul><li>one <b>big</b><ul><li>two</li></ul></li><li><p>three</p></li></ul>"
+    assert texts(read("a.html", page)) == ["- one big\n  - two\n- three"]
+
+
 def test_a_page_may_declare_its_encoding() -> None:
     page = '<html><head><meta charset="{}"></head><body>Caf\u00e9.</body></html>'
     [unit] = read("a.html", page.format("iso-8859-1").encode("latin-1"))
@@ -603,3 +609,21 @@ def test_the_hash_tells_what_has_changed() -> None:
 def test_options_have_a_key() -> None:
     assert ReadOptions().key() == ReadOptions(skip_bad=True).key() == ""
     assert ReadOptions("line").key() != ReadOptions(text_field="a").key() != ""
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("a.md", "# "), ("a.md", "# a\n"), ("a.md", "- a\n\n"), ("a.md", "|-"), ("a.md", "```\n"),
+        ("a.md", "a\n---\n"), ("a.md", "[("), ("a.md", "   "), ("a.py", "class A:\n "),
+        ("a.py", "def a"), ("a.c", "a*&"), ("a.c", "a b "), ("a.js", "const a = "),
+        ("a.py", "@a\n"),
+        ("a.html", "<div>"), ("a.html", "<!-- --> "), ("a.html", "<ul><li>"), ("a.html", "<h1>a"),
+        ("a", "<!-- --> "), ("a", "{"), ("a", "From a 1999\n"), ("a.mbox", "From a 1999\n\n"),
+        ("a.csv", '"'), ("a.csv", "a,"), ("a.csv", "a\n"), ("a.eml", "a: b\n"), ("a.json", "["),
+        ("a.log", "[2026-"), ("a.md", "---\na: b\n"), ("a.jsonl", '{"a":'),
+    ],
+)  # fmt: skip
+def test_a_hundred_kilobytes_of_anything_end(name: str, part: str) -> None:
+    with contextlib.suppress(MemoriaError):  # quadratic work here would take minutes
+        read(name, part * (100_000 // len(part)))
