@@ -26,8 +26,8 @@ _DEEPEST: Final = 256
 _MOST_NESTED: Final = 2_000
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9-]*)")
 _NOT_CLOSED: Final = frozenset(  # or not always
-    "area base br col embed hr img input link meta source track wbr p li dt dd td th tr tbody thead "
-    "tfoot option optgroup colgroup rp rt html head body param frame".split()
+    "area base br col embed hr img input link meta source track wbr p li dt dd td th tr tbody "
+    "thead tfoot option optgroup colgroup rp rt html head body param frame".split()
 )
 _DEEPEST_LIST: Final = 16
 _TIME_FIELDS: Final = ("article:published_time", "date", "dc.date", "dcterms.created", "pubdate")
