@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line; never raises, apart from what the interpreter itself raises."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     as_json = "--json" in options
-    output.prepare()
+    output.prepare(as_json)
     if sys.platform in _UNSUPPORTED:
         hint = "it runs on Linux and macOS, and in the Windows Subsystem for Linux"
         return _report(as_json, _FAILURE, "UnsupportedError", "Windows is not supported", hint)

@@ -34,7 +34,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         from memoria import __version__
 
-        output.result({"version": __version__}, [f"memoria {__version__}"], as_json=False)
+        output.result({"version": __version__}, [f"memoria {__version__}"], output.wants_json())
         raise typer.Exit
 
 

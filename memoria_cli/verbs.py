@@ -26,7 +26,8 @@ class VerbGroup(TyperGroup):
         path = ctx.command_path
         hint = f"`{path} --help` lists the verbs"
         if meant := suggest_verb(word, self.list_commands(ctx), not self.is_root):
-            hint = f"did you mean `{path} {meant}`? {hint}"
+            also = "" if meant.startswith("--") else f" {hint}"
+            hint = f"did you mean `{path} {meant}`?{also}"
         raise UsageError(f"{word}: no such verb", hint)
 
 

@@ -73,6 +73,7 @@ Column: TypeAlias = str | Callable[[Any], object]  # a record's key, or what mak
 
 _gathering: list[list[Any]] = []  # what `collected` blocks are open
 _loudness = Loudness.USUAL
+_wants_json = False
 
 
 def table(
@@ -107,8 +108,13 @@ def collected() -> Iterator[list[Mapping[str, Any]]]:
         _gathering.pop()
 
 
-def prepare() -> None:
-    """Make both streams accept every character, whatever the locale, and have a width."""
+def prepare(as_json: bool = False) -> None:
+    """Make both streams accept every character, whatever the locale, and have a width.
+
+    ``as_json``: whether the command line asks for a document, wherever it does.
+    """
+    global _wants_json
+    _wants_json = as_json
     set_loudness(Loudness.USUAL)
     if not _asked_columns():
         os.environ.pop("COLUMNS", None)  # 0 stands for unknown; Rich would write nothing
@@ -121,6 +127,11 @@ def set_loudness(loudness: Loudness) -> None:
     """Say this much from now on, until the next `prepare`; to be quiet outweighs the rest."""
     global _loudness
     _loudness = loudness
+
+
+def wants_json() -> bool:
+    """Whether the command line asks for a document."""
+    return _wants_json
 
 
 def is_verbose() -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from cli_tools import ROOT, Cli, command_line, environment, fingerprint
 
+from memoria import __version__
 from memoria_cli import boundary
 from memoria_cli.app import VERBS, command
 from memoria_cli.help_page import help_page, is_group
@@ -97,6 +98,7 @@ def test_quiet_says_results_only_and_verbose_more(cli: Cli) -> None:
 
 
 def test_version_everywhere(cli: Cli) -> None:
+    assert cli.ok("list", "-V", "--json").json == {"version": __version__}
     assert cli.ok("-V").out == cli.ok("list", "-V").out == cli.ok("--version").out
 
 

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,8 @@ def case(judge: Judge, rng: random.Random, folder: Path) -> None:
     os.chdir(place)
     words, command = rng.choice(verbs())
     line = _line(words, command, rng)
+    if any(before in ("-o", "--output") and "fifo" in word for before, word in pairwise(line)):
+        line = [word.replace("fifo", "new") for word in line]  # else it waits for a reader
     judge.case += f" {line!r}"[:700]
     before = tree(place)
     code = judge.command(*line, stdin=rng.choice((b"", b"A cat. A dog.", b"\xff\0", b"y\n")))
