@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from memoria.errors import InputError, StorageError
 from memoria.io.bounds import open_regular
-from memoria.io.files import Kind, classify, is_zarr_folder, reading, split_key
+from memoria.io.files import Kind, classify, is_stream, is_zarr_folder, reading, split_key
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -124,7 +124,7 @@ def list_inputs(
 
 def find_input(name: str, listed: bool = False) -> FoundInput:
     """The input of this name, whether it is there or not."""
-    if name == "-":
+    if is_stream(name):
         return FoundInput(name, "", listed=listed)
     path, key = split_key(name)
     real = os.path.realpath(path)

@@ -20,6 +20,7 @@ from memoria.errors import InputError
 from memoria.io.times import parse_date
 from memoria.io.units import fold
 from memoria.query.engram_table import TYPE_NAMES, EngramTable
+from memoria.store.meta_matching import has_meta
 from memoria.store.source_lines import matching_sources
 from memoria.store.texts import StoredTexts
 from memoria.timeline.log import IntArray
@@ -255,19 +256,11 @@ def _from_source(stored_texts: StoredTexts, ids: IntArray, pattern: str) -> Mask
     return fits[stored_texts.where(ids)[:, 0]]  # -1, no source, is the last
 
 
-def _has_meta(held: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Whether ``held`` has these values; a text that reads like a number is found by it too."""
-    return held is not None and all(
-        key in held and (held[key] == value or str(held[key]) == str(value))
-        for key, value in wanted.items()
-    )
-
-
 def _with_meta(stored_texts: StoredTexts, ids: IntArray, wanted: Mapping[str, Any]) -> Mask:
     mask = np.zeros(len(ids), np.bool_)
     for first in range(0, len(ids), _BLOCK):
         part = slice(first, first + _BLOCK)
-        mask[part] = [_has_meta(one, wanted) for one in stored_texts.meta(ids[part])]
+        mask[part] = [has_meta(one, wanted) for one in stored_texts.meta(ids[part])]
     return mask
 
 

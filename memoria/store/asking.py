@@ -35,6 +35,7 @@ from memoria.store.confirmed_cues import confirmed_cues
 from memoria.store.lane_texts import LaneTexts, lane_texts
 from memoria.store.life import Life, StepTable, fold
 from memoria.store.memory_files import MemoryFiles
+from memoria.store.meta_matching import has_meta
 from memoria.store.reading import check_lane, open_files
 from memoria.store.source_lines import matching_sources, source_lines
 from memoria.store.texts import StoredTexts
@@ -244,7 +245,7 @@ class Asking:
         for first in range(0, len(ids) if wanted.meta else 0, _BLOCK):
             part = slice(first, first + _BLOCK)
             metas = stored.meta(ids[part])
-            allowed[part] &= [_has(one, wanted.meta or {}) for one in metas]
+            allowed[part] &= [has_meta(one, wanted.meta or {}) for one in metas]
         return allowed
 
     def _times(self, ids: IntArray) -> IntArray:
@@ -407,12 +408,3 @@ class Asking:
         if self._weights.dense == 0 or self._kind in _VECTOR_ONLY:
             return None
         return self._backbone.word_table()
-
-
-def _has(meta: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Whether ``meta`` has these values; a number is also found by its digits."""
-    held = meta or {}
-    return all(
-        key in held and (held[key] == value or str(held[key]) == value)
-        for key, value in wanted.items()
-    )
