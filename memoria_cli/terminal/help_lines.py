@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Final
 
-from memoria_cli.help_page import Entry, HelpPage
+from memoria_cli.help_page import Entry, HelpPage, Section
 
 _WIDEST: Final = 100  # columns: longer lines are harder to read
 _NARROWEST: Final = 40
@@ -50,7 +50,9 @@ def _lines(page: HelpPage, width: int, styled: bool) -> Iterator[str]:
     for section in page.sections:
         yield ""
         yield title(f"{section.title}:")
-        beside = page.sections if page.is_group else [section]
+        beside = [section]
+        if not _has_options(section):  # the verbs of a group stand in line in all its sections
+            beside = [one for one in page.sections if not _has_options(one)]
         longest = max(len(entry.term) for one in beside for entry in one.entries)
         for entry in section.entries:
             yield from _entry(entry, min(longest, _TERM), width)
@@ -61,6 +63,10 @@ def _lines(page: HelpPage, width: int, styled: bool) -> Iterator[str]:
     if page.end:
         yield ""
         yield from wrapped(page.end, width)
+
+
+def _has_options(section: Section) -> bool:
+    return section.entries[0].term.lstrip().startswith("-")
 
 
 def _entry(entry: Entry, term_width: int, width: int) -> Iterator[str]:

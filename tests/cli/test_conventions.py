@@ -181,6 +181,12 @@ def test_verbs_are_grouped_by_what_one_wants(cli: Cli) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_verb_is_told_on_one_line(verb: str) -> None:
     assert len(VERBS[verb].summary) <= 66
+    (line,) = [
+        line
+        for line in help_lines(help_page(command(), "memoria"), 80)
+        if line.startswith(f"  {verb} ")
+    ]
+    assert line.endswith(VERBS[verb].summary)
 
 
 def test_help_into_a_closed_pipe_ends_well_and_is_there_without_a_width() -> None:
