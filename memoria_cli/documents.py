@@ -155,6 +155,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "reminded": "int engrams reminded",
         "repaired": "object? the store that was saved; null where nothing is sound",
         "replaced_step": "int? step that was there before",
+        "rounds": "int times that something was read",
         "rows": "int vectors",
         "rule": "text? lifespan rule; null for numbers given",
         "score": "number what answers are ranked by",
@@ -329,6 +330,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
                 renamed=[keys("before:text name")],
                 unreadable=[_UNREADABLE],
             ),
+            with_watch_folder=keys("path rounds steps engrams_added forgotten moved"),
             with_each=keys(
                 "",
                 stores=[
