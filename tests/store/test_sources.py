@@ -167,3 +167,34 @@ def test_settings_change_outside_the_digest(tmp_path: Path) -> None:
         }
         assert (store.config.unit, store.digest()) == ("line", digest)
     assert verify(path).findings == ()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        [-2, 0, 0, 3],  # rows that come later
+        [-2, 0, -1, 1],
+        [-2, 0, 0, 0],
+        [-2, -4, 0, 2],  # offsets below 0
+        [-2, 0, 2, 1],  # a run of a run
+        [0, -2, 1, 1],
+    ],
+)
+def test_runs_that_stand_for_nothing_are_told(tmp_path: Path, row: list[int]) -> None:
+    path = tmp_path / "s"
+    with MemoryStore.create(path, CONFIG) as store:
+        store.step(rows())
+        store.record_reading("a.txt", b"1" * 32, [Unit(0, 3, b"0" * 16), Unit(1, 9, b"2" * 16)])
+        number = store.name_source("a.txt")
+        run = np.array([[-2, 5, 0, 2]])
+        store.record_units(number, b"2" * 32, run)
+        assert [unit.offset for unit in store.units(store.readings()[1])] == [8, 14]
+        store.commit()
+        assert verify(path).findings == ()
+        with pytest.raises(InputError):
+            store.record_units(number, b"3" * 32, np.array([[-2, 0, 2, 9]]))
+        table = np.array([row])
+        store.files.append("sources/units", table)
+        head = np.array([number, 1, 0, 0, 4, *[1] * 4])
+        store.files.append("sources/readings", head[None])
+    assert [finding.kind for finding in verify(path).findings] == ["sources"]

@@ -280,7 +280,7 @@ def test_sources_are_named_once(texts: Path) -> None:
     forge(texts, "sources/bytes", lambda values: np.append(values, name))
     forge(texts, "sources/index", lambda values: np.append(values, values[-1:] + len(name), 0))
     text = words(found(texts), "sources")
-    assert "source 2 has the name of source 0" in text
+    assert "source 2 has the names of source 0" in text
 
 
 # -- state and connections -------------------------------------------------------------------------
