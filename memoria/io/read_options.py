@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from memoria.io.sentences import RULES
 from memoria.io.units import parse_unit
 
 
@@ -37,6 +36,8 @@ class ReadOptions:
 
         The number of the rules for sentences is part of it, but for the first.
         """
+        from memoria.io.sentences import RULES
+
         plain = asdict(ReadOptions())
         chosen = {name: value for name, value in asdict(self).items() if value != plain[name]}
         chosen.pop("skip_bad", None)

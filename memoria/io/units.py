@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from memoria.errors import UsageError
-from memoria.io.sentences import sentence_spans
 
 MAX_SENTENCE: Final = 2_000  # characters; longer sentences are cut at a space
 MAX_UNIT: Final = 20_000  # characters; the same for lines and paragraphs
@@ -128,6 +127,8 @@ def _windows(text: str, words: int) -> Iterator[_Span]:
 
 
 def _sentences(text: str) -> Iterator[_Span]:
+    from memoria.io.sentences import sentence_spans  # its patterns take 20 ms to compile
+
     for start, end in _blocks(text):
         for begin, stop in sentence_spans(text, start, end):
             if (span := _trimmed(text, begin, stop)) is not None:
