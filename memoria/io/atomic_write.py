@@ -95,7 +95,7 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 @contextmanager
 def atomic_write(
     path: str | os.PathLike[str],
-    overwrite: bool = False,
+    overwrite: bool | None = False,
     *,
     replaces: Callable[[Path], bool] | None = None,
 ) -> Iterator[Path]:

@@ -15,7 +15,7 @@ from spec_reader import SpecReader
 
 from memoria.chunkstore.codec import encode_file
 from memoria.config import MemoriaConfig
-from memoria.errors import ConfigError, InputError
+from memoria.errors import ConfigError, InputError, StoreExistsError
 from memoria.store import MemoryStore
 from memoria.store.compacting import compact
 from memoria.store.reading import open_files
@@ -209,3 +209,17 @@ def test_a_walk_shows_every_step_as_the_specification_says(quick_folder: Path, l
             left = [one.expiry - step for _, one in sorted(expected.items())]
             assert frame.lifespan[alive].tolist() == left
             assert frame.created == reader.rows_after(step)
+
+
+def test_a_life_lived_again_is_there_as_a_whole_or_not_at_all(lived: Path, tmp_path: Path) -> None:
+    def stopping(done: int, total: int | None) -> None:
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rerun(lived, tmp_path / "again", {}, progress=stopping)
+    assert [path.name for path in tmp_path.iterdir() if "again" in path.name] == []
+    (tmp_path / "again").write_text("mine")
+    with pytest.raises(StoreExistsError, match="exists already"):
+        rerun(lived, tmp_path / "again", {})
+    assert (tmp_path / "again").read_text() == "mine"

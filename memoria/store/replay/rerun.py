@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from memoria.config import MemoriaConfig
 from memoria.errors import ConfigError, InputError
+from memoria.io.atomic_write import atomic_write
 from memoria.io.inputs import WorkingMemory
 from memoria.io.progress import Progress
 from memoria.io.units import flatten
@@ -93,9 +94,10 @@ def rerun(
     Same vectors, texts and places, in the same steps, with ``changes`` to the configuration; every
     step gains by its rule. What was done by hand is done again, where the engram lives. With an
     ``encoder`` vectors are those that it makes of the texts; an edit of a vector alone is left
-    out. Steps are committed as they go, so that what was done stays after an interruption.
+    out. The new store is there as a whole or not at all.
 
     Raises:
+        StoreExistsError: something is at ``out`` already.
         InputError: compaction has removed the beginning, or an ``encoder`` meets an engram without
             a text.
     """
@@ -114,7 +116,7 @@ def rerun(
                 "replay a copy from before it",
             )
         total, skipped = files.rows("log/steps"), 0
-        with MemoryStore.create(out, config) as store:
+        with atomic_write(out, None) as building, MemoryStore.create(building, config) as store:
             done = 0
 
             def memories() -> Iterator[WorkingMemory]:
@@ -130,7 +132,7 @@ def rerun(
             for number in range(done, files.events):  # after the last step
                 skipped += not _done_again(store, files, number, encoder)
             store.commit()
-            return Rerun(str(store.path), store.timestep, files.created, skipped, store.digest())
+            return Rerun(os.fspath(out), store.timestep, files.created, skipped, store.digest())
 
 
 def _encoded(steps: Iterable[LoggedStep], encoder: Encoder) -> Iterator[LoggedStep]:
