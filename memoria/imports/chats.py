@@ -77,8 +77,8 @@ def _branch(conversation: dict[str, Any]) -> list[dict[str, Any]]:
     node, seen, found = conversation.get("current_node"), set[str](), []
     if not isinstance(node, str) or node not in mapping:
         messages = [_under(one, "message") for one in objects(list(mapping.values()))]
-        timed = [one for one in messages if isinstance(one.get("create_time"), (int, float))]
-        return sorted(timed, key=lambda one: float(one["create_time"]))
+        timed = [one for one in messages if read_time(one.get("create_time")) is not None]
+        return sorted(timed, key=lambda one: read_time(one["create_time"]) or 0)
     while isinstance(node, str) and node in mapping and node not in seen:
         seen.add(node)
         found.append(_under(mapping, node))

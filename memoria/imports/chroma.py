@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from memoria.errors import InputError
 from memoria.imports.texts import ImportedText, text_of
+from memoria.io.forms.records import plain_fields
 from memoria.io.times import read_time
 
 DATABASE: Final = "chroma.sqlite3"
@@ -74,7 +75,7 @@ def _document(
                 value = value.replace("\0", "")
             if value is not None:
                 meta[key] = value
-    return ImportedText(text, f"{collection}/{id_}", 0, read_time(created), meta)
+    return ImportedText(text, f"{collection}/{id_}", 0, read_time(created), plain_fields(meta))
 
 
 def _first(*values: Any) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from memoria.imports.texts import ImportedText, objects, scalars, text_of
+from memoria.imports.texts import ImportedText, objects, text_of
+from memoria.io.forms.records import plain_fields
 from memoria.io.times import read_time
 
 _LISTS: Final = ("results", "memories")
@@ -25,7 +26,8 @@ def read_mem0(document: Any) -> Iterator[ImportedText]:
         kinds = one.get("categories")
         if isinstance(kinds, list) and all(isinstance(kind, str) for kind in kinds) and kinds:
             beside["categories"] = kinds
-        meta = {**scalars(one.get("metadata")), **beside}
+        told = one.get("metadata")
+        meta = plain_fields({**(told if isinstance(told, dict) else {}), **beside})
         source = f"mem0/{one['id']}" if isinstance(one.get("id"), str) else f"mem0/{number}"
         time = read_time(one.get("created_at"))
         yield ImportedText(text_of(one["memory"]), source, 0, time, meta)

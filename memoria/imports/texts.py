@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from memoria.io.bounds import open_regular
 
 MOST_BYTES: Final = 2**30  # of one document
 CONVERSATIONS: Final = "conversations.json"
+_HALF: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,11 @@ def member(place: Path, name: str) -> str | None:
     return min(found, key=len, default=None)
 
 
-def scalars(values: Any) -> dict[str, Any]:
-    """The texts, numbers and truth values of an object, by key."""
-    if not isinstance(values, dict):
-        return {}
-    return {key: one for key, one in values.items() if isinstance(one, (str, int, float, bool))}
-
-
 def text_of(value: Any) -> str:
-    """A text without blanks around it and without NULs; "" for anything else."""
-    return value.replace("\0", "").strip() if isinstance(value, str) else ""
+    """A text without blanks around it, NULs and half characters; "" for anything else."""
+    if not isinstance(value, str):
+        return ""
+    return _HALF.sub("\ufffd", value.replace("\0", "")).strip()
 
 
 def objects(values: Any) -> Iterator[dict[str, Any]]:

@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import stat
+import sys
 from typing import Any, Final
 
 MOST_VALUES: Final = 2**22  # values of one JSON document: 8 to 90 bytes each, once parsed
+MOST_META_BYTES: Final = 2**16  # of what stands beside one text, as JSON
 
 
 def parse_json(data: bytes | str, most: int = MOST_VALUES, strict: bool = True) -> Any:
@@ -24,6 +26,11 @@ def parse_json(data: bytes | str, most: int = MOST_VALUES, strict: bool = True) 
         return json.loads(data, parse_constant=_refuse_constant if strict else None)
     except json.JSONDecodeError as error:
         raise ValueError(_what_is_wrong(error)) from None
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            most_digits = sys.get_int_max_str_digits()
+            raise ValueError(f"a number has more than {most_digits} digits") from None
+        raise
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -23,6 +23,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 EVERY_ADDRESS: Final = ("0.0.0.0", "::", "")
+_LONGEST_PATH: Final = 1_000  # characters
 _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -99,13 +100,15 @@ class Guard:
             if key in headers and key in ("host", "origin", "authorization", "content-length"):
                 return 400, "InputError", f"the header {key} is given twice", None
             headers[key] = value.decode("latin-1")
+        if len(scope["path"]) > _LONGEST_PATH:
+            return 404, "NotFoundError", "no such address", "/api tells what there is"
         allowed = self._admission
         host = headers.get("host", "")
         if _host_name(host) not in allowed.names:
             hint = "--allow-host NAME lets the server be called by another name"
             return 403, "ForbiddenError", f"host {host[:80]!r} is not this server", hint
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _origin_host(origin) != host.lower():
             return 403, "ForbiddenError", f"requests from {origin[:80]!r} are refused", None
         follows_link = scope["path"] == "/" and scope["method"] == "GET"
         if site not in ("none", "same-origin") and not follows_link:
@@ -141,6 +144,14 @@ def _host_name(host: str) -> str:
     except ValueError:
         return ""
     return name if name and parts.netloc == host and "@" not in host else ""
+
+
+def _origin_host(origin: str) -> str | None:
+    """Host and port of an Origin header; None for one that is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _with_headers(send: Send, path: str) -> Send:

@@ -18,9 +18,9 @@ import numpy.typing as npt
 
 from memoria.config import MemoriaConfig, VectorType
 from memoria.errors import DamageError, InputError
+from memoria.io.bounds import MOST_META_BYTES
 from memoria.store.vector_codec import decode_vectors, encode_vectors
 
-MOST_META_BYTES: Final = 2**16
 _MOST_PAYLOAD: Final = 2**26
 
 _ESCAPED_NUL: Final = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON: no backslash is escaped

@@ -155,6 +155,28 @@ def test_an_export_of_chatgpt(cli: Cli, tmp_path: Path, form: str) -> None:
     assert [one["offset"] for one in engrams] == [0, 21, 33]
 
 
+def test_chats_may_hold_any_number_and_half_characters(cli: Cli, tmp_path: Path) -> None:
+    def node(text: str, at: Any) -> dict[str, Any]:
+        content = {"content_type": "text", "parts": [text]}
+        return {"message": {"author": {"role": "user"}, "content": content, "create_time": at}}
+
+    nodes = [node("The bees fly.", 10**400), node("Half \ud800 a word.", 1e9), node("Two.", 2e9)]
+    chat = {"title": "a\ud800b", "id": "1", "mapping": {str(at): n for at, n in enumerate(nodes)}}
+    (tmp_path / "conversations.json").write_text(json.dumps([chat]))
+    made = cli.ok("import", "conversations.json", "store", "--json").json
+    assert made["texts_added"] == 2
+    assert [one["text"] for one in listed(cli, "store")] == ["Half \ufffd a word.", "Two."]
+
+
+def test_what_no_store_keeps_beside_a_memory_is_left_out(cli: Cli, tmp_path: Path) -> None:
+    beside = {"a": float("inf"), "b": "\ud800", "c": "x" * 70_000, "d": 1.5}
+    memory = {"memory": "Ada keeps bees.", "metadata": beside}
+    (tmp_path / "memories.json").write_text(json.dumps({"results": [memory]}))
+    cli.ok("import", "memories.json", "store")
+    [one] = listed(cli, "store")
+    assert (one["text"], one["meta"]) == ("Ada keeps bees.", {"d": 1.5})
+
+
 def test_an_export_of_claude(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "conversations.json").write_text(json.dumps(claude()), encoding="utf-8")
     made = cli.ok("import", "conversations.json", "notes", "--from", "claude", "--json").json

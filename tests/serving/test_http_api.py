@@ -135,6 +135,14 @@ def test_the_command_line_works_beside_it(notes: Path) -> None:
         ("POST", "/api/forget", b'{"ids": [77]}', 400, "engram = 77"),
         ("POST", "/api/engrams/1/edit", b"{}", 400, "nothing is edited"),
         ("POST", "/api/engrams/77/pin", b"{}", 404, "engram = 77"),
+        ("POST", f"/api/engrams/{'7' * 30}/pin", b"{}", 400, "not a whole number"),
+        ("POST", f"/api/engrams/{'7' * 5000}/pin", b"{}", 404, "no such address"),
+        ("POST", "/api/remember", b'{"text": "a \\ud800 b"}', 400, "half a character"),
+        ("POST", "/api/remember", b'{"text": "a", "source": "\\ud800"}', 400, "not Unicode"),
+        ("POST", "/api/remember", b'{"text": "a", "time": "99999999999999999d"}', 400, "time"),
+        ("POST", "/api/used", b'{"ids": [1], "question": "\\ud800"}', 400, "not Unicode"),
+        ("GET", "/api/ask?question=a&since=99999999999999999d", None, 400, "since"),
+        ("GET", "/api/ask?question=a&meta=NaN", None, 400, "not an object"),
     ],
 )
 def test_a_faulty_request_is_told_in_one_line(
@@ -157,6 +165,7 @@ def test_a_faulty_request_is_told_in_one_line(
         ({"Authorization": "Basic TOKEN"}, 401),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://[::1"}, 403),
         ({"Origin": "http://127.0.0.1:1"}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),

@@ -6,16 +6,20 @@ by path. No YAML library is used: theirs expand aliases without bound.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from datetime import time as clock_time
 from typing import Any, Final
 
 from memoria.io.times import read_time
 
 _MOST: Final = 1 << 16  # characters
-_MOST_VALUE: Final = 2_000
+_MOST_VALUE: Final = 2_000  # characters
+_MOST_META: Final = 1 << 15  # bytes of all values
 _OPENING: Final = re.compile(r"(---|\+\+\+)[ \t]*(?:\r\n|\r|\n)")
 _FIELD: Final = re.compile(
     r"([ \t]*)([^\s#:\-\[{][^:\r\n]*?|\"[^\"\r\n]+\")[ \t]*:(?:[ \t]+(.*))?\Z"
@@ -52,11 +56,22 @@ def front_matter(text: str) -> tuple[int | None, dict[str, Any], int]:
         if key is not None and (time := read_time(found[key])) is not None:
             del found[key]
             break
-    plain = {
-        key: str(value) if isinstance(value, date | datetime) else value
-        for key, value in found.items()
-    }
-    return time, plain, closing.end()
+    return time, _storable(found), closing.end()
+
+
+def _storable(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON has them, the first that have room."""
+    plain: dict[str, Any] = {}
+    room = _MOST_META
+    for key, value in found.items():
+        one = str(value) if isinstance(value, date | datetime | clock_time) else value
+        if isinstance(one, float) and not math.isfinite(one):
+            continue
+        size = len(json.dumps({key: one}, ensure_ascii=False).encode("utf-8"))
+        if size <= room:
+            plain[key] = one
+            room -= size
+    return plain
 
 
 def _toml(text: str) -> Iterator[tuple[str, Any]]:

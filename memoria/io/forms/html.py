@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from memoria.errors import InputError, MissingExtraError
 from memoria.io.forms.markdown import HEADING_SEPARATOR
-from memoria.io.forms.source import TextSource, decode
+from memoria.io.forms.source import TextSource, check_writable, decode
 from memoria.io.text_unit import Section, TextUnit
 from memoria.io.times import read_time
 
@@ -52,12 +52,22 @@ def html_sections(source: TextSource) -> Iterator[Section]:
     except InputError:
         if declared is None or b"\0" in data:
             raise
-        try:
-            text = data.decode(declared[1].decode("ascii"))
-        except (UnicodeDecodeError, LookupError) as error:
-            raise InputError(f"{source.spoken}: not {declared[1].decode()}: {error}") from None
+        text = _decode_declared(data, declared[1].decode("ascii"), source.spoken)
     time, meta, blocks = read_page(text, source.spoken)
     yield from page_sections(blocks, source, time, meta, 0)
+
+
+def _decode_declared(data: bytes, encoding: str, spoken: str) -> str:
+    try:
+        text = data.decode(encoding)
+    except LookupError:
+        why = "which is not known"
+    except UnicodeError:
+        why = "and is not in it"
+    else:
+        check_writable(text, spoken)
+        return text
+    raise InputError(f"{spoken}: declares the encoding {encoding}, {why}", "convert it to UTF-8")
 
 
 def page_sections(

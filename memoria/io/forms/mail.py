@@ -19,6 +19,7 @@ from memoria.io.times import read_time
 _HEADERS: Final = {"subject": "subject", "from": "from", "to": "to", "cc": "cc",
                    "message-id": "message_id", "in-reply-to": "in_reply_to"}  # fmt: skip
 _MOST_HEADER: Final = 1_000
+_MOST_PARSED: Final = 16_000  # characters of a header: its parser takes quadratic time
 _QUOTED_FROM: Final = re.compile(rb"^>(>*From )", re.MULTILINE)
 
 
@@ -62,7 +63,7 @@ def _mails(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def _sections(source: TextSource, data: bytes, name: str, spoken: str) -> Iterator[Section]:
     data = _QUOTED_FROM.sub(rb"\1", data)
     try:
-        mail = email.message_from_bytes(data, policy=email.policy.default)
+        mail = email.message_from_bytes(data, policy=_BoundedHeaders())
         assert isinstance(mail, EmailMessage)
         time, meta = _heads(mail)
         body, is_page = _body(mail)
@@ -80,6 +81,13 @@ def _sections(source: TextSource, data: bytes, name: str, spoken: str) -> Iterat
     else:
         text = body.replace("\r\n", "\n").replace("\0", "")
         yield Section(TextUnit(text, name, 0, time, meta or None))
+
+
+class _BoundedHeaders(email.policy.EmailPolicy):
+    """The default policy, which reads only the beginning of a long header."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        return super().header_fetch_parse(name, value[:_MOST_PARSED])
 
 
 def _heads(mail: EmailMessage) -> tuple[int | None, dict[str, Any]]:

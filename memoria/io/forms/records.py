@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from typing import Any, Final
 
 from memoria.errors import InputError
+from memoria.io.bounds import MOST_META_BYTES
 from memoria.io.files import printable
 from memoria.io.forms.source import TextSource, check_writable
 from memoria.io.text_unit import Section, TextUnit
@@ -18,9 +20,17 @@ TIME_FIELDS: Final = ("time", "date", "timestamp", "created_at", "datetime")
 _TALKS: Final = ("messages", "conversations", "conversation")  # lists of messages
 _SAID: Final = ("content", "value", "text", "message", "body")  # the text of one of them
 _MOST_VALUE: Final = 2_000  # characters of a value beside the text
-_MOST_META: Final = 2**15  # characters of all of them
+_MOST_META: Final = 2**15  # bytes of all of them
 _DEPTH: Final = 8  # of objects in objects, whose scalars are meta
 _NONE: Final = object()
+_KINDS: Final = {
+    type(None): "null",
+    bool: "a truth value",
+    int: "a number",
+    float: "a number",
+    dict: "an object",
+    list: "a list",
+}
 
 Record = Mapping[str, Any]
 
@@ -56,14 +66,13 @@ def record_sections(
     check_writable(text, spoken)
     is_export = "source" in record and "offset" in record
     time, time_path = _time(source, record, spoken, exact="offset" in record)
-    own = {} if is_export else _scalars(record, {path, time_path})
+    own = {} if is_export else plain_fields(record, {path, time_path})
     place, offset = _place(source, record, line, path, spoken)
     if isinstance(record.get("source"), str) and place == record["source"]:
         own.pop("source", None)
     given = record.get("meta")
     if isinstance(given, dict):
-        for text_within in _texts_in(given):
-            check_writable(text_within, f"{spoken}: meta")
+        _check_meta({**own, **given}, f"{spoken}: meta")
     meta = {**own, **given} if isinstance(given, dict) else own or None
     unit = TextUnit(text, place, offset, time, meta)
     yield Section(unit, "always" if "offset" in record else "")
@@ -113,8 +122,7 @@ def _as_text(value: Any, path: str, spoken: str, is_usual: bool) -> str:
         pieces = [one if isinstance(one, str) else one.get("text") for one in value]
         texts = [one for one in pieces if isinstance(one, str)]
         return ("" if any(isinstance(one, str) for one in value) else "\n\n").join(texts)
-    kind = type(value).__name__
-    raise InputError(f"{spoken}: field {path!r} is {kind}, not a text")
+    raise InputError(f"{spoken}: field {path!r} is {_KINDS[type(value)]}, not a text")
 
 
 def _time(
@@ -158,15 +166,20 @@ def record_name(source: TextSource, record: Record, line: int, path: str) -> str
     return place if path in ("", _usual_field(record)) else f"{place}:{path}"
 
 
-def _scalars(record: Record, but: set[str | None]) -> dict[str, Any]:
-    """Texts, lists of texts, numbers and truth values by path, but for some and for long ones."""
+def plain_fields(record: Record, but: Set[str | None] = frozenset()) -> dict[str, Any]:
+    """Texts, lists of texts, finite numbers and truth values by path, as far as there is room.
+
+    Left out are the paths in ``but``, values above 2,000 characters and what no store can keep.
+    """
     found: dict[str, Any] = {}
     room = _MOST_META
     for path, value in _walk(record, "", 0):
         if path in but or (isinstance(value, str) and not value):
             continue
-        size = len(path) + len(str(value))
-        if size > _MOST_VALUE or size > room or not _is_writable(path, value):
+        if len(path) + len(str(value)) > _MOST_VALUE or not _is_writable(path, value):
+            continue
+        size = len(json.dumps({path: value}, ensure_ascii=False).encode("utf-8"))
+        if size > room:
             continue
         found[path] = value
         room -= size
@@ -190,6 +203,18 @@ def _walk(record: Record, before: str, depth: int) -> Iterator[tuple[str, Any]]:
 def _is_writable(path: str, value: Any) -> bool:
     text = "".join([path, *_texts_in(value)])
     return "\0" not in text and re.search("[\ud800-\udfff]", text) is None
+
+
+def _check_meta(meta: dict[str, Any], where: str) -> None:
+    """Raise `InputError` for what no store keeps beside a text."""
+    for text in _texts_in(meta):
+        check_writable(text, where)
+    try:
+        size = len(json.dumps(meta, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+    except ValueError:
+        raise InputError(f"{where}: a number is not finite") from None
+    if size > MOST_META_BYTES:
+        raise InputError(f"{where} of {size} bytes, at most {MOST_META_BYTES} are kept")
 
 
 def _texts_in(value: Any) -> Iterator[str]:
@@ -226,7 +251,7 @@ def _messages(
     source: TextSource, record: Record, talk: str, line: int, spoken: str
 ) -> Iterator[Section]:
     shared_time, time_path = _time(source, record, spoken, exact=False)
-    shared = _scalars({k: v for k, v in record.items() if k != talk}, {time_path})
+    shared = plain_fields({k: v for k, v in record.items() if k != talk}, {time_path})
     place, offset = f"{source.name}:{line}", 0
     for number, message in enumerate(record[talk], 1):
         where = f"{spoken}, message {number}"
@@ -236,7 +261,7 @@ def _messages(
         text = _as_text(message[field], field, where, is_usual=True)
         check_writable(text, where)
         time, path = _time(source, message, where, exact=False)
-        meta = {**shared, **_scalars(message, {field, path})}
+        meta = {**shared, **plain_fields(message, {field, path})}
         yield Section(
             TextUnit(text, place, offset, shared_time if time is None else time, meta or None)
         )

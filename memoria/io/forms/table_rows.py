@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,6 +17,7 @@ from memoria.io.text_unit import Section
 
 _FIELD: Final = 1 << 24  # characters of a cell
 _SEPARATORS: Final = ",;\t|"
+_AFTER_RETURN: Final = re.compile(r"(?<=\r)(?![\n]|\Z)")
 
 
 def table_sections(source: TextSource) -> Iterator[Section]:
@@ -24,23 +27,22 @@ def table_sections(source: TextSource) -> Iterator[Section]:
     """
     with reading(source.spoken), source.opened() as file:
         lines = _lines(file, source.spoken)
-        first = next((line for line in lines if line.strip()), "")
+        blank, first = next((found for found in enumerate(lines) if found[1].strip()), (0, ""))
         counts = {mark: first.count(mark) for mark in _SEPARATORS}
         separator = max(_SEPARATORS, key=lambda mark: counts[mark])
         csv.field_size_limit(_FIELD)
-        names = next(csv.reader(io.StringIO(first), delimiter=separator), [])
-        names = [name.strip() for name in names]
-        rows = csv.reader(lines, delimiter=separator, strict=False)
-        line = 1
+        rows = csv.reader(itertools.chain([first], lines), delimiter=separator, strict=False)
+        try:
+            names = [name.strip() for name in next(rows, [])]
+        except csv.Error as error:
+            raise InputError(f"{source.spoken}: line {blank + 1}: not a row: {error}") from None
         while True:
-            begin = line + 1
+            begin = blank + rows.line_num + 1
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                line = rows.line_num + 1
                 source.bad(InputError(f"{source.spoken}: line {begin}: not a row: {error}"))
                 continue
-            line = rows.line_num + 1
             if row is None:
                 return
             if not any(cell.strip() for cell in row):
@@ -56,9 +58,10 @@ def table_sections(source: TextSource) -> Iterator[Section]:
 
 
 def _lines(file: io.BufferedIOBase | object, spoken: str) -> Iterator[str]:
-    """The lines of a file, decoded one by one."""
+    """The lines of a file, decoded one by one; a carriage return alone ends one too."""
     start = 0
     for number, line in enumerate(file, 1):  # type: ignore[var-annotated, arg-type]
         text = decode(line, spoken, start)
         start += len(line)
-        yield text.removeprefix("\ufeff") if number == 1 else text
+        text = text.removeprefix("\ufeff") if number == 1 else text
+        yield from _AFTER_RETURN.split(text) if "\r" in text else (text,)

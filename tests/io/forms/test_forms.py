@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from memoria.io.files import classify, find_form
 from memoria.io.read_options import ReadOptions
 from memoria.io.text_unit import TextUnit, hash_unit
 from memoria.io.texts import part_break, read_part, read_texts
+from memoria.store.payloads import encode_meta
 
 DAY = 86_400_000
 
@@ -36,6 +38,51 @@ def texts(units: list[TextUnit]) -> list[str]:
 
 def under(units: list[TextUnit]) -> list[tuple[str, str]]:
     return [((unit.meta or {}).get("heading", ""), unit.text) for unit in units]
+
+
+WIDE = ["\u6f22" * 1_200] * 25
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", f"text,{','.join(f'c{at}' for at in range(25))}\nHi,{','.join(WIDE)}\n"),
+        ("a.jsonl", json.dumps({"text": "Hi", **{f"c{at}": one for at, one in enumerate(WIDE)}})),
+        ("a.md", "---\n" + "".join(f"c{a}: {one}\n" for a, one in enumerate(WIDE)) + "---\nHi"),
+    ],
+)
+def test_a_store_has_room_for_all_that_stands_beside_a_text(name: str, content: str) -> None:
+    [unit] = read(name, content)
+    assert unit.text == "Hi"
+    assert encode_meta(unit.meta)
+    assert len(unit.meta or {}) > 5
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ('{"text": "Hi", "meta": {"a": NaN}}', "line 2: meta: a number is not finite"),
+        ('{"text": "Hi", "meta": {"a": [1e999]}}', "line 2: meta: a number is not finite"),
+        (
+            json.dumps({"text": "Hi", "meta": {"a": "x" * 70_000}}),
+            "line 2: meta of 70009 bytes, at most 65536 are kept",
+        ),
+        ('{"text": null}', "line 2: field 'text' is null, not a text"),
+        ('{"text": true}', "line 2: field 'text' is a truth value, not a text"),
+        ('{"text": {"a": "b"}}', "line 2: field 'text' is an object, not a text"),
+        ('{"text": [1]}', "line 2: field 'text' is a list, not a text"),
+        (f'{{"text": "Hi", "n": {"9" * 5_000}}}', "not JSON: a number has more than 4300 digits"),
+    ],
+)
+def test_a_record_that_no_store_keeps_is_named(record: str, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        read("a.jsonl", f'{{"text": "Good."}}\n{record}\n')
+    assert texts(read("a.jsonl", f'{{"text": "Good."}}\n{record}\n', skip_bad=True)) == ["Good."]
+
+
+def test_toml_above_a_note_may_hold_what_json_has_not() -> None:
+    [unit] = read("a.md", "+++\nat = 07:32:00\nday = 1979-05-27\nx = nan\ny = -inf\n+++\nHi.")
+    assert unit.meta == {"at": "07:32:00", "day": "1979-05-27"}
 
 
 # -- Markdown --------------------------------------------------------------------------------------
@@ -244,6 +291,8 @@ def test_a_time_field_must_hold_times() -> None:
         ('\ufeffwho;text\nAnn;"a; b\nc"\nBen;d\n',
          [("a; b\nc", 2, {"who": "Ann"}), ("d", 4, {"who": "Ben"})]),
         ("who\ttext\r\nAnn\tHi there\r\n", [("Hi there", 2, {"who": "Ann"})]),
+        ("who,text\rAnn,Hi\rBen,Ho\r", [("Hi", 2, {"who": "Ann"}), ("Ho", 3, {"who": "Ben"})]),
+        ('\n"first\nname",text\nAnn,Hi', [("Hi", 4, {"first\nname": "Ann"})]),
     ],
 )  # fmt: skip
 def test_tables(content: str, expected: list[tuple[str, int, Any]]) -> None:
@@ -251,6 +300,11 @@ def test_tables(content: str, expected: list[tuple[str, int, Any]]) -> None:
     assert [(unit.text, unit.source, unit.meta) for unit in units] == [
         (text, f"a.csv:{line}", meta) for text, line, meta in expected
     ]
+
+
+def test_a_table_whose_first_row_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="line 1: not a row: field larger than field limit"):
+        read("a.csv", "text" + "x" * (1 << 24) + "\nhello\n")
 
 
 def test_a_table_without_a_text_says_its_columns() -> None:
@@ -300,6 +354,13 @@ def test_mail() -> None:
     }
     [page] = read("b.eml", PAGE_MAIL)
     assert (page.text, (page.meta or {})["heading"]) == ("Bees came.", "News")
+
+
+def test_a_long_header_costs_no_more_than_a_short_one() -> None:
+    heads = f"From: a@b.example\nTo: {'a@b.example, ' * 100_000}\nSubject: {'word ' * 200_000}\n"
+    [unit] = read("a.eml", f"{heads}\nBody.\n")
+    assert unit.text == "Body."
+    assert [len((unit.meta or {})[key]) for key in ("to", "subject")] == [1_000, 1_000]
 
 
 def test_a_mailbox_has_a_source_a_mail() -> None:
@@ -363,8 +424,12 @@ def test_a_page_may_declare_its_encoding() -> None:
     assert unit.text == "Café."
     with pytest.raises(InputError, match="not UTF-8"):
         read("b.html", b"<html><body>Caf\xe9.</body></html>")
-    with pytest.raises(InputError, match="not nothing"):
+    with pytest.raises(InputError, match="declares the encoding nothing, which is not known"):
         read("b.html", page.format("nothing").encode("latin-1"))
+    with pytest.raises(InputError, match="declares the encoding hex, which is not known"):
+        read("b.html", page.format("hex").encode("latin-1"))
+    with pytest.raises(InputError, match="declares the encoding undefined, and is not in it"):
+        read("b.html", page.format("undefined").encode("latin-1"))
 
 
 def pdf(*pages: str) -> bytes:
