@@ -72,6 +72,11 @@ _CLASSES: Final = {
     "memoria-full": ("memoria:FullSearch", "All of long-term memory instead of the search."),
     "memoria-worded": ("memoria:WordedRule", "No random entries, as the paper words it."),
     "titans": ("titans:Titans", "Titans: a memory in weights that learns while it reads."),
+    "linear": ("regression:Linear", "Linear memory, Hebb's sum (Wang et al. 2025)."),
+    "based": ("regression:Based", "BASED: a Taylor map (Arora et al. 2024)."),
+    "delta": ("regression:Delta", "DeltaNet: values are corrected (Yang et al. 2024)."),
+    "gated-delta": ("regression:GatedDelta", "Gated DeltaNet: and fade (Yang et al. 2024)."),
+    "mesa": ("regression:Mesa", "MesaNet: exact least squares (von Oswald et al. 2025)."),
 }
 _EXTRAS: Final = {"xl-x-transformers": "rivals", "memoria-gpt2": "hf"}
 RIVALS: Final[Mapping[str, Rival]] = MappingProxyType(
