@@ -134,6 +134,7 @@ _BUILT_IN: Final = {
         "farrecall": "FarRecall",
         "recall": "Recall",
         "evidence": "Evidence",
+        "freerecall": "FreeRecall",
     }.items()
 }  # known without installed metadata too, as in a source tree
 

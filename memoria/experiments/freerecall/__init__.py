@@ -1,0 +1,1 @@
+"""Free recall: lists of words learned and recalled in any order, by people and by memories."""

@@ -1,0 +1,164 @@
+"""Free recall: curves of people and of memories, by psifr and by a plain count of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memoria.errors import MissingExtraError
+from memoria.experiments import execute, find_experiment, make_plan
+from memoria.experiments.freerecall import people as people_module
+from memoria.experiments.freerecall.curves import Curves, curves_of
+from memoria.experiments.freerecall.findings import FINDINGS, find
+from memoria.experiments.freerecall.people import INTRUSION, Recalls, read_people
+
+PEERS_SERIAL = [0.821, 0.736, 0.673, 0.642, 0.622, 0.596, 0.590, 0.558]
+PEERS_SERIAL += [0.569, 0.572, 0.578, 0.583, 0.646, 0.698, 0.822, 0.924]
+PEERS_FIRST = [0.098, 0.017, 0.008, 0.008, 0.005, 0.008, 0.006, 0.006]
+PEERS_FIRST += [0.010, 0.014, 0.023, 0.034, 0.060, 0.073, 0.176, 0.455]
+PEERS_BACKWARD = [0.053, 0.055, 0.065, 0.082, 0.108, 0.255]  # lags -6 to -1
+PEERS_FORWARD = [0.433, 0.121, 0.093, 0.068, 0.066, 0.057]
+
+
+@pytest.fixture(scope="module")
+def people() -> Recalls:
+    return read_people("peers")
+
+
+@pytest.fixture(scope="module")
+def some(people: Recalls) -> Recalls:
+    """The lists of 16 people."""
+    chosen = sorted(set(people.subjects))[:16]
+    at = [row for row, subject in enumerate(people.subjects) if subject in chosen]
+    subjects = [people.subjects[row] for row in at]
+    return Recalls(people.length, subjects, [people.orders[row] for row in at])
+
+
+@pytest.fixture(scope="module")
+def some_curves(some: Recalls) -> Curves:
+    return curves_of(some)
+
+
+@pytest.mark.slow
+def test_curves_of_people_are_the_published_ones(people: Recalls) -> None:
+    found = curves_of(people)
+    assert (len(set(people.subjects)), len(people.orders), people.length) == (126, 3528, 16)
+    means = found.means()
+    assert means["serial"] == pytest.approx(PEERS_SERIAL, abs=1e-3)
+    assert means["first"] == pytest.approx(PEERS_FIRST, abs=1e-3)
+    assert means["crp"][9:15] == pytest.approx(PEERS_BACKWARD, abs=1e-3)
+    assert means["crp"][16:22] == pytest.approx(PEERS_FORWARD, abs=1e-3)
+    assert found.temporal.mean() == pytest.approx(0.699, abs=1e-3)
+    assert found.temporal.std() == pytest.approx(0.067, abs=1e-3)
+
+
+def test_curves_of_the_second_study_are_the_published_ones() -> None:
+    recalls = read_people("morton")
+    found = curves_of(recalls)
+    assert (len(set(recalls.subjects)), recalls.length) == (40, 24)
+    means = found.means()
+    assert means["serial"][:3] == pytest.approx([0.563, 0.505, 0.474], abs=1e-3)
+    assert means["serial"][-4:] == pytest.approx([0.575, 0.664, 0.823, 0.963], abs=1e-3)
+    assert [found.at_lag(lag).mean() for lag in (-1, 1)] == pytest.approx([0.213, 0.215], abs=1e-3)
+    assert found.temporal.mean() == pytest.approx(0.638, abs=1e-3)
+
+
+def test_psifr_counts_as_a_plain_loop_does() -> None:
+    rng = np.random.default_rng(0)
+    subjects = [1, 1, 1, 2, 2, 2]
+    orders = [(rng.permutation(7)[: rng.integers(2, 7)] + 1).tolist() for _ in subjects]
+    orders[1].insert(1, INTRUSION)
+    orders[4] = []
+    found = curves_of(Recalls(7, subjects, orders))
+    for row, subject in enumerate((1, 2)):
+        lists = [order for one, order in zip(subjects, orders, strict=True) if one == subject]
+        expected = _counted(lists, 7)
+        for name, values in expected.items():
+            np.testing.assert_allclose(getattr(found, name)[row], values, err_msg=name)
+
+
+def _counted(lists: list[list[int]], length: int) -> dict[str, Any]:
+    """The curves of one subject, counted transition by transition."""
+    made, possible = np.zeros(2 * length - 1), np.zeros(2 * length - 1)
+    ranks: list[float] = []
+    for order in lists:
+        left = set(range(1, length + 1))
+        for at, position in enumerate(order):
+            before = order[at - 1] if at else INTRUSION
+            if before != INTRUSION and position != INTRUSION:
+                made[position - before + length - 1] += 1
+                for one in left:
+                    possible[one - before + length - 1] += 1
+                distances = [abs(one - before) for one in left if one != position]
+                further = sum(one > abs(position - before) for one in distances)
+                equal = sum(one == abs(position - before) for one in distances)
+                ranks += [(further + equal / 2) / len(distances)] if distances else []
+            left.discard(position)
+    with np.errstate(invalid="ignore"):
+        crp = made / possible
+    starts = [order[0] for order in lists if order]
+    return {
+        "serial": [np.mean([one in order for order in lists]) for one in range(1, length + 1)],
+        "first": [np.mean([start == one for start in starts]) for one in range(1, length + 1)],
+        "crp": crp,
+        "temporal": np.mean(ranks),
+    }
+
+
+def test_a_random_recaller_has_a_temporal_factor_of_one_half(some: Recalls) -> None:
+    found = curves_of(some.drawn(0))
+    assert found.temporal.mean() == pytest.approx(0.5, abs=0.01)
+    assert not any(one.is_there for one in find(found).values())
+
+
+def test_people_show_all_four_findings(some_curves: Curves) -> None:
+    assert {name: one.is_there for name, one in find(some_curves).items()} == dict.fromkeys(
+        FINDINGS, True
+    )
+
+
+def test_a_shuffled_order_has_no_contiguity_and_the_same_positions(
+    some: Recalls, some_curves: Curves
+) -> None:
+    shuffled = curves_of(some.shuffled(0))
+    assert shuffled.temporal.mean() == pytest.approx(0.5, abs=0.03)
+    np.testing.assert_array_equal(shuffled.serial, some_curves.serial)
+    found = find(shuffled)
+    assert [found[name].is_there for name in FINDINGS] == [True, True, False, False]
+
+
+def test_halves_of_people_share_nobody(people: Recalls) -> None:
+    first, second = people.of_half(0), people.of_half(1)
+    assert not set(first.subjects) & set(second.subjects)
+    assert len(first.orders) + len(second.orders) == len(people.orders)
+
+
+def test_without_psifr_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(people_module, "import_module", missing)
+    with pytest.raises(MissingExtraError, match="needs the extra 'human'"):
+        read_people("peers")
+
+
+def test_an_experiment_tells_its_verdicts(
+    some: Recalls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people_module, "read_people", lambda study: some)
+    plan = make_plan("freerecall", "small", {"models": ["people", "shuffled"], "seeds": [0]})
+    records = [execute(spec) for spec in plan.specs(tmp_path)]
+    assert [record.status for record in records] == ["done", "done"]
+    told = find_experiment("freerecall").tell(records)
+    assert [line.split(" (")[0] for line in told] == [
+        *(f"people: {name}: yes" for name in FINDINGS),
+        "shuffled: primacy: yes",
+        "shuffled: recency: yes",
+        "shuffled: contiguity: no",
+        "shuffled: asymmetry: no",
+    ]
+    (picture,) = find_experiment("freerecall").draw(records, tmp_path)
+    assert picture.stat().st_size > 1000
