@@ -73,7 +73,8 @@ TimeField: TypeAlias = Annotated[
     str | None,
     _reading(
         "--time-field",
-        "Field of records that holds their time: a date, or seconds or more since 1970.",
+        "Field of records that holds their time: a date, or a number of seconds, milliseconds, "
+        "microseconds or nanoseconds since 1970.",
         "FIELD",
         show_default="time, date, timestamp",
     ),

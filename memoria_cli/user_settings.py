@@ -79,7 +79,7 @@ def read_settings() -> dict[str, dict[str, Any]]:
 
     try:
         found = tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     for verb, table in found.items():
         if not isinstance(table, dict):
@@ -189,7 +189,7 @@ def _truth(setting: Setting) -> bool:
 
 
 def _toml(value: Any) -> str:
-    """A value as TOML writes it; JSON's text is TOML's for all that options take."""
+    """A value as TOML writes it: as JSON does, but for escapes of halves of characters."""
     import json
 
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from memoria.adapters.answers import as_shared
 from memoria.errors import InputError, MissingExtraError
@@ -39,6 +39,7 @@ except ImportError:
     raise MissingExtraError("the store for LangGraph", "adapters") from None
 
 _META: Final = "langgraph"  # the key of what this store keeps in an engram's meta
+_TEXTS: Final = ("key", "created", "updated")
 _Name = tuple[tuple[str, ...], str]
 
 
@@ -103,9 +104,17 @@ def _values(memory: MemoryStore) -> dict[_Name, tuple[int, dict[str, Any]]]:
     found: dict[_Name, tuple[int, dict[str, Any]]] = {}
     for one in Inspection(memory.files).listing(EngramFilter()).documents():
         record = (one["meta"] or {}).get(_META)
-        if isinstance(record, dict):
+        if _is_record(record):
             found[tuple(record["namespace"]), record["key"]] = (one["id"], record)
     return found
+
+
+def _is_record(record: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether it is what `_put` writes; others may write meta under the same key."""
+    if not isinstance(record, dict) or not isinstance(record.get("value"), dict):
+        return False
+    namespace, texts = record.get("namespace"), (record.get(name) for name in _TEXTS)
+    return isinstance(namespace, list) and all(isinstance(one, str) for one in (*namespace, *texts))
 
 
 def _put(memory: MemoryStore, held: dict[_Name, tuple[int, dict[str, Any]]], op: PutOp) -> None:
@@ -193,7 +202,7 @@ def _compares(held: Any, name: str, other: Any) -> bool:
         raise InputError(f"filter {name!r}: unknown", "one of $eq, $ne, $gt, $gte, $lt, $lte")
     try:
         first, second = float(held), float(other)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return {
         "$gt": first > second,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from served_notes import make_notes
 
 from memoria.errors import InputError
 from memoria.store import MemoryStore
+from memoria.store.remembering import remember
 from memoria.store.sharing import SharedStore
 from memoria.store.verify import verify
 
@@ -121,3 +123,16 @@ def test_a_store_of_langgraph(notes: Path) -> None:
 
     asyncio.run(many())
     assert verify(notes).findings == ()
+
+
+@pytest.mark.parametrize("meta", [1, {}, {"namespace": 5, "key": "k", "value": {}}])
+def test_a_store_of_langgraph_bears_what_others_keep(notes: Path, meta: Any) -> None:
+    pytest.importorskip("langgraph")
+    from memoria.adapters.langgraph import MemoriaStore
+
+    store = MemoriaStore(notes)
+    with store.store.writing("remember") as memory:
+        remember(memory, "Somebody else's.", meta={"langgraph": meta})
+    store.put(("a",), "huge", {"size": 10**400})
+    assert [one.key for one in store.search(())] == ["huge"]
+    assert store.search((), filter={"size": {"$gt": 1}}) == []

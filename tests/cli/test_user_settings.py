@@ -55,6 +55,12 @@ def test_switches_and_lists(cli: Cli, file: Path) -> None:
     assert "list.full" in ran.err
 
 
+@pytest.mark.parametrize("words", ["bees \U0001f41d", "\x7f", 'a "quote" \\ here'])
+def test_the_file_may_hold_any_words(cli: Cli, file: Path, words: str) -> None:
+    cli.ok("config", "set", "--user", f"init.backbone={words}")
+    assert read_settings() == {"init": {"backbone": words}}
+
+
 def test_what_is_not_right_is_one_line(cli: Cli, file: Path) -> None:
     for pair, part in (
         ("ask.limit=x", "--limit"),

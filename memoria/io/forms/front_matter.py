@@ -6,8 +6,6 @@ by path. No YAML library is used: theirs expand aliases without bound.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,11 +13,10 @@ from datetime import date, datetime
 from datetime import time as clock_time
 from typing import Any, Final
 
+from memoria.io.forms.records import plain_fields
 from memoria.io.times import read_time
 
 _MOST: Final = 1 << 16  # characters
-_MOST_VALUE: Final = 2_000  # characters
-_MOST_META: Final = 1 << 15  # bytes of all values
 _OPENING: Final = re.compile(r"(---|\+\+\+)[ \t]*(?:\r\n|\r|\n)")
 _FIELD: Final = re.compile(
     r"([ \t]*)([^\s#:\-\[{][^:\r\n]*?|\"[^\"\r\n]+\")[ \t]*:(?:[ \t]+(.*))?\Z"
@@ -46,32 +43,18 @@ def front_matter(text: str) -> tuple[int | None, dict[str, Any], int]:
         return None, {}, 0
     if not fields and inside.strip():
         return None, {}, 0
-    found: dict[str, Any] = {}
-    for path, value in fields:
-        if len(str(value)) + len(path) <= _MOST_VALUE and "\0" not in f"{path}{value}":
-            found[path] = value
+    found = dict(fields)
     time = None
     for name in _TIMES:
         key = next((one for one in found if one.lower() == name), None)
         if key is not None and (time := read_time(found[key])) is not None:
             del found[key]
             break
-    return time, _storable(found), closing.end()
-
-
-def _storable(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON has them, the first that have room."""
-    plain: dict[str, Any] = {}
-    room = _MOST_META
-    for key, value in found.items():
-        one = str(value) if isinstance(value, date | datetime | clock_time) else value
-        if isinstance(one, float) and not math.isfinite(one):
-            continue
-        size = len(json.dumps({key: one}, ensure_ascii=False).encode("utf-8"))
-        if size <= room:
-            plain[key] = one
-            room -= size
-    return plain
+    plain = {
+        key: str(value) if isinstance(value, date | datetime | clock_time) else value
+        for key, value in found.items()
+    }
+    return time, plain_fields(plain), closing.end()
 
 
 def _toml(text: str) -> Iterator[tuple[str, Any]]:
