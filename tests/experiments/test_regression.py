@@ -12,6 +12,8 @@ from memoria.errors import ConfigError
 from memoria.experiments.rivals import build_rival
 from memoria.experiments.rivals.config import RivalConfig
 from memoria.experiments.rivals.feature_maps import taylor
+from memoria.experiments.rivals.memory_caching import SegmentGate
+from memoria.experiments.rivals.mixture import Router
 from memoria.experiments.rivals.regression import Regression
 from memoria.experiments.rivals.regression_rules import (
     DELTA,
@@ -189,12 +191,13 @@ def test_linear_attention_over_all_that_was_read() -> None:
     model, parts = made("linear", features="elu"), segments(3)
     states = drawn(1, 36, 32, seed=3)
     real = torch.ones(1, 36, dtype=torch.bool)
-    query, given = model._asked(model.memories[0], states, real)  # type: ignore[arg-type]
+    ones = torch.ones(1, 36, 1)
+    query, given = model._asked(model.memories[0], states, real, ones > 0)  # type: ignore[arg-type]
     weights = (query @ given.key.transpose(-2, -1)).tril()
     expected = weights / weights.sum(-1, keepdim=True) @ given.value[..., :-1]
     seen = learn(LINEAR, model._state(0, query, given), query, given, torch.zeros(()), 64)[0]
     torch.testing.assert_close(
-        model._even(seen), expected.transpose(1, 2).flatten(2), rtol=1e-4, atol=1e-5
+        model._even(seen, ones), expected.transpose(1, 2).flatten(2), rtol=1e-4, atol=1e-5
     )
     assert torch.isfinite(read(model, parts)).all()
 
@@ -210,3 +213,131 @@ def test_the_memory_is_the_largest_that_fits(name: str, memory: int, vectors: in
 def test_a_budget_that_is_too_small_is_told() -> None:
     with pytest.raises(ConfigError, match="memory = 2: too small for any Based"):
         made("based", memory=2)
+
+
+def test_a_residual_cache_of_a_linear_memory_is_the_memory_itself() -> None:
+    for features in ("identity", "elu"):
+        plain = made("linear", memory=17, features=features)
+        cached = made("linear", memory=5 * 17, features=features, cache="residual", cached=4)
+        assert cached.memory_heads == plain.memory_heads
+        parts = segments(5)
+        torch.testing.assert_close(read(cached, parts), read(plain, parts), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cache", ["residual", "gated", "sparse"])
+def test_in_the_first_segment_a_cache_changes_nothing(cache: str) -> None:
+    plain = made("mesa", memory=32)
+    cached = made("mesa", memory=5 * 32 + 4, cache=cache, cached=4, best=4)
+    assert cached.memory_heads == plain.memory_heads
+    weights = plain.state_dict()
+    with torch.no_grad():
+        for name, one in cached.named_parameters():
+            if name in weights and one.shape == weights[name].shape:
+                one.copy_(weights[name])
+    number, states = 0, drawn(2, 12, 32, seed=4)
+    real = torch.ones(2, 12, dtype=torch.bool)
+    answers = [m._read(number, m.memories[0], states, real) for m in (plain, cached)]  # type: ignore[arg-type]
+    torch.testing.assert_close(answers[1], answers[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_sparse_cache_reads_the_segment_that_is_wanted() -> None:
+    gate = SegmentGate(4, best=1)
+    with torch.no_grad():
+        gate.wanted.weight.copy_(50 * torch.eye(4))
+        gate.wanted.bias.zero_()
+    means, kept = torch.eye(4).unsqueeze(0), torch.tensor([[True, True, True, False]])
+    states = torch.tensor([[[0.0, 9.0, 5.0, 0.0], [0.0, 0.0, 9.0, 9.0]]]) / 10
+    own, others = gate(0 * states, torch.ones(1, 2, dtype=torch.bool), means, kept)
+    assert int((others > 0).sum()) == 2  # one a token
+    own, others = gate(states, torch.ones(1, 2, dtype=torch.bool), means, kept)
+    assert (others > 0).nonzero()[:, 2].tolist() == [1, 2]  # the fourth holds nothing
+    torch.testing.assert_close(own + others.sum(2), torch.ones(1, 2))
+
+
+def test_two_like_memories_of_even_shares_are_one() -> None:
+    one = made("gated-delta", memory=16)
+    two = made("gated-delta", memory=32, memories=2, topk=2, shared=False)
+    assert one.memory_heads == two.memory_heads
+    ours, theirs = one.memories[0], two.memories[0]
+    with torch.no_grad():
+        for name, given in ours.named_parameters():
+            like = theirs.get_parameter(name)
+            like.copy_(torch.cat((given, given)) if like.shape != given.shape else given)
+        theirs.get_parameter("router.score.weight").zero_()
+    states, real = drawn(2, 12, 32, seed=4), torch.ones(2, 12, dtype=torch.bool)
+    two.extra_loss = torch.zeros(())
+    expected, got = (m._read(0, m.memories[0], states, real) for m in (one, two))  # type: ignore[arg-type]
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_token_writes_only_where_it_is_sent() -> None:
+    model = made("delta", memory=48, memories=2, topk=1)
+    router = model.memories[0].get_submodule("router")
+    assert isinstance(router, Router)
+    with torch.no_grad():
+        router.score.weight.zero_()
+        router.score.weight[1, 0] = 1.0  # to the second where the first number is positive
+    states, real = drawn(1, 12, 32, seed=4), torch.ones(1, 12, dtype=torch.bool)
+    states[..., 0] = 2.0
+    model.extra_loss = torch.zeros(())
+    model._read(0, model.memories[0], states, real)  # type: ignore[arg-type]
+    first, second, shared = model.carried()["values0"].chunk(3, dim=1)
+    assert not first.any()
+    assert second.any()
+    assert shared.any()
+
+
+def test_the_loss_of_a_router_is_one_where_the_load_is_even() -> None:
+    router = Router(2, 2, topk=1)
+    with torch.no_grad():
+        router.score.weight.copy_(torch.tensor([[9.0, 0.0], [0.0, 9.0]]))
+    states, real = torch.eye(2).unsqueeze(0), torch.ones(1, 2, dtype=torch.bool)
+    assert router(states, real)[1].item() == pytest.approx(1.0, abs=1e-3)
+    assert router(states[:, :1], real[:, :1])[1].item() == pytest.approx(2.0, abs=1e-3)
+
+
+VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("linear", {"cache": "residual"}),
+    ("based", {"cache": "gated", "cached": 2}),
+    ("mesa", {"cache": "sparse", "cached": 4, "best": 2}),
+    ("delta", {"memories": 3}),
+    ("linear", {"memories": 2, "topk": 1, "features": "elu", "shared": False}),
+    ("gated-delta", {"memories": 2, "cache": "gated", "cached": 2}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), VARIANTS)
+def test_a_variant_keeps_lanes_order_padding_and_budget(
+    name: str, settings: dict[str, Any]
+) -> None:
+    model, parts = made(name, memory=64, **settings), segments(4)
+    assert model.memory_size().attended <= 64
+    logits = read(model, parts)
+    numbers = sum(one.numel() for key, one in model.carried().items() if key != "kept")
+    kept = model.memory_size().kept
+    assert kept is not None
+    assert 0 <= kept * 2 * 32 - numbers < 2 * 32 * 2 * 2  # two lanes, two layers, rounded up
+    model.reset()
+    other = [part.clone() for part in parts]
+    other[1][1, 5:] += 1  # another lane, and what comes later, are not seen
+    after = read(model, [part % 8 for part in other])
+    torch.testing.assert_close(after[0], logits[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(after[1, : 12 + 5], logits[1, : 12 + 5], rtol=1e-4, atol=1e-5)
+    assert not torch.equal(after[1, 24:], logits[1, 24:])
+    model.reset()
+    read(model, parts[:2])
+    before, mask = model.carried(), torch.ones(2, 12)
+    mask[1] = 0  # nothing but padding
+    with torch.no_grad():
+        model(parts[2], mask)
+    assert all(torch.equal(one[1], before[key][1]) for key, one in model.carried().items())
+    model.reset()
+    outputs = [model.train()(part) for part in parts]
+    sum(one.logits.square().mean() + one.extra_loss for one in outputs).backward()
+    idle = [key for key, one in model.named_parameters() if one.grad is None or not one.grad.any()]
+    assert idle == []
+
+
+def test_more_memories_than_there_are_is_refused() -> None:
+    with pytest.raises(ConfigError, match="topk = 3: there are only memories = 2"):
+        made("delta", memories=2, topk=3)
