@@ -24,7 +24,8 @@ class DistinctUnits:
     """Takes a unit unless its text repeats one that lives in the memory or was taken before it.
 
     What is passed over for another reason, and what the memory is about to forget, repeats nothing
-    and is repeated by nothing. A `UnitChoice`.
+    and is repeated by nothing. With ``syncing``, what was forgotten otherwise and still stands in
+    its file is repeated too: it stays forgotten. A `UnitChoice`.
 
     Args:
         store: the memory, of one lane.
@@ -114,8 +115,14 @@ class DistinctUnits:
         what = "unit repeats" if count == 1 else "units repeat"
         return [f"{count} {what} what was read before{also if engrams else ''}: passed over"]
 
+    def omits_of(self, number: int) -> bool:
+        """Whether units of input ``number`` repeat others."""
+        return self._dropped_of[number] > 0
+
     def _know_the_living(self, leaving: Collection[int]) -> None:
         ids = self._store.living(np.arange(self._store.files.created))
+        if self._syncing is not None:
+            ids = np.union1d(ids, self._syncing.held.engrams())
         ids = ids[np.isin(ids, np.array(sorted(leaving), np.int64), invert=True)]
         stored = StoredTexts(self._store.files)
         for first in range(0, len(ids), _BLOCK):

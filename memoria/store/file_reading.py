@@ -87,6 +87,7 @@ class FileReading:
                 places=(store.files.attributes.place, os.path.realpath(store.path)),
                 lanes=config.lanes,
                 knows_text=self._is_known if knows_texts else None,
+                omits_repeats=dedup is not None,
             )
             named = [file.found for file in self.syncing.files]
         else:
@@ -116,7 +117,9 @@ class FileReading:
     def begin(self, progress: Progress = no_progress) -> int:
         """Look at all inputs, which finds their faults; returns how many steps they make."""
         total = self.stream.count(progress)
-        self._recorder = ReadingRecorder(self._store, self.stream, self._options, self.syncing)
+        self._recorder = ReadingRecorder(
+            self._store, self.stream, self._options, self.syncing, self.distinct
+        )
         if self.syncing is None and self._store.files.attributes.place is None:
             self._store.record_place()
         return total

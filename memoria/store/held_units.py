@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from memoria.store.memory_files import MemoryFiles
 from memoria.store.schema import ReadingColumn
@@ -27,6 +28,7 @@ class HeldUnits:
         table = files.read("sources/readings")
         self._ends = np.append(0, table[:, ReadingColumn.UNITS_END])
         self._contents = table[:, ReadingColumn.HASH :]
+        self._events = table[:, ReadingColumn.EVENTS]
         sources = table[:, ReadingColumn.SOURCE]
         numbers = np.arange(len(table))
         whole = self._contents.any(1)
@@ -61,6 +63,21 @@ class HeldUnits:
         content: bytes = self._contents[self._whole[source]].astype(">i8").tobytes()
         return content
 
+    def is_before_an_event(self, source: int) -> bool:
+        """Whether something was done to an engram, such as forgetting it, since it was read."""
+        return int(self._events[self._readings(source)[-1]]) < self._files.events
+
+    def engrams(self) -> IntArray:
+        """The engrams that hold a unit of any source, ascending; some may be forgotten."""
+        table = self._files.read("sources/units")
+        added = [number for numbers in self._added.values() for number in numbers]
+        readings = np.append(self._whole[self._whole >= 0], np.array(added, np.int64))
+        held = _mark(self._ends[readings], self._ends[readings + 1], len(table))
+        runs = table[held & (table[:, 0] == RUN)]
+        held |= _mark(runs[:, 2], runs[:, 2] + runs[:, 3], len(table))
+        found: IntArray = np.unique(table[held, 0])
+        return found[found >= 0]
+
     def count_rows(self, source: int) -> int:
         """Rows of ``sources/units`` that tell of what is held: 0 where nothing is."""
         return sum(int(self._ends[at + 1] - self._ends[at]) for at in self._readings(source))
@@ -87,13 +104,24 @@ class HeldUnits:
         return [*([whole] if whole >= 0 else []), *self._added.get(source, ())]
 
 
-def content_key(content: bytes, options: str, keeps_gone: bool = False) -> bytes:
+def content_key(
+    content: bytes, options: str, keeps_gone: bool = False, has_repeats: bool = False
+) -> bytes:
     """What a reading is recorded with: the sha256 of the content, and of how it was read.
 
     ``options`` are those that change its units, "" for the usual ones. ``keeps_gone``: units that
-    the source has no more are held too.
+    the source has no more are held too. ``has_repeats``: some are held by no engram, as they repeat
+    others.
     """
-    if not options and not keeps_gone:
+    if not options and not keeps_gone and not has_repeats:
         return content
-    words = options.encode() + (b"\0gone" if keeps_gone else b"")
+    words = options.encode() + b"\0gone" * keeps_gone + b"\0repeats" * has_repeats
     return hashlib.sha256(content + words).digest()
+
+
+def _mark(begins: IntArray, ends: IntArray, size: int) -> NDArray[np.bool_]:
+    """Which of ``size`` rows are within one of the spans."""
+    edges = np.zeros(size + 1, np.int64)
+    np.add.at(edges, np.clip(begins, 0, size), 1)
+    np.add.at(edges, np.clip(ends, 0, size), -1)
+    return np.cumsum(edges[:-1]) > 0

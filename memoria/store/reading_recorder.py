@@ -23,6 +23,7 @@ from memoria.store.syncing import Remembered, Syncing, Target
 
 if TYPE_CHECKING:
     from memoria.backbones.streams import InputStream
+    from memoria.store.distinct_units import DistinctUnits
     from memoria.store.store import MemoryStore
 
 
@@ -51,6 +52,7 @@ class ReadingRecorder:
         stream: what is read.
         options: `ReadOptions.key` of how.
         syncing: the choice of units that the stream follows; None: it takes all.
+        distinct: what leaves out units that repeat others; None: nothing does.
 
     Attributes:
         forgotten: how many engrams were forgotten in the end.
@@ -62,7 +64,9 @@ class ReadingRecorder:
         stream: InputStream,
         options: str = "",
         syncing: Syncing | None = None,
+        distinct: DistinctUnits | None = None,
     ) -> None:
+        self._distinct = distinct
         self._store, self._stream, self._syncing = store, stream, syncing
         self._options = options
         self._begun, self._created = store.timestep, store.files.created
@@ -132,6 +136,8 @@ class ReadingRecorder:
             for number, new in self._recorded.items():
                 source = self._sources[number][0]
                 is_whole = totals.get(number) == len(new.numbers) and known.count(source) == 1
+                if self._distinct is not None and self._distinct.omits_of(number):
+                    continue  # a sync is to look at what was left out
                 if is_whole and not self._held.count_rows(source):
                     key = content_key(self._content(number, new), self._options)
                     self._store.record_units(source, key, self._units(new))

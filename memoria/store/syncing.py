@@ -49,6 +49,7 @@ class SyncedFile:
         moved: which units are known from another source.
         has_all_lanes: its units are of all lanes of the memory.
         has_failed: it cannot be read.
+        is_unchanged: it is only looked at for its units that repeat others.
     """
 
     found: FoundInput
@@ -60,6 +61,7 @@ class SyncedFile:
     moved: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
     has_all_lanes: bool = False
     has_failed: bool = False
+    is_unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,9 @@ class Syncing:
         lanes: of the memory. With several, input i is of lane i, and files that have not changed
             are read too.
         knows_text: whether a text that is no file is known; None: none is.
+        omits_repeats: of what is new here, units that repeat others are not taken. They are
+            recorded as held by no engram, and are new whenever their file is read: even if it is
+            unchanged, once what they repeat may have been forgotten.
 
     Attributes:
         held: as given.
@@ -132,7 +137,9 @@ class Syncing:
         places: tuple[str | None, str] = (None, ""),
         lanes: int = 1,
         knows_text: Callable[[Piece], bool] | None = None,
+        omits_repeats: bool = False,
     ) -> None:
+        self._omits_repeats = omits_repeats
         self.held, self._options, self._keeps = held, options, keeps
         self._knows_text, self._lanes = knows_text, lanes
         self.files: list[SyncedFile] = []
@@ -151,7 +158,7 @@ class Syncing:
         self._continued: dict[tuple[int, int], int] = {}
         self._sort(listing, contents, places, lanes > 1)
         known = any(file.source is not None for file in self.files)
-        self._may_match = bool(known or self._emptied or self._claimable)
+        self._may_match = bool(known or self._emptied or self._claimable or omits_repeats)
 
     @property
     def passed_over(self) -> int:
@@ -178,6 +185,7 @@ class Syncing:
     ) -> None:
         """Say what is read, and of which sources nothing is there any more."""
         held, named = self.held, {one.resolved for one in listing.inputs}
+        repeating: list[SyncedFile] = []  # unchanged, with units that repeat others
         for one in listing.inputs:
             known = held.find(one.resolved) if one.path else None
             if one.path and not os.path.lexists(one.path):
@@ -200,6 +208,8 @@ class Syncing:
                 and held.content(known) in self.content_keys(content)
             ):
                 self.unchanged.append((one.name, known))
+                if held.content(known) in self._keys(content, has_repeats=True):
+                    repeating.append(SyncedFile(one, content, known, is_unchanged=True))
             else:
                 self.files.append(SyncedFile(one, content, known))
         for path, source in held.paths():
@@ -222,13 +232,40 @@ class Syncing:
                 if file.found in earlier.whole
             ]
             self.files = [file for file in self.files if file.found not in earlier.whole]
+        if self._omits_repeats:
+            self._look_again(repeating, listing)
+
+    def _look_again(self, repeating: Sequence[SyncedFile], listing: Listing) -> None:
+        """Read also those of the unchanged files whose units repeat what may be gone."""
+        renamed = {source for _, _, source in self._whole}
+        is_known = any(file.source is not None for file in self.files)
+        may_leave = is_known or bool(self._claimable or self._emptied - renamed)
+
+        def is_due(source: int) -> bool:
+            return may_leave or self.held.is_before_an_event(source)
+
+        due = [file for file in repeating if file.source is not None and is_due(file.source)]
+        sources = {file.source for file in due}
+        self.unchanged = [one for one in self.unchanged if one[1] not in sources]
+        for one in list(self._whole):
+            found, content, source = one
+            if self.held.content(source) in self._keys(content, True) and is_due(source):
+                self._whole.remove(one)
+                due.append(SyncedFile(found, content, self.held.find(found.resolved)))
+        if due:
+            order = {found: at for at, found in enumerate(listing.inputs)}
+            self.files = sorted([*self.files, *due], key=lambda file: order[file.found])
 
     def content_keys(self, content: bytes) -> set[bytes]:
         """The contents of sources of which a file of this content has all units, and no others."""
+        keys = self._keys(content, has_repeats=False)
+        return keys | self._keys(content, has_repeats=True) if self._omits_repeats else keys
+
+    def _keys(self, content: bytes, has_repeats: bool) -> set[bytes]:
         if not content:
             return set()
-        keys = {content_key(content, self._options)}
-        return keys | {content_key(content, self._options, True)} if self._keeps else keys
+        gone = {False, self._keeps}
+        return {content_key(content, self._options, keeps, has_repeats) for keeps in gone}
 
     def _empty(self, source: int | None) -> None:
         """Nothing of the source is there any more; it may have been so before."""
@@ -270,11 +307,13 @@ class Syncing:
                 left = _match(units, file.units)
                 if self._keeps:
                     self._find_changed(units, left, number)
-                pools[file.source, self._lane(number)] = units.take(left)
+                file.units.rows[file.units.engrams < 0] = -1  # what repeats others is new again
+                pools[file.source, self._lane(number)] = units.take(left & (units.engrams >= 0))
         moved = {source for _, _, source in self._whole}
         for source in sorted((self._emptied | self._claimable) - moved):
             for lane in range(self._lanes):
-                pools[source, lane] = self._held_in(source, lane)
+                units = self._held_in(source, lane)
+                pools[source, lane] = units.take(units.engrams >= 0)
         self._left = self._move(pools)
 
     def _lane(self, number: int) -> int:
@@ -368,12 +407,12 @@ class Syncing:
             after = None if end == len(held) else at_row.get(int(held.rows[end]))
             if before is None:
                 continue
-            if before + 1 < len(new) and new[before + 1]:
+            if before + 1 < len(new) and new[before + 1] and held.engrams[begin] >= 0:
                 self._continued[number, before + 1] = int(held.engrams[begin])
             if after is None or begin == 0 or after - before != end - begin + 1:
                 continue
             if new[before + 1 : after].all():
-                self._superseded |= set(held.engrams[begin:end].tolist())
+                self._superseded |= set(held.engrams[begin:end].tolist()) - {-1}
 
     def leaving(self) -> set[int]:
         """Engrams of what is there no more, once it is decided: they will be forgotten."""
@@ -421,7 +460,7 @@ class Syncing:
             self._record(done, source, NOTHING, UnitRows.none(), self._left_of(source))
         for source in sorted(self._claimable):
             left = self._left_of(source)
-            if len(left) < len(self.held.units(source)):
+            if len(left) < int((self.held.units(source).engrams >= 0).sum()):
                 done.readings.append((source, _PARTLY, left))
         done.readings = _merged(done.readings)
         return done
@@ -441,7 +480,7 @@ class Syncing:
         kept = left.take(stays)
         options = "" if content == NOTHING else self._options
         parts = [units, replace(kept, offsets=np.full(len(kept), GONE))]
-        key = content_key(content, options, len(kept) > 0)
+        key = content_key(content, options, len(kept) > 0, bool((units.engrams < 0).any()))
         done.readings.append((target, key, concatenate(parts)))
 
 

@@ -203,6 +203,9 @@ def step(
         raise UsageError(f"--on-delete {on_delete}: goes with --sync")
     chosen: OnDelete | None = (on_delete or "forget") if sync and not resume else None
     chosen = "keep" if resume else chosen
+    dedup_mode: Literal["exact", "near"] | None = (
+        "near" if dedup_near else "exact" if dedup else None
+    )
     if watch_folder:
         for name, value in {"--watch": watch, "--dry-run": dry_run, "--text": text}.items():
             if value:
@@ -214,6 +217,7 @@ def step(
                 "sync": chosen or on_delete or "forget",
                 "unit": ReadOptions(unit or config.unit, text_field, time_field, skip_bad),
                 "wm_length": wm_length,
+                "dedup": dedup_mode,
                 "backbone": backbone,
                 **speed_options(config.backbone, batch_size, device),
             }
@@ -244,7 +248,7 @@ def step(
                 unit=ReadOptions(unit or files.config.unit, text_field, time_field, skip_bad),
                 wm_length=wm_length,
                 limit=limit or None,
-                dedup="near" if dedup_near else "exact" if dedup else None,
+                dedup=dedup_mode,
                 backbone=backbone,
                 **speed_options(files.config.backbone, batch_size, device),
             )

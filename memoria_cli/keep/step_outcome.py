@@ -12,6 +12,7 @@ from memoria_cli.terminal.formatting import format_count
 if TYPE_CHECKING:
     from memoria.store.file_reading import FileReading
 
+_STATES: Final = ("changed", "unchanged")
 _SHOWN: Final = 20  # files that a dry run names to people
 
 
@@ -50,7 +51,8 @@ def tell_plan(reading: FileReading, json: bool) -> None:
         files = [(one, "read") for one in reading.listing.inputs]
     else:
         files = [
-            (file.found, "new" if file.source is None else "changed") for file in syncing.files
+            (file.found, "new" if file.source is None else _STATES[file.is_unchanged])
+            for file in syncing.files
         ]
     told: list[dict[str, Any]] = [
         {"name": one.name, "state": state, "bytes": _size(one.path)} for one, state in files

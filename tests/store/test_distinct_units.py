@@ -71,3 +71,86 @@ def test_a_memory_of_several_lanes_is_refused() -> None:
     MemoryStore.create("two", MemoriaConfig(hidden_dim=16, backbone="hash", lanes=2)).close()
     with MemoryStore.open("two", mode="r+") as store, pytest.raises(UsageError, match="2 lanes"):
         FileReading(store, ["a.txt", "b.txt"], dedup="exact")
+
+
+def write(path: str, *lines: str) -> None:
+    Path(path).write_text("\n\n".join(lines))
+
+
+@pytest.mark.parametrize("gone", ["changed", "deleted", "renamed away"])
+def test_a_repeat_is_taken_up_when_what_it_repeats_is_gone(gone: str) -> None:
+    write("a.txt", "A bee flies.", "Wax melts.")
+    write("b.txt", "Honey is sweet.", "a BEE flies.")
+    write("c.txt", "A Bee flies.")
+    files = ("a.txt", "b.txt", "c.txt")
+    assert read(*files, sync="forget")["duplicates"] == 2
+    assert read(*files, sync="forget")["files"]["unchanged"] == 3
+    if gone == "changed":
+        write("a.txt", "Wax melts.")
+    elif gone == "deleted":
+        Path("a.txt").unlink()
+    else:
+        Path("a.txt").write_text("Wax melts.")
+        Path("b.txt").rename("d.txt")
+        files = ("a.txt", "d.txt", "c.txt")
+    taken = "A Bee flies." if gone == "renamed away" else "a BEE flies."  # the first that is read
+    left = ["Honey is sweet.", taken] + ["Wax melts."] * (gone != "deleted")
+    done = read("*.txt" if gone == "renamed away" else "a.txt", *files[1:], sync="forget")
+    assert (done["engrams_added"], done["forgotten"]) == (1, 1 + (gone == "deleted"))
+    assert sorted(living()) == sorted(left)
+    assert read("*.txt", sync="forget")["steps"] == 0
+
+
+def test_the_same_text_elsewhere_keeps_the_engram() -> None:
+    write("a.txt", "A bee flies.", "Wax melts.")
+    write("b.txt", "A bee flies.")
+    read("a.txt", "b.txt", sync="forget")
+    write("a.txt", "Wax melts.")
+    done = read("a.txt", "b.txt", sync="forget")
+    assert (done["engrams_added"], done["forgotten"], done["moved"]) == (0, 0, 1)
+    assert living() == ["A bee flies.", "Wax melts."]
+
+
+def test_a_repeat_within_a_file_is_taken_up_when_the_first_is_gone() -> None:
+    write("a.txt", "A bee flies.", "Wax melts.", "a bee flies.")
+    read("a.txt", sync="forget")
+    write("a.txt", "Wax melts.", "a bee flies.")
+    assert read("a.txt", sync="forget")["engrams_added"] == 1
+    assert sorted(living()) == ["Wax melts.", "a bee flies."]
+
+
+def test_a_repeat_of_what_was_forgotten_by_hand_stays_out() -> None:
+    write("a.txt", "A bee flies.", "Wax melts.")
+    write("b.txt", "A BEE flies.", "Honey is sweet.")
+    read("a.txt", "b.txt", sync="forget")
+    with MemoryStore.open("st", mode="r+") as store:
+        store.forget([0])
+        store.commit()
+    assert read("a.txt", "b.txt", sync="forget")["engrams_added"] == 0
+    write("a.txt", "A bee flies.", "Wax drips.")
+    assert read("a.txt", "b.txt", sync="forget")["engrams_added"] == 1
+    write("a.txt", "Wax drips.")
+    read("a.txt", "b.txt", sync="forget")
+    assert sorted(living()) == ["A BEE flies.", "Honey is sweet.", "Wax drips."]
+
+
+def test_a_repeat_is_taken_up_later_where_its_file_was_not_reached() -> None:
+    write("a.txt", "A bee flies.", "Wax melts.")
+    write("c.txt", "A BEE flies.")
+    read("a.txt", "c.txt", sync="forget")
+    write("a.txt", "Wax drips.")
+    write("b.txt", "Rain falls.", "Snow falls.")
+    done = read("a.txt", "b.txt", "c.txt", sync="forget", limit=2, wm_length=1)
+    assert (done["engrams_added"], done["forgotten"]) == (2, 2)
+    read("a.txt", "b.txt", "c.txt", sync="forget")
+    assert sorted(living()) == ["A BEE flies.", "Rain falls.", "Snow falls.", "Wax drips."]
+
+
+def test_without_dedup_a_sync_remembers_the_repeats_too() -> None:
+    write("a.txt", "A bee flies.")
+    write("b.txt", "A BEE flies.")
+    read("a.txt", "b.txt", sync="forget")
+    assert read("a.txt", "b.txt", sync="forget", dedup=None)["engrams_added"] == 1
+    assert read("a.txt", "b.txt", sync="forget", dedup=None)["steps"] == 0
+    assert living() == ["A bee flies.", "A BEE flies."]
+    assert read("a.txt", "b.txt", sync="forget")["steps"] == 0
