@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +67,16 @@ class HeldUnits:
         """Whether something was done to an engram, such as forgetting it, since it was read."""
         return int(self._events[self._readings(source)[-1]]) < self._files.events
 
-    def engrams(self) -> IntArray:
-        """The engrams that hold a unit of any source, ascending; some may be forgotten."""
+    def engrams(self, without: Collection[int] = ()) -> IntArray:
+        """The engrams that hold a unit of a source, ascending; some may be forgotten.
+
+        ``without`` are sources that do not count.
+        """
         table = self._files.read("sources/units")
-        added = [number for numbers in self._added.values() for number in numbers]
-        readings = np.append(self._whole[self._whole >= 0], np.array(added, np.int64))
+        whole = self._whole.copy()
+        whole[[source for source in without if source < len(whole)]] = -1
+        added = [at for source, some in self._added.items() if source not in without for at in some]
+        readings = np.append(whole[whole >= 0], np.array(added, np.int64))
         held = _mark(self._ends[readings], self._ends[readings + 1], len(table))
         runs = table[held & (table[:, 0] == RUN)]
         held |= _mark(runs[:, 2], runs[:, 2] + runs[:, 3], len(table))

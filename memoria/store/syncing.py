@@ -314,7 +314,27 @@ class Syncing:
             for lane in range(self._lanes):
                 units = self._held_in(source, lane)
                 pools[source, lane] = units.take(units.engrams >= 0)
-        self._left = self._move(pools)
+        self._left = self._move(self._without_shared(pools))
+
+    def _without_shared(self, pools: Mapping[_Pool, UnitRows]) -> dict[_Pool, UnitRows]:
+        """What is left of sources, each engram once, but for those that hold another unit too.
+
+        They do after a sync that has moved them, and was stopped before it came to where they were.
+        """
+        if not any(map(len, pools.values())):
+            return dict(pools)
+        engrams = np.concatenate([units.engrams for units in pools.values()])
+        compared = {source for source, _ in pools}
+        parts = [file.units.engrams for file in self.files if file.units is not None]
+        shared = np.unique(np.concatenate([self.held.engrams(without=compared), *parts]))
+        wanted = np.array(sorted(self._superseded), np.int64)
+        self._superseded = set(np.setdiff1d(wanted, shared).tolist())
+        stays = np.zeros(len(engrams), bool)
+        stays[np.unique(engrams, return_index=True)[1]] = True
+        stays &= np.isin(engrams, shared, invert=True)
+        parts = np.split(stays, np.cumsum([len(units) for units in pools.values()])[:-1])
+        taken = zip(pools.items(), parts, strict=True)
+        return {pool: units.take(part) for (pool, units), part in taken}
 
     def _lane(self, number: int) -> int:
         """The lane that a file is of; -1: of all."""

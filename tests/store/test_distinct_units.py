@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -154,3 +155,27 @@ def test_without_dedup_a_sync_remembers_the_repeats_too() -> None:
     assert read("a.txt", "b.txt", sync="forget", dedup=None)["steps"] == 0
     assert living() == ["A bee flies.", "A BEE flies."]
     assert read("a.txt", "b.txt", sync="forget")["steps"] == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_text_of_a_folder_is_held_once_whatever_is_done_to_it(seed: int) -> None:
+    random = Random(seed)
+    texts = [one + text for text in ("bees fly", "wax melts", "rain", "snow") for one in ("", " ")]
+    texts += [text.upper() for text in texts]
+    Path("n").mkdir()
+    for _ in range(12):
+        for _ in range(random.randint(1, 3)):
+            path = Path("n", random.choice("abc") + ".txt")
+            other = Path("n", random.choice("abc") + ".txt")
+            if path.exists() and random.random() < 0.4:
+                path.unlink() if random.random() < 0.5 else path.rename(other)
+            else:
+                path.write_text("\n".join(random.choices(texts, k=random.randint(1, 4))))
+        limit = random.choice([None, None, 1])
+        read("n", sync="forget", unit="line", wm_length=1, limit=limit)
+        if limit is not None:
+            read("n", sync="forget", unit="line")
+        held = [text.strip().lower() for text in living()]
+        found = (line for one in Path("n").iterdir() for line in one.read_text().splitlines())
+        assert sorted(held) == sorted({line.strip().lower() for line in found})
+        assert read("n", sync="forget", unit="line")["steps"] == 0

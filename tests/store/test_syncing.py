@@ -100,6 +100,17 @@ def test_what_vanishes_is_kept_if_asked_and_comes_back_once(cli: Cli, st: str, n
     assert texts(st) == sorted(old)
 
 
+def test_what_has_moved_stays_where_the_sync_was_stopped(cli: Cli, st: str) -> None:
+    write("n/c.txt", "One.", "Two.")
+    sync(cli, "n")
+    write("n/a.txt", "Zero.")
+    write("n/b.txt", "One.")
+    write("n/c.txt", "Two.", "Three.")
+    sync(cli, "n", "--limit", 1, "--wm-length", 1)
+    sync(cli, "n")
+    assert texts(st) == ["One.", "Three.", "Two.", "Zero."]
+
+
 def test_renamed_and_moved_texts_stay_the_engrams_they_are(cli: Cli, st: str) -> None:
     write("n/a.txt", "One.", "Two.")
     write("n/b.txt", "Three.", "Four.")
