@@ -11,7 +11,14 @@ from memoria.store.sharing import SharedStore
 
 
 def ask(store: SharedStore, question: str, top: int, options: dict[str, Any]) -> Answers:
-    """The answers of what is committed now that have a text."""
+    """The answers of what is committed now that have a text.
+
+    Args:
+        store: the memory.
+        question: the question.
+        top: answers, at most.
+        options: what else `MemoryStore.ask` takes.
+    """
     with store.reading() as memory:
         found = memory.ask(question, top, **options)
         return Answers(found.step, [one for one in found if one.text is not None], found.notes)

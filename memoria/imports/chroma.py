@@ -58,7 +58,7 @@ def read_chroma(path: str | os.PathLike[str]) -> Iterator[ImportedText]:
                 if found is not None:
                     yield found
     except sqlite3.Error as error:
-        raise InputError(f"{place}: is no database of Chroma: {error}") from None
+        raise InputError(f"{place}: is not a database of Chroma: {error}") from None
 
 
 def _document(

@@ -58,7 +58,8 @@ def read_foreign(
     if origin == "chroma" or (origin is None and is_chroma(path)):
         if not is_chroma(path):
             raise InputError(
-                f"{os.fspath(path)}: is no folder of Chroma", "it has a chroma.sqlite3"
+                f"{os.fspath(path)}: is not a folder of Chroma",
+                "such a folder has a chroma.sqlite3",
             )
         return "chroma", read_chroma(path)
     document = read_document(path)
@@ -66,7 +67,9 @@ def read_foreign(
         if origin in (None, name) and any(form == name and fits(document) for form, fits in _FORMS):
             return name, _READERS[name](document)
     known = origin or ", ".join(get_args(Origin))
-    raise InputError(f"{os.fspath(path)}: is no export of {known}", "see `memoria import --help`")
+    raise InputError(
+        f"{os.fspath(path)}: is not an export of {known}", "see `memoria import --help`"
+    )
 
 
 def import_texts(

@@ -64,7 +64,7 @@ def open_regular(path: str | os.PathLike[str]) -> int:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _what_is_wrong(error: json.JSONDecodeError) -> str:

@@ -58,6 +58,12 @@ def open_text(
 ) -> tuple[Form, TextSource]:
     """The form of a text, and the text itself, not read yet unless it comes as a stream.
 
+    Args:
+        spec: the file, ``FILE.jsonl:FIELD``, or ``-``.
+        options: how it is read.
+        stdin: the stream that ``-`` stands for.
+        tell: takes a line for each record that is passed over.
+
     Raises:
         InputError: it is missing, empty or no text.
     """
@@ -95,7 +101,11 @@ def read_fields(spec: str | os.PathLike[str], field: str) -> Iterator[str]:
 def literal_texts(
     texts: Sequence[str], options: str | ReadOptions = "sentence"
 ) -> Iterator[TextUnit]:
-    """The units of texts given directly; their sources are ``text:1``, ``text:2`` ..."""
+    """The units of texts given directly; their sources are ``text:1``, ``text:2`` ...
+
+    Raises:
+        InputError: one is empty, or holds what no store keeps.
+    """
     named = [TextUnit(text, f"text:{number}", 0) for number, text in enumerate(texts, 1)]
     for text, source, *_ in named:
         check_writable(text, source)

@@ -124,7 +124,7 @@ class Guard:
                 return 415, "InputError", "the body is not application/json", None
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit() and len(length) < 20):
-            return 400, "InputError", "content-length is no number", None
+            return 400, "InputError", "content-length is not a number", None
         if int(length) > allowed.most_bytes:
             return 413, "InputError", f"a body of {length} bytes is too large", None
         return None

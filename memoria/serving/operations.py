@@ -100,6 +100,9 @@ class MemoryOperations:
         """Engrams that pass the filters, the newest first, as `memoria list --json` has them.
 
         ``before``: only with ids below it, for the next page.
+
+        Raises:
+            InputError: ``before`` is 0.
         """
         ids = () if before is None else (f"0..{before - 1}",)
         if before == 0:

@@ -67,8 +67,11 @@ function element(name, className, text) {
 }
 
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
-const when = (time) => time === null || time === undefined ? ""
-  : new Date(time).toISOString().replace("T", " ").slice(0, 16);
+/* A time of an engram; nothing for one that is not there, or later than dates go. */
+const when = (time) => {
+  const date = new Date(time ?? NaN);
+  return Number.isNaN(date.getTime()) ? "" : date.toISOString().replace("T", " ").slice(0, 16);
+};
 
 async function refresh() {
   const memory = await call("/api/memory");

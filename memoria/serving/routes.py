@@ -174,7 +174,11 @@ ROUTES: Final = (
 
 
 def read_query(route: Route, given: Mapping[str, list[str]]) -> Document:
-    """The parameters of a GET from its query and path, each a list of texts; checked."""
+    """The parameters of a GET from its query and path, each a list of texts; checked.
+
+    Raises:
+        InputError: one is given twice, or `read_values` refuses it.
+    """
     known = {one.name: one for one in route.parameters}
     values: Document = {}
     for name, texts in given.items():
@@ -230,7 +234,7 @@ def _check(parameter: Parameter, value: Any) -> None:
             if kind == "texts":
                 _check_text(parameter, item)
             elif type(item) is not int or not 0 <= item <= _MOST_ID:
-                raise InputError(f"{name}: {str(item)[:80]} is no id")
+                raise InputError(f"{name}: {str(item)[:80]} is not an id")
 
 
 def _check_text(parameter: Parameter, value: Any) -> None:

@@ -104,11 +104,11 @@ def _token() -> str:
     given = os.environ.get(TOKEN_VARIABLE, "")
     if not given:
         return os.urandom(24).hex()
-    if len(given) < _LEAST_TOKEN or not given.isascii() or not given.isprintable() or " " in given:
-        raise UsageError(
-            f"{TOKEN_VARIABLE} is no token",
-            f"give at least {_LEAST_TOKEN} letters and digits, or leave it out",
-        )
+    hint = f"give at least {_LEAST_TOKEN} letters and digits, or leave it out"
+    if len(given) < _LEAST_TOKEN:
+        raise UsageError(f"{TOKEN_VARIABLE} has {len(given)} characters: too few", hint)
+    if not given.isascii() or not given.isprintable() or " " in given:
+        raise UsageError(f"{TOKEN_VARIABLE} has spaces or characters other than ASCII", hint)
     return given
 
 
@@ -126,4 +126,6 @@ def _listening(host: str, port: int) -> socket.socket:
     except OSError as error:
         hint = "--port names another, 0 any that is free"
         raise StorageError(f"{host}:{port}: cannot listen: {error.strerror}", hint) from None
+    except TypeError:  # the name cannot be encoded, as a part of it is empty or too long
+        raise UsageError(f"--host {host}: not the name of a host", "such as 127.0.0.1") from None
     return listener

@@ -51,6 +51,14 @@ def find_earlier(
     A folder takes the place of another one that is lost if at least half of the sources below that
     are in it by the same name, and unchanged. What is below the other folder and not below it has
     vanished then.
+
+    Args:
+        comparing: which contents a file may be the continuation of.
+        held: what the memory holds of each source.
+        listing: what was named, and what is there.
+        fresh: the new files, with the sha256 of each.
+        emptied: sources of which nothing is there any more.
+        places: where the memory lay when it was read last, and where it lies now.
     """
     then, now = places
     is_elsewhere = then != now

@@ -79,6 +79,12 @@ def edit(
 
     Keys that ``meta`` does not name stay. Durable with the next `commit`.
 
+    Args:
+        store: a store open for writing and between two steps.
+        id: the engram.
+        text: its new text; None: as it is.
+        meta: values of its meta that change; None: as it is.
+
     Returns:
         Its meta now; None where no ``meta`` is given.
 

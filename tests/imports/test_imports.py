@@ -230,9 +230,9 @@ def test_a_database_of_another_program_is_refused(cli: Cli, tmp_path: Path) -> N
     (tmp_path / "db").mkdir()
     (tmp_path / "db" / "chroma.sqlite3").write_bytes(b"no database" * 100)
     ran = cli("import", "db", "notes")
-    assert (ran.code, "no database of Chroma" in ran.err) == (2, True)
+    assert (ran.code, "not a database of Chroma" in ran.err) == (2, True)
     ran = cli("import", tmp_path, "notes", "--from", "chroma")
-    assert (ran.code, "no folder of Chroma" in ran.err) == (2, True)
+    assert (ran.code, "not a folder of Chroma" in ran.err) == (2, True)
     assert not (tmp_path / "notes").exists()
 
 

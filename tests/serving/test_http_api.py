@@ -130,8 +130,8 @@ def test_the_command_line_works_beside_it(notes: Path) -> None:
         ("POST", "/api/remember", b"[]", 400, "not an object"),
         ("POST", "/api/remember", b"\xff", 400, "not JSON"),
         ("POST", "/api/forget", b'{"ids": []}', 400, "not a list"),
-        ("POST", "/api/forget", b'{"ids": [true]}', 400, "is no id"),
-        ("POST", "/api/forget", b'{"ids": [99999999999999999999]}', 400, "is no id"),
+        ("POST", "/api/forget", b'{"ids": [true]}', 400, "is not an id"),
+        ("POST", "/api/forget", b'{"ids": [99999999999999999999]}', 400, "is not an id"),
         ("POST", "/api/forget", b'{"ids": [77]}', 400, "engram = 77"),
         ("POST", "/api/engrams/1/edit", b"{}", 400, "nothing is edited"),
         ("POST", "/api/engrams/77/pin", b"{}", 404, "engram = 77"),
@@ -273,6 +273,25 @@ def test_a_short_token_is_none(cli: Cli, notes: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MEMORIA_TOKEN", "short")
     short = cli("serve", notes, "--port", 0)
     assert (short.code, "16 letters" in short.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("token", "said"), [("short", "has 5 characters"), ("a token with spaces", "has spaces")]
+)
+def test_a_token_that_is_none_says_why(
+    cli: Cli, notes: Path, monkeypatch: pytest.MonkeyPatch, token: str, said: str
+) -> None:
+    monkeypatch.setenv("MEMORIA_TOKEN", token)
+    ran = cli("serve", notes, "--port", 0)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert said in ran.err
+    assert token not in ran.err
+
+
+def test_a_host_that_is_none_is_one_line(cli: Cli, notes: Path) -> None:
+    ran = cli("serve", notes, "--port", 0, "--host", "\u00e9" * 70)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "not the name of a host" in ran.err
 
 
 def test_a_taken_port_and_a_store_that_is_not_there(cli: Cli, notes: Path, served: Served) -> None:

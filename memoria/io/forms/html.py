@@ -77,7 +77,15 @@ def page_sections(
     meta: dict[str, Any],
     offset: int,
 ) -> Iterator[Section]:
-    """Blocks as `read_page` has them as sections; prose below one heading is one of them."""
+    """Blocks as `read_page` has them as sections; prose below one heading is one of them.
+
+    Args:
+        blocks: of each the path of headings to it, its text, and whether it stays whole.
+        source: the page.
+        time: its time.
+        meta: what stands beside all of it.
+        offset: first character of the first block.
+    """
     if source.options.unit == "record":
         text = _GAP.join(text for _, text, _ in blocks)
         yield Section(TextUnit(text, source.name, offset, time, meta or None))
@@ -107,7 +115,12 @@ def page_sections(
 def read_page(
     text: str, spoken: str
 ) -> tuple[int | None, dict[str, Any], list[tuple[str, str, bool]]]:
-    """Time, meta, and of each block the path of headings to it, its text and if it stays whole."""
+    """Time, meta, and of each block the path of headings to it, its text and if it stays whole.
+
+    Raises:
+        InputError: its elements are nested too deeply.
+        MissingExtraError: without `selectolax`.
+    """
     try:
         from selectolax.lexbor import LexborHTMLParser
     except ImportError:

@@ -31,7 +31,11 @@ def jsonl_sections(source: TextSource) -> Iterator[Section]:
 
 
 def json_sections(source: TextSource) -> Iterator[Section]:
-    """The text of each object of a list, or of the one object that the document is."""
+    """The text of each object of a list, or of the one object that the document is.
+
+    Raises:
+        InputError: it is not JSON, or a record cannot be read (unless these are passed over).
+    """
     try:
         document = parse_json(source.all_text(), strict=False)
     except ValueError as error:

@@ -29,7 +29,11 @@ def mail_sections(source: TextSource) -> Iterator[Section]:
 
 
 def mailbox_sections(source: TextSource) -> Iterator[Section]:
-    """The body of each mail of a file in the form mbox; a source is ``FILE:LINE`` of its begin."""
+    """The body of each mail of a file in the form mbox; ``FILE:LINE`` of its beginning is a source.
+
+    Raises:
+        InputError: a mail is too large or malformed (unless these are passed over).
+    """
     with reading(source.spoken), source.opened() as file:
         for number, data in _mails(file):
             spoken = f"{source.spoken}: the mail in line {number}"

@@ -44,8 +44,15 @@ def record_sections(
     in it by path. A record with ``source`` and ``offset``, as `memoria export` writes them, has the
     meta in its field ``meta`` alone. One with an ``offset`` is one unit.
 
+    Args:
+        source: the text that the record stands in.
+        record: the record.
+        line: the line that it begins in, or its number: part of where its text comes from.
+        spoken: what errors call it.
+
     Raises:
-        InputError: no text is where it should be, or no time in a time field that was named.
+        InputError: no text is where it should be, there is no time in a time field that
+            was named, or no store can keep its ``meta``.
     """
     named = source.text_field
     talk = None if named else _talk(record)
@@ -138,7 +145,7 @@ def _time(
         if time is None:
             shown = printable(str(value))[:40]
             raise InputError(
-                f"{spoken}: field {named!r} is no time: {shown!r}",
+                f"{spoken}: field {named!r} is not a time: {shown!r}",
                 "write it like 2025-01-31T12:00, or in seconds or milliseconds since 1970",
             )
         return time, named

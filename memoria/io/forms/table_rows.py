@@ -24,6 +24,9 @@ def table_sections(source: TextSource) -> Iterator[Section]:
     """The text of each row below the first, which names the columns.
 
     Columns are parted by the comma, semicolon, tab or bar that the first row has most of.
+
+    Raises:
+        InputError: the first row, or another unless these are passed over, cannot be read.
     """
     with reading(source.spoken), source.opened() as file:
         lines = _lines(file, source.spoken)

@@ -278,7 +278,7 @@ def test_bad_records_are_told_and_passed_over() -> None:
 
 
 def test_a_time_field_must_hold_times() -> None:
-    with pytest.raises(InputError, match=r"line 1: field 'when' is no time: 'soon'"):
+    with pytest.raises(InputError, match=r"line 1: field 'when' is not a time: 'soon'"):
         record({"text": "Hi", "when": "soon"}, time_field="when")
     assert record({"text": "Hi", "when": None}, time_field="when")[0].time is None
 
