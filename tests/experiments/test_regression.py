@@ -11,7 +11,7 @@ from torch import Tensor
 from memoria.errors import ConfigError
 from memoria.experiments.rivals import build_rival
 from memoria.experiments.rivals.config import RivalConfig
-from memoria.experiments.rivals.feature_maps import taylor
+from memoria.experiments.rivals.feature_maps import Hash, taylor
 from memoria.experiments.rivals.memory_caching import SegmentGate
 from memoria.experiments.rivals.mixture import Router
 from memoria.experiments.rivals.regression import Regression
@@ -159,6 +159,19 @@ def test_the_taylor_map_multiplies_to_the_series_of_exp() -> None:
     torch.testing.assert_close((taylor(query) * taylor(key)).sum(-1), 1 + s + s * s / 2)
 
 
+def test_hashed_keys_agree_by_their_bits() -> None:
+    torch.manual_seed(0)
+    hashed = Hash(8)
+    query, key = hashed(drawn(50, 8, seed=1)), hashed(drawn(50, 8, seed=2))
+    bits = query[:, :-1].round()
+    torch.testing.assert_close(query[:, :-1], bits)
+    assert set(bits.unique().tolist()) == {-1.0, 1.0}
+    differ = (bits != key[:, :-1].round()).sum(1)
+    torch.testing.assert_close((query * key).sum(1), 17.0 - 2 * differ)
+    near = hashed(drawn(50, 8, seed=1) + 0.01)
+    assert (near[:, :-1] == query[:, :-1]).float().mean() > 0.95
+
+
 def made(name: str, memory: int = 24, **settings: Any) -> Regression:
     config = RivalConfig(
         vocab_size=8, hidden=32, segment=12, memory=memory, inner=192, settings=settings
@@ -301,6 +314,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("based", {"cache": "gated", "cached": 2}),
     ("mesa", {"cache": "sparse", "cached": 4, "best": 2}),
     ("delta", {"memories": 3}),
+    ("linear", {"features": "hash"}),
     ("linear", {"memories": 2, "topk": 1, "features": "elu", "shared": False}),
     ("gated-delta", {"memories": 2, "cache": "gated", "cached": 2}),
 ]

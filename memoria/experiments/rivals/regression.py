@@ -140,7 +140,7 @@ class Regression(Unrolled):
     def _largest(self) -> tuple[int, int]:
         """Heads and key size of the largest memory within the budget."""
         hidden, heads = self.config.hidden, self.config.heads
-        if self.settings.features == "taylor":
+        if self.settings.features in ("taylor", "hash"):
             shapes = [(heads, size) for size in range(hidden // heads, 0, -1)]
         else:
             shapes = [(n, hidden // n) for n in range(1, hidden + 1) if hidden % n == 0]
