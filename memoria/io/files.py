@@ -132,6 +132,20 @@ def read_head(path: str) -> bytes:
         return file.read(HEAD)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that no store can keep as the source of what it reads."""
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        shown = shown_name(name)
+        raise InputError(f"{shown}: a file name that is not UTF-8", "rename the file") from None
+
+
+def shown_name(name: str) -> str:
+    """A file's name; what of it is not UTF-8 is escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def check_file(path: str) -> int:
     """The size in bytes of a readable, regular file that is not empty; else raises."""
     with reading(path), open(open_regular(path), "rb") as file:

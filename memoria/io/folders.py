@@ -14,9 +14,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from memoria.errors import InputError, StorageError
+from memoria.errors import InputError, MemoriaError, StorageError
 from memoria.io.bounds import open_regular
-from memoria.io.files import Kind, classify, is_stream, is_zarr_folder, reading, split_key
+from memoria.io.files import (
+    Kind,
+    check_name,
+    classify,
+    is_stream,
+    is_zarr_folder,
+    reading,
+    shown_name,
+    split_key,
+)
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -70,21 +79,33 @@ class Listing:
     Attributes:
         inputs: the files and other inputs in order, each once.
         scopes: the folders and patterns among what was named.
-        unlisted: real paths of folders that could not be listed, each with the error.
+        unlisted: real paths of folders that could not be listed.
+        faults: what was found and cannot be read, by its name: folders, links that lead nowhere,
+            and files of a name that is not UTF-8.
         others: names of files that were found and are of no kind that is wanted.
     """
 
     inputs: list[FoundInput] = field(default_factory=list)
     scopes: list[Scope] = field(default_factory=list)
-    unlisted: dict[str, str] = field(default_factory=dict)
+    unlisted: set[str] = field(default_factory=set)
+    faults: dict[str, MemoriaError] = field(default_factory=dict)
     others: list[str] = field(default_factory=list)
 
     def keep_kinds(self, kinds: Collection[Kind]) -> None:
-        """Leave out what was found and is of another kind; what was named itself stays."""
+        """Leave out what was found and is of another kind, or has a name that none can keep.
+
+        What was named itself stays.
+        """
         found, self.inputs = self.inputs, []
         for one in found:
             if one.listed and not is_of(one.name, kinds):
-                self.others.append(one.name)
+                self.others.append(shown_name(one.name))
+                continue
+            try:
+                if one.listed:
+                    check_name(one.name)
+            except InputError as error:
+                self.faults[shown_name(one.name)] = error
             else:
                 self.inputs.append(one)
 
@@ -169,7 +190,8 @@ def _walk(name: str, real: str, found: Listing, avoided: str | None) -> Iterator
         try:
             entries = sorted(os.scandir(place), key=lambda entry: entry.name)
         except OSError as error:
-            found.unlisted[place] = error.strerror or str(error)
+            found.unlisted.add(place)
+            _tell(found, folder, error.strerror or str(error))
             continue
         if any(entry.name == IGNORE_FILE for entry in entries):
             ignoring = (*ignoring, (below, _read_ignored(os.path.join(place, IGNORE_FILE))))
@@ -189,8 +211,13 @@ def _walk(name: str, real: str, found: Listing, avoided: str | None) -> Iterator
                 target = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
                 yield FoundInput(named, target, listed=True)
             elif entry.is_symlink() and not entry.is_dir():
-                found.unlisted.setdefault(entry.path, "the link leads nowhere")
+                _tell(found, named, "the link leads nowhere")
         stack += reversed(folders)
+
+
+def _tell(found: Listing, name: str, fault: str) -> None:
+    shown = shown_name(name)
+    found.faults[shown] = StorageError(f"{shown}: cannot be read: {fault}")
 
 
 def _is_ignored(path: str, ignoring: Sequence[tuple[str, GitIgnoreSpec]]) -> bool:

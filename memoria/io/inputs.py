@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from memoria.errors import InputError, MemoriaError, ShapeError, StorageError
 from memoria.io.arrays import ArraySource, open_array
 from memoria.io.bounds import open_regular
-from memoria.io.files import Kind, check_file, classify, is_stream, reading, split_key
+from memoria.io.files import Kind, check_file, check_name, classify, is_stream, reading, split_key
 from memoria.io.read_options import ReadOptions, as_options
 from memoria.io.text_unit import HASH_BYTES, TextUnit, hash_unit
 from memoria.io.texts import literal_texts, read_stream, read_texts
@@ -295,17 +295,8 @@ def _checked_names(
     if names.count("-") > 1:
         raise InputError("'-' is given twice", "standard input can be read once")
     for name in names:
-        _check_name(name)
+        check_name(name)
     return names
-
-
-def _check_name(name: str) -> None:
-    """Refuse a name that no store can keep as the source of what it reads."""
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        raise InputError(f"{shown}: a file name that is not UTF-8", "rename the file") from None
 
 
 def check_finite(rows: Vectors, name: str, start: int) -> None:

@@ -171,7 +171,7 @@ class FileReading:
     def faults(self) -> dict[str, MemoriaError]:
         """What was found and could not be read, by its name."""
         before = {} if self.syncing is None else self.syncing.faults
-        return {**before, **self.stream.faults}
+        return {**self.listing.faults, **before, **self.stream.faults}
 
     def document(self) -> dict[str, Any]:
         """What has come of it so far, as JSON tells it."""

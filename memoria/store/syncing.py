@@ -145,10 +145,7 @@ class Syncing:
         self.files: list[SyncedFile] = []
         self.unchanged: list[tuple[str, int]] = []
         self.moved = 0
-        self.faults: dict[str, MemoriaError] = {
-            name: StorageError(f"{name}: cannot be read: {error}")
-            for name, error in listing.unlisted.items()
-        }
+        self.faults: dict[str, MemoriaError] = {}
         self._whole: list[tuple[FoundInput, bytes, int]] = []  # what another source was, unread
         self._emptied: set[int] = set()  # sources of which no unit is there any more
         self._claimable: set[int] = set()  # those whose units may have moved, and vanish not

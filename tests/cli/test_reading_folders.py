@@ -53,6 +53,25 @@ def test_patterns(cli: Cli) -> None:
     assert cli("step", "none", "n/*.pdf").code != 0
 
 
+@pytest.mark.parametrize("how", [(), ("--sync",), ("--resume",)])
+def test_names_that_are_not_utf8_stop_no_other(cli: Cli, st: str, how: tuple[str, ...]) -> None:
+    write("n/a.txt")
+    write(os.fsdecode(b"n/b\xff.txt"), "Two.\n")
+    write(os.fsdecode(b"n/d\xff/c.txt"), "Three.\n")
+    write(os.fsdecode(b"n/e\xff.bin"), "\0")
+    os.symlink("nowhere", "n/link.txt")
+    dry = cli("step", st, "n", *how, "--dry-run", "--json")
+    done = cli("step", st, "n", *how, "--json")
+    names = ["n/link.txt", "n/b\\xff.txt", "n/d\\xff/c.txt"]
+    for result in (dry, done):
+        assert [one["name"] for one in result.json["unreadable"]] == names
+    assert (dry.code, done.code, done.json["engrams_added"]) == (0, 1, 1)
+    assert dry.json["other"] == ["n/e\\xff.bin"]
+    assert texts(cli) == ["One."]
+    named = cli("step", st, os.fsdecode(b"n/b\xff.txt"), *how)
+    assert (named.code, "not UTF-8" in named.err) == (2, True)
+
+
 def test_what_is_ignored_in_gits_form(cli: Cli) -> None:
     for path in ("n/a.txt", "n/b.log", "n/keep.log", "n/out/x.txt", "n/sub/c.log", "n/sub/d.txt"):
         write(path)
