@@ -19,6 +19,7 @@ from memoria.experiments.rivals.regression_rules import (
     DELTA,
     GATED_DELTA,
     LINEAR,
+    MAMBA2,
     MESA,
     Rule,
     State,
@@ -27,7 +28,13 @@ from memoria.experiments.rivals.regression_rules import (
 )
 
 TOKENS, SIZE, WIDTH = 23, 5, 3
-RULES = {"linear": LINEAR, "delta": DELTA, "gated-delta": GATED_DELTA, "mesa": MESA}
+RULES = {
+    "linear": LINEAR,
+    "mamba2": MAMBA2,
+    "delta": DELTA,
+    "gated-delta": GATED_DELTA,
+    "mesa": MESA,
+}
 every_rule = pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 
 
@@ -43,7 +50,8 @@ def written(rule: Rule, lead: tuple[int, ...] = (2, 3)) -> Written:
     key, value = unit(drawn(*lead, TOKENS, SIZE, seed=1)), drawn(*lead, TOKENS, WIDTH, seed=2)
     weight, decay = drawn(*lead, TOKENS, seed=3).sigmoid(), -drawn(*lead, TOKENS, seed=4).abs()
     ones, zeros = torch.ones_like(weight), torch.zeros_like(decay)
-    return Written(key, value, weight if rule.weighed else ones, decay if rule.fading else zeros)
+    weight = weight if rule.weighed or rule.tied else ones
+    return Written(key, value, weight, decay if rule.fading else zeros)
 
 
 def empty(rule: Rule, lead: tuple[int, ...] = (2, 3), seed: int | None = None) -> State:
@@ -115,6 +123,29 @@ def test_gated_delta_is_the_rule_of_qwen3_next() -> None:
     ours = (answers * SIZE**-0.5).transpose(1, 2)  # they scale queries, which is linear
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(after.values, state, rtol=1e-5, atol=1e-5)
+
+
+def test_mamba2_is_the_scan_of_transformers() -> None:
+    module = pytest.importorskip("transformers.models.mamba2.modeling_mamba2")
+    if not hasattr(module, "mamba2_chunk_scan"):
+        pytest.skip("this transformers has no function for it")
+    query, given = drawn(2, 3, TOKENS, SIZE, seed=5), written(MAMBA2)
+    speed = -torch.tensor([0.1, 0.5, 2.0])
+    given = Written(given.key, given.value, given.weight, given.weight * speed.unsqueeze(1))
+    before = empty(MAMBA2, seed=6)
+    answers, after = learn(MAMBA2, before, query, given, torch.zeros(()), 64)
+    theirs, state = module.mamba2_chunk_scan(
+        given.value.transpose(1, 2),
+        given.weight.transpose(1, 2),
+        speed,
+        given.key.transpose(1, 2),
+        query.transpose(1, 2),
+        chunk_size=8,
+        initial_states=before.values.transpose(2, 3),
+        return_final_states=True,
+    )
+    torch.testing.assert_close(answers.transpose(1, 2), theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(after.values.transpose(2, 3), state, rtol=1e-5, atol=1e-5)
 
 
 def stored(rule: Rule, keys: Tensor, values: Tensor) -> Tensor:
@@ -192,7 +223,7 @@ def read(model: Regression, parts: list[Tensor]) -> Tensor:
     return torch.cat([model(part).logits for part in parts], 1)
 
 
-@pytest.mark.parametrize("name", ["linear", "based", "delta", "gated-delta", "mesa"])
+@pytest.mark.parametrize("name", ["linear", "based", "mamba2-rule", "delta", "gated-delta", "mesa"])
 def test_the_chunk_changes_nothing_but_rounding(name: str) -> None:
     parts = segments(3)
     whole, single = (read(made(name, chunk=chunk), parts) for chunk in (64, 1))
@@ -314,6 +345,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("based", {"cache": "gated", "cached": 2}),
     ("mesa", {"cache": "sparse", "cached": 4, "best": 2}),
     ("delta", {"memories": 3}),
+    ("mamba2-rule", {"memories": 2, "topk": 1}),
     ("linear", {"features": "hash"}),
     ("linear", {"memories": 2, "topk": 1, "features": "elu", "shared": False}),
     ("gated-delta", {"memories": 2, "cache": "gated", "cached": 2}),

@@ -74,6 +74,7 @@ _CLASSES: Final = {
     "titans": ("titans:Titans", "Titans: a memory in weights that learns while it reads."),
     "linear": ("regression:Linear", "Linear memory, Hebb's sum (Wang et al. 2025)."),
     "based": ("regression:Based", "BASED: a Taylor map (Arora et al. 2024)."),
+    "mamba2-rule": ("regression:Mamba2Rule", "Mamba-2's rule: a fading sum (Dao, Gu 2024)."),
     "delta": ("regression:Delta", "DeltaNet: values are corrected (Yang et al. 2024)."),
     "gated-delta": ("regression:GatedDelta", "Gated DeltaNet: and fade (Yang et al. 2024)."),
     "mesa": ("regression:Mesa", "MesaNet: exact least squares (von Oswald et al. 2025)."),

@@ -16,18 +16,18 @@ from __future__ import annotations
 from typing import ClassVar
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from memoria.errors import ConfigError
-from memoria.experiments.rivals.feature_maps import FeatureMap, Features, feature_count
-from memoria.experiments.rivals.memory_caching import Caching, SegmentGate, newer, running_mean
+from memoria.experiments.rivals.feature_maps import FeatureMap, feature_count
+from memoria.experiments.rivals.memory_caching import SegmentGate, newer, running_mean
 from memoria.experiments.rivals.mixture import Router
 from memoria.experiments.rivals.regression_rules import (
     DELTA,
     GATED_DELTA,
     LINEAR,
+    MAMBA2,
     MESA,
     Rule,
     State,
@@ -35,53 +35,18 @@ from memoria.experiments.rivals.regression_rules import (
     answer,
     learn,
 )
+from memoria.experiments.rivals.regression_settings import BasedSettings, RegressionSettings
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import (
     Block,
     Unrolled,
-    UnrolledSettings,
     all_real,
     split_heads,
 )
 
 _LEAST_RIDGE = 0.25
 _SLOW = -6.9  # softplus of it is 0.001: the past fades by a half in about 700 tokens
-
-
-class RegressionSettings(UnrolledSettings):
-    """Settings of memories that regress."""
-
-    chunk: int = Field(64, ge=1, description="Tokens computed at once; changes only rounding.")
-    features: Features = Field("identity", description="What keys and queries are mapped by.")
-    cache: Caching = Field("none", description="How states of segment ends are read, if at all.")
-    cached: int = Field(3, ge=1, description="States of segment ends that are kept.")
-    best: int = Field(1, ge=1, description="Kept states a token reads with cache=sparse.")
-    memories: int = Field(1, ge=1, description="Memories that a router chooses from.")
-    topk: int = Field(2, ge=1, description="How many it chooses for a token.")
-    shared: bool = Field(True, description="Whether one more is always on, if there are several.")
-    balance: float = Field(0.01, ge=0.0, description="Weight of the router's load-balance loss.")
-
-    @model_validator(mode="after")
-    def _enough_memories(self) -> RegressionSettings:
-        if self.memories > 1 and self.topk > self.memories:
-            raise ValueError(f"topk = {self.topk}: there are only memories = {self.memories}")
-        return self
-
-    @property
-    def copies(self) -> int:
-        """Memories of a layer."""
-        return self.memories + (self.shared and self.memories > 1)
-
-    @property
-    def slots(self) -> int:
-        """Kept states of a memory."""
-        return 0 if self.cache == "none" else self.cached
-
-
-class BasedSettings(RegressionSettings):
-    """Settings of BASED."""
-
-    features: Features = Field("taylor", description="What keys and queries are mapped by.")
+_LOG_STEP = -0.37  # log of softplus(0)
 
 
 class _Memory(nn.Module):
@@ -135,7 +100,10 @@ class Regression(Unrolled):
         if self.rule.fading:
             for memory in self.memories:
                 assert isinstance(memory, _Memory)
-                nn.init.constant_(memory.fading.bias, _SLOW)
+                if self.rule.tied:  # steps of 0.7 that write, and fade as little
+                    nn.init.constant_(memory.speed, _SLOW - _LOG_STEP)
+                else:
+                    nn.init.constant_(memory.fading.bias, _SLOW)
 
     def _largest(self) -> tuple[int, int]:
         """Heads and key size of the largest memory within the budget."""
@@ -223,8 +191,11 @@ class Regression(Unrolled):
         if self.rule.weighed:
             weight = memory.weight(states).sigmoid().transpose(1, 2).repeat(1, copies, 1) * there
         if self.rule.fading:
-            speed = functional.softplus(memory.fading(states)) * memory.speed.exp()
-            decay = -speed.transpose(1, 2).repeat(1, copies, 1) * there
+            step = functional.softplus(memory.fading(states)).transpose(1, 2)
+            step = step.repeat(1, copies, 1) * there
+            decay = -step * memory.speed.exp().repeat(copies).unsqueeze(1)
+            if self.rule.tied:
+                weight = step
         return query, Written(key, value, weight, decay)
 
     def _state(self, number: int, query: Tensor, written: Written) -> State:
@@ -308,6 +279,15 @@ class Based(Regression):
 
     settings_class = BasedSettings
     rule = LINEAR
+
+
+class Mamba2Rule(Regression):
+    """The rule of Mamba-2 (Dao and Gu 2024): a sum that fades, by the step that writes.
+
+    It stands beside attention like the others, not in its place, and without the skip D.
+    """
+
+    rule = MAMBA2
 
 
 class Delta(Regression):

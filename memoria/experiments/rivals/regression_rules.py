@@ -7,6 +7,7 @@ Each is a matrix S that answers a query q with S^T q, where S is near the least 
 (Wang, Shi, Fox 2025, "Test-time regression"). A token writes first and then reads:
 
     linear       S <- S + k v^T                                      one step from S = 0
+    mamba2       S <- e^g S + dt k v^T, g = -a dt                    the same, the past fades
     delta        S <- S + beta k (v - S^T k)^T                       one step from the last S
     gated-delta  S <- e^g S, then delta                              the same, the past fades
     mesa         H <- e^g H + beta k k^T, S <- e^g S + beta k v^T    the least itself:
@@ -32,17 +33,20 @@ class Rule:
     Attributes:
         weighed: tokens have their own weights beta.
         fading: the past fades by e^g.
+        tied: weights are the steps dt that g is made of.
         corrects: what the memory answers already is taken from the value (delta rule).
         solves: the least squares are solved for each query.
     """
 
     weighed: bool = False
     fading: bool = False
+    tied: bool = False
     corrects: bool = False
     solves: bool = False
 
 
 LINEAR = Rule()
+MAMBA2 = Rule(fading=True, tied=True)
 DELTA = Rule(weighed=True, corrects=True)
 GATED_DELTA = Rule(weighed=True, fading=True, corrects=True)
 MESA = Rule(weighed=True, fading=True, solves=True)
