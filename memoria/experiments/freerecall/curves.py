@@ -51,6 +51,11 @@ class Curves:
         found: Floats = self.crp[:, self.length - 1 + lag]
         return found
 
+    def of_half(self, half: int) -> Curves:
+        """The curves of the subjects whose lists `Recalls.of_half` gives."""
+        at = slice(half, None, 2)
+        return Curves(self.serial[at], self.first[at], self.crp[at], self.temporal[at])
+
     def means(self) -> dict[str, Floats]:
         """The means over subjects: serial [L], first [L], crp [2 L - 1]."""
         return {
@@ -67,6 +72,16 @@ def mean_known(values: Floats) -> Floats:
     total = np.where(known, values, 0.0).sum(axis=0)
     found: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return found
+
+
+def distance(one: Curves, other: Curves) -> float:
+    """How far mean curves are apart: the root mean square of all their differences.
+
+    The three curves count alike.
+    """
+    left, right = one.means(), other.means()
+    squares = [np.nanmean((left[name] - right[name]) ** 2) for name in left]
+    return float(np.sqrt(np.mean(squares)))
 
 
 def curves_of(recalls: Recalls) -> Curves:
