@@ -60,10 +60,11 @@ class FoundInput:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a folder or a pattern stands for: the paths below ``root`` that fit ``pattern``."""
+    """What a folder or a pattern, as named, stands for: what is below ``root`` and fits."""
 
     root: str
     pattern: str = ""
+    name: str = ""
 
     def holds(self, path: str) -> bool:
         """Whether the file at this real path is, or was, one that it stands for."""
@@ -108,6 +109,18 @@ class Listing:
                 self.faults[shown_name(one.name)] = error
             else:
                 self.inputs.append(one)
+
+    def empty_folders(self) -> list[str]:
+        """The folders that were named and hold no input, and no fault that is to be told."""
+
+        def has_input(scope: Scope) -> bool:
+            below = os.path.join(os.path.normpath(scope.name), "")
+            return any(
+                one.path.startswith(scope.root) or one.name.startswith(below) for one in self.inputs
+            )
+
+        folders = [scope for scope in self.scopes if not (scope.pattern or self.faults)]
+        return [scope.name for scope in folders if not has_input(scope)]
 
     def holds(self, path: str) -> bool:
         """Whether a file at this real path would have been found."""
@@ -158,10 +171,14 @@ def _expand(name: str, found: Listing, avoided: str | None) -> Iterator[FoundInp
         with reading(name):
             os.listdir(name)
         real = os.path.realpath(name)
-        found.scopes.append(Scope(os.path.join(real, "")))
+        found.scopes.append(Scope(os.path.join(real, ""), name=name))
         yield from _walk(name, real, found, avoided)
     elif glob.has_magic(name) and not os.path.lexists(split_key(name)[0]):
         yield from _expand_pattern(name, found, avoided)
+    elif is_zarr_folder(name) and _is_store(name):
+        raise InputError(
+            f"{name}: is a memory, not an input", "`memoria list STORE --format jsonl` writes texts"
+        )
     else:
         yield find_input(name)
 

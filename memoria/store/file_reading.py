@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from memoria.backbones import Backbone, OptionValue, split_name
 from memoria.backbones.streams import InputStream
-from memoria.errors import MemoriaError
+from memoria.errors import InputError, MemoriaError
 from memoria.io.files import Kind
 from memoria.io.folders import Listing, is_of, list_inputs
 from memoria.io.inputs import Piece, WorkingMemory
@@ -73,6 +73,12 @@ class FileReading:
         names = [os.fspath(one) for one in inputs]
         self.listing = list_inputs(names, str(store.path), each_once)
         self.listing.keep_kinds(_wanted_kinds(config.backbone, self.listing))
+        self._empty = self.listing.empty_folders()
+        if self._empty and sync is None:
+            raise InputError(
+                f"{self._empty[0]}: is a directory without anything to read",
+                "`memoria step --help` tells what is passed over",
+            )
         options = as_options(config.unit if unit is None else unit).key()
         self._contents = FileContents()
         self.syncing: Syncing | None = None
@@ -161,6 +167,7 @@ class FileReading:
     def finish(self) -> None:
         """Stage what has been read to its end, and forget what is there no more."""
         self.recorder.finish()
+        self.stream.notices += [f"{name}: holds nothing to read" for name in self._empty]
         if self.distinct is not None:
             self.stream.notices += self.distinct.notices()
         if self.syncing is not None:  # from now on: what lay elsewhere has been found, or given up

@@ -53,6 +53,20 @@ def test_patterns(cli: Cli) -> None:
     assert cli("step", "none", "n/*.pdf").code != 0
 
 
+def test_a_folder_without_anything_to_read_is_told(cli: Cli, st: str) -> None:
+    write("n/.hidden.txt")
+    refused = cli("step", st, "n")
+    assert (refused.code, "n: is a directory without anything" in refused.err) == (2, True)
+    told = cli("step", st, "n", "--sync")
+    assert (told.code, told.err) == (0, "n: holds nothing to read\n")
+
+
+@pytest.mark.parametrize("how", [(), ("--sync",)])
+def test_a_memory_is_no_input(cli: Cli, st: str, how: tuple[str, ...]) -> None:
+    refused = cli("step", st, st, *how)
+    assert (refused.code, "st: is a memory, not an input" in refused.err) == (2, True)
+
+
 @pytest.mark.parametrize("how", [(), ("--sync",), ("--resume",)])
 def test_names_that_are_not_utf8_stop_no_other(cli: Cli, st: str, how: tuple[str, ...]) -> None:
     write("n/a.txt")
