@@ -207,7 +207,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(line[0] == "remind" and "--peek" not in line for line in lines) == 2
     from memoria_cli.app import VERBS
 
-    unmeasured = {"push", "pull", "experiment", "demo"}
+    unmeasured = {"push", "pull", "experiment", "demo", "serve", "mcp"}
     assert {line[0] for line in lines} - {"--help", "--version"} >= set(VERBS) - unmeasured
 
 

@@ -225,6 +225,7 @@ def test_the_verb_ends_with_a_table_and_a_plot(
         "runs",
         "table",
         "reference",
+        "breakdown",
         "findings",
         "plots",
     }

@@ -49,7 +49,9 @@ def largest_weights(model: Titans, segment: Tensor, count: int) -> float:
 LIMITS = [*itertools.product((-30.0, 30.0), repeat=3), (30.0, 2.2, -30.0)]
 
 
-@pytest.mark.parametrize("logits", LIMITS)
+@pytest.mark.parametrize(
+    "logits", [*LIMITS[-2:], *(pytest.param(one, marks=pytest.mark.slow) for one in LIMITS[:-2])]
+)
 def test_one_repeated_token_keeps_weights_bounded_at_the_limits_of_the_gates(
     logits: tuple[float, float, float],
 ) -> None:

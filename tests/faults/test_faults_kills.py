@@ -17,7 +17,7 @@ def check(folder: Path, count: int) -> None:
 
 
 def test_killed_processes_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
-    check(tmp_path, 50)
+    check(tmp_path, 25)
 
 
 @pytest.mark.slow

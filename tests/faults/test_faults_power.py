@@ -13,10 +13,12 @@ from fault_operations import OPERATIONS
 from fault_power import CONTROLS, Group, breaks, recorded
 from fault_runs import Recording, power_loss
 
-LONG = "compact twice"
+LONG = ("compact twice", "undo", "restore in place")
 
 
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != LONG])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in OPERATIONS]
+)
 def test_an_operation_survives_the_loss_of_power(quick_folder: Path, name: str) -> None:
     recording = Recording.of(OPERATIONS[name], quick_folder)
     tally = power_loss(recording, quick_folder / "after", survivals=(0.0, 0.6), step_on=25)
