@@ -68,13 +68,17 @@ def read_settings() -> dict[str, dict[str, Any]]:
     path = None if _is_surely_absent() else settings_path()
     if path is None:
         return {}
+    from memoria.io.bounds import open_regular
+
     try:
-        with open(path, "rb") as file:
+        with open(open_regular(path), "rb") as file:
             data = file.read(_MOST_BYTES)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from None
+    except ValueError:  # a device, a pipe or a socket; or no name of a file
+        raise ConfigError(f"{path}: is not a regular file", f"{FILE_VARIABLE} names one") from None
     import tomllib
 
     try:

@@ -66,7 +66,8 @@ def read_foreign(
     for name in get_args(Origin):
         if origin in (None, name) and any(form == name and fits(document) for form, fits in _FORMS):
             return name, _READERS[name](document)
-    known = origin or ", ".join(get_args(Origin))
+    *others, last = get_args(Origin)
+    known = origin or f"{', '.join(others)} or {last}"
     raise InputError(
         f"{os.fspath(path)}: is not an export of {known}", "see `memoria import --help`"
     )

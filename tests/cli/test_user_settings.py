@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,14 @@ def test_what_is_not_right_is_one_line(cli: Cli, file: Path) -> None:
         assert part in ran.err
         assert str(file) in ran.err
     assert cli("list", "--help").code == 0
+
+
+def test_a_pipe_is_no_file_of_settings(cli: Cli, file: Path) -> None:
+    file.parent.mkdir()
+    os.mkfifo(file)
+    ran = cli("list", "nowhere")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "is not a regular file" in ran.err
 
 
 def every_setting() -> dict[str, dict[str, object]]:
