@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memoria.errors import MissingExtraError
+from memoria.errors import ConfigError, MissingExtraError
 from memoria.experiments import execute, find_experiment, make_plan
 from memoria.experiments.freerecall import people as people_module
 from memoria.experiments.freerecall.curves import curves_of
@@ -204,3 +204,8 @@ def test_a_memory_is_measured_on_people_it_was_not_fitted_to(
     assert memory["lists"] == len(some.of_half(1).orders)
     assert memory["loss"] < chance["loss"]
     assert memory["distance"] < chance["distance"]
+
+
+def test_an_unknown_setting_of_the_memory_is_named() -> None:
+    with pytest.raises(ConfigError, match="stm_capacitee"):
+        learn("memoria", 1, 4, {**SETTINGS, "stm_capacitee": 4}, 0)

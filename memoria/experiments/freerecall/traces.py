@@ -40,6 +40,9 @@ def learn(model: str, lists: int, length: int, settings: Mapping[str, Any], seed
         length: L.
         settings: of Memoria, with ``rule``.
         seed: of the words, and of random links.
+
+    Raises:
+        ConfigError: a setting is unknown or out of bounds.
     """
     vectors = np.random.default_rng((seed, 3)).standard_normal((lists, length, _DIMENSION))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
@@ -74,12 +77,14 @@ def _read(vectors: Floats, settings: Mapping[str, Any], seed: int) -> Traces:
     """Let Memoria read ``vectors`` [B, L, D], a word a step, each list in a lane of its own."""
     import torch
 
+    from memoria.config import MemoriaConfig
     from memoria.core.memoria import Memoria
+    from memoria.experiments.reading import MEMORY_SETTINGS
     from memoria.timeline.gain import parse_rule
 
-    own = {name: value for name, value in settings.items() if name != "rule"}
-    rule = parse_rule(str(settings["rule"]))
-    memory = Memoria(**own, layout="dense", seed=seed)
+    config = MemoriaConfig(**{**settings, "seed": seed})
+    rule = parse_rule(config.rule)
+    memory = Memoria(layout="dense", **{name: getattr(config, name) for name in MEMORY_SETTINGS})
     lists, length, _ = vectors.shape
     for word in range(length):
         cue = torch.from_numpy(vectors[:, word : word + 1])
