@@ -38,7 +38,7 @@ from fault_verbs import KILL, Bench, Until, bench, verb_faults
 from fuzzing import guarded
 
 QUICK_VERBS = ("edit", "undo", "compact", "export .zip")
-QUICK = 8  # tries of a fault with --quick
+QUICK = 4  # tries of a fault with --quick
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def faults(quick: bool, rng: random.Random, work: Bench) -> list[Fault]:
             )
         return total
 
-    every = 40 if quick else 1
+    every = 80 if quick else 1
     found = [
         Fault(
             "kill -9 of every verb", "at its k-th operation, two live readers", 4, of_verbs(KILL)
