@@ -65,7 +65,8 @@ class Page:
             (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             (tools / name).chmod(0o755)
         path = f"{tools}:{os.environ['PATH']}"
-        self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        # As wide as the pages are written.
+        self.environment = {**os.environ, "COLUMNS": "100", "PATH": path, "PYTHONPATH": str(ROOT)}
 
     def run(self, command: str) -> Ran:
         """What needs no shell runs in this process, which loads torch once."""
@@ -99,6 +100,7 @@ def page(
     here = tmp_path / "home"
     here.mkdir()
     monkeypatch.chdir(here)
+    monkeypatch.setenv("COLUMNS", "100")
     return Page(capsys, tmp_path)
 
 

@@ -175,10 +175,8 @@ def _expand(name: str, found: Listing, avoided: str | None) -> Iterator[FoundInp
         yield from _walk(name, real, found, avoided)
     elif glob.has_magic(name) and not os.path.lexists(split_key(name)[0]):
         yield from _expand_pattern(name, found, avoided)
-    elif is_zarr_folder(name) and _is_store(name):
-        raise InputError(
-            f"{name}: is a memory, not an input", "`memoria list STORE --format jsonl` writes texts"
-        )
+    elif is_zarr_folder(name) and os.path.realpath(name) == avoided:
+        raise InputError(f"{name}: is the memory itself, not an input", "name what it is to read")
     else:
         yield find_input(name)
 

@@ -122,7 +122,7 @@ def _roots(inputs: Sequence[str]) -> list[str]:
 
 
 def _changes(roots: Sequence[str], store: str, watcher: _Watcher) -> Iterator[None]:
-    """Once now, and then whenever something has changed below ``roots`` or is left to be read."""
+    """Once watching has begun, and whenever something has changed or is left to be read."""
     try:
         from watchfiles import watch
     except ImportError:
@@ -132,7 +132,6 @@ def _changes(roots: Sequence[str], store: str, watcher: _Watcher) -> Iterator[No
     def is_other(_: object, path: str) -> bool:
         return not os.path.join(os.path.realpath(path), "").startswith(own)
 
-    yield
     turns = watch(
         *roots,
         watch_filter=is_other,

@@ -62,9 +62,9 @@ def test_a_folder_without_anything_to_read_is_told(cli: Cli, st: str) -> None:
 
 
 @pytest.mark.parametrize("how", [(), ("--sync",)])
-def test_a_memory_is_no_input(cli: Cli, st: str, how: tuple[str, ...]) -> None:
+def test_a_memory_is_no_input_of_its_own(cli: Cli, st: str, how: tuple[str, ...]) -> None:
     refused = cli("step", st, st, *how)
-    assert (refused.code, "st: is a memory, not an input" in refused.err) == (2, True)
+    assert (refused.code, "st: is the memory itself, not an input" in refused.err) == (2, True)
 
 
 @pytest.mark.parametrize("how", [(), ("--sync",), ("--resume",)])

@@ -52,6 +52,7 @@ def test_curves_of_people_are_the_published_ones(people: Recalls) -> None:
     assert found.temporal.std() == pytest.approx(0.067, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_curves_of_the_second_study_are_the_published_ones() -> None:
     recalls = read_people("morton")
     found = curves_of(recalls)

@@ -13,7 +13,7 @@ from fault_operations import OPERATIONS
 from fault_power import CONTROLS, Group, breaks, recorded
 from fault_runs import Recording, power_loss
 
-LONG = ("compact twice", "undo", "restore in place")
+LONG = ("compact twice", "undo", "restore in place", "checkpoint", "compact")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def test_every_verb_is_here_or_writes_nothing_of_its_own() -> None:
 
 
 @needs_shim
+@pytest.mark.slow
 def test_the_command_finds_nothing(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tests.faults", "--quick", "--out", str(tmp_path / "out.json")]
     done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True)

@@ -450,7 +450,7 @@ def test_jsonl_records_bring_their_source_time_and_meta() -> None:
         (b'{"text": ', "line 2: not JSON"),
         (b"[1]", "line 2: not a JSON object"),
         (b"[" * 100_000, "line 2: not JSON"),
-        (b'{"text": 5}', "line 2: field 'text' is int"),
+        (b'{"text": 5}', "line 2: field 'text' is a number"),
         (b'{"text": "\\ud800"}', "line 2: character 0 is half a character"),
         (b'{"text": "a\\u0000b"}', r"line 2: character 1 is 0 \(NUL\)"),
         (b'{"text": "a", "source": "b\\u0000"}', "line 2: character 1 is 0"),
