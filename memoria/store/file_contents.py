@@ -29,6 +29,20 @@ _SCHEMA: Final = (
 _BUSY_SECONDS: Final = 5.0
 
 
+def _content_of_folder(path: str) -> bytes:
+    """sha256 of the names and contents of all regular files below ``path``, in order of name."""
+    whole = hashlib.sha256()
+    for folder, below, names in os.walk(path):
+        below.sort()
+        for name in sorted(names):
+            place = os.path.join(folder, name)
+            if os.path.isfile(place):
+                whole.update(os.fsencode(os.path.relpath(place, path)) + b"\0")
+                with open(open_regular(place), "rb") as file:
+                    whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.digest()
+
+
 class FileContents:
     """The sha256 of files; ``folder``, if there is one, keeps them for the next time."""
 
@@ -38,7 +52,7 @@ class FileContents:
         self._new: dict[str, tuple[str, bytes]] = {}
 
     def of(self, path: str) -> bytes:
-        """The sha256 of the file at this real path; b"" of a folder.
+        """The sha256 of the file at this real path, or of a Zarr folder's names and files.
 
         Raises:
             InputError: it is not there.
@@ -47,7 +61,7 @@ class FileContents:
         with reading(path):
             stat = os.stat(path)
             if os.path.isdir(path):
-                return b""
+                return _content_of_folder(path)
             looks = _looks(stat)
             known = self._kept().get(path)
             if known is not None and known[0] == looks:

@@ -50,6 +50,9 @@ def watch_folders(
                 if (document := watcher.read()) is not None:
                     rounds += 1
                     totals.update({key: document.get(key, 0) for key in _COUNTED})
+                    if document["steps"] or document["forgotten"]:
+                        added = format_count(document["engrams_added"], "engram")
+                        output.note(f"{added} added, {document['forgotten']} forgotten")
         except KeyboardInterrupt:
             pass  # the way to end it: what was read is committed
     document = {"path": os.path.abspath(store), "rounds": rounds}
@@ -97,9 +100,6 @@ class _Watcher:
             self._tell({"": str(error)})
             return None
         self._tell({name: str(error) for name, error in reading.faults.items()})
-        if document["steps"] or document["forgotten"]:
-            added = format_count(document["engrams_added"], "engram")
-            output.note(f"{added} added, {document['forgotten']} forgotten")
         return document
 
     def _tell(self, faults: dict[str, str]) -> None:

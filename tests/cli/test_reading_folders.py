@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import zarr
 from cli_tools import Cli, command_line, environment
 
 from memoria.io.folders import list_inputs
@@ -181,3 +183,12 @@ def test_a_watched_folder_is_read_until_it_is_interrupted(cli: Cli, st: str) -> 
     assert (watching.returncode, err) == (0, "")
     assert '"forgotten": 1' in out
     assert texts(cli) == ["Two."]
+
+
+@pytest.mark.parametrize("how", ["--sync", "--resume"])
+def test_a_zarr_folder_is_known_again(cli: Cli, tmp_path: Path, how: str) -> None:
+    numbers = zarr.create_array(tmp_path / "x.zarr", shape=(6, 4), chunks=(3, 4), dtype="f4")
+    numbers[:] = np.eye(6, 4)
+    cli.ok("init", "arrays", "--backbone", "array", "--hidden-dim", "4")
+    assert cli.ok("step", "arrays", "x.zarr", how, "--json").json["engrams_added"] == 6
+    assert cli.ok("step", "arrays", "x.zarr", how, "--json").json["engrams_added"] == 0
