@@ -98,8 +98,6 @@ class FileReading:
             named = [file.found for file in self.syncing.files]
         else:
             named = [one for one in self.listing.inputs if not (one.listed and _is_empty(one.path))]
-            if not self.listing.faults:
-                _check_folders(names, [os.path.realpath(one.path) for one in named])
         self.distinct = None
         if dedup is not None:
             self.distinct = DistinctUnits(store, self.syncing, dedup == "near")
@@ -214,17 +212,6 @@ class FileReading:
     def _is_known(self, piece: Piece) -> bool:
         (engram,) = self._store.engrams_at([piece.place])
         return engram >= 0 and self._store.first_text(engram) == piece.text
-
-
-def _check_folders(names: Sequence[str], paths: Sequence[str]) -> None:
-    """Raise `InputError` for a folder among ``names`` that holds none of the files to be read."""
-    for name in names:
-        root = os.path.realpath(name)
-        if os.path.isdir(name) and not any(f"{path}/".startswith(f"{root}/") for path in paths):
-            raise InputError(
-                f"{name}: this folder holds nothing that the memory reads",
-                "name the files; `memoria step --sync` takes an empty folder",
-            )
 
 
 def _wanted_kinds(backbone: str, listing: Listing) -> frozenset[Kind]:

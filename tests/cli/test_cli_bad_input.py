@@ -156,7 +156,7 @@ BAD_INPUT = {
     "short.npy": "greater than file size",
     "endless.zarr": f"claims the shape [{10**12}, {D}]",
     "strange.xyz": "unknown kind",
-    "folder": "folder",  # is a directory, or holds nothing to read
+    "folder": "is a directory",
     "text.txt": "backbone 'array'",
 }
 
