@@ -11,7 +11,7 @@ import itertools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from memoria.errors import (
 from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, WorkingMemory
 from memoria.io.progress import Progress, no_progress
 from memoria.io.read_options import ReadOptions
+
+if TYPE_CHECKING:
+    from memoria.io.record_lines import RecordLines
 
 _HELD_BYTES: Final = 2**26  # of inputs that were counted before they are stepped through
 _PIECE_BYTES: Final = 256  # beside its text or vector
@@ -93,6 +96,18 @@ class UnitChoice(Protocol):
     def see(self, number: int, piece: Piece) -> None:
         """Look at the next unit of input ``number``."""
 
+    def known_lines(self, number: int) -> RecordLines | None:
+        """What is known of the lines of input ``number``, a large file of records.
+
+        None: each of its units is to be seen.
+        """
+
+    def see_lines(self, number: int, lines: RecordLines) -> None:
+        """Look at all units of such an input at once."""
+
+    def taken_of_lines(self, number: int) -> Sequence[int]:
+        """Which of these units are taken, ascending."""
+
     def fail(self, number: int) -> None:
         """Input ``number`` cannot be read to its end: nothing of it is taken."""
 
@@ -114,12 +129,14 @@ class _Scan:
         units: how many units there are.
         taken: how many of them are taken.
         held: the units themselves, of what is small.
+        lines: the lines of large files of records, in place of their units.
         failed: inputs that cannot be read.
     """
 
     units: dict[int, int] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     held: dict[int, list[Piece]] = field(default_factory=dict)
+    lines: dict[int, RecordLines] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
 
     @property
@@ -341,6 +358,11 @@ class InputStream:
             elif most is not None and spec.kind != "steps":
                 pieces = itertools.islice(pieces, most)
             try:
+                if (known := self._known_lines(number)) is not None:
+                    assert self._choice is not None
+                    scan.lines[number] = lines = self._reader.lines(spec, known)
+                    self._choice.see_lines(number, lines)
+                    units, pieces = len(lines.offsets), iter(())
                 for units, piece in enumerate(pieces, 1):  # noqa: B007
                     if self._choice is not None:
                         self._choice.see(number, piece)
@@ -370,6 +392,15 @@ class InputStream:
         else:
             scan.taken = dict(scan.units)
         return scan
+
+    def _known_lines(self, number: int) -> RecordLines | None:
+        """What is known of the lines of an input, if it is read line by line."""
+        from memoria.io.record_lines import has_record_lines
+
+        spec = self._specs[number]
+        if self._choice is None or spec.kind != "text" or not has_record_lines(spec.name):
+            return None
+        return self._choice.known_lines(number)
 
     def _pieces(self, number: int) -> Iterator[Piece]:
         """All units of an input, those of whole steps one after another."""
@@ -424,6 +455,9 @@ class InputStream:
 
         Where a choice was made, nothing is read behind the last of them.
         """
+        if number in scan.lines:
+            yield from self._taken_of_lines(number, scan.lines[number])
+            return
         count, units, held = 0, scan.units.get(number, 0), scan.held.get(number)
         wanted = scan.taken.get(number) if self._choice is not None else None
         pieces: Iterable[Piece] = self._pieces(number) if held is None else held
@@ -440,6 +474,18 @@ class InputStream:
             units = 0 if wanted != 0 else units
         if wanted is not None:
             self.skipped += units
+        self.totals[number] = count
+
+    def _taken_of_lines(self, number: int, lines: RecordLines) -> Iterator[Piece]:
+        """The same of a large file of records: no other lines are parsed."""
+        units, count, behind = len(lines.offsets), 0, 0
+        assert self._choice is not None
+        wanted = self._choice.taken_of_lines(number)
+        for unit, piece in self._reader.pieces_of_lines(self._specs[number], lines, wanted):
+            self.skipped += unit - behind
+            count, behind = count + 1, unit + 1
+            yield piece._replace(input=number, unit=unit)
+        self.skipped += units - behind
         self.totals[number] = count
 
     def _whole_steps(self, number: int) -> Iterator[Plan]:

@@ -13,12 +13,12 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from memoria.errors import InputError, MemoriaError, ShapeError, StorageError
+from memoria.errors import InputError, MemoriaError, NoTextError, ShapeError, StorageError
 from memoria.io.arrays import ArraySource, open_array
 from memoria.io.bounds import open_regular
 from memoria.io.files import Kind, check_file, check_name, classify, is_stream, reading, split_key
@@ -26,6 +26,9 @@ from memoria.io.read_options import ReadOptions, as_options
 from memoria.io.text_unit import HASH_BYTES, TextUnit, hash_unit
 from memoria.io.texts import literal_texts, read_stream, read_texts
 from memoria.io.units import flatten
+
+if TYPE_CHECKING:
+    from memoria.io.record_lines import RecordLines
 
 Place: TypeAlias = tuple[str, int]  # source and offset
 Vectors: TypeAlias = NDArray[np.float32]
@@ -204,8 +207,31 @@ class InputReader:
                 for number, row in enumerate(rows, start):
                     yield Piece(row, True, None, (spec.name, number))
         else:
-            for text, source, offset, time, meta in self._units(spec):
-                yield Piece(flatten(text), False, text, (source, offset), time, meta)
+            yield from map(_piece, self._units(spec))
+
+    def lines(self, spec: InputSpec, known: RecordLines) -> RecordLines:
+        """The lines of a large file of records, those that are not ``known`` parsed.
+
+        Raises:
+            NoTextError: they hold no text; and what `pieces` raises.
+        """
+        from memoria.io.record_lines import scan_lines
+
+        if spec.name in self._faults:
+            raise self._faults[spec.name]
+        found = scan_lines(spec.name, self.options, known, self._tell)
+        if not len(found.offsets):
+            raise NoTextError(f"{spec.name}: holds no text")
+        return found
+
+    def pieces_of_lines(
+        self, spec: InputSpec, lines: RecordLines, wanted: Sequence[int]
+    ) -> Iterator[tuple[int, Piece]]:
+        """Number and unit of the units of such a file that are ``wanted``, in order."""
+        from memoria.io.record_lines import units_of_lines
+
+        for number, unit in units_of_lines(spec.name, self.options, lines, wanted):
+            yield number, _piece(unit)
 
     def steps(self, spec: InputSpec) -> Iterator[Plan]:
         """The working memories of an array [T, B, W, D]; an offset is the row within its lane."""
@@ -280,6 +306,11 @@ class InputReader:
 
     def _tell(self, line: str) -> None:
         self.bad[line] = None
+
+
+def _piece(unit: TextUnit) -> Piece:
+    text, source, offset, time, meta = unit
+    return Piece(flatten(text), False, text, (source, offset), time, meta)
 
 
 def _short_hash(data: bytes) -> bytes:

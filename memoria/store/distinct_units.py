@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from memoria.io.inputs import Piece
 from memoria.store.store import MemoryStore
 from memoria.store.syncing import Syncing
 from memoria.store.texts import StoredTexts
+
+if TYPE_CHECKING:
+    from memoria.io.record_lines import RecordLines
 
 _BLOCK: Final = 8192  # engrams whose texts are in memory at a time
 _SHOWN: Final = 3
@@ -64,6 +67,17 @@ class DistinctUnits:
         text = piece.text
         seen = self._seen.setdefault(number, [])
         seen.append(self._known.fingerprint(text) if text is not None else None)
+
+    def known_lines(self, number: int) -> None:
+        """None: the text of each unit is needed."""
+
+    def see_lines(self, number: int, lines: RecordLines) -> None:
+        """Never asked for."""
+        raise AssertionError
+
+    def taken_of_lines(self, number: int) -> Sequence[int]:
+        """Never asked for."""
+        raise AssertionError
 
     def fail(self, number: int) -> None:
         """Input ``number`` cannot be read to its end: nothing of it is taken."""

@@ -18,6 +18,7 @@ from memoria.io.read_options import ReadOptions, as_options
 from memoria.store.arguments import Delta
 from memoria.store.distinct_units import DistinctUnits
 from memoria.store.file_contents import FileContents
+from memoria.store.kept_lines import KeptLines
 from memoria.store.reading_recorder import ReadingRecorder
 from memoria.store.store import MemoryStore
 from memoria.store.syncing import Syncing
@@ -94,6 +95,7 @@ class FileReading:
                 lanes=config.lanes,
                 knows_text=self._is_known if knows_texts else None,
                 omits_repeats=dedup is not None,
+                kept_lines=KeptLines(Path(store.path, _INDEX), options),
             )
             named = [file.found for file in self.syncing.files]
         else:
@@ -172,6 +174,7 @@ class FileReading:
             self.stream.notices += self.distinct.notices()
         if self.syncing is not None:  # from now on: what lay elsewhere has been found, or given up
             self._store.record_place()
+            self.syncing.keep_lines()
         self._contents.save()
 
     @property

@@ -13,7 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ from memoria.store.file_contents import FileContents
 from memoria.store.held_units import HeldUnits, content_key
 from memoria.store.sources import ADDED, GONE, UnitRows, concatenate, hash_words
 from memoria.timeline.log import IntArray
+
+if TYPE_CHECKING:
+    from memoria.io.record_lines import RecordLines
+    from memoria.store.kept_lines import KeptLines
 
 NOTHING: Final = hashlib.sha256(b"").digest()  # the content of what is empty, or gone
 _PARTLY: Final = hashlib.sha256(b"\0partly moved").digest()  # of no file
@@ -114,6 +118,7 @@ class Syncing:
         omits_repeats: of what is new here, units that repeat others are not taken. They are
             recorded as held by no engram, and are new whenever their file is read: even if it is
             unchanged, once what they repeat may have been forgotten.
+        kept_lines: what the lines of large files of records became before; None: nothing is kept.
 
     Attributes:
         held: as given.
@@ -138,7 +143,10 @@ class Syncing:
         lanes: int = 1,
         knows_text: Callable[[Piece], bool] | None = None,
         omits_repeats: bool = False,
+        kept_lines: KeptLines | None = None,
     ) -> None:
+        self._kept_lines = kept_lines if lanes == 1 else None
+        self._lines: dict[str, RecordLines] = {}  # of files, by what they resolve to
         self._omits_repeats = omits_repeats
         self.held, self._options, self._keeps = held, options, keeps
         self._knows_text, self._lanes = knows_text, lanes
@@ -283,6 +291,34 @@ class Syncing:
             file.hashes += piece.hash
             file.offsets.append(piece.place[1])
             file.has_all_lanes = bool(piece.step_hash)
+
+    def known_lines(self, number: int) -> RecordLines | None:
+        """What is known of the lines of input ``number``; None: each unit is to be seen."""
+        if self._kept_lines is None or number >= len(self.files):
+            return None
+        return self._kept_lines.of(self.files[number].found.resolved)
+
+    def see_lines(self, number: int, lines: RecordLines) -> None:
+        """Look at all units of input ``number``, a large file of records."""
+        file = self.files[number]
+        self._lines[file.found.resolved] = lines
+        if self._may_match:
+            file.hashes = bytearray(lines.hashes)
+            file.offsets = array("q", lines.offsets.tobytes())
+
+    def taken_of_lines(self, number: int) -> Sequence[int]:
+        """Which units of input ``number``, a large file of records, are new."""
+        file = self.files[number]
+        if file.units is None:
+            return range(len(self._lines[file.found.resolved].offsets))
+        new: list[int] = np.flatnonzero(file.units.rows < 0).tolist()
+        return new
+
+    def keep_lines(self) -> None:
+        """Keep what the lines of large files of records are for the next time."""
+        for resolved, lines in self._lines.items():
+            if self._kept_lines is not None:
+                self._kept_lines.keep(resolved, lines)
 
     def fail(self, number: int) -> None:
         """File ``number`` cannot be read to its end: it stays as it is known."""

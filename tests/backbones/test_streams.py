@@ -21,6 +21,7 @@ from memoria.backbones.streams import InputStream, store_backbone
 from memoria.config import MemoriaConfig
 from memoria.errors import BackboneError, ConfigError, InputError, MemoriaError, ShapeError
 from memoria.io.inputs import Piece, WorkingMemory
+from memoria.io.record_lines import RecordLines
 
 D = 16
 WORDS = "one two three four five six seven eight nine ten".split()
@@ -231,6 +232,15 @@ class Behind:
     def see(self, number: int, piece: Piece) -> None:
         self.first.setdefault(number, self.seen)
         self.seen += 1
+
+    def known_lines(self, number: int) -> None:
+        """All units are seen."""
+
+    def see_lines(self, number: int, lines: RecordLines) -> None:
+        raise AssertionError
+
+    def taken_of_lines(self, number: int) -> list[int]:
+        raise AssertionError
 
     def fail(self, number: int) -> None:
         raise AssertionError
