@@ -20,6 +20,7 @@ BENCHMARKS = {
     "commands": "every verb as a process",
     "training": "what a memory adds to a training step, ours and memoria-pytorch's",
     "models": "GPT-2 and BERT with memory against the plain models",
+    "readers": "GPT-2 small reading its memory in several forms, beside itself without",
     "encode": "texts a second of the backbones",
     "long_life": "a text memory of many steps by commands alone",
     "report": "writing a report and opening it in Chromium",

@@ -124,7 +124,7 @@ def _case(
     for number in range(arguments.warm_up + 1 + arguments.steps):
         segment = torch.randint(3, arguments.vocabulary, shape, generator=generator)
         segment = segment.to(arguments.device)
-        before, started = remembering[0], _now(arguments.device)
+        before, started = remembering[0], now(arguments.device)
         learn = number >= arguments.warm_up  # gradients would only cost time before
         with torch.set_grad_enabled(learn):
             loss = model(segment, labels=segment).loss
@@ -133,7 +133,7 @@ def _case(
             loss.backward()
             optimizer.step()
         if number > arguments.warm_up:
-            steps.append(_now(arguments.device) - started)
+            steps.append(now(arguments.device) - started)
             alone.append(remembering[0] - before)
     engrams = None if memory is None else memory.memoria.engrams
     return {
@@ -153,9 +153,9 @@ def _timed_memory(memory: Any, device: str) -> list[float]:
 
     def timed(call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
-            started = _now(device)
+            started = now(device)
             result = call(*arguments)
-            spent[0] += _now(device) - started
+            spent[0] += now(device) - started
             return result
 
         return run
@@ -165,7 +165,7 @@ def _timed_memory(memory: Any, device: str) -> list[float]:
     return spent
 
 
-def _now(device: str) -> float:
+def now(device: str) -> float:
     if device == "cpu":
         return time.process_time()
     import torch

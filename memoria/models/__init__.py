@@ -36,6 +36,7 @@ from memoria.models.gpt2 import (
     MemoriaGPT2Model,
 )
 from memoria.models.memory import SegmentMemory
+from memoria.models.readers import PAPER_READERS
 
 if TYPE_CHECKING:
     from memoria.models.training import MemoriaCallback as MemoriaCallback
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 _TRAINING = ("MemoriaCallback", "MemoriaTrainer", "StreamSampler", "stream_order")
 
 __all__ = [
+    "PAPER_READERS",
     "MemoriaBertConfig",
     "MemoriaBertForMaskedLM",
     "MemoriaBertForSequenceClassification",

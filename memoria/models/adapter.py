@@ -17,7 +17,6 @@ from memoria.config import complaints
 from memoria.core.abstractor import Abstractor
 from memoria.errors import ConfigError, InputError
 from memoria.io.atomic_write import atomic_write
-from memoria.models.attention import PreNormReader
 from memoria.models.hosting import (
     MemorySettings,
     bound_arguments,
@@ -26,6 +25,7 @@ from memoria.models.hosting import (
     new_segment_memory,
     padding_mask,
 )
+from memoria.models.readers import PreNormReader, ReaderForm
 from memoria.models.segment import Segment
 
 _SOURCES: Final = ("previous", "same")
@@ -95,7 +95,8 @@ class MemoryAdapter(nn.Module):
         self._source, self._model = source, (model,)  # a tuple: no part of the adapter
         wide = self.settings.memory_hidden or 4 * size
         self.abstractor = Abstractor(self.settings.num_memories, size, wide)
-        self.readers = nn.ModuleDict({key: PreNormReader(size, heads, zero=True) for key in chosen})
+        form = ReaderForm(zero=True)
+        self.readers = nn.ModuleDict({key: PreNormReader(size, heads, form=form) for key in chosen})
         self.memory = new_segment_memory(self.settings, self.abstractor)
         self.to(next(base.parameters()).device)
         self._segment: Segment | None = None

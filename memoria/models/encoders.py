@@ -25,23 +25,27 @@ from transformers.models.roberta.modeling_roberta import RobertaLayer
 from transformers.pytorch_utils import apply_chunking_to_forward
 
 from memoria.errors import ConfigError
-from memoria.models.attention import PostNormReader
 from memoria.models.hosting import (
     FromPlain,
     MemoryHead,
-    MemoryHost,
-    MemorySettings,
     layer_arguments,
+)
+from memoria.models.readers import (
+    PostNormReader,
+    PreNormReader,
+    ReaderForm,
+    ReaderHost,
+    ReaderSettings,
 )
 from memoria.models.segment import Segment
 
 
 @dataclass(kw_only=True)
-class EncoderSettings(MemorySettings):
-    """`MemorySettings` with the authors' values for BERT.
+class EncoderSettings(ReaderSettings):
+    """`ReaderSettings` with the authors' values for BERT.
 
     Attributes:
-        memory_layer: index of the layer whose output is remembered; those above read the memory.
+        memory_layer: index of the layer whose output is remembered; those above can read it.
     """
 
     memory_layer: int = 9
@@ -58,18 +62,23 @@ class MemoryLayer:
     A layer without a reader, or with nothing to read, is the plain one.
     """
 
-    reader: PostNormReader | None
+    reader: PostNormReader | PreNormReader | None
 
-    def grow(self, config: Any, reads: bool) -> None:
-        """Add the weights that read the memory, if the layer ``reads`` it."""
+    def grow(self, config: Any, form: ReaderForm | None) -> None:
+        """Add the weights that read the memory, of this ``form``; None for a plain layer.
+
+        From zero a reader is pre-norm: a post-norm one changes its input whatever it reads.
+        """
         self.reader = None
-        if reads:
-            self.reader = PostNormReader(
+        if form is not None:
+            kind = PreNormReader if form.zero else PostNormReader
+            self.reader = kind(
                 config.hidden_size,
                 config.num_attention_heads,
                 config.attention_probs_dropout_prob,
                 config.hidden_dropout_prob,
                 config.layer_norm_eps,
+                form,
             )
 
     def forward(
@@ -86,7 +95,7 @@ class MemoryLayer:
         return apply_chunking_to_forward(own.feed_forward_chunk, size, axis, states)
 
 
-class EncoderHost(MemoryHost):
+class EncoderHost(ReaderHost):
     """Mixin of base models. A forward pass is a segment, and reads what it itself remembers."""
 
     remembers_previous = False
@@ -106,9 +115,10 @@ class EncoderHost(MemoryHost):
 
     def grow_layers(self) -> None:
         layers, at = self.encoder.layer, self.config.memory_layer
+        form, reading = self.make_form(), self.reading_layers(at + 1, len(layers))
         for number, layer in enumerate(layers):
             layer.__class__ = self.layer_class
-            layer.grow(self.config, number > at)
+            layer.grow(self.config, form if number in reading else None)
         # on the layer's call, not within: checkpointing runs what is within a second time
         layers[at].register_forward_hook(self._remember, with_kwargs=True)
 

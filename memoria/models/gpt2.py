@@ -1,4 +1,4 @@
-"""GPT-2 with memory: every block reads it, and it remembers what was read one segment before."""
+"""GPT-2 with memory: blocks read it, and it remembers what was read one segment before."""
 
 from __future__ import annotations
 
@@ -13,47 +13,48 @@ from transformers import (
 )
 from transformers.models.gpt2.modeling_gpt2 import GPT2Block
 
-from memoria.models.attention import PreNormReader
 from memoria.models.hosting import (
     FromPlain,
     MemoryHead,
-    MemoryHost,
-    MemorySettings,
     check_one_past,
     layer_arguments,
 )
+from memoria.models.readers import PreNormReader, ReaderForm, ReaderHost, ReaderSettings
 from memoria.models.segment import Segment
 
 
-class MemoriaGPT2Config(FromPlain, MemorySettings, GPT2Config):
-    """`GPT2Config` and `MemorySettings`."""
+class MemoriaGPT2Config(FromPlain, ReaderSettings, GPT2Config):
+    """`GPT2Config` and `ReaderSettings`."""
 
     model_type = "memoria-gpt2"
     plain_type = "gpt2"
 
 
 class MemoriaGPT2Block(GPT2Block):
-    """``x + SA(n1 x)``, then working memory, then what it reminds of, then ``x + MLP(n2 x)``.
+    """``x + SA(n1 x)``, then working memory and what it reminds of, then ``x + MLP(n2 x)``.
 
-    Without a segment, or with an empty one, it is the plain `GPT2Block`.
+    Without a reader, without a segment, or with an empty one, it is the plain `GPT2Block`.
     """
 
-    reader: PreNormReader
+    reader: PreNormReader | None
 
-    def grow(self, config: MemoriaGPT2Config) -> None:
-        """Add the weights that read the memory."""
-        self.reader = PreNormReader(
-            config.hidden_size,
-            config.num_attention_heads,
-            config.attn_pdrop,
-            config.resid_pdrop,
-            config.layer_norm_epsilon,
-        )
+    def grow(self, config: MemoriaGPT2Config, form: ReaderForm | None) -> None:
+        """Add the weights that read the memory, of this ``form``; None for a plain block."""
+        self.reader = None
+        if form is not None:
+            self.reader = PreNormReader(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.attn_pdrop,
+                config.resid_pdrop,
+                config.layer_norm_epsilon,
+                form,
+            )
 
     def forward(
         self, hidden_states: Tensor, *args: Any, segment: Segment | None = None, **kwargs: Any
     ) -> Any:
-        if segment is None or segment.empty:
+        if self.reader is None or segment is None or segment.empty:
             return super().forward(hidden_states, *args, **kwargs)
         arguments = layer_arguments(super().forward, (hidden_states, *args), kwargs)
         attended = self.attn(self.ln_1(hidden_states), **arguments)
@@ -61,21 +62,22 @@ class MemoriaGPT2Block(GPT2Block):
         return states + self.mlp(self.ln_2(states))
 
 
-class MemoriaGPT2Model(MemoryHost, GPT2Model):
+class MemoriaGPT2Model(ReaderHost, GPT2Model):
     """`GPT2Model` with ``memory`` (paper, section on language modelling).
 
     A forward pass is a segment: the last hidden states [B, N, D] of the segment before become
-    engrams, these bring back others, and every block reads both. A pass that goes on with a cache
-    of keys and values belongs to the segment that the cache began with.
+    engrams, these bring back others, and blocks (``reader_layers``) read both. A pass that goes on
+    with a cache of keys and values belongs to the segment that the cache began with.
     """
 
     config_class = MemoriaGPT2Config
     remembers_previous = True
 
     def grow_layers(self) -> None:
-        for block in self.h:
+        form, reading = self.make_form(), self.reading_layers(0, len(self.h))
+        for number, block in enumerate(self.h):
             block.__class__ = MemoriaGPT2Block
-            block.grow(self.config)
+            block.grow(self.config, form if number in reading else None)
 
 
 class MemoriaGPT2LMHeadModel(MemoryHead, GPT2LMHeadModel):

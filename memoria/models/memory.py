@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from os import PathLike
@@ -35,6 +35,7 @@ class SegmentMemory:
         seen_mask: bool [B, N], false at padding; None if there was none.
         last: what the segment read last was reminded of, and how much attention that got.
         alpha, reset_period: as given.
+        project: makes keys and values of engrams, where all layers share them; None otherwise.
 
     Args:
         memoria: the memory itself.
@@ -54,6 +55,7 @@ class SegmentMemory:
             raise ConfigError(f"reset_period = {reset_period}: must be 1 or more, or None")
         self._memoria, self._abstractor = memoria, abstractor
         self.alpha, self.reset_period = float(alpha), reset_period
+        self.project: Callable[[Tensor], Tensor] | None = None
         self._paused = self._generating = False
         self._forget_all()
 
@@ -161,7 +163,7 @@ class SegmentMemory:
         self._texts.now = None if coming is None else checked_texts(coming, lanes)
         self._trained += training
         self.lanes = lanes
-        self.last = Segment(mask)
+        self.last = Segment(mask, self.project)
         return self.last
 
     def remember_seen(self, segment: Segment | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,10 +38,22 @@ class Segment:
         indices: of the reminded [B, R], as `Memoria.remind` returns them; -1 at nulls.
         gains: steps [B, R] that the reminded gained; None before the segment's end.
         read: the forward pass is over, and what is read again does not count.
+        pairs: keys and values [B, W + R, 2 F] of the engrams, where all layers share them.
+
+    Args:
+        queries: as the attribute.
+        project: makes the pairs of engrams [B, W + R, D]; None where every layer makes its own.
     """
 
-    def __init__(self, queries: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        queries: Tensor | None = None,
+        project: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
         self.queries = queries
+        self.pairs: Tensor | None = None
+        self._project = project
+        self._engrams: Tensor | None = None
         self.working: Tensor | None = None
         self._reminded: Tensor | None = None
         self.indices: Tensor | None = None
@@ -70,10 +84,41 @@ class Segment:
         assert self.indices is not None
         return self.indices >= 0
 
+    @property
+    def working_count(self) -> int:
+        """W."""
+        return 0 if self.working is None else self.working.shape[1]
+
+    @property
+    def engrams(self) -> Tensor:
+        """Working memory and reminded engrams [B, W + R, D]."""
+        assert self._engrams is not None
+        return self._engrams
+
+    @property
+    def readable(self) -> Tensor:
+        """Bool [B, W + R], false at nulls among `engrams`."""
+        valid = self.valid
+        return torch.cat((valid.new_ones(len(valid), self.working_count), valid), 1)
+
+    @property
+    def working_pairs(self) -> Tensor | None:
+        """Of `pairs` those of the working memory [B, W, 2 F]."""
+        return None if self.pairs is None else self.pairs[:, : self.working_count]
+
+    @property
+    def reminded_pairs(self) -> Tensor | None:
+        """Of `pairs` those of the reminded [B, R, 2 F]."""
+        return None if self.pairs is None else self.pairs[:, self.working_count :]
+
     def remember(self, working: Tensor, reminded: Tensor, indices: Tensor) -> None:
         """Let the layers that follow read these engrams."""
         self.working, self.indices = working, indices
         self._reminded = reminded.to(working)
+        self._engrams = torch.cat((working, self._reminded), 1)
+        if self._project is not None:
+            # once, before the layers: checkpointing runs what is in a layer a second time
+            self.pairs = self._project(self._engrams)
 
     def receive(self, weights: Tensor) -> None:
         """Count a layer's attention ``weights`` [B, N, R], unless it ran again for gradients."""
@@ -100,4 +145,5 @@ class Segment:
         other.read = True
         if self.working is not None and self.indices is not None:
             other.remember(self.working.detach(), self.reminded, self.indices)
+            other.pairs = None if self.pairs is None else self.pairs.detach()
         return other

@@ -2,29 +2,48 @@
 
 An abstractor makes the working memory from the last segment's final states, without gradient into
 them; every block attends to it and then to what it brings back, with one set of weights and a norm
-for each. What was attended to lives longer: its share of attention times the number reminded times
-``alpha`` steps. The budget is divided as in the paper's sorting task: an eighth is working memory,
-a quarter may be short-term, the rest long-term reminders.
+for each. That is the authors' form (`PAPER_FORM`); the settings have others. What was attended to
+lives longer: its share of attention times the number reminded times ``alpha`` steps. The budget is
+divided as in the paper's sorting task: an eighth is working memory, a quarter may be short-term,
+the rest long-term reminders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, StrictBool
 from torch import Tensor, nn
+from torch.nn import functional
 
 from memoria.config import MemoriaConfig
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
+from memoria.errors import ConfigError
 from memoria.experiments.rivals.config import NoSettings, RivalConfig
-from memoria.experiments.rivals.segment_model import MemorySize
-from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real
+from memoria.experiments.rivals.segment_model import MemorySize, SegmentOutput
+from memoria.experiments.rivals.trunk import Attention, Block, Trunk, all_real, split_heads
 from memoria.experiments.variants import make_memoria
+from memoria.timeline.engram_type import EngramType
 
 _MEMORY = "memory."  # begins the names of the memory's own tensors
+
+# How the authors' models read, as settings.
+PAPER_FORM: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "reader_layers": None,
+        "reader": "separate",
+        "share_keys": False,
+        "reader_width": None,
+        "reader_zero": False,
+        "query_scale": 1.0,
+        "diversity": 0.0,
+        "unroll": 1,
+    }
+)
 
 
 class MemoriaSettings(NoSettings):
@@ -44,6 +63,31 @@ class MemoriaSettings(NoSettings):
         description="Spread of the abstractor's scores at the start: small makes a segment's "
         "engrams copies of each other, large makes each one a few places. The paper's is "
         "0.02 * sqrt(hidden).",
+    )
+    diversity: float = Field(
+        0.0,
+        ge=0.0,
+        description="Weight in the loss of the mean squared cosine between a segment's engrams.",
+    )
+    reader_layers: list[int] | None = Field(
+        None, min_length=1, description="Blocks that read the memory, from the end if < 0; all."
+    )
+    reader: Literal["joint", "separate"] = Field(
+        "separate", description="Working and reminded engrams at once, or one after the other."
+    )
+    share_keys: StrictBool = Field(
+        False, description="Keys and values of engrams are made once for all blocks."
+    )
+    reader_width: int | None = Field(
+        None, ge=1, description="Inner width of a reader, a multiple of heads; hidden if null."
+    )
+    reader_zero: StrictBool = Field(
+        False, description="Readers start from zero: at first as without memory."
+    )
+    unroll: int = Field(
+        1,
+        ge=1,
+        description="Segments through whose engrams gradients flow; at most `segments` of `lm`.",
     )
 
     def engrams(self, config: RivalConfig) -> int:
@@ -70,6 +114,43 @@ class MemoriaSettings(NoSettings):
         attended = self.engrams(config) + memory.num_reminded_stm + memory.num_final_ltms
         kept = None if memory.num_final_ltms else self.engrams(config) + memory.stm_capacity
         return MemorySize(attended, kept)
+
+    def reading_layers(self, count: int) -> frozenset[int]:
+        """Which of ``count`` blocks read. Raises `ConfigError` for others."""
+        if self.reader_layers is None:
+            return frozenset(range(count))
+        found = [one + count if one < 0 else one for one in self.reader_layers]
+        if any(not 0 <= at < count for at in found) or len({*found}) < len(found):
+            message = f"reader_layers = {self.reader_layers}: there are blocks 0 to {count - 1}"
+            raise ConfigError(message, "name each once")
+        return frozenset(found)
+
+
+class Reader(Attention):
+    """The attention with which a block reads, in the form of the settings.
+
+    With ``share_keys`` its source is what the keys and values are already, [B, N, 2 F].
+    """
+
+    def __init__(self, config: RivalConfig, settings: MemoriaSettings) -> None:
+        super().__init__(config.hidden, config.heads, config.dropout)
+        width = settings.reader_width or config.hidden
+        if width % config.heads:
+            message = f"reader_width = {width}: must be a multiple of heads = {config.heads}"
+            raise ConfigError(message)
+        if width != config.hidden:
+            self.query = nn.Linear(config.hidden, width)
+            self.pair = nn.Linear(config.hidden, 2 * width)
+            self.out = nn.Linear(width, config.hidden)
+        self.is_sharing = settings.share_keys
+        if self.is_sharing:
+            del self.pair
+
+    def pairs(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        if not self.is_sharing:
+            return super().pairs(source)
+        key, value = source.chunk(2, dim=-1)
+        return split_heads(key, self.heads), split_heads(value, self.heads)
 
 
 def scale_queries(abstractor: Abstractor, scale: float) -> None:
@@ -103,20 +184,36 @@ class MemoriaTransformer(Trunk):
         super().__init__(config)
         self.memoria = self.settings.memoria(self.variant, config)
         self.alpha = self.settings.alpha
+        self.unroll = self.settings.unroll
+        self._age = 0  # segments since gradients were cut
         self._cue: Tensor | None = None
+        self._fresh: list[tuple[int, Tensor]] = []  # local id of the first, engrams with gradient
 
     def add_memory(self) -> None:
-        config, count = self.config, self.settings.engrams(self.config)
-        hidden = config.hidden
-        self.abstractor = Abstractor(count, hidden, self.settings.abstractor_inner or hidden)
-        self.recall = self.each_layer(lambda: Attention(hidden, config.heads, config.dropout))
-        self.cue_norm = self.each_layer(lambda: nn.LayerNorm(hidden))
-        if self.reminds:
-            self.recall_norm = self.each_layer(lambda: nn.LayerNorm(hidden))
+        config, settings = self.config, self.settings
+        count, hidden = settings.engrams(config), config.hidden
+        self.reading = settings.reading_layers(config.layers)
+        self.abstractor = Abstractor(count, hidden, settings.abstractor_inner or hidden)
+        self.recall = self._each_reading(lambda: Reader(config, settings))
+        self.cue_norm = self._each_reading(lambda: nn.LayerNorm(hidden))
+        if self.reminds and settings.reader == "separate":
+            self.recall_norm = self._each_reading(lambda: nn.LayerNorm(hidden))
+        if settings.share_keys:
+            self.shared_pair = nn.Linear(hidden, 2 * (settings.reader_width or hidden))
 
     def scale_weights(self) -> None:
         super().scale_weights()
         scale_queries(self.abstractor, self.settings.query_scale)
+        if self.settings.reader_zero:
+            for recall in self.recall:
+                assert isinstance(recall, Reader)
+                nn.init.zeros_(recall.out.weight)
+
+    def forward(self, tokens: Tensor, attention_mask: Tensor | None = None) -> SegmentOutput:
+        if self._age >= self.unroll:
+            self.detach()
+        self._age += 1
+        return super().forward(tokens, attention_mask)
 
     def begin(self, states: Tensor) -> None:
         self._cue = None
@@ -125,32 +222,87 @@ class MemoriaTransformer(Trunk):
         self._cue = self.abstractor(self._carried["hidden"], self._carried["real"])
         self.memoria.add_working_memory(self._cue.detach())
         reminded, self._indices = self.memoria.remind()
-        self._reminded = reminded.to(states)
+        self._reminded = self._with_gradient(reminded.to(states))
         self._attention = states.new_zeros(self._indices.shape)
+        self._working_source, self._reminded_source = self._cue, self._reminded
+        if self.settings.share_keys:
+            self._working_source = self.shared_pair(self._cue)
+            self._reminded_source = self.shared_pair(self._reminded)
+        if self.settings.diversity:
+            self.extra_loss = self.extra_loss + self.settings.diversity * _likeness(self._cue)
 
     def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
         states = block.attend(states, real)
-        if self._cue is not None:
-            recall = self.recall[number]
-            assert isinstance(recall, Attention)
-            states = states + recall(self.cue_norm[number](states), self._cue)
-            if self.reminds and self._reminded.shape[1]:
-                there = (self._indices >= 0).view(len(states), 1, 1, -1)
-                normed = self.recall_norm[number](states)
-                added, weights = recall.weighed(normed, self._reminded, there)
-                states = states + added
-                self._attention += _share(weights.detach(), real) / self.config.layers
+        if self._cue is not None and number in self.reading:
+            joint = self.settings.reader == "joint"
+            read = self._read_joint if joint else self._read_separate
+            states = read(sorted(self.reading).index(number), states, real)
         return block.fed(states)
+
+    def _read_separate(self, at: int, states: Tensor, real: Tensor | None) -> Tensor:
+        recall = self.recall[at]
+        assert isinstance(recall, Reader)
+        states = states + recall(self.cue_norm[at](states), self._working_source)
+        if self.reminds and self._reminded.shape[1]:
+            there = (self._indices >= 0).view(len(states), 1, 1, -1)
+            normed = self.recall_norm[at](states)
+            added, weights = recall.weighed(normed, self._reminded_source, there)
+            states = states + added
+            self._attention += _share(weights.detach(), real) / len(self.reading)
+        return states
+
+    def _read_joint(self, at: int, states: Tensor, real: Tensor | None) -> Tensor:
+        recall = self.recall[at]
+        assert isinstance(recall, Reader)
+        normed, count = self.cue_norm[at](states), self._working_source.shape[1]
+        if not self.reminds:
+            alone: Tensor = states + recall(normed, self._working_source)
+            return alone
+        there = self._indices >= 0
+        there = torch.cat((there.new_ones(len(states), count), there), 1)
+        source = torch.cat((self._working_source, self._reminded_source), 1)
+        added, weights = recall.weighed(normed, source, there.view(len(states), 1, 1, -1))
+        share = _share(weights[..., count:].detach(), real)
+        # of what went to the reminded, so that gains are those of the separate form
+        share = share / share.sum(1, keepdim=True).clamp_min(1e-12)
+        self._attention += share / len(self.reading)
+        return states + added
+
+    def _with_gradient(self, reminded: Tensor) -> Tensor:
+        """``reminded`` [B, R, D], where those of the last segments are what the abstractor made."""
+        core = self.memoria.core
+        if self.unroll == 1 or core is None or self._cue is None or not torch.is_grad_enabled():
+            return reminded
+        living = core.ops.columns(core.state.types != EngramType.NULL)
+        ids = torch.as_tensor(core.state.at(core.state.ids, living, -1)).to(reminded.device)
+        found = ids.gather(1, self._indices.clamp_min(0))
+        found = torch.where(self._indices >= 0, found, -1)
+        for first, made in self._fresh:
+            own = (found >= first) & (found < first + made.shape[1])
+            at = (found - first).clamp(0, made.shape[1] - 1).unsqueeze(2)
+            live = made.gather(1, at.expand(-1, -1, made.shape[2]))
+            reminded = torch.where(own.unsqueeze(2), live.to(reminded), reminded)
+        self._fresh.append((core.state.next_id - self._cue.shape[1], self._cue))
+        return reminded
 
     def remember(self, hidden: Tensor, real: Tensor | None) -> None:
         if self._cue is not None:
             count = (self._indices >= 0).sum(1, keepdim=True)
             gains = self._attention * count * self.alpha
             self.memoria.adjust_lifespan_and_memories(self._indices, gains)
-        self._carried = {"hidden": hidden.detach(), "real": all_real(hidden, real)}
+        kept = hidden if self.unroll > 1 else hidden.detach()
+        self._carried = {"hidden": kept, "real": all_real(hidden, real)}
+
+    def detach(self) -> None:
+        super().detach()
+        self._fresh, self._age = [], 0
+
+    def _each_reading(self, make: Callable[[], nn.Module]) -> nn.ModuleList:
+        return nn.ModuleList(make() for _ in self.reading)
 
     def reset(self) -> None:
         super().reset()
+        self._fresh, self._age = [], 0
         self.memoria.reset_memory()
 
     def carried(self) -> dict[str, Tensor]:
@@ -179,6 +331,16 @@ def _share(weights: Tensor, real: Tensor | None) -> Tensor:
     share = real.to(weights.dtype)
     share = share / share.sum(1, keepdim=True).clamp_min(1.0)
     return torch.einsum("bhsn,bs->bn", weights, share) / weights.shape[1]
+
+
+def _likeness(engrams: Tensor) -> Tensor:
+    """Mean squared cosine between different engrams [B, W, D] of a lane."""
+    count = engrams.shape[1]
+    if count == 1:
+        return engrams.new_zeros(())
+    unit = functional.normalize(engrams, dim=-1)
+    cosine = (unit @ unit.transpose(1, 2)).square()
+    return (cosine.sum((1, 2)) - count).mean() / (count * (count - 1))
 
 
 class WorkingOnly(MemoriaTransformer):

@@ -24,6 +24,8 @@ CLASSIFIERS: Final[Mapping[str, str]] = {
     "memoria-roberta": "MemoriaRobertaForSequenceClassification",
 }
 
+_READER: Final = ("reader_layers", "reader", "share_keys", "reader_width", "reader_zero")
+
 
 class _Carrying(nn.Module):
     """Mixin: carries the state of the network's `SegmentMemory`; a plain one carries nothing."""
@@ -114,6 +116,8 @@ class MemoriaGPT2(_Carrying, SegmentModel):
         from memoria.models import MemoriaGPT2Config, MemoriaGPT2LMHeadModel
 
         settings = self.settings
+        if settings.unroll > 1 or settings.diversity:
+            raise ConfigError("unroll, diversity: memoria-gpt2 has neither", "leave them out")
         memoria = settings.memoria("memoria", config)
         self.size: MemorySize = settings.size(memoria.config, config)
         make_config: Any = MemoriaGPT2Config
@@ -133,6 +137,7 @@ class MemoriaGPT2(_Carrying, SegmentModel):
             memory_hidden=settings.abstractor_inner or config.hidden,
             lifespan_alpha=settings.alpha,
             reset_period=None,
+            **{name: getattr(settings, name) for name in _READER},
         )
         self.network = MemoriaGPT2LMHeadModel(gpt2)
         self.memory.memoria = memoria
