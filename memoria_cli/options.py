@@ -18,6 +18,7 @@ READING_PANEL: Final = "Reading"
 SPEED_PANEL: Final = "Speed"
 BACKBONE_PANEL: Final = "Backbone"
 ENGINE_PANEL: Final = "Many at a time"
+FILTER_PANEL: Final = "Filters"
 _WHOLE: Final = 100  # per cent
 
 
@@ -97,14 +98,21 @@ Rule: TypeAlias = Annotated[
     ),
 ]
 Lane: TypeAlias = Annotated[int | None, option("--lane", "Of this lane only.", "N", min=0)]
+DropLater: TypeAlias = Annotated[
+    bool, option("--drop-later", "Drop the snapshots of later states too.")
+]
+_filter: Final = panel(FILTER_PANEL)
+FilterLane: TypeAlias = Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)]
+Since: TypeAlias = Annotated[
+    str | None,
+    _filter("--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"),
+]
+Until: TypeAlias = Annotated[
+    str | None, _filter("--until", "Of then or before; a date with all its day.", "WHEN")
+]
 Meta: TypeAlias = Annotated[
     list[str] | None,
-    option(
-        "--meta",
-        "With this beside the text: a value of its meta. Repeatable.",
-        "KEY=VALUE",
-        rich_help_panel="Filters",
-    ),
+    _filter("--meta", "With this beside the text: a value of its meta. Repeatable.", "KEY=VALUE"),
 ]
 
 

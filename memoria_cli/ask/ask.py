@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from memoria.errors import UsageError
 from memoria_cli.ask.excerpt import excerpt
 from memoria_cli.options import (
+    FILTER_PANEL,
     ROWS,
+    FilterLane,
     Json,
     Meta,
+    Since,
+    Until,
     argument,
     limit,
     option,
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from memoria.store import MemoryStore
     from memoria.store.answers import Answer, Answers, Neighbour
 
-_filter: Final = panel("Filters")
+_filter: Final = panel(FILTER_PANEL)
 _teach: Final = panel("Teaching")
 _ALL: Final = 2**31  # answers, and more than there are
 _LEARNED: Final = 5  # answers that --learn lets live longer
@@ -87,7 +91,7 @@ def ask(
             "FILE.jsonl[:FIELD]",
         ),
     ] = None,
-    lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
+    lane: FilterLane = None,
     kind: Annotated[
         list[str] | None,
         _filter("--type", "In this memory. Repeatable.", "working|shortterm|longterm"),
@@ -96,13 +100,8 @@ def ask(
         list[str] | None,
         _filter("--source", "From a source like this: * and ? stand for any. Repeatable.", "GLOB"),
     ] = None,
-    since: Annotated[
-        str | None,
-        _filter("--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"),
-    ] = None,
-    until: Annotated[
-        str | None, _filter("--until", "Of then or before; a date with all its day.", "WHEN")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     meta: Meta = None,
     forgotten: Annotated[
         bool,

@@ -7,7 +7,19 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from memoria.errors import UsageError
 from memoria.timeline.lifespan import PLAINLY_ENDLESS
-from memoria_cli.options import ROWS, Json, Meta, bound, option, panel, parse_pairs
+from memoria_cli.options import (
+    FILTER_PANEL,
+    ROWS,
+    FilterLane,
+    Json,
+    Meta,
+    Since,
+    Until,
+    bound,
+    option,
+    panel,
+    parse_pairs,
+)
 from memoria_cli.options import limit as limit_option
 from memoria_cli.stores import StoreAt, split_store
 from memoria_cli.terminal import output
@@ -17,7 +29,7 @@ from memoria_cli.verbs import verb
 _Kind: TypeAlias = Literal["living", "working", "shortterm", "longterm", "forgotten", "all"]
 _Order: TypeAlias = Literal["id", "age", "lifespan", "fires"]
 _Style: TypeAlias = Literal["table", "jsonl", "csv"]
-_filter: Final = panel("Filters")
+_filter: Final = panel(FILTER_PANEL)
 
 
 @verb(
@@ -32,7 +44,7 @@ def list_(
     kind: Annotated[
         _Kind, _filter("--type", "In which memory they are.", show_default=True)
     ] = "living",
-    lane: Annotated[int | None, _filter("--lane", "Of this lane only.", "N", min=0)] = None,
+    lane: FilterLane = None,
     id_: Annotated[
         list[str] | None,
         _filter("--id", "First digits of the id, or a range like 10..20. Repeatable.", "ID"),
@@ -42,13 +54,8 @@ def list_(
     ] = None,
     lifespan: Annotated[str | None, _filter("--lifespan", "Steps left.", "MIN..MAX")] = None,
     fired: Annotated[str | None, _filter("--fired", "How often they fired.", "MIN..MAX")] = None,
-    since: Annotated[
-        str | None,
-        _filter("--since", "Of then or later: a date (UTC), or 30d (s, m, h, d, w) ago.", "WHEN"),
-    ] = None,
-    until: Annotated[
-        str | None, _filter("--until", "Of then or before; a date with all its day.", "WHEN")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     text: Annotated[
         str | None, _filter("--text", "With this in the text, in capitals or not.", "PART")
     ] = None,

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Annotated, Any, TypeAlias
 
 from memoria.errors import UsageError
-from memoria_cli.options import DryRun, Json, Yes, argument, confirm, option
+from memoria_cli.options import DropLater, DryRun, Json, Yes, argument, confirm, option
 from memoria_cli.stores import Store, StoreAt, split_store
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_bytes, format_count, format_minute
@@ -106,9 +106,7 @@ def restore(
         str | None,
         option("--output -o", "Make a new store of it here, and leave this one alone.", "NEW"),
     ] = None,
-    drop_later: Annotated[
-        bool, option("--drop-later", "Drop the snapshots of later states too.")
-    ] = False,
+    drop_later: DropLater = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
 
-from memoria_cli.options import DryRun, Json, Yes, confirm, option
+from memoria_cli.options import DropLater, DryRun, Json, Yes, confirm
 from memoria_cli.stores import Store
 from memoria_cli.terminal import output
 from memoria_cli.undo.snapshot import describe_loss
@@ -15,9 +14,7 @@ from memoria_cli.verbs import verb
 @verb("undo", "memoria undo notes --dry-run", "memoria undo notes --yes --json")
 def undo(
     store: Store,
-    drop_later: Annotated[
-        bool, option("--drop-later", "Drop the snapshots of later states too.")
-    ] = False,
+    drop_later: DropLater = False,
     dry_run: DryRun = False,
     yes: Yes = False,
     json: Json = False,

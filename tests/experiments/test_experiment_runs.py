@@ -356,8 +356,9 @@ def test_ctrl_c_leaves_checkpoints_and_the_same_command_goes_on(tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     said = process.communicate()[1]
     assert process.returncode == 130
-    assert f"{out} keeps what is done" in said
-    assert said.count("\n") == 1
+    # A slow machine gets to tell of its progress before the signal comes.
+    (line_said,) = [one for one in said.splitlines() if not one.startswith("toy, 2 runs: ")]
+    assert f"{out} keeps what is done" in line_said
     assert {RunRecord.read(path).status for path in runs} == {"interrupted"}
     gate.touch()
     done = cli_process(*line, "--json")
