@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -29,6 +30,11 @@ os.environ["HF_HOME"] = str(_CACHES / "huggingface")
 # A busy machine is slow to draw examples, too; pytest's own timeout stops what hangs.
 settings.register_profile("memoria", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("memoria")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays: no collection of garbage looks at it again."""
+    gc.freeze()
 
 
 @pytest.fixture

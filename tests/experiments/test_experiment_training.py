@@ -46,6 +46,7 @@ TINY = {
     "seeds": [0],
     "device": "cpu",
 }
+_STATES = ("none", "xl", "titans", "gated-delta", "memoria", "memoria-gpt2")
 
 
 def specs_of(folder: Path, **changes: Any) -> list[RunSpec]:
@@ -136,7 +137,10 @@ class TestConfig:
         assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("model", RIVALS)
+@pytest.mark.parametrize(
+    "model",  # one of each way of keeping a state; the others take their minute
+    [one if one in _STATES else pytest.param(one, marks=pytest.mark.slow) for one in RIVALS],
+)
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(model: str, tmp_path: Path) -> None:
     whole = execute(specs_of(tmp_path / "whole", models=[model])[0])
     spec = specs_of(tmp_path / "broken", models=[model])[0]
@@ -151,6 +155,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(model: str, tmp_path: P
     assert set(whole.metrics) == {"accuracy", "loss", "parameters", "steps"}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_one_that_was_not(tmp_path: Path) -> None:
     """A real process, ended by SIGKILL amid its steps; another one goes on from there."""
     changes = {"models": ["memoria"], "steps": 40}
@@ -305,6 +310,7 @@ def launched(count: int, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_under_accelerate_one_process_does_what_none_does(tmp_path: Path) -> None:
     done = launched(1, tmp_path / "launched")
     assert done.returncode == 0, done.stderr
