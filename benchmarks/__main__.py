@@ -29,6 +29,7 @@ BENCHMARKS = {
 }
 ALONE = {
     "ask_confidence": "fit the confidence of answers on conversations with questions (--data)",
+    "codes": "what smaller vectors cost `ask`, on conversations with questions (--data)",
     "peers": "`ask` beside other systems, on conversations with questions (--data)",
     "gpu": "CUDA tests, steps beside memoria-pytorch, training steps of GPT-2 small: on a GPU",
     "history": "draw the results of all releases",

@@ -80,9 +80,10 @@ def moment(text: str) -> int | None:
     return int(read.timestamp() * 1000)
 
 
-def remember(told: Conversation, path: Path, backbone: Backbone) -> None:
+def remember(told: Conversation, path: Path, backbone: Backbone, **settings: Any) -> None:
     """A store of the conversation, in working memories of one session each."""
-    config = MemoriaConfig.preset("keep", hidden_dim=backbone.dimension, backbone=backbone.name)
+    own = {"hidden_dim": backbone.dimension, "backbone": backbone.name}
+    config = MemoriaConfig.preset("keep", **own, **settings)
     vectors = backbone.encode(told.turns)
     with MemoryStore.create(path, config) as store:
         first = 0

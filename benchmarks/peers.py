@@ -48,7 +48,7 @@ _DRAWS = 2000  # of questions, for the intervals
 Vectors = npt.NDArray[np.float32]
 
 
-class _Remembering:
+class Remembering:
     """A backbone that encodes no text twice, so that asking again is without encoding."""
 
     def __init__(self, backbone: Backbone) -> None:
@@ -103,7 +103,7 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 def _ours(told: Sequence[Conversation], backbone: Backbone) -> dict[str, Any]:
-    encoder: Any = _Remembering(backbone)
+    encoder: Any = Remembering(backbone)
     ranked, building, seconds = [], 0.0, []
     for one in told:
         encoder.encode(one.turns)
@@ -121,7 +121,7 @@ def _ours(told: Sequence[Conversation], backbone: Backbone) -> dict[str, Any]:
                     asking.ask(question, TOP)
                     seconds.append(time.perf_counter() - began)
                 ranked.append([answers.ids for answers in found])
-    return {**_judged(told, ranked), "build_seconds": building, **timing(seconds)}
+    return {**judged(told, ranked), "build_seconds": building, **timing(seconds)}
 
 
 def _peer(
@@ -135,7 +135,7 @@ def _peer(
         return {"missing": str(error)}
     return {
         "version": answer["version"],
-        **_judged(told, answer["ranked"]),
+        **judged(told, answer["ranked"]),
         "build_seconds": answer["build_seconds"],
         **timing(answer["ask_seconds"]),
     }
@@ -155,7 +155,7 @@ def _data(told: Sequence[Conversation], encoder: Backbone, place: Path) -> Path:
     return data
 
 
-def _judged(
+def judged(
     told: Sequence[Conversation], ranked: Sequence[Sequence[Sequence[int]]]
 ) -> dict[str, Any]:
     """Share of the evidence among the ten best, with its 95 % interval, and nDCG@10."""

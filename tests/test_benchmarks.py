@@ -377,6 +377,18 @@ def test_ask_confidence(tmp_path: Path) -> None:
     assert told["judged"]["dev"]["auroc"] > 0.9
 
 
+def test_codes(tmp_path: Path) -> None:
+    conversations(tmp_path)
+    size = ("--rows", "3000", "--dimension", "64")
+    told = ran("codes", tmp_path, "--data", str(tmp_path), "--backbones", "hash", *size)
+    found = {(row["split"], row["way"]): row["ndcg_10"] for row in told["rows"]}
+    assert found["test", "ask"] == found["test", "ask, store int8"] > 0.9
+    assert found["test", "nearest"] == found["test", "nearest, binary, 40 rescored"]
+    assert ("test", "ask, first look binary") not in found  # not for hash
+    sizes = {one["kept"]: one["bytes"] for one in told["first_look"]}
+    assert sizes == {"float32": 3000 * 256, "int8": 3000 * 68, "binary": 3000 * 8}
+
+
 def test_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     peers, harness = import_module("benchmarks.peers"), import_module("peer_harness")
 

@@ -12,9 +12,10 @@ import json
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.backbones.base import WordTable
+from memoria.search.first_pass import INT8
 from memoria.search.languages import Language
 from memoria.search.postings import Postings
 from memoria.search.quantized import QuantizedRows
@@ -60,12 +62,17 @@ class IndexFile:
     _stamp: str = ""
 
     def load(
-        self, language: Language, table: WordTable | None, dimension: int
+        self,
+        language: Language,
+        table: WordTable | None,
+        dimension: int,
+        first_pass: str = INT8,
     ) -> tuple[TextIndex, dict[str, Any]] | None:
         """The index and what was saved with it; None where there is none of use."""
         try:
             with closing(_opened(self.path)) as database:
-                return self._read(database, language, table, dimension)
+                make = partial(TextIndex, language, table, dimension, first_pass)
+                return self._read(database, make)
         except (OSError, sqlite3.Error, ValueError, KeyError, TypeError, IndexError, OverflowError):
             return None
 
@@ -86,26 +93,22 @@ class IndexFile:
         return True
 
     def _read(
-        self,
-        database: sqlite3.Connection,
-        language: Language,
-        table: WordTable | None,
-        dimension: int,
+        self, database: sqlite3.Connection, make: Callable[..., TextIndex]
     ) -> tuple[TextIndex, dict[str, Any]] | None:
         head = _head(database)
         if head is None or head["identity"] != {**self.identity, "version": _VERSION}:
             return None
         speakers = [str(name) for name in head["speakers"]]
         turn = Turn(**{name: int(value) for name, value in head["turn"].items()})
-        index = TextIndex(language, table, dimension, speakers=speakers, turn=turn)
+        index = make(speakers=speakers, turn=turn)
         for arrays in _parts(database, "words"):
             _take_words(index, arrays)
-        most = self.path.stat().st_size // max(1, dimension)  # whatever the head says
+        most = self.path.stat().st_size // max(1, index.dimension)  # whatever the head says
         index.reserve(min(int(head["texts"]), most))
         for arrays in _parts(database, "texts"):
             index.take(arrays)
             if index.dimension:
-                index.vectors.append_codes(arrays["codes"], arrays["scales"])
+                index.vectors.append_codes(*(arrays[name] for name in index.vectors.names))
         (counts,) = _parts(database, "counts")
         index.vocabulary.count(
             {name: counts[name] for name in ("texts", "own")},
@@ -162,8 +165,8 @@ class IndexFile:
             part = slice(first, min(first + _BLOCK, len(index)))
             arrays = {name: values[part] for name, values in index.columns().items()}
             if index.dimension:
-                codes, scales = index.vectors.arrays
-                arrays |= {"codes": codes[part], "scales": scales[part]}
+                vectors = zip(index.vectors.names, index.vectors.arrays, strict=True)
+                arrays |= {name: values[part] for name, values in vectors}
             _put(database, "texts", first, arrays)
         if len(index.vocabulary) > words:
             _put(database, "words", words, _word_arrays(index, words))

@@ -17,6 +17,8 @@ _BLOCK: Final = 1024  # rows that are floats at a time: they stay in the process
 class QuantizedRows:
     """Unit vectors [n, D], each as D signed bytes and one scale: cosines are off by about .003."""
 
+    names = ("codes", "scales")
+
     def __init__(self, dimension: int) -> None:
         self._codes = GrowingArray(np.int8, (dimension,))
         self._scales = GrowingArray(np.float32)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from memoria.backbones.base import WordTable
 from memoria.search.facts import flags_of_text, question_marks, split_speaker
+from memoria.search.first_pass import INT8, FirstPassRows, find_first_pass
 from memoria.search.growing import GrowingArray
 from memoria.search.languages import Language
 from memoria.search.postings import IntArray, Postings, distinct, with_postings
-from memoria.search.quantized import Floats, QuantizedRows
+from memoria.search.quantized import Floats
 from memoria.search.vocabulary import Vocabulary
 from memoria.search.words import words_of
 
@@ -105,7 +106,7 @@ class _Revised:
     texts: IntArray
     postings: Postings
     before: dict[str, npt.NDArray[Any]]
-    vectors: tuple[npt.NDArray[np.int8], Floats]
+    vectors: tuple[npt.NDArray[Any], ...]
 
 
 @dataclass
@@ -123,6 +124,7 @@ class TextIndex:
     nobody; ``names``, where that comes from.
 
     Attributes:
+        first_pass: how vectors lie here, a name of `FIRST_PASSES`.
         postings: see above; each part is of later texts than the one before.
         speakers: their names by number.
         turn: the last text.
@@ -131,16 +133,17 @@ class TextIndex:
     language: Language
     table: WordTable | None
     dimension: int
+    first_pass: str = INT8
     vocabulary: Vocabulary = field(init=False)
     postings: list[Postings] = field(default_factory=list)
-    vectors: QuantizedRows = field(init=False)
+    vectors: FirstPassRows = field(init=False)
     speakers: list[str] = field(default_factory=lambda: [""])
     turn: Turn = field(default_factory=Turn)
     revised: _Revised | None = None
 
     def __post_init__(self) -> None:
         self.vocabulary = Vocabulary(self.language, self.table)
-        self.vectors = QuantizedRows(self.dimension)
+        self.vectors = find_first_pass(self.first_pass)(self.dimension)
         self._columns = {name: GrowingArray(dtype) for name, dtype in _COLUMNS.items()}
         self._speaker_numbers = {name: number for number, name in enumerate(self.speakers)}
         self._dates: dict[int, list[str]] = {}
@@ -219,8 +222,8 @@ class TextIndex:
                 self["names"][number] = _TOLD if told else _BEGINS
         postings = Postings.from_occurrences(found.words, at[found.texts])
         rows = at if self.dimension else at[:0]
-        codes, scales = self.vectors.arrays
-        self.revised = _Revised(at, postings, before, (codes[rows], scales[rows]))
+        vectors = tuple(column[rows] for column in self.vectors.arrays)
+        self.revised = _Revised(at, postings, before, vectors)
         if batch.vectors is not None and self.dimension:
             self.vectors.replace(at, batch.vectors)
 
@@ -237,8 +240,8 @@ class TextIndex:
             for name, values in self.revised.before.items():
                 self[name][self.revised.texts] = values
             if self.dimension:
-                codes, scales = self.vectors.arrays
-                codes[self.revised.texts], scales[self.revised.texts] = self.revised.vectors
+                for held, rows in zip(self.vectors.arrays, self.revised.vectors, strict=True):
+                    held[self.revised.texts] = rows
             self.revised = None
         self.vocabulary.cut(mark.vocabulary)
         self.postings = list(mark.postings)

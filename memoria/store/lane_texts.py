@@ -14,6 +14,7 @@ from zlib import crc32
 import numpy as np
 
 from memoria.backbones.base import WordTable
+from memoria.search.first_pass import INT8, bears, find_first_pass
 from memoria.search.index_file import IndexFile
 from memoria.search.languages import find_language
 from memoria.search.quantized import Floats
@@ -102,6 +103,7 @@ def _stored(
 ) -> LaneTexts:
     """What the directory ``index`` has of the lane, or nothing yet."""
     language = find_language(str(files.attributes.settings.ask.get("language", "english")))
+    first_pass = _first_pass(files)
     dimension = files.config.hidden_dim if with_vectors else 0
     file = None
     if not files.is_past and os.path.isdir(files.path):
@@ -112,9 +114,10 @@ def _stored(
             "language": language.name,
             "backbone": [config.backbone, config.backbone_fingerprint, config.backbone_options],
             "dimension": dimension,
+            "first_pass": first_pass,
         }
         file = IndexFile(files.path / DERIVED / f"lane-{lane}.sqlite", identity)
-        found = file.load(language, table, dimension)
+        found = file.load(language, table, dimension, first_pass)
         if found is not None:
             index, beside = found
             step, digest = beside.get("step"), beside.get("digest")
@@ -124,7 +127,15 @@ def _stored(
                     known.mark = index.mark()
                     return known
         file = IndexFile(file.path, identity)
-    return LaneTexts(TextIndex(language, table, dimension), files, files.prefix, file=file)
+    index = TextIndex(language, table, dimension, first_pass)
+    return LaneTexts(index, files, files.prefix, file=file)
+
+
+def _first_pass(files: MemoryFiles) -> str:
+    """What the store's settings choose, where vectors of its backbone bear it."""
+    chosen = str(files.attributes.settings.ask.get("first_pass", INT8))
+    find_first_pass(chosen)
+    return chosen if bears(chosen, files.config.backbone) else INT8
 
 
 def _raw(digest: str) -> bytes:

@@ -632,7 +632,12 @@ class MemoryStore:
             ConfigError: there is no such setting, or it cannot have this value.
         """
         self._check_writable()
-        self._settings = self._settings.changed(changes)
+        settings = self._settings.changed(changes)
+        if first_pass := settings.ask.get("first_pass"):
+            from memoria.search.first_pass import check_first_pass
+
+            check_first_pass(str(first_pass), self._config.backbone)
+        self._settings = settings
         self._config = self._config.replace(unit=self._settings.unit)
 
     def name_source(self, source: str, resolved: str = "") -> int:

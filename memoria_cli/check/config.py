@@ -23,7 +23,7 @@ User: TypeAlias = Annotated[
 ]
 _SETTINGS: Final = ("backbone", "unit", "notes")  # that are texts; and constants of asking:
 _ASK: Final = "ask."
-_LANGUAGE: Final = "language"
+_LANGUAGE, _FIRST_PASS = "language", "first_pass"  # of which two are names
 _OF_VECTORS: Final = ("hidden_dim", "backbone_fingerprint", "backbone_options")
 
 
@@ -141,7 +141,7 @@ def _constants() -> tuple[str, ...]:
     """Names of the constants of asking."""
     from memoria.search.ranking import Weights
 
-    return (_LANGUAGE, *(one.name for one in fields(Weights)))
+    return (_LANGUAGE, _FIRST_PASS, *(one.name for one in fields(Weights)))
 
 
 def _way(store: str, key: str, value: str) -> str:
@@ -181,6 +181,11 @@ def _constant(name: str, value: str) -> str | float:
         from memoria.search.languages import find_language
 
         find_language(value)
+        return value
+    if name == _FIRST_PASS:
+        from memoria.search.first_pass import find_first_pass
+
+        find_first_pass(value)
         return value
     number = parse_pairs("KEY=VALUE", [f"{name}={value}"])[name]
     if isinstance(number, str | bool) or not -1e6 <= number <= 1e6:

@@ -65,6 +65,7 @@ def test_a_setting_has_its_effect(cli: Cli) -> None:
         ("ask.nothing=9", "no such setting"),
         ("unit=chapter", "unit = 'chapter'"),
         ("ask.language=latin", "language = 'latin': unknown"),
+        ("ask.first_pass=two", "choose one of int8, binary"),
         ("ask.dense=much", "ask.dense = 'much': must be a number"),
         ("ask.dense=nan", "ask.dense = 'nan': must be a number"),
         ("backbone=array", "asked for 'array'"),
@@ -78,6 +79,17 @@ def test_what_cannot_be_set_changes_nothing(cli: Cli, pair: str, says: str) -> N
     assert says in ran.err
     assert fingerprint_of_store() == before
     assert cli("config", "set", "notes@2", "notes=x").code == 2
+
+
+def test_a_first_pass_that_loses_is_refused(cli: Cli) -> None:
+    cli.ok("init", "hashed", "--backbone", "hash")
+    ran = cli("config", "set", "hashed", "ask.first_pass=binary")
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert "lose a third of what it finds; hint: ask.first_pass=int8 loses nothing" in ran.err
+    assert cli.ok("config", "set", "hashed", "ask.first_pass=int8").out
+    told = cli.ok("config", "set", "notes", "ask.first_pass=binary").out
+    assert told == "ask.first_pass: none -> binary\n"
+    assert cli.ok("config", "set", "notes", "ask.first_pass=").out
 
 
 def fingerprint_of_store() -> dict[str, str]:

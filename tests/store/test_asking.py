@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 
 from memoria import MemoriaConfig, MemoryStore
-from memoria.errors import InputError, ShapeError
+from memoria.errors import ConfigError, InputError, ShapeError
 from memoria.search.words import words_of
 from memoria.store import lane_texts as lane_texts_module
 from memoria.store.archive import write_archive
@@ -390,6 +392,50 @@ def test_settings_change_what_a_part_counts(path: Path) -> None:
     with MemoryStore.open(path, "r+") as store:
         store.change_settings({"ask": {"information": 0.0, "language": "none"}})
     assert all(parts["information"] == 0 for parts in ask(path).parts)
+
+
+def test_a_binary_first_pass_is_a_setting_and_finds_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+    with MemoryStore.create(path, config(backbone="st:any")) as store:
+        for first in range(0, 96, 8):
+            tell(store, many(8, first))
+        tell(store, CHAT)
+    wanted = ask(path).ids[:3]
+    assert first_pass_of(path) == {"codes": ("|i1", 104 * D), "scales": ("<f4", 104 * 4)}
+    for chosen, kept in (
+        ({"first_pass": "binary"}, {"codes": ("|u1", 104 * D // 8)}),
+        ({}, {"codes": ("|i1", 104 * D), "scales": ("<f4", 104 * 4)}),
+    ):
+        with MemoryStore.open(path, "r+") as store:
+            digest = store.digest()
+            store.change_settings({"ask": chosen})
+            store.commit()
+            assert store.digest() == digest
+        with closing(open_files(path)) as files:
+            assert Asking(files, exact_texts=0).ask(QUESTION).ids[:3] == wanted
+        assert first_pass_of(path) == kept
+
+
+def first_pass_of(path: Path) -> dict[str, tuple[str, int]]:
+    with closing(sqlite3.connect(index_of(path))) as database:
+        rows = database.execute(
+            "SELECT name, dtype, SUM(size) FROM parts WHERE kind = 'texts' "
+            "AND name IN ('codes', 'scales') GROUP BY name, dtype"
+        )
+        return {name: (dtype, size) for name, dtype, size in rows}
+
+
+def test_vectors_of_hash_are_looked_at_as_bytes_whatever_the_settings_say(path: Path) -> None:
+    with MemoryStore.open(path, "r+") as store:
+        if store.config.backbone == "hash":
+            with pytest.raises(ConfigError, match=r"first_pass = 'binary': .*lose a third"):
+                store.change_settings({"ask": {"first_pass": "binary"}})
+            assert store.settings["ask"] == {}
+        store._settings = store._settings.changed({"ask": {"first_pass": "binary", "dense": 1.0}})
+        store.commit()
+    ask(path)
+    dtype = "|i1" if store.config.backbone == "hash" else "|u1"
+    assert first_pass_of(path)["codes"][0] == dtype
 
 
 def test_a_line_is_told_where_the_source_still_has_the_text(tmp_path: Path) -> None:
