@@ -21,6 +21,7 @@ from memoria.experiments.policies.cofire_graph import CofireGraph
 from memoria.experiments.policies.cofiring import Cofiring
 from memoria.experiments.policies.finding import find_finding
 from memoria.experiments.policies.generative_agents import GenerativeAgents
+from memoria.experiments.policies.hopfield import BETA, ClassicalHopfield, ModernHopfield
 from memoria.experiments.policies.keeping import KEEPERS, surplus
 from memoria.experiments.policies.life import Cue, Items, Life, Needs
 from memoria.experiments.policies.lucene import LuceneIndex
@@ -29,6 +30,13 @@ from memoria.experiments.policies.policy import SYSTEMS, Policy, PolicyMemory
 from memoria.experiments.policies.relevance import Hybrid, LuceneWords, Words, nearness
 from memoria.experiments.policies.scenes import communities, spread_two_ways
 from memoria.experiments.policies.scoring import SCORERS
+from memoria.experiments.policies.sparse_codes import (
+    COLUMNS,
+    UNITS,
+    SparseCodes,
+    sparse_codes,
+    transitions_of,
+)
 from memoria.experiments.policies.word_graph import WordGraph
 from memoria.experiments.reading import MEMORY_SETTINGS
 from memoria.store import MemoryStore
@@ -226,6 +234,60 @@ class TestHowCandidatesAreScored:
         expected = [1 + lifted, lifted, 0]
         found = spread_two_ways(items, scene, vectors, EAST[None].astype(float))
         assert found == pytest.approx(expected, abs=1e-12)
+
+    def test_a_round_of_the_modern_network_weighs_items_by_their_likeness(self) -> None:
+        life = life_of(one(EAST), one(NORTH))
+        asked = np.array([[0.8, 0.6, 0]], np.float32)
+        weights = np.exp(BETA * np.array([0.8, 0.6]))
+        expected = weights / np.linalg.norm(weights)
+        assert ModernHopfield()(life, Cue(asked)) == pytest.approx(expected, abs=1e-6)
+
+    def test_hopfield_networks_complete_a_spoilt_cue(self) -> None:
+        vectors = np.random.default_rng(0).normal(size=(300, 96)).astype(np.float32)
+        spoilt = vectors.copy()
+        spoilt[:, ::2] = 0  # half of what there was
+
+        def completed(network: type[ModernHopfield] | type[ClassicalHopfield], held: int) -> float:
+            life = Life(96, Needs())
+            life.read(Items(vectors[:held]))
+            return float(
+                np.mean([network()(life, Cue(spoilt[[at]]))[at] for at in range(min(held, 20))])
+            )
+
+        assert completed(ModernHopfield, 300) > 0.9  # the cue itself has .7
+        assert completed(ClassicalHopfield, 4) > 0.95
+        assert completed(ClassicalHopfield, 60) < 0.8  # beyond .138 D
+
+    def test_codes_of_what_is_alike_share_units(self) -> None:
+        draw = np.random.default_rng(0)
+        vector = draw.normal(size=(1, 64))
+        near, far = vector + 0.3 * draw.normal(size=(1, 64)), draw.normal(size=(1, 64))
+        codes = sparse_codes(np.concatenate((vector, near, far)))
+        assert codes.shape == (3, COLUMNS)
+        assert set(np.unique(codes)) <= set(range(UNITS))
+        assert (codes[0] == codes[1]).mean() > 0.5
+        assert (codes[0] == codes[2]).mean() < 0.25
+        life = Life(64, Needs())
+        life.read(Items(np.concatenate((vector, near, far))))
+        found = SparseCodes()(life, Cue(vector))
+        assert found[0] == 1 > found[1] > found[2]
+
+    def test_what_followed_once_is_expected_after_it(self) -> None:
+        vectors = np.random.default_rng(0).normal(size=(40, 64))
+        codes = sparse_codes(vectors)
+        transitions = transitions_of(np.arange(40), codes)
+        for at in range(39):
+            expected = transitions.expected(codes[at], codes)
+            assert expected.argmax() == at + 1
+            assert expected[at + 1] == 1
+        life = Life(64, Needs())
+        life.read(Items(vectors))
+        found = SparseCodes(following=True)(life, Cue(vectors[[5]]))
+        alone = SparseCodes()(life, Cue(vectors[[5]]))
+        lifted = found - alone
+        assert lifted.argmax() == 6
+        assert lifted[6] == pytest.approx(0.1)
+        assert np.delete(lifted, 6).max() < 0.01
 
     def test_communities_are_those_of_the_graph(self) -> None:
         weights = np.zeros((6, 6))

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from memoria.experiments.policies.activation import Activation
 from memoria.experiments.policies.cofire_graph import CofireGraph
 from memoria.experiments.policies.generative_agents import GenerativeAgents
+from memoria.experiments.policies.hopfield import ClassicalHopfield, ModernHopfield
 from memoria.experiments.policies.life import Cue, Floats, Life, Needs
 from memoria.experiments.policies.relevance import (
     Hybrid,
@@ -18,6 +19,7 @@ from memoria.experiments.policies.relevance import (
     Words,
 )
 from memoria.experiments.policies.scenes import Scenes
+from memoria.experiments.policies.sparse_codes import SparseCodes
 from memoria.experiments.policies.word_graph import WordGraph
 
 
@@ -49,6 +51,10 @@ SCORERS: Final[Mapping[str, Callable[[], Scorer]]] = MappingProxyType(
         "ppr-reminded": partial(CofireGraph, "reminded"),
         "ppr-random": partial(CofireGraph, "random"),
         "bi-mem": Scenes,
+        "hopfield": ModernHopfield,
+        "hopfield-classical": ClassicalHopfield,
+        "sdr": SparseCodes,
+        "sdr-next": partial(SparseCodes, following=True),
     }
 )
 ASK_WITH_WORDS: Final = frozenset(
