@@ -79,6 +79,20 @@ def as_indices(indices: object, living: Tensor, device: torch.device) -> Tensor:
     return taken
 
 
+def as_lane_mask(name: str, mask: object, lanes: int) -> Tensor:
+    """Check a ``mask`` of lanes, bool [B], called ``name``; returns it on the CPU.
+
+    Raises:
+        ShapeError: another shape.
+        InputError: no tensor of bool.
+    """
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        raise InputError(f"{name} is {_name(mask)}, not bool", "give one true or false a lane")
+    if list(mask.shape) != [lanes]:
+        raise ShapeError(name, f"[{lanes}], one a lane", list(mask.shape))
+    return mask.detach().cpu()
+
+
 def as_device(device: str | torch.device | None) -> torch.device | None:
     """``device`` as torch has it. Raises `ConfigError` if this machine lacks it."""
     if device is None:

@@ -13,7 +13,14 @@ from torch import Tensor
 from memoria.config import MemoriaConfig
 from memoria.core.arrays import NUMPY, Array, ArrayOps
 from memoria.core.checkpoint import core_state, fill_core
-from memoria.core.checks import as_delta, as_device, as_indices, as_lane_ids, as_memory_data
+from memoria.core.checks import (
+    as_delta,
+    as_device,
+    as_indices,
+    as_lane_ids,
+    as_lane_mask,
+    as_memory_data,
+)
 from memoria.core.engrams import Engrams, counts_between
 from memoria.core.live_engrams import LiveEngrams, check_fields, replace_engrams
 from memoria.core.memory_core import MemoryCore, make_connections
@@ -289,29 +296,36 @@ class Memoria:
         self._outside = torch.device("cpu") if core is None else torch.device(core.ops.device)
 
     @torch.no_grad()
-    def add_working_memory(self, data: Tensor) -> None:
+    def add_working_memory(self, data: Tensor, active: Tensor | None = None) -> None:
         """Make ``data`` the working memory, or add to it.
 
         Args:
             data: floating point [B, W, D]; converted to float32 and detached.
+            active: bool [B]; a lane where it is false stands still in this step: of ``data`` it
+                gets nothing, it is reminded of nothing, and its lifespans stay. None: all lanes.
 
         Raises:
             ShapeError: another B or D than before, or a size of 0.
-            InputError: NaN, Inf or integers. After an error the memory is unchanged.
+            InputError: NaN, Inf or integers, or no lane is active. After an error the memory is
+                unchanged.
+            StateError: lanes stand still, and this step has working memory already.
         """
         core = self.core
         lanes = None if core is None else core.state.lanes
         dimension = None if core is None else core.state.vectors.dimension
         taken = as_memory_data(data, lanes, dimension, self.device)
+        idle = _idle_lanes(core, active, taken.shape[0])
         if core is None:
             core = self._new_core(taken.shape[0], taken.shape[2], taken.device)
-        core.add(core.ops.array(taken))
+        added = core.add(core.ops.array(taken))
         if self._log is None:
             self._log = Recorder(core.state.lanes, core.ops)
         if self.keep_history:
             self._log.begin_histories(core.state, core.step)
         self._log.add()
         self._core, self._view, self._outside = core, None, data.device
+        if idle is not None:
+            self._stand_still(core, core.ops.array(idle), added)
 
     @torch.no_grad()
     def remind(self) -> tuple[Tensor, Tensor]:
@@ -401,22 +415,57 @@ class Memoria:
         core.unpin(positions)
         self._happened(core, core.ops.where(held, positions, -1), EventKind.UNPIN)
 
+    @torch.no_grad()
+    def reset_lanes(self, mask: Tensor) -> None:
+        """Forget every engram of some lanes, pinned or not; the others go on. Only between steps.
+
+        Args:
+            mask: bool [B], true for the lanes that start anew, as where a document ends.
+
+        Raises:
+            StateError: there is working memory.
+            ShapeError, InputError: ``mask`` is no bool [B]. After an error the memory is unchanged.
+        """
+        core = self.core
+        if core is None:
+            return
+        lanes = core.ops.array(as_lane_mask("mask", mask, core.state.lanes))
+        self._check_between_steps("reset_lanes", core)
+        positions = core.ops.where(lanes[:, None], core.living_positions(), -1)
+        core.forget(positions)
+        self._happened(core, positions, EventKind.FORGET)
+
+    def _stand_still(self, core: MemoryCore, idle: Array, added: Array) -> None:
+        """The lanes ``idle`` [B] have no part in this step, nor of what was ``added`` [B, W]."""
+        ops, state = core.ops, core.state
+        core.forget(ops.where(idle[:, None], added, -1))
+        living = core.living_positions()
+        ages = idle[:, None] & ~state.at(state.pinned, living, False)
+        held = ops.where(ages, living, -1)
+        core.recall_by_hand(held, 1.0)  # the step that its end takes away
+        self._happened(core, held, EventKind.RECALL, 1.0)
+
     def _between_steps(self, verb: str, indices: Tensor) -> tuple[MemoryCore, Array]:
         core, _ = self._running(verb)
+        self._check_between_steps(verb, core)
+        at = core.ops.array(self._checked(core, indices))
+        return core, core.state.nth_living(at)
+
+    def _check_between_steps(self, verb: str, core: MemoryCore) -> None:
         if core.working_positions().shape[1]:
             message = f"{verb}: there is working memory, so a step is under way"
             raise StateError(message, "end it with adjust_lifespan_and_memories() first")
-        at = core.ops.array(self._checked(core, indices))
-        return core, core.state.nth_living(at)
 
     def _checked(self, core: MemoryCore, indices: Tensor) -> Tensor:
         living = torch.as_tensor(core.state.living_count())
         return as_indices(indices, living, living.device)
 
-    def _happened(self, core: MemoryCore, positions: Array, kind: EventKind) -> None:
+    def _happened(
+        self, core: MemoryCore, positions: Array, kind: EventKind, value: float = 0.0
+    ) -> None:
         self._view = None
         if self._log is not None:
-            self._log.happen(core.step, kind, core.state, positions, self.keep_history)
+            self._log.happen(core.step, kind, core.state, positions, self.keep_history, value)
 
     def _running(self, verb: str) -> tuple[MemoryCore, Recorder]:
         core, log = self.core, self._log
@@ -462,6 +511,23 @@ class Memoria:
             track_age=self.track_age,
             track_engram_id=self.track_id,
         )
+
+
+def _idle_lanes(core: MemoryCore | None, active: Tensor | None, lanes: int) -> Tensor | None:
+    """Lanes that stand still in the step that begins, bool [B]; None where none does."""
+    working = None if core is None else core.working_positions()
+    begun = working is not None and working.shape[1] > 0
+    hint = "add the working memory of such a step at once"
+    if begun and working is not None and bool((working < 0).any()):
+        raise StateError("add_working_memory: lanes stand still in this step", hint)
+    if active is None:
+        return None
+    idle = ~as_lane_mask("active", active, lanes)
+    if begun:
+        raise StateError("active: this step has working memory already", hint)
+    if bool(idle.all()):
+        raise InputError("active: every lane stands still", "leave the step out")
+    return idle if bool(idle.any()) else None
 
 
 def _counts(types: npt.NDArray[np.uint8]) -> str:

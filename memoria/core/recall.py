@@ -103,7 +103,7 @@ def recall(
 
     Args:
         state, connections, config, step, lane_ids: as in `SearchContext`.
-        cue: vectors [B, W, D]; None takes the working memory.
+        cue: vectors [B, W, D]; None takes the working memory, and lanes without any find nothing.
         search: how long-term engrams are found.
 
     Returns:
@@ -111,15 +111,20 @@ def recall(
         engrams of each lane.
     """
     ops = state.ops
+    stm, idle = state.shortterm(), None
     if cue is None:
-        cue = state.data_at(state.working())
-    stm = state.shortterm()
+        working = state.working()
+        cue = state.data_at(working)
+        if working.shape[1]:
+            idle = working[:, :1] < 0  # a lane that stands still in this step
+            stm = ops.where(idle, -1, stm)
     shortterm = _select_nearest(state, cue, stm, config.num_reminded_stm)
     unreminded = (stm >= 0).sum(1) - (shortterm >= 0).sum(1)
     if config.num_final_ltms:
         found = search(
             SearchContext(state, connections, config, step, lane_ids, shortterm, unreminded)
         )
+        found = found if idle is None else ops.where(idle, -1, found)
         longterm = _select_nearest(state, cue, found, config.num_final_ltms)
         longterm = _start_cold(state, stm, longterm)
         again = (shortterm[:, :, None] == longterm[:, None]).any(2)

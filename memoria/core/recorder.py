@@ -77,6 +77,7 @@ class Recorder:
         self._record = FiringRecord.empty(lanes) if record is None else record
         self._steps: list[_Step] = []
         self._events: list[IntArray] = []
+        self._values: list[npt.NDArray[np.float64]] = []  # of the events
         self._entries = 0
         self._firings: list[_Firing] = []  # of the step under way
         self._changes: list[_Changes] = []  # since the last step, for the histories
@@ -134,14 +135,19 @@ class Recorder:
         state: EngramState,
         positions: Array,
         keep_history: bool,
+        value: float = 0.0,
     ) -> None:
-        """After ``step`` steps an event of ``kind`` happened at ``positions`` [B, N]."""
+        """After ``step`` steps an event of ``kind`` happened at ``positions`` [B, N].
+
+        ``value`` is that of `Events.values`.
+        """
         cells = state.cells(positions)
         ids = np.unique(_store_ids(state, cells))
         rows = np.empty((len(ids), 4), np.int64)
         rows[:] = (step, kind, 0, 0)
         rows[:, 2] = ids
         self._events.append(rows)
+        self._values.append(np.full(len(ids), value))
         if keep_history:
             self._changes.append(_Changes.of(state, cells))
 
@@ -214,12 +220,12 @@ class Recorder:
             counts=counts,
             first_short=np.concatenate([before.first_short, *shorts]),
             events=np.concatenate([before.events, *self._events]),
-            values=np.append(before.values, np.zeros(sum(map(len, self._events)))),
+            values=np.concatenate([before.values, *self._values]),
             times=before.times,
             digests=before.digests,
             texts={i: before.texts[i] for i in living.tolist() if i in before.texts},
         )
-        self._steps, self._events, self._entries = [], [], 0
+        self._steps, self._events, self._values, self._entries = [], [], [], 0
 
 
 def log_state(log: Recorder, state: EngramState) -> dict[str, Tensor]:

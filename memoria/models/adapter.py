@@ -97,7 +97,7 @@ class MemoryAdapter(nn.Module):
         self.abstractor = Abstractor(self.settings.num_memories, size, wide)
         form = ReaderForm(zero=True)
         self.readers = nn.ModuleDict({key: PreNormReader(size, heads, form=form) for key in chosen})
-        self.memory = new_segment_memory(self.settings, self.abstractor)
+        self.memory = new_segment_memory(self.settings, self)
         self.to(next(base.parameters()).device)
         self._segment: Segment | None = None
         self._mask: Tensor | None = None

@@ -51,8 +51,11 @@ class MemorySettings:
     keep_history: bool = False
 
 
-def new_segment_memory(settings: MemorySettings, abstractor: Abstractor) -> SegmentMemory:
-    """An empty memory of these settings. Raises `ConfigError` for a value out of its bounds."""
+def new_segment_memory(settings: MemorySettings, host: nn.Module) -> SegmentMemory:
+    """An empty memory of these settings, its engrams made by the ``abstractor`` of ``host``.
+
+    Raises `ConfigError` for a value out of its bounds.
+    """
     for name in ("num_memories", "memory_hidden", "reset_period"):
         value = getattr(settings, name)
         if value is not None and value < 1:
@@ -71,7 +74,7 @@ def new_segment_memory(settings: MemorySettings, abstractor: Abstractor) -> Segm
         layout=settings.memory_layout,
     )
     alpha, period = float(settings.lifespan_alpha), settings.reset_period
-    return SegmentMemory(memoria, abstractor, alpha, period)
+    return SegmentMemory(memoria, host, alpha, period)
 
 
 class FromPlain:
@@ -131,7 +134,8 @@ class MemoryHost(_SharedInput):
         size = config.hidden_size
         wide = 4 * size if config.memory_hidden is None else config.memory_hidden
         self.abstractor = Abstractor(config.num_memories, size, wide)
-        self.memory = new_segment_memory(config, self.abstractor)
+        host: Any = self
+        self.memory = new_segment_memory(config, host)
         self.grow_layers()
 
     def check(self) -> None:

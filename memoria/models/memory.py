@@ -9,9 +9,11 @@ from copy import copy
 from os import PathLike
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from memoria.core.abstractor import Abstractor
+from memoria.core.checks import as_lane_mask
 from memoria.core.memoria import Memoria
 from memoria.core.memory_core import MemoryCore
 from memoria.errors import ConfigError, InputError, ShapeError
@@ -29,8 +31,11 @@ class SegmentMemory:
     gradient passes from one segment to the next. Assigning ``memoria`` (another `Memoria`, or
     anything with its methods) starts from an empty memory.
 
+    A batch of fewer rows than there are lanes, as the last of an epoch, is read by the first lanes;
+    the others stand still.
+
     Attributes:
-        lanes: rows that a batch must have; None while nothing has been read.
+        lanes: rows that a batch may have; None while nothing has been read.
         seen: last hidden states [B, N, D] of the segment read last, which become engrams next.
         seen_mask: bool [B, N], false at padding; None if there was none.
         last: what the segment read last was reminded of, and how much attention that got.
@@ -39,7 +44,8 @@ class SegmentMemory:
 
     Args:
         memoria: the memory itself.
-        abstractor: makes the engrams; the memory lives where its weights are.
+        host: the module whose ``abstractor``, whichever it is at the time (PEFT puts its own in its
+            place), makes the engrams; the memory lives where its weights are.
         alpha: scale of the lifespan gains.
         reset_period: segments read in training mode between two resets; None never.
     """
@@ -47,15 +53,14 @@ class SegmentMemory:
     def __init__(
         self,
         memoria: Memoria,
-        abstractor: Abstractor,
+        host: nn.Module,
         alpha: float = 8.0,
         reset_period: int | None = None,
     ) -> None:
         if reset_period is not None and reset_period < 1:
             raise ConfigError(f"reset_period = {reset_period}: must be 1 or more, or None")
-        self._memoria, self._abstractor = memoria, abstractor
+        self._memoria, self._host = memoria, host
         self.alpha, self.reset_period = float(alpha), reset_period
-        self.project: Callable[[Tensor], Tensor] | None = None
         self._paused = self._generating = False
         self._forget_all()
 
@@ -73,6 +78,11 @@ class SegmentMemory:
         self.reset()
 
     @property
+    def _abstractor(self) -> Abstractor:
+        abstractor: Abstractor = self._host.abstractor  # type: ignore[assignment]
+        return abstractor
+
+    @property
     def _device(self) -> torch.device:
         return self._abstractor.query_embeddings.device
 
@@ -83,7 +93,10 @@ class SegmentMemory:
 
     @property
     def texts(self) -> tuple[str, ...] | None:
-        """The text of each row [B] of the batch read next: kept beside its engrams, for stores."""
+        """The text of each lane [B], for the batch read next: kept beside its engrams, for stores.
+
+        A smaller batch takes those of its rows.
+        """
         return self._texts.coming
 
     @texts.setter
@@ -100,9 +113,33 @@ class SegmentMemory:
         self.seen_mask: Tensor | None = None
         self.last: Segment | None = None
         self.lanes: int | None = None
+        self._rows = 0  # of the batch read last
+        self._fresh: Tensor | None = None  # bool [B], lanes of which `seen` holds nothing
         self._pending: Tensor | None = None  # indices of a step that was begun and not ended
         self._trained = 0
         self._texts = SegmentTexts()
+
+    def reset_lanes(self, mask: Tensor) -> None:
+        """Forget everything of some lanes, as where a document ends; the others go on bit for bit.
+
+        Their next segment reads and remembers nothing of what was before.
+
+        Args:
+            mask: bool [B], true for the lanes that start anew.
+
+        Raises:
+            ShapeError, InputError: ``mask`` is no bool [B]; the memory is unchanged.
+        """
+        self._end_pending()
+        if self.lanes is None:
+            return
+        anew = as_lane_mask("mask", mask, self.lanes)
+        if not bool(anew.any()):
+            return
+        self._memoria.reset_lanes(anew)
+        if self.seen is not None:
+            self.seen = self.seen.masked_fill(anew.to(self.seen.device)[:, None, None], 0.0)
+            self._fresh = anew if self._fresh is None else anew | self._fresh
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -139,7 +176,7 @@ class SegmentMemory:
         """Begin a forward pass.
 
         Args:
-            lanes: rows of the batch.
+            lanes: rows of the batch; those of the memory beyond stand still.
             mask: bool [B, N], false at padding; None where nothing is padding.
             continued: these tokens go on in the segment that was begun before, as with a cache of
                 keys and values.
@@ -149,33 +186,44 @@ class SegmentMemory:
             What the layers may read; None while paused.
 
         Raises:
-            ShapeError: the memory has another number of lanes.
+            ShapeError: the memory has fewer lanes.
         """
         if self._paused:
             return None
         self._check_lanes(lanes)
         self._end_pending()
+        self._rows = lanes
         if self.last is not None and (continued or self._generating):
             return self.last.again()
         coming, self._texts.coming = self._texts.coming, None
         if training and self.reset_period is not None and self._trained >= self.reset_period:
+            known = self.lanes or 0
             self.reset()
-        self._texts.now = None if coming is None else checked_texts(coming, lanes)
+            self.lanes, self._rows = max(known, lanes), lanes
+        elif not self._holds:
+            self.lanes = lanes
+        self._texts.now = None if coming is None else self._of_all_lanes(coming)
         self._trained += training
-        self.lanes = lanes
-        self.last = Segment(mask, self.project)
+        self.last = Segment(mask, getattr(self._host, "reader", None))
         return self.last
 
     def remember_seen(self, segment: Segment | None) -> None:
         """Turn the hidden states of the segment before, if any, into engrams and remind."""
         if segment is None or segment.read or not segment.empty or self.seen is None:
             return
-        mask = self.seen_mask
-        self._remember(segment, self._engrams_of(self.seen, mask), self._texts.seen)
+        active = self._lanes_read()
+        if self._fresh is not None:
+            active &= ~self._fresh
+            if not bool(active.any()):
+                return
+        rows, mask = self._rows, self.seen_mask
+        working = self._engrams_of(self.seen[:rows], None if mask is None else mask[:rows])
+        self._remember(segment, working, self._texts.seen, active)
 
     def remember_now(self, segment: Segment, hidden: Tensor, mask: Tensor | None) -> None:
         """Turn hidden states [B, N, D] of this segment into engrams and remind."""
-        self._remember(segment, self._engrams_of(hidden, mask), self._texts.now)
+        working = self._engrams_of(hidden, mask)
+        self._remember(segment, working, self._texts.now, self._lanes_read())
 
     def end(
         self, segment: Segment | None, hidden: Tensor | None, mask: Tensor | None, continued: bool
@@ -200,28 +248,67 @@ class SegmentMemory:
             self._see(hidden.detach(), mask, continued)
 
     def _engrams_of(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        where = self._device  # the model may have moved since
-        made: Tensor = self._abstractor(hidden.to(where), None if mask is None else mask.to(where))
+        queries = self._abstractor.query_embeddings  # the model may have moved since
+        mask = None if mask is None else mask.to(queries.device)
+        made: Tensor = self._abstractor(hidden.to(queries), mask)
         return made
 
-    def _remember(self, segment: Segment, working: Tensor, texts: tuple[str, ...] | None) -> None:
-        """``working`` [B, W, D] enters the memory and brings back what ``segment`` may read."""
-        self._memoria.add_working_memory(working)
+    @property
+    def _holds(self) -> bool:
+        """Whether there is anything that a batch of another size would not fit to."""
+        return self.seen is not None or self.timestep > 0
+
+    def _lanes_read(self) -> Tensor:
+        """Which lanes have a row in the batch, bool [B]."""
+        return torch.arange(self.lanes or 0) < self._rows
+
+    def _of_all_lanes(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """The texts of the batch's rows, and empty ones for lanes beyond."""
+        lanes, rows = self.lanes or 0, self._rows
+        of_rows = tuple(texts)[:rows] if len(texts) == lanes else checked_texts(texts, rows)
+        return of_rows + ("",) * (lanes - rows)
+
+    def _remember(
+        self, segment: Segment, working: Tensor, texts: tuple[str, ...] | None, active: Tensor
+    ) -> None:
+        """``working`` enters the memory and brings back what ``segment`` may read.
+
+        Args:
+            segment: that of the rows of the batch.
+            working: engrams [rows, W, D].
+            texts: texts [B] that they were made of.
+            active: bool [B], false for lanes that stand still.
+        """
+        rows = working.shape[0]
+        given = functional.pad(working.detach(), (0, 0, 0, 0, 0, len(active) - rows))
+        all_active = bool(active.all())
+        try:
+            if all_active:
+                self._memoria.add_working_memory(given)
+            else:
+                self._memoria.add_working_memory(given, active)
+        except InputError:
+            if bool(given.isfinite().all()):
+                raise
+            raise _overflow(given) from None
         if texts is not None and self._memoria.core is not None:
             self._texts.add(self._memoria.core, working.shape[1], texts)
-        reminded, indices = self._memoria.remind()
-        self._pending = indices
-        segment.remember(working, reminded, indices)
+        reminded, self._pending = self._memoria.remind()
+        segment.remember(working, reminded[:rows], self._pending[:rows])
+        if not bool(active[:rows].all()):
+            segment.lanes = active[:rows].to(working.device)
 
     def _adjust(self, segment: Segment) -> None:
-        if segment.indices is None:
+        if segment.indices is None or self._pending is None:
             return
         received, indices = segment.received, segment.indices
         if received is None:
             gains = torch.zeros_like(indices, dtype=torch.float64)
         else:
             gains = lifespan_gains(received, segment.valid, self.alpha)
-        self._memoria.adjust_lifespan_and_memories(indices, gains)
+        beyond = self._pending.shape[0] - gains.shape[0]
+        given = functional.pad(gains, (0, 0, 0, beyond))
+        self._memoria.adjust_lifespan_and_memories(self._pending, given)
         segment.gains, self._pending = gains, None
 
     def _end_pending(self) -> None:
@@ -232,22 +319,36 @@ class SegmentMemory:
             self._pending = None
 
     def _see(self, hidden: Tensor, mask: Tensor | None, continued: bool) -> None:
+        """Keep ``hidden`` [rows, N, D] for the next segment; lanes beyond keep what they have."""
+        rows, lanes, texts = hidden.shape[0], self.lanes or 0, self._texts
         before, before_mask = self.seen, self.seen_mask
         if continued and before is not None:
-            if mask is not None or before_mask is not None:
-                parts = ((before, before_mask), (hidden, mask))
-                mask = torch.cat([_full(states) if m is None else m for states, m in parts], 1)
-            hidden = torch.cat((before, hidden), 1)
-        self.seen, self.seen_mask, self._texts.seen = hidden, mask, self._texts.now
+            behind = (before[:rows], None if before_mask is None else before_mask[:rows])
+            hidden, mask = _joined([behind, (hidden, mask)], 1)
+        if rows == lanes:
+            self._fresh, texts.seen = None, texts.now
+        else:
+            fresh = torch.arange(lanes) >= rows
+            if before is None:
+                others: _States = (hidden.new_zeros(lanes - rows, *hidden.shape[1:]), None)
+            else:
+                others = (before[rows:], None if before_mask is None else before_mask[rows:])
+                fresh &= (
+                    torch.zeros(lanes, dtype=torch.bool) if self._fresh is None else self._fresh
+                )
+            hidden, mask = _joined([(hidden, mask), others], 0)
+            self._fresh = fresh if bool(fresh.any()) else None
+            now, old = (one or ("",) * lanes for one in (texts.now, texts.seen))
+            texts.seen = None if texts.now is texts.seen is None else now[:rows] + old[rows:]
+        self.seen, self.seen_mask = hidden, mask
 
     def _check_lanes(self, lanes: int) -> None:
-        holds = self.seen is not None or self.timestep > 0
-        if holds and self.lanes is not None and lanes != self.lanes:
+        if self._holds and self.lanes is not None and lanes > self.lanes:
             raise ShapeError(
                 "batch",
                 f"[{self.lanes}, ...]: the memory has a lane for each row",
                 f"[{lanes}, ...]",
-                "call model.memory.reset() to begin anew, or drop the last, smaller batch",
+                "call model.memory.reset() to begin anew",
             )
 
     def state(self) -> dict[str, Tensor]:
@@ -256,6 +357,8 @@ class SegmentMemory:
         state = {_PREFIX + name: value for name, value in self._memoria.state().items()}
         state["trained"] = torch.tensor(self._trained)
         state["lanes"] = torch.tensor(self.lanes or 0)
+        if self._fresh is not None:
+            state["fresh"] = self._fresh.clone()
         if self.seen is not None:
             state["seen"] = self.seen.clone()
         if self.seen_mask is not None:
@@ -286,6 +389,8 @@ class SegmentMemory:
         self._forget_all()
         self._trained, self.lanes = int(state["trained"]), int(state["lanes"]) or None
         self.seen, self.seen_mask = state.get("seen"), state.get("seen_mask")
+        fresh = state.get("fresh")
+        self._fresh = None if fresh is None else fresh.cpu()
         if "texts" in state:
             self._texts = SegmentTexts.from_state(state["texts"])
 
@@ -336,8 +441,35 @@ class SegmentMemory:
         self.lanes = loaded.config.lanes
 
 
+_States = tuple[Tensor, Tensor | None]  # hidden states [B, N, D], and their mask [B, N]
+
+
+def _joined(parts: Sequence[_States], axis: int) -> _States:
+    """Hidden states after each other along tokens (1), or along rows (0), padded on the right."""
+    lengths = {states.shape[1] for states, _ in parts}
+    masked = any(mask is not None for _, mask in parts) or (axis == 0 and len(lengths) > 1)
+    masks = [_full(states) if mask is None else mask for states, mask in parts]
+    found = [states for states, _ in parts]
+    if axis == 0:
+        missing = [max(lengths) - states.shape[1] for states in found]
+        found = [functional.pad(one, (0, 0, 0, m)) for one, m in zip(found, missing, strict=True)]
+        masks = [functional.pad(one, (0, m)) for one, m in zip(masks, missing, strict=True)]
+    return torch.cat(found, axis), torch.cat(masks, axis) if masked else None
+
+
 def _full(states: Tensor) -> Tensor:
     return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+
+
+def _overflow(engrams: Tensor) -> InputError:
+    """The error for ``engrams`` that are not finite, which says what the model did."""
+    dtype = str(engrams.dtype).removeprefix("torch.")
+    value = engrams[~engrams.isfinite()][0].item()
+    hint = "lower the learning rate or clip gradients; model.memory.reset() drops what was read"
+    if engrams.dtype == torch.float16:
+        hint = "train in bfloat16 or float32; model.memory.reset() drops what was read"
+        return InputError(f"float16 overflowed: the engrams of this segment hold {value}", hint)
+    return InputError(f"the engrams of this segment hold {value} ({dtype})", hint)
 
 
 _SPARE = 256  # entries kept before the forgotten are looked for

@@ -115,14 +115,14 @@ class PreNormReader(nn.Module):
         """Add what ``states`` [B, N, D] read of the segment's memory: [B, N, D]."""
         if self.joint:
             added = _read_all(self.attention, self.working_norm(states), segment)
-            result: Tensor = states + self.dropout(added)
-            return result
+            return segment.where_read(states, states + self.dropout(added))
+        before = states
         added = self.attention(self.working_norm(states), segment.working, segment.working_pairs)
         states = states + self.dropout(added)
         if segment.reminds:
             added = _read_reminded(self.attention, self.reminded_norm(states), segment)
             states = states + self.dropout(added)
-        return states
+        return segment.where_read(before, states)
 
 
 class PostNormReader(nn.Module):
@@ -151,15 +151,15 @@ class PostNormReader(nn.Module):
         """Let ``states`` [B, N, D] read the segment's memory: [B, N, D]."""
         if self.joint:
             added = _read_all(self.attention, states, segment)
-            result: Tensor = self.norm(states + self.dropout(added))
-            return result
+            return segment.where_read(states, self.norm(states + self.dropout(added)))
+        before = states
         added = self.attention(states, segment.working, segment.working_pairs)
         states = self.norm(states + self.dropout(added))
         if segment.reminds:
             added = _read_reminded(self.attention, states, segment)
             some = segment.valid.any(1)[:, None, None]
             states = torch.where(some, self.norm(states + self.dropout(added)), states)
-        return states
+        return segment.where_read(before, states)
 
 
 class SharedKeys(nn.Module):
@@ -200,7 +200,6 @@ class ReaderHost(MemoryHost):
         if not form.own_keys:
             # of the readers' name, for what looks for weights of the memory by name
             self.reader = SharedKeys(size, form.width or size)
-            self.memory.project = self.reader
         return form
 
     @torch.no_grad()

@@ -33,6 +33,8 @@ class Segment:
 
     Attributes:
         queries: bool [B, N], whose reading counts (false at padding); None is all.
+        lanes: bool [B], which rows read at all: not those of a lane that has just begun a document;
+            None is all.
         working: working memory [B, W, D] with gradient; None before there is any.
         reminded: reminded engrams [B, R, D] without gradient, zeros at nulls.
         indices: of the reminded [B, R], as `Memoria.remind` returns them; -1 at nulls.
@@ -54,6 +56,7 @@ class Segment:
         self.pairs: Tensor | None = None
         self._project = project
         self._engrams: Tensor | None = None
+        self.lanes: Tensor | None = None
         self.working: Tensor | None = None
         self._reminded: Tensor | None = None
         self.indices: Tensor | None = None
@@ -120,6 +123,12 @@ class Segment:
             # once, before the layers: checkpointing runs what is in a layer a second time
             self.pairs = self._project(self._engrams)
 
+    def where_read(self, before: Tensor, after: Tensor) -> Tensor:
+        """States [B, N, D]: those ``after`` reading in rows that read, else those ``before``."""
+        if self.lanes is None:
+            return after
+        return torch.where(self.lanes[:, None, None], after, before)
+
     def receive(self, weights: Tensor) -> None:
         """Count a layer's attention ``weights`` [B, N, R], unless it ran again for gradients."""
         if self.read:
@@ -142,7 +151,7 @@ class Segment:
     def again(self) -> Segment:
         """A segment with the same memory for tokens that follow, without gradient."""
         other = Segment()
-        other.read = True
+        other.read, other.lanes = True, self.lanes
         if self.working is not None and self.indices is not None:
             other.remember(self.working.detach(), self.reminded, self.indices)
             other.pairs = None if self.pairs is None else self.pairs.detach()
