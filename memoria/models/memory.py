@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from os import PathLike
@@ -40,12 +40,12 @@ class SegmentMemory:
         seen_mask: bool [B, N], false at padding; None if there was none.
         last: what the segment read last was reminded of, and how much attention that got.
         alpha, reset_period: as given.
-        project: makes keys and values of engrams, where all layers share them; None otherwise.
 
     Args:
         memoria: the memory itself.
         host: the module whose ``abstractor``, whichever it is at the time (PEFT puts its own in its
-            place), makes the engrams; the memory lives where its weights are.
+            place), makes the engrams; the memory lives where its weights are. Its ``reader``, if it
+            has one, makes the keys and values of engrams that all layers share.
         alpha: scale of the lifespan gains.
         reset_period: segments read in training mode between two resets; None never.
     """
