@@ -121,7 +121,8 @@ class Task(ABC):
     """What is trained, on which data: one step, and one measurement of a split.
 
     Attributes:
-        model: what is trained; it must exist when the constructor returns.
+        model: what is trained; it must exist when the constructor returns. If it says its
+            ``inner``, the width of its feed-forward layers, the run's log and ``run.json`` do too.
     """
 
     model: nn.Module
@@ -182,6 +183,24 @@ def train(config: TrainingConfig, run: Run, make: Callable[[Processes], Task]) -
         return _Training(config, run, processes, task).finish()
 
 
+def network_size(model: nn.Module) -> dict[str, int]:
+    """Trainable numbers, and the real width of the feed-forward layers where ``model`` says it."""
+    trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    inner = getattr(model, "inner", None)
+    return {"parameters": trained} if inner is None else {"inner": inner, "parameters": trained}
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory that this process has had: of the GPU's, or on a CPU all of its own."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 class _Training:
     def __init__(self, config: TrainingConfig, run: Run, processes: Processes, task: Task) -> None:
         self.config, self.run, self.processes, self.task = config, run, processes, task
@@ -194,16 +213,18 @@ class _Training:
         self.done = 0
 
     def finish(self) -> dict[str, float]:
+        size = network_size(self.task.model)
+        self.run.mark("running", network=size)
         state = self.run.restored()
-        if state is not None:
+        if state is None:
+            self.run.log({"kind": "network", **size})
+        else:
             self._restore(state)
         while self.done < self.config.steps:
             self._step()
         found = self._measure("test")
-        found |= {"parameters": sum(one.numel() for one in self.parameters), "steps": self.done}
-        if self.processes.device.type == "cuda":  # of this attempt
-            found["peak_bytes"] = torch.cuda.max_memory_allocated(self.processes.device)
-        return found
+        self.run.mark("running", peak_bytes=peak_bytes(self.processes.device))
+        return {**found, **size, "steps": self.done}
 
     def _step(self) -> None:
         config, step = self.config, self.done

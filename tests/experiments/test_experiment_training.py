@@ -152,7 +152,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(model: str, tmp_path: P
     assert again.document["attempts"] == 3
     assert rows(again) == rows(whole)
     assert dict(again.metrics) == dict(whole.metrics)
-    assert set(whole.metrics) == {"accuracy", "loss", "parameters", "steps"}
+    assert set(whole.metrics) == {"accuracy", "inner", "loss", "parameters", "steps"}
 
 
 @pytest.mark.slow

@@ -36,6 +36,7 @@ class LMConfig(TrainingConfig):
         # paper's appendix as a review quotes it, and the code's. Their tables, known second-hand:
         # perplexity 23.5 against 24.5 (Transformer-XL), 24.8 (Compressive), 24.7 (infinity-former).
         # The budget is what a layer of theirs attends to: 50 + 50 + 50; Transformer-XL's 150 too.
+        # Their models keep the feed-forward width, so that Memoria's has more parameters.
         "paper": {
             "data": "wikitext-103",
             "tokenizer": "gpt2",
@@ -43,6 +44,7 @@ class LMConfig(TrainingConfig):
             "layers": 12,
             "heads": 12,
             "inner": 3072,
+            "equal_parameters": False,
             "segment": 150,
             "memory": 150,
             "dropout": 0.1,
@@ -65,6 +67,8 @@ class LMConfig(TrainingConfig):
                     "depth": 10,
                     "lifespan": 9.0,
                     "alpha": 8.0,
+                    "reader": "separate",
+                    "reader_zero": False,
                 }
             },
         },

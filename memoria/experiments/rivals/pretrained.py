@@ -92,6 +92,13 @@ class Pretrained(_Carrying):
         except (OSError, ValueError, TypeError) as error:
             raise ConfigError(f"pretrained = {weights!r}: {first_line(error)}") from None
 
+    @property
+    def inner(self) -> int:
+        """Width of its feed-forward layers."""
+        config = self.network.config
+        wide = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None)
+        return int(wide or 4 * config.hidden_size)
+
     def forward(self, tokens: Tensor, real: Tensor | None = None) -> SegmentOutput:
         """Read a segment: tokens int64 [B, S], ``real`` bool [B, S] is false at padding.
 

@@ -67,6 +67,11 @@ class SegmentModel(nn.Module, ABC):
         self.config = config
         self._carried: dict[str, Tensor] = {}
 
+    @property
+    def inner(self) -> int:
+        """Width of its feed-forward layers, which `matched_inner` may have chosen."""
+        return self.config.inner
+
     @classmethod
     def build(cls, config: RivalConfig) -> SegmentModel:
         """A fresh model. Its weights come from torch's generator: see `build_rival` for a seed."""
