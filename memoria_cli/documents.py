@@ -208,6 +208,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "written": "text? file that was written",
         "x_label": "text what runs to the right",
         "y_label": "text what runs upwards",
+        "alt": "text what its picture shows, in words",
     }
 )
 
@@ -383,7 +384,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
             },
         ),
         "plot": keys(
-            "path at step first_step kind title x_label y_label note options",
+            "path at step first_step kind title x_label y_label note alt options",
             frames={"type": "object", "description": "columns by name, in tables by name"},
             out={
                 "type": ["object", "null"],

@@ -58,6 +58,7 @@ class Chronicle:
         fired_steps: step of each firing, int64 [N].
         settings: makes `expiries` once they are asked for.
         read_texts: reads texts from the store by id.
+        read_vectors: reads vectors from the store by id.
         name: of the store, for messages.
     """
 
@@ -73,6 +74,7 @@ class Chronicle:
     fired_steps: IntArray
     settings: Callable[[], Expiries]
     read_texts: Callable[[IntArray], list[str | None]] | None = None
+    read_vectors: Callable[[IntArray], npt.NDArray[np.float32]] | None = None
     name: str = ""
     _release: Callable[[], Any] | None = field(default=None, repr=False)
 
@@ -132,6 +134,7 @@ class Chronicle:
             fired_steps=firings.steps,
             settings=settings,
             read_texts=StoredTexts(files).texts,
+            read_vectors=files.vectors,
             name=files.name,
         )
 
@@ -318,6 +321,16 @@ class Chronicle:
     def text(self, engram: int) -> str | None:
         """The text of one engram."""
         return self.texts([engram])[0]
+
+    def vectors(self, ids: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """The vectors of engrams, float32 [n, D]. Reads from the store.
+
+        Raises:
+            InputError: it is a life in memory, whose record has no vectors.
+        """
+        if self.read_vectors is None:
+            raise InputError("this life has no vectors", "save_memory writes a store that has")
+        return self.read_vectors(np.asarray(ids, np.int64).reshape(-1))
 
     def frames(self, texts: bool = True) -> dict[str, dict[str, npt.NDArray[Any]]]:
         """Everything that is known as tables of columns; 0 for a step that has not come.

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from memoria.analysis.chronicle import MEMORY_NAMES, Chronicle
+from memoria.analysis.excerpts import excerpts
 from memoria.analysis.result import Analysis
 from memoria.analysis.scope import (
     highest,
@@ -122,6 +123,7 @@ def connections(
                 "born": chronicle.born[chosen],
                 "fires": fires,
                 "memory": MEMORY_NAMES[chronicle.types_after(chosen, chronicle.steps)],
+                "text": np.array([*excerpts(chronicle, chosen), None], object)[:-1],
             },
         },
     )

@@ -63,20 +63,24 @@ class Kind:
 
     Attributes:
         name: by which users ask for it.
-        module: of `memoria.analysis` that computes it, by a function of the same name.
+        module: of `memoria.analysis` that computes it.
         summary: what it shows, in a line.
         options: what the function takes beside the chronicle.
+        function: its name, where it is not the kind's.
     """
 
     name: str
     module: str
     summary: str
     options: Mapping[str, Option]
+    function: str = ""
 
     def run(self, chronicle: Chronicle, options: Mapping[str, Any]) -> Analysis:
         """The analysis with all of its ``options`` given."""
         module = import_module(f"memoria.analysis.{self.module}")
-        function: Callable[..., Analysis] = getattr(module, self.name.replace("-", "_"))
+        function: Callable[..., Analysis] = getattr(
+            module, self.function or self.name.replace("-", "_")
+        )
         return function(chronicle, **options)
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +174,20 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
                 "autocorrelation",
                 "autocorrelation of long-term memory's firing, by lag",
                 {"lane": _LANE, "max_lag": Option(None, 1, most=2000), **_SAMPLE},
+            ),
+            Kind(
+                "map",
+                "meaning",
+                "engrams by meaning in two dimensions, with words on the parts of the map",
+                {
+                    "lane": _LANE,
+                    "limit": Option(2000, 1, most=20_000),
+                    "by": Option("even", words=("even", "fired", "newest")),
+                    "forgotten": Option(False),
+                    "colour": Option("memory", words=("memory", "age", "lifespan")),
+                    "method": Option("auto", words=("auto", "pca", "umap")),
+                },
+                function="meaning_map",
             ),
         )
     }

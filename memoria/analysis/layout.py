@@ -45,7 +45,7 @@ def layout_in_cells(lanes: IntArray, edges: Edges) -> FloatArray:
         inner = lanes[edges.source] == lane
         ends = np.searchsorted(members, np.column_stack((edges.source, edges.target))[inner])
         corner = np.array([cell % across, cell // across])
-        inside = gap + (1 - 2 * gap) * _fill(_cell(len(members), ends, edges.weight[inner]))
+        inside = gap + (1 - 2 * gap) * fill(_cell(len(members), ends, edges.weight[inner]))
         found[members] = (corner + inside) / (across, down)
     return found
 
@@ -118,7 +118,7 @@ def _networkx() -> Any:
     return networkx
 
 
-def _fill(points: FloatArray) -> FloatArray:
+def fill(points: FloatArray) -> FloatArray:
     """Points moved and stretched to span 0 to 1 both ways; 0.5 where they are all alike."""
     low, high = points.min(0), points.max(0)
     span = np.where(high > low, high - low, 1.0)

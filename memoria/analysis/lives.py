@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from memoria.analysis.chronicle import MEMORY_NAMES, Chronicle
+from memoria.analysis.excerpts import excerpts
 from memoria.analysis.result import Analysis
 from memoria.analysis.scope import (
     after_compaction,
@@ -19,6 +20,7 @@ from memoria.analysis.scope import (
 from memoria.timeline.log import IntArray
 
 _MOST_POINTS: Final = 100_000  # firings shown at most, unless engrams are named
+_LEAST_STEPS: Final = 30  # of a raster, unless asked
 _EVERY_STEP: Final = 2000  # steps of a life up to which each has a row
 _HOW: Final = {
     "even": "every n-th",
@@ -39,10 +41,16 @@ def raster(
 ) -> Analysis:
     """Every firing of some engrams in the steps ``first`` to ``last``.
 
+    Unless steps or engrams are given, the last third of the life: over all of it half of the plane
+    would be empty, for nobody fires before its birth.
+
     ``row`` numbers the engrams in order of creation; ``memory`` is where it stood as it fired,
     ``gain`` the lifespan it got. Of more than ``limit`` engrams: every n-th (``by`` even), the
     most often fired in these steps, or the newest.
     """
+    if first is None and last is None and not engrams:
+        first = chronicle.steps - max(_LEAST_STEPS, chronicle.steps // 3) + 1
+        first = max(first, 1) if chronicle.steps else None
     begin, end = step_window(chronicle, first, last)
     entries = slice(int(chronicle.ends[max(begin, 1) - 1]), int(chronicle.ends[end]))
     positions, steps = chronicle.fired_positions[entries], chronicle.fired_steps[entries]
@@ -64,6 +72,7 @@ def raster(
         y_label="engrams, in order of creation",
         note=note(
             lane,
+            f"the last {end - begin + 1} of {end} steps" if last is None and begin > 1 else "",
             f"{len(chosen)} of {len(candidates)} engrams, {_HOW[by]}" if left_out else "",
             f"{after_compaction(chronicle)} of what it did not keep"
             if begin < chronicle.first_step
@@ -135,7 +144,10 @@ def lifespans(
                 "lifespan": chronicle.lifespan(positions, at),
                 "memory": MEMORY_NAMES[chronicle.types_after(positions, at)],
             },
-            "engrams": chronicle.engrams(chosen),
+            "engrams": {
+                **chronicle.engrams(chosen),
+                "text": np.array([*excerpts(chronicle, chosen), None], object)[:-1],
+            },
         },
     )
 

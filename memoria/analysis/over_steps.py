@@ -41,7 +41,7 @@ def survival(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
         title=f"Survival by step of creation, after step {chronicle.steps}",
         x_label="step of creation",
         y_label="share still alive",
-        note=note(lane, steps.note),
+        note=note(lane, steps.note("bar")),
         frames={
             "survival": {
                 "from_step": steps.starts,
@@ -100,7 +100,7 @@ def sizes(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
         title="Engrams in each memory",
         x_label="step",
         y_label="engrams",
-        note=note(lane, steps.note, after_compaction(chronicle)),
+        note=note(lane, steps.note(), after_compaction(chronicle)),
         frames={
             "sizes": {
                 "from_step": steps.starts,
@@ -138,7 +138,7 @@ def reminded_age(chronicle: Chronicle, lane: int | None, bins: int) -> Analysis:
         title="Age of what is reminded",
         x_label="step",
         y_label="age when reminded, in steps",
-        note=note(lane, steps.note, after_compaction(chronicle)),
+        note=note(lane, steps.note(), after_compaction(chronicle)),
         frames={"ages": _ages(rows)},
     )
 

@@ -19,11 +19,13 @@ MEMORY_COLOURS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 FIRED: Final = "#F0572D"  # what fires now
-# From about to be forgotten to far from it; even steps in lightness, for dark and light grounds.
-LIFESPANS: Final = ("#B3486F", "#D2695A", "#E0964B", "#B7B04A", "#63B36B", "#2BA79A")
-# Lines of single engrams: Okabe and Ito's, in an order in which neighbours differ most.
+# From about to be forgotten to far from it: ever lighter, of viridis, for dark and light grounds.
+LIFESPANS: Final = ("#355F8D", "#27808E", "#1F9F88", "#3FBC73", "#86D549", "#DFE318")
+# From low to high, as a person with any colour vision sees it: samples of viridis.
+SCALE: Final = ("#440154", "#414487", "#2A788E", "#22A884", "#7AD151", "#FDE725")
+# Lines of single engrams: Okabe and Ito's and two more, in an order in which neighbours differ most.
 LINES: Final = (
-    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A5195"),
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#603000"),
     *("#5B6573",),
 )
 GROUND: Final[Mapping[str, str]] = MappingProxyType({"light": "#FFFFFF", "dark": "#10141C"})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy.typing as npt
 
+from memoria.analysis.describing import describe
 from memoria.errors import InputError, MissingExtraError
 from memoria.io.atomic_write import atomic_write
 from memoria.io.data_frame import data_frame
@@ -55,6 +56,11 @@ class Analysis:
             raise InputError(f"frame = {name!r}: there is none", f"there are: {known}")
         return self.frames[name]
 
+    @property
+    def alt(self) -> str:
+        """What a picture of it shows, in words."""
+        return describe(self)
+
     def __len__(self) -> int:
         """Rows of the main table."""
         return len(next(iter(self.frame().values())))
@@ -70,6 +76,7 @@ class Analysis:
             "x_label": self.x_label,
             "y_label": self.y_label,
             "note": self.note,
+            "alt": self.alt,
             "options": dict(self.options),
             "frames": {
                 name: {column: plain_list(values) for column, values in frame.items()}

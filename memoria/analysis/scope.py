@@ -130,7 +130,6 @@ class Bins:
         starts = self.starts - self.first
         return np.add.reduceat(values[self.first - 1 :], starts) if len(starts) else values[:0]
 
-    @property
-    def note(self) -> str:
+    def note(self, mark: str = "point") -> str:
         """What a note says of runs longer than a step."""
-        return f"steps in runs of {self.width}" if self.width > 1 else ""
+        return f"each {mark} stands for {self.width} steps" if self.width > 1 else ""

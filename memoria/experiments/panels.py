@@ -14,8 +14,8 @@ from memoria.analysis.fonts import fonts_for
 from memoria.errors import MissingExtraError
 from memoria.experiments.records import RunRecord
 
-# Okabe and Ito's, which people with any colour vision tell apart
-_COLOURS: Final = ("#D55E00", "#E69F00", "#7F7F7F", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
+# Okabe and Ito's and a grey, which people with any colour vision tell apart
+PANEL_COLOURS: Final = ("#D55E00", "#E69F00", "#5B6573", "#0072B2", "#009E73", "#CC79A7", "#56B4E9")
 _STYLES: Final = ("-", "--", ":")
 _COLUMNS: Final = 3
 _PANEL: Final = (3.6, 2.8)  # inches
@@ -26,7 +26,7 @@ Curve = tuple[Sequence[float], Sequence[float | None]]  # places and values
 
 def colour(number: int) -> str:
     """The colour of the variant that came as ``number``."""
-    return _COLOURS[number % len(_COLOURS)]
+    return PANEL_COLOURS[number % len(PANEL_COLOURS)]
 
 
 def plain(text: str) -> str:
@@ -85,7 +85,7 @@ class Panels:
         if dashed:
             axes.plot(xs, mean, color=hue, ls="--", lw=0.8, alpha=0.7)
             return
-        style = _STYLES[number // len(_COLOURS) % len(_STYLES)]
+        style = _STYLES[number // len(PANEL_COLOURS) % len(_STYLES)]
         marker = "." if len(xs) < 40 else None
         (line,) = axes.plot(xs, mean, color=hue, ls=style, marker=marker, label=plain(label))
         low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)

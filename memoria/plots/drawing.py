@@ -10,18 +10,38 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.analysis.excerpts import label
 from memoria.analysis.palette import LINES, MEMORY_COLOURS
 from memoria.analysis.result import Analysis, Table, file_format
 from memoria.io.atomic_write import atomic_write
-from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
+from memoria.plots.marks import (
+    Band,
+    Bars,
+    Cloud,
+    Heat,
+    Line,
+    Mark,
+    Points,
+    Rule,
+    Scene,
+    Segments,
+    Words,
+)
 from memoria.plots.matplotlib_plots import save_still
 from memoria.plots.plotly_plots import plotly_figure, save_page
+from memoria.timeline.lifespan import PLAINLY_ENDLESS
 
 PICTURES: Final = ("png", "svg", "html")
 
 _NAMES: Final = {"working": "working", "shortterm": "short-term", "longterm": "long-term"}
+_SHAPES: Final = {
+    "forgotten": "cross",
+    "longterm": "disc",
+    "shortterm": "square",
+    "working": "diamond",
+}
 _LIFE: Final = "#D9DDE3"
-_ENDLESS: Final = 2.0**52  # steps; more than is drawn
+_SHOWN_APART: Final = 0.99  # of weights, whose colours differ
 _MOST_NAMED: Final = 16  # engrams in a legend
 
 
@@ -59,10 +79,12 @@ def scene_of(analysis: Analysis) -> Scene:
         note=analysis.note,
         x_label=analysis.x_label,
         y_label=analysis.y_label,
+        alt=analysis.alt,
         marks=SCENES[analysis.kind](analysis.frame(), analysis),
         percent=analysis.kind == "survival",
-        from_zero=analysis.kind not in ("autocorrelation", "raster"),
+        from_zero=analysis.kind not in ("autocorrelation", "raster", "map"),
         levels=analysis.kind == "raster",
+        plane=analysis.kind == "map",
     )
 
 
@@ -100,7 +122,7 @@ def _reminded_age(frame: Table, _: Analysis) -> list[Mark]:
 
 def _raster(frame: Table, analysis: Analysis) -> list[Mark]:
     engrams = analysis.frames["engrams"]
-    first, last = int(frame["step"].min(initial=1)), int(frame["step"].max(initial=1))
+    first, last = (int(frame["step"][[0, -1]][at]) if len(frame["step"]) else 1 for at in (0, 1))
     gone = np.where(engrams["gone"] > 0, engrams["gone"], last)
     marks: list[Mark] = [
         Segments(
@@ -139,18 +161,19 @@ def _lifespans(frame: Table, analysis: Analysis) -> list[Mark]:
     turns: list[tuple[int, float]] = []
     ends: list[tuple[int, float]] = []
     few = len(engrams["id"]) <= _MOST_NAMED
+    texts = engrams["text"].tolist()
     for number, id_ in enumerate(engrams["id"].tolist()):
         of_engram = frame["id"] == id_
         steps, left = frame["step"][of_engram], frame["lifespan"][of_engram]
-        left = np.where(np.abs(left) < _ENDLESS, left, np.nan)
+        left = np.where(np.abs(left) < PLAINLY_ENDLESS, left, np.nan)
         colour = LINES[number % len(LINES)]
-        marks.append(Line(steps, left, colour, f"engram {id_}" if few else ""))
+        marks.append(Line(steps, left, colour, label(id_, texts[number], 48) if few else ""))
         for wanted, found in ((engrams["longterm"], turns), (engrams["gone"], ends)):
             at = np.flatnonzero(steps == wanted[number])
             if len(at):
                 found.append((int(steps[at[0]]), float(left[at[0]])))
-    marks.append(_spots(turns, MEMORY_COLOURS["longterm"], "becomes long-term", "o"))
-    marks.append(_spots(ends, MEMORY_COLOURS["forgotten"], "forgotten", "x"))
+    marks.append(_spots(turns, MEMORY_COLOURS["longterm"], "becomes long-term", "disc"))
+    marks.append(_spots(ends, MEMORY_COLOURS["forgotten"], "forgotten", "cross"))
     return marks
 
 
@@ -160,14 +183,29 @@ def _spots(points: list[tuple[int, float]], colour: str, label: str, shape: str)
 
 
 def _connections(frame: Table, analysis: Analysis) -> list[Mark]:
-    ids = analysis.frames["engrams"]["id"]
+    engrams = analysis.frames["engrams"]
+    ids = engrams["id"]
     weights = frame["weight"].reshape(len(ids), len(ids)).copy()
     np.fill_diagonal(weights, np.nan)
-    names = [str(id_) for id_ in ids.tolist()]
     if len(ids) < 2:
         return []
-    top = float(np.nanmax(weights))
-    return [Heat(weights, names, names, top or 1.0, "P(column fires | row fires)")]
+    names = [label(id_, text, 26) for id_, text in zip(ids.tolist(), engrams["text"], strict=True)]
+    return [
+        Heat(
+            weights,
+            rows=names,
+            columns=[str(id_) for id_ in ids.tolist()],
+            top=_top(weights),
+            label="P(column fires | row fires)",
+        )
+    ]
+
+
+def _top(weights: npt.NDArray[Any]) -> float:
+    """Where the colours end: at the greatest weight, or where few lie above it."""
+    known = weights[np.isfinite(weights)]
+    greatest, most = float(known.max()), float(np.quantile(known, _SHOWN_APART))
+    return (most if greatest > 1.3 * most > 0 else greatest) or 1.0
 
 
 def _sizes(frame: Table, _: Analysis) -> list[Mark]:
@@ -188,6 +226,39 @@ def _autocorrelation(frame: Table, _: Analysis) -> list[Mark]:
     ]
 
 
+def _map(frame: Table, analysis: Analysis) -> list[Mark]:
+    topics, colour = analysis.frames["topics"], analysis.options.get("colour", "memory")
+    size = float(np.clip(160 / max(len(frame["id"]), 1) ** 0.5, 2.5, 9))
+    hover = [
+        f"engram {id_}, {_NAMES.get(memory, memory)}, {age:,} steps old{_after(text)}"
+        for id_, memory, age, text in zip(
+            *(frame[name].tolist() for name in ("id", "memory", "age", "text")), strict=True
+        )
+    ]
+    marks: list[Mark] = []
+    if colour == "memory":
+        for memory, shape in _SHAPES.items():
+            there = np.flatnonzero(frame["memory"] == memory)
+            marks.append(
+                Points(
+                    *(frame["x"][there], frame["y"][there]),
+                    colour=MEMORY_COLOURS[memory],
+                    label=_NAMES.get(memory, memory),
+                    size=size,
+                    shape=shape,
+                    hover=[hover[n] for n in there.tolist()],
+                )
+            )
+    else:
+        values = np.where(np.abs(frame[colour]) < PLAINLY_ENDLESS, frame[colour], np.nan)
+        marks.append(Cloud(frame["x"], frame["y"], values, f"{colour}, in steps", size, hover))
+    return [*marks, Words(topics["x"], topics["y"], topics["words"].tolist())]
+
+
+def _after(text: str) -> str:
+    return f": {text}" if text else ""
+
+
 SCENES: Final[Mapping[str, Callable[[Table, Analysis], list[Mark]]]] = MappingProxyType(
     {
         "survival": _survival,
@@ -198,5 +269,6 @@ SCENES: Final[Mapping[str, Callable[[Table, Analysis], list[Mark]]]] = MappingPr
         "connections": _connections,
         "sizes": _sizes,
         "autocorrelation": _autocorrelation,
+        "map": _map,
     }
 )

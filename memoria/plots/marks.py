@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Numbers: TypeAlias = npt.NDArray[Any]
+SHAPES: Final = ("disc", "square", "diamond", "cross")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +53,36 @@ class Bars:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Small marks of the ``shape`` o or x; ``hover`` is what a pointer shows of each."""
+    """Small marks of a ``shape`` of `SHAPES`; ``hover`` is what a pointer shows of each."""
 
     x: Numbers
     y: Numbers
     colour: str
     label: str = ""
     size: float = 3.0
-    shape: str = "o"
+    shape: str = "disc"
     hover: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Discs whose colours tell ``values``, from their least to their greatest, as ``label``."""
+
+    x: Numbers
+    y: Numbers
+    values: Numbers
+    label: str
+    size: float = 3.0
+    hover: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Words at points, those of the first most important; none lies on another where it may."""
+
+    x: Numbers
+    y: Numbers
+    texts: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +114,7 @@ class Rule:
     y: float
 
 
-Mark: TypeAlias = Line | Band | Bars | Points | Segments | Heat | Rule
+Mark: TypeAlias = Line | Band | Bars | Points | Cloud | Words | Segments | Heat | Rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,20 +123,24 @@ class Scene:
 
     Attributes:
         title, note, x_label, y_label: words of the plot.
+        alt: what it shows, for those who do not see it.
         marks: the later ones lie on top of the earlier.
         percent: the y axis shows shares as per cent.
         from_zero: the y axis begins at 0.
         levels: values of y are row numbers, not to be read.
+        plane: only what is near what means something, so the axes have no numbers.
     """
 
     title: str
     note: str
     x_label: str
     y_label: str
+    alt: str = ""
     marks: Sequence[Mark] = field(default_factory=tuple)
     percent: bool = False
     from_zero: bool = True
     levels: bool = False
+    plane: bool = False
 
     @property
     def empty(self) -> bool:
@@ -129,13 +155,14 @@ class Scene:
     @property
     def labelled(self) -> int:
         """How many marks the legend names."""
-        return sum(bool(getattr(mark, "label", "")) for mark in self.marks if _extent(mark))
+        named = [one for one in self.marks if not isinstance(one, Cloud) and _extent(one)]
+        return sum(bool(getattr(mark, "label", "")) for mark in named)
 
 
 def _extent(mark: Mark) -> int:
     """How many numbers the mark shows."""
     match mark:
-        case Rule():
+        case Rule() | Words():
             return 0
         case Heat():
             return int(np.size(mark.values))

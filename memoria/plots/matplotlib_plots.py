@@ -6,6 +6,7 @@ No global state: figures are made without pyplot, settings hold only while one i
 from __future__ import annotations
 
 import textwrap
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,26 @@ import numpy as np
 from memoria.analysis.fonts import fonts_for
 from memoria.analysis.palette import BLANK, FAINT, GRID, GROUND, INK
 from memoria.errors import MissingExtraError
-from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
+from memoria.plots.marks import (
+    Band,
+    Bars,
+    Cloud,
+    Heat,
+    Line,
+    Mark,
+    Points,
+    Rule,
+    Scene,
+    Segments,
+    Words,
+)
 
 _SIZE: Final = (8.8, 5.0)  # inches
-_SQUARE: Final = (7.4, 6.4)
+_SQUARE: Final = (8.8, 7.2)
 _DPI: Final = 160
+_EDGE: Final = 0.1  # inches left of the words on top
+_LONG: Final = 30  # letters of a name, that has a legend below the axes
+_LETTERS: Final = 14.5  # of a note, in an inch
 _STYLE: Final = {
     "font.size": 10,
     "text.color": INK["light"],
@@ -34,14 +50,16 @@ _STYLE: Final = {
     "ytick.color": FAINT["light"],
     "xtick.labelcolor": INK["light"],
     "ytick.labelcolor": INK["light"],
-    "legend.frameon": False,
+    "legend.framealpha": 0.85,
+    "legend.edgecolor": "none",
     "legend.fontsize": 9,
     "figure.facecolor": GROUND["light"],
     "axes.facecolor": GROUND["light"],
+    "text.parse_math": False,  # a $ in a text is a $
     "svg.fonttype": "none",  # text stays text: smaller files, which can be searched
     "svg.hashsalt": "memoria",
 }
-_MARKERS: Final = {"o": "o", "x": "X"}
+_MARKERS: Final = {"disc": "o", "square": "s", "diamond": "D", "cross": "X"}
 
 
 def save_still(scene: Scene, path: Path, form: str) -> None:
@@ -55,34 +73,38 @@ def save_still(scene: Scene, path: Path, form: str) -> None:
     families = [*fonts_for(_texts(scene)).families, "sans-serif"]
     style = {**_STYLE, "font.family": families}
     with matplotlib.style.context(["default", style]):  # whatever the user's own settings
-        figure = Figure(figsize=_SQUARE if scene.matrix else _SIZE, dpi=_DPI, layout="constrained")
+        figure = Figure(figsize=_SQUARE if scene.matrix else _SIZE, dpi=_DPI)
         FigureCanvasAgg(figure)
         _draw(scene, figure)
-        nothing = {"Date": None} if form == "svg" else {"Software": None}
-        figure.savefig(path, format=form, metadata=nothing)
+        if form == "svg":
+            figure.savefig(path, format=form, metadata={"Date": None, "Title": scene.title})
+            _describe_svg(path, scene.alt)
+        else:
+            words = {"Title": scene.title, "Description": scene.alt}
+            figure.savefig(path, format=form, metadata={"Software": None, **words})
+
+
+def _describe_svg(path: Path, alt: str) -> None:
+    """Say in the file what it shows, where a screen reader looks for it."""
+    text = path.read_text("utf-8").replace("<svg ", '<svg role="img" ', 1)
+    text = text.replace("</title>", f"</title>\n <desc>{escape(alt)}</desc>", 1)
+    path.write_text(text, "utf-8")
 
 
 def _texts(scene: Scene) -> list[str]:
     """The words of a scene."""
     labels = [getattr(mark, "label", "") for mark in scene.marks]
+    for mark in scene.marks:
+        if isinstance(mark, Heat):
+            labels += [*mark.rows, *mark.columns]
+        elif isinstance(mark, Words):
+            labels += mark.texts
     return [scene.title, scene.note, scene.x_label, scene.y_label, *labels]
 
 
 def _draw(scene: Scene, figure: Any) -> None:
+    _write_heading(scene, figure)
     axes = figure.add_subplot()
-    title = scene.title
-    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", pad=26 if scene.note else 10)
-    if scene.note:
-        note = textwrap.shorten(scene.note, 96 if scene.matrix else 118, placeholder=" ...")
-        axes.annotate(
-            note,
-            (0, 1),
-            (0, 8),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=9,
-            color=FAINT["light"],
-        )
     axes.set_xlabel(scene.x_label)
     axes.set_ylabel(scene.y_label)
     if scene.empty:
@@ -99,6 +121,9 @@ def _draw(scene: Scene, figure: Any) -> None:
         _add(mark, axes, figure)
     if scene.matrix:
         return
+    if scene.plane:
+        _open_plane(scene, axes, figure)
+        return
     axes.margins(x=0.01, y=0.02 if scene.levels else None)
     if scene.from_zero:
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]) if _below_zero(scene) else 0.0)
@@ -111,13 +136,80 @@ def _draw(scene: Scene, figure: Any) -> None:
         axes.set_yticks([])
         axes.grid(axis="y", visible=False)
     _whole_steps(axes)
-    if scene.labelled > 1:
-        beside = scene.labelled > 4 or scene.levels
-        outside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
-        legend = axes.legend(**(outside if beside else {"loc": "best"}))
-        for handle in legend.legend_handles:
-            if hasattr(handle, "set_sizes"):
-                handle.set_sizes([30])
+    _add_legend(scene, axes, beside=scene.labelled > 4 or scene.levels)
+
+
+def _add_legend(scene: Scene, axes: Any, beside: bool) -> None:
+    if scene.labelled < 2:
+        return
+    outside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}
+    if any(len(getattr(mark, "label", "")) > _LONG for mark in scene.marks):
+        axes.figure.legend(loc="outside lower left", ncols=2)
+        return
+    legend = axes.legend(**(outside if beside else {"loc": "best"}))
+    for handle in legend.legend_handles:
+        if hasattr(handle, "set_sizes"):
+            handle.set_sizes([30])
+
+
+def _open_plane(scene: Scene, axes: Any, figure: Any) -> None:
+    """Axes without numbers, alike both ways; then the words, which need to know what is where."""
+    axes.set(xticks=[], yticks=[])
+    axes.margins(0.04)
+    _add_legend(scene, axes, beside=True)
+    figure.draw_without_rendering()  # so that the layout is known
+    for mark in scene.marks:
+        if isinstance(mark, Words):
+            _add_words(mark, axes)
+
+
+def _add_words(mark: Words, axes: Any) -> None:
+    """Each above or below its point where there is room, the important ones first."""
+    from matplotlib.patheffects import withStroke
+    from matplotlib.transforms import Bbox
+
+    taken: list[Any] = []
+    for x, y, text in zip(mark.x.tolist(), mark.y.tolist(), mark.texts, strict=True):
+        for up in (0, 12, -12, 24, -24):
+            placed = axes.annotate(
+                text,
+                (x, y),
+                (0, up),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=9,
+                fontweight="bold",
+                path_effects=[withStroke(linewidth=3, foreground=GROUND["light"])],
+            )
+            placed.set_in_layout(False)
+            box = placed.get_window_extent()
+            inside = axes.get_window_extent()
+            over = max(0.0, inside.x0 - box.x0) - max(0.0, box.x1 - inside.x1)
+            if over:  # move it in from the edge
+                placed.set_x(over * 72 / axes.figure.dpi)
+                box = placed.get_window_extent()
+            if not any(Bbox.intersection(box, other) for other in taken):
+                taken.append(box)
+                break
+            placed.remove()
+
+
+def _write_heading(scene: Scene, figure: Any) -> None:
+    """The title, and the note over the whole width; below them is room for the axes."""
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(scene.note, int(width * _LETTERS))
+    left = {"transform": figure.transFigure, "va": "top"}
+    figure.text(_EDGE / width, 1 - 0.1 / height, scene.title, size=13, weight="bold", **left)
+    figure.text(
+        *(_EDGE / width, 1 - 0.4 / height, "\n".join(lines)),
+        size=9,
+        color=FAINT["light"],
+        linespacing=1.25,
+        **left,
+    )
+    used = 0.45 + 0.16 * len(lines)
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - used / height))
 
 
 def _below_zero(scene: Scene) -> bool:
@@ -173,12 +265,32 @@ def _add(mark: Mark, axes: Any, figure: Any) -> None:
                 zorder=3,
                 rasterized=len(mark.x) > 5000,  # an .svg holds so many as an image
             )
+        case Cloud():
+            _add_cloud(mark, axes, figure)
+        case Words():
+            pass  # drawn when all else has its place
         case Segments():
             axes.hlines(mark.y, mark.start, mark.end, color=mark.colour, lw=1.0, label=label)
         case Heat():
             _add_heat(mark, axes, figure)
         case Rule():
             axes.axhline(mark.y, color="#9AA3AF", lw=1, zorder=1.5)
+
+
+def _add_cloud(mark: Cloud, axes: Any, figure: Any) -> None:
+    known = np.isfinite(mark.values)
+    axes.scatter(mark.x[~known], mark.y[~known], s=mark.size**2, color=FAINT["light"], lw=0)
+    if known.any():
+        dots = axes.scatter(
+            *(mark.x[known], mark.y[known]),
+            s=mark.size**2,
+            c=mark.values[known],
+            cmap="viridis",
+            linewidths=0,
+            rasterized=len(mark.x) > 5000,
+        )
+        bar = figure.colorbar(dots, ax=axes, label=mark.label, pad=0.02)
+        bar.outline.set_visible(False)
 
 
 def _add_heat(mark: Heat, axes: Any, figure: Any) -> None:
@@ -192,10 +304,13 @@ def _add_heat(mark: Heat, axes: Any, figure: Any) -> None:
         interpolation="nearest",
         aspect="auto",
     )
-    for axis, names in ((axes.xaxis, mark.columns), (axes.yaxis, mark.rows)):
-        every = max(1, -(-len(names) // 16))
+    for axis, names, most in ((axes.xaxis, mark.columns, 24), (axes.yaxis, mark.rows, 50)):
+        every = max(1, -(-len(names) // most))
         axis.set_ticks(range(0, len(names), every), names[::every])
-        axis.set_tick_params(labelsize=8)
-    axes.tick_params(axis="x", rotation=90 if max(map(len, mark.columns)) > 3 else 0)
-    bar = figure.colorbar(image, ax=axes, label=mark.label, pad=0.02)
+        axis.set_tick_params(labelsize=8 if len(names) <= 32 else 6.5)
+    axes.tick_params(axis="x", rotation=90 if max(map(len, mark.columns)) > 2 else 0)
+    above = float(np.nanmax(mark.values)) > mark.top
+    bar = figure.colorbar(
+        image, ax=axes, label=mark.label, pad=0.02, extend="max" if above else "neither"
+    )
     bar.outline.set_visible(False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +14,25 @@ import numpy.typing as npt
 from memoria.analysis.palette import BLANK, FAINT, GRID, GROUND, INK, rgb
 from memoria.analysis.result import plain_list
 from memoria.errors import InputError, MissingExtraError
-from memoria.plots.marks import Band, Bars, Heat, Line, Mark, Points, Rule, Scene, Segments
+from memoria.plots.marks import (
+    Band,
+    Bars,
+    Cloud,
+    Heat,
+    Line,
+    Mark,
+    Points,
+    Rule,
+    Scene,
+    Segments,
+    Words,
+)
 
+_LETTERS: Final = 110  # of a line of the note
+_LONG: Final = 30  # letters of a name, that has a legend below the axes
+_HOVER: Final = 64  # letters of a line under the pointer
 _MANY: Final = 20_000  # points from which WebGL draws them
-_SYMBOLS: Final = {"o": "circle", "x": "x"}
+_SYMBOLS: Final = {"disc": "circle", "square": "square", "diamond": "diamond", "cross": "x"}
 
 
 def plotly_figure(scene: Scene, ground: str = "light") -> Any:
@@ -42,11 +59,14 @@ def plotly_figure(scene: Scene, ground: str = "light") -> Any:
         "automargin": True,
     }
     heat = scene.matrix
-    note = f"<br><span style='font-size:12px;color:{FAINT[ground]}'>{escape(scene.note)}</span>"
+    lines = [escape(line) for line in textwrap.wrap(scene.note, _LETTERS)]
+    note = "".join(
+        f"<br><span style='font-size:12px;color:{FAINT[ground]}'>{line}</span>" for line in lines
+    )
     figure.update_layout(
         template="none",
         title={
-            "text": f"<b>{escape(scene.title)}</b>{note if scene.note else ''}",
+            "text": f"<b>{escape(scene.title)}</b>{note}",
             "x": 0,
             "xref": "paper",
             "xanchor": "left",
@@ -57,12 +77,12 @@ def plotly_figure(scene: Scene, ground: str = "light") -> Any:
         font={"color": INK[ground], "family": "system-ui, sans-serif", "size": 13},
         paper_bgcolor=GROUND[ground],
         plot_bgcolor=BLANK[ground] if heat else GROUND[ground],
-        margin={"l": 64, "r": 24, "t": 84, "b": 56},
-        height=640 if heat else 480,
+        margin={"l": 64, "r": 24, "t": 68 + 16 * len(lines), "b": 56},
+        height=640 if heat or scene.plane else 480,
         hovermode="closest",
         hoverlabel={"namelength": -1},
         showlegend=scene.labelled > 1 and not heat,
-        legend={"itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)"},
+        legend={"itemsizing": "constant", "bgcolor": "rgba(0,0,0,0)", **_where(scene)},
         barmode="overlay",
         xaxis={**axis, "title": {"text": scene.x_label}},
         yaxis={**axis, "title": {"text": scene.y_label}},
@@ -75,6 +95,9 @@ def plotly_figure(scene: Scene, ground: str = "light") -> Any:
         figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
         figure.update_xaxes(type="category", showgrid=False, constrain="domain")
         figure.update_yaxes(scaleanchor="x", constrain="domain")
+    elif scene.plane:
+        figure.update_xaxes(showticklabels=False, showgrid=False)
+        figure.update_yaxes(showticklabels=False, showgrid=False)
     elif scene.levels:
         figure.update_yaxes(showticklabels=False, showgrid=False)
     elif scene.from_zero:
@@ -82,6 +105,13 @@ def plotly_figure(scene: Scene, ground: str = "light") -> Any:
     if scene.percent:
         figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
     return figure
+
+
+def _where(scene: Scene) -> dict[str, Any]:
+    """Below the axes, where names are long."""
+    names = (getattr(mark, "label", "") for mark in scene.marks if isinstance(mark, Line))
+    long = any(len(name) > _LONG for name in names)
+    return {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"} if long else {}
 
 
 def save_page(scene: Scene, path: Path) -> None:
@@ -98,7 +128,7 @@ def save_page(scene: Scene, path: Path) -> None:
         default_height="100%",
         config={"displaylogo": False, "responsive": True},
     )
-    title, note = escape(scene.title), escape(scene.note)
+    title = escape(scene.title)
     path.write_text(
         "<!doctype html>\n"
         f'<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
@@ -106,7 +136,7 @@ def save_page(scene: Scene, path: Path) -> None:
         "<style>html, body {height: 100%; margin: 0; background: "
         f"{GROUND['light']}}} main {{height: 100%; min-height: 24rem}} "
         "main > div {height: 100%}</style>\n"
-        f'</head>\n<body>\n<main role="img" aria-label="{title}. {note}">\n{plot}\n'
+        f'</head>\n<body>\n<main role="img" aria-label="{escape(scene.alt)}">\n{plot}\n'
         "</main>\n</body>\n</html>\n",
         encoding="utf-8",
     )
@@ -115,7 +145,7 @@ def save_page(scene: Scene, path: Path) -> None:
 def _trace(mark: Mark, go: Any, ground: str) -> Any:
     """``mark`` as a plotly trace; numbers as lists, for plotly writes arrays as base64."""
     label = getattr(mark, "label", "")
-    legend: dict[str, Any] = {"name": label, "showlegend": bool(label)}
+    legend: dict[str, Any] = {"name": escape(label, quote=False), "showlegend": bool(label)}
     match mark:
         case Line():
             return go.Scatter(
@@ -151,7 +181,7 @@ def _trace(mark: Mark, go: Any, ground: str) -> Any:
                 **legend,
             )
         case Points():
-            hover = {"text": list(mark.hover), "hoverinfo": "text"} if mark.hover else {}
+            hover = _hover(mark.hover)
             legend["showlegend"] = bool(label) and len(mark.x) > 0
             return (go.Scattergl if len(mark.x) > _MANY else go.Scatter)(
                 x=plain_list(mark.x),
@@ -165,6 +195,32 @@ def _trace(mark: Mark, go: Any, ground: str) -> Any:
                 },
                 **legend,
                 **hover,
+            )
+        case Cloud():
+            return go.Scatter(
+                x=plain_list(mark.x),
+                y=plain_list(mark.y),
+                mode="markers",
+                marker={
+                    "color": plain_list(mark.values),
+                    "colorscale": "Viridis",
+                    "size": mark.size * 1.4,
+                    "line": {"width": 0},
+                    "colorbar": {"title": {"text": label, "side": "right"}, "outlinewidth": 0},
+                },
+                name=label,
+                showlegend=False,
+                **_hover(mark.hover),
+            )
+        case Words():
+            return go.Scatter(
+                x=plain_list(mark.x),
+                y=plain_list(mark.y),
+                mode="text",
+                text=[f"<b>{escape(text, quote=False)}</b>" for text in mark.texts],
+                textfont={"color": INK[ground], "shadow": f"0 0 4px {GROUND[ground]}"},
+                hoverinfo="skip",
+                showlegend=False,
             )
         case Segments():
             breaks: npt.NDArray[Any] = np.full(len(mark.y), np.nan)
@@ -180,7 +236,7 @@ def _trace(mark: Mark, go: Any, ground: str) -> Any:
             return go.Heatmap(
                 z=[plain_list(row) for row in mark.values],
                 x=list(mark.columns),
-                y=list(mark.rows),
+                y=[escape(row, quote=False) for row in mark.rows],
                 colorscale="Cividis",
                 zmin=0,
                 zmax=mark.top,
@@ -189,3 +245,11 @@ def _trace(mark: Mark, go: Any, ground: str) -> Any:
                 hovertemplate="from %{y} to %{x}: %{z:.3f}<extra></extra>",
             )
     raise TypeError(f"no trace of {type(mark).__name__}")
+
+
+def _hover(texts: Sequence[str]) -> dict[str, Any]:
+    """What a pointer shows of each point, in lines that fit; none of it is markup."""
+    if not texts:
+        return {}
+    wrapped = ("<br>".join(textwrap.wrap(escape(text, quote=False), _HOVER)) for text in texts)
+    return {"text": list(wrapped), "hoverinfo": "text"}

@@ -16,6 +16,7 @@ class Page {
     $("viewer").hidden = false;
     this.drawing = new Drawing($("canvas"));
     this.searched = "";
+    this.others = [];  // found outside of the graph
     this.trail = [];  // engrams that the keys came through along connections
     this.playing = 0;
     this.slider = $("slider");
@@ -25,12 +26,44 @@ class Page {
     this.listenToSteps();
     this.listenToGraph();
     this.listenToSearch();
+    this.listenToViews();
     new ResizeObserver(() => {
       this.drawing.resize();
       this.drawing.draw();
     }).observe($("canvas"));
     this.drawing.resize();
     this.moveTo(memory.last);
+  }
+
+  // How engrams are drawn
+
+  listenToViews() {
+    if (!memory.map) $("placed").querySelector("[value=meaning]").remove();
+    if (!memory.longest) $("coloured").querySelector("[value=lifespan]").remove();
+    $("placed").addEventListener("change", () => {
+      this.drawing.placed = $("placed").value;
+      this.drawing.fit();
+      $("placed-help").textContent = this.drawing.placed === "meaning"
+        ? `Near each other: alike in meaning, by ${memory.map.method}. Words: what texts there share and others lack.`
+        : "A line joins two that fire together.";
+      this.showView();
+    });
+    $("coloured").addEventListener("change", () => {
+      this.drawing.told = $("coloured").value;
+      this.showScale();
+      this.showView();
+    });
+    $("labels").addEventListener("change", () => {
+      this.drawing.labelled = $("labels").checked;
+      this.drawing.draw();
+    });
+  }
+
+  showScale() {
+    const told = this.drawing.told;
+    $("scale").hidden = told === "memory";
+    $("scale-low").textContent = told === "age" ? "new" : "about to be forgotten";
+    $("scale-high").textContent = told === "age" ? plural(memory.steps, "step") : `${plural(Math.round(memory.longest), "step")} left`;
   }
 
   // Steps
@@ -440,8 +473,11 @@ class Page {
     this.searched = $("query").value;
     const found = memory.search($("query").value);
     this.drawing.matches = found === null ? null : new Set(found);
+    this.others = memory.searchOthers($("query").value);
+    const count = (found?.length ?? 0) + this.others.length, known = memory.shown + memory.others.texts.length;
     $("found").textContent = found === null ? ""
-      : `${plural(found.length, "engram")} of ${number(memory.shown)} ${found.length === 1 ? "matches" : "match"}`;
+      : `${plural(count, "engram")} of ${number(known)} ${count === 1 ? "matches" : "match"}`
+        + (this.others.length ? `, ${number(this.others.length)} of them not in the graph` : "");
     this.fillList();
     this.drawing.draw();
   }
@@ -452,8 +488,13 @@ class Page {
     const step = memory.position > memory.positions ? "the last step" : "this step";
     $("list-title").textContent = matches === null ? `Fired in ${step}` : "Found";
     const items = all.slice(0, LISTED).map((i) => element("li", this.chooseButton(i, memory.entry(i))));
-    if (all.length > LISTED) items.push(element("li", `and ${number(all.length - LISTED)} more`, { class: "hint" }));
-    if (!all.length) items.push(element("li", matches === null ? "none of those in the graph" : "nothing", { class: "hint" }));
+    const others = matches === null ? [] : this.others;
+    for (const k of others.slice(0, LISTED - items.length)) {
+      items.push(element("li", memory.otherEntry(k), { class: "hint", dir: "auto" }));
+    }
+    const more = all.length + others.length - items.length;
+    if (more > 0) items.push(element("li", `and ${number(more)} more`, { class: "hint" }));
+    if (!items.length) items.push(element("li", matches === null ? "none of those in the graph" : "nothing", { class: "hint" }));
     $("list").replaceChildren(...items);
   }
 }
@@ -481,5 +522,23 @@ $("theme").addEventListener("click", () => {
   afterTheme();
 });
 prefersDark.addEventListener("change", afterTheme);
+
+// On paper: light, and with everything that is folded away
+
+const before = { theme: undefined, closed: [] };
+
+window.addEventListener("beforeprint", () => {
+  before.theme = document.documentElement.dataset.theme;
+  before.closed = [...document.querySelectorAll("details:not([open])")];
+  for (const one of before.closed) one.open = !one.closest("figure");  // not all numbers of all plots
+  document.documentElement.dataset.theme = "light";
+  afterTheme();
+});
+window.addEventListener("afterprint", () => {
+  for (const one of before.closed) one.open = false;
+  if (before.theme) document.documentElement.dataset.theme = before.theme;
+  else delete document.documentElement.dataset.theme;
+  afterTheme();
+});
 afterTheme();
 document.documentElement.dataset.ready = "yes";

@@ -3,6 +3,8 @@
 
 const MARGIN = 26, ACROSS = 65535;
 const SHADES = 5;  // of lines, from faint to strong
+const NAMED = 18, LETTERS = 28;  // texts beside engrams at most, and letters of each
+const ROOM = 30000;  // pixels that each takes, so that a phone shows fewer
 
 /** The outline of a memory's mark: a diamond, a square, a disc, a small ring. */
 function outline(context, state, x, y, radius) {
@@ -50,6 +52,10 @@ class Drawing {
     this.most = memory.fires.reduce((a, b) => Math.max(a, b), 1);
     this.order = Array.from(memory.fires.keys()).sort((a, b) => memory.fires[b] - memory.fires[a]);
     this.shade = this.shades();
+    this.placed = "connections";
+    this.told = "memory";  // by colours
+    this.labelled = true;
+    this.widths = new Map();  // of words, in pixels
     this.recolour();
   }
 
@@ -57,6 +63,7 @@ class Drawing {
     const style = getComputedStyle(document.documentElement);
     const of = (name) => style.getPropertyValue(name).trim();
     this.colours = [of("--ink"), of("--working"), of("--shortterm"), of("--longterm"), of("--forgotten")];
+    this.scaleColours = [0, 1, 2, 3, 4, 5].map((n) => of(`--scale-${n}`));
     this.ink = { fired: of("--fired"), glow: of("--glow"), edge: of("--edge"), match: of("--match"),
       focus: of("--focus"), page: of("--page") };
   }
@@ -87,8 +94,11 @@ class Drawing {
   project() {
     const wide = this.width - 2 * MARGIN, high = this.height - 2 * MARGIN;
     const scaled = (value, span, offset) => MARGIN + offset + this.scale * span * (value / ACROSS);
-    this.px = Float32Array.from(memory.x, (v) => scaled(v, wide, this.offset[0]));
-    this.py = Float32Array.from(memory.y, (v) => scaled(v, high, this.offset[1]));
+    const { x, y } = this.placed === "meaning" ? memory.map : memory;
+    this.px = Float32Array.from(x, (v) => scaled(v, wide, this.offset[0]));
+    this.py = Float32Array.from(y, (v) => scaled(v, high, this.offset[1]));
+    this.topics = (this.placed === "meaning" ? memory.map.topics : []).map((one) => (
+      { words: one.words, x: scaled(one.x, wide, this.offset[0]), y: scaled(one.y, high, this.offset[1]) }));
   }
 
   zoom(factor, x = this.width / 2, y = this.height / 2) {
@@ -139,12 +149,16 @@ class Drawing {
   draw() {
     const context = this.context;
     context.clearRect(0, 0, this.width, this.height);
-    this.drawLines();
+    if (this.placed === "connections") this.drawLines();
+    else this.drawFocusedLines();
     for (const state of [FORGOTTEN, LONGTERM, SHORTTERM, WORKING]) {
       for (const i of this.order) if (memory.state[i] === state) this.drawOne(i, state);
     }
     context.globalAlpha = 1;
+    this.written = [];
     this.nameLanes();
+    for (const { words, x, y } of this.topics) this.write(words, x, y, "bold 14px system-ui, sans-serif", 40);
+    if (this.labelled) this.nameEngrams();
     if (this.matches !== null) for (const i of this.matches) this.ring(i, 4, 2.5, this.ink.match);
     if (this.chosen >= 0) this.ring(this.chosen, 5, 3, this.ink.focus);
     if (this.current >= 0 && this.current !== this.chosen) this.ring(this.current, 5, 2, this.ink.focus);
@@ -157,22 +171,47 @@ class Drawing {
       const [left, right, top] = tops.get(memory.lane[i]) ?? [Infinity, -Infinity, Infinity];
       tops.set(memory.lane[i], [Math.min(left, this.px[i]), Math.max(right, this.px[i]), Math.min(top, this.py[i])]);
     }
-    context.font = "13px system-ui, sans-serif";
+    for (const [lane, [left, right, top]] of tops) {
+      this.write(`lane ${lane}`, (left + right) / 2, Math.max(14, top - 16), "13px system-ui, sans-serif", 40);
+    }
+  }
+
+  /** The beginnings of texts beside the engrams that fired most often, as far as there is room. */
+  nameEngrams() {
+    const first = [this.current, this.chosen, ...(this.matches ?? [])].filter((i) => i >= 0);
+    const most = Math.min(NAMED, (this.width * this.height) / ROOM) - this.topics.length;
+    let named = 0, tried = 0;
+    for (const i of [...first, ...this.order]) {
+      if (named >= Math.max(most, 3) || tried > 6 * NAMED) return;
+      if (!this.visible(i) || !memory.texts[i]) continue;
+      if (this.px[i] < 0 || this.px[i] > this.width || this.py[i] < 0 || this.py[i] > this.height) continue;
+      tried += 1;
+      const y = this.py[i] - this.radius[i] - 8;
+      if (this.write(memory.label(i), this.px[i], y, "12px system-ui, sans-serif", LETTERS)) named += 1;
+    }
+  }
+
+  /** Write words around a point, with a rim, for dots and lines may lie below; false: no room. */
+  write(words, x, y, font, most) {
+    const context = this.context, text = words.length > most ? `${words.slice(0, most - 1)}…` : words;
+    context.font = font;
+    if (!this.widths.has(font + text)) this.widths.set(font + text, context.measureText(text).width);
+    const half = this.widths.get(font + text) / 2;
+    if (2 * half > this.width - 4) return false;
+    x = Math.min(Math.max(x, half + 2), this.width - half - 2);
+    y = Math.min(Math.max(y, 14), this.height - 4);
+    if (this.written.some((one) => Math.abs(one.x - x) < one.half + half + 8 && Math.abs(one.y - y) < 17)) return false;
+    this.written.push({ x, y, half });
+    context.save();  // what is drawn next knows nothing of this
     context.textAlign = "center";
     context.lineJoin = "round";
     context.lineWidth = 4;
-    context.strokeStyle = this.ink.page;  // a rim, for dots and lines may lie below
+    context.strokeStyle = this.ink.page;
     context.fillStyle = this.colours[0];
-    const written = [];
-    for (const [lane, [left, right, top]] of tops) {
-      const label = `lane ${lane}`, half = context.measureText(label).width / 2;
-      const x = Math.min(Math.max((left + right) / 2, half + 2), this.width - half - 2);
-      const y = Math.max(14, top - 16);
-      if (written.some((one) => Math.abs(one.x - x) < one.half + half + 6 && Math.abs(one.y - y) < 15)) continue;
-      written.push({ x, y, half });
-      context.strokeText(label, x, y);
-      context.fillText(label, x, y);
-    }
+    context.strokeText(text, x, y);
+    context.fillText(text, x, y);
+    context.restore();
+    return true;
   }
 
   drawLines() {
@@ -203,6 +242,37 @@ class Drawing {
     context.globalAlpha = 1;
   }
 
+  /** On the map only the lines of the engram that is looked at. */
+  drawFocusedLines() {
+    const focused = this.current >= 0 ? this.current : this.chosen;
+    if (focused < 0) return;
+    const context = this.context;
+    context.beginPath();
+    for (const k of [...memory.outgoing[focused], ...memory.incoming[focused]]) {
+      const [a, b] = [memory.edges.source[k], memory.edges.target[k]];
+      if (memory.state[a] === UNBORN || memory.state[b] === UNBORN) continue;
+      context.moveTo(this.px[a], this.py[a]);
+      context.lineTo(this.px[b], this.py[b]);
+    }
+    context.lineWidth = 1.6;
+    context.strokeStyle = this.ink.focus;
+    context.stroke();
+  }
+
+  /** The colours of engram i: those of its memory, or its own on the scale. */
+  coloursOf(i) {
+    if (this.told === "memory") return this.colours;
+    const share = memory.shareOf(i, this.told);
+    const colour = share === null ? this.colours[FORGOTTEN] : this.onScale(share);
+    return [this.colours[0], colour, colour, colour, this.colours[FORGOTTEN]];
+  }
+
+  /** A colour of the scale at 0 to 1, mixed from its neighbours. */
+  onScale(share) {
+    const at = share * (this.scaleColours.length - 1), low = Math.min(Math.floor(at), this.scaleColours.length - 2);
+    return `color-mix(in srgb, ${this.scaleColours[low]} ${Math.round(100 * (low + 1 - at))}%, ${this.scaleColours[low + 1]})`;
+  }
+
   drawOne(i, state) {
     const context = this.context, dimmed = this.matches !== null && !this.matches.has(i);
     const x = this.px[i], y = this.py[i], heat = this.heat[i];
@@ -216,7 +286,7 @@ class Drawing {
       context.fill();
       context.restore();
     }
-    paint(context, state, x, y, this.radius[i], this.colours);
+    paint(context, state, x, y, this.radius[i], this.coloursOf(i));
     if (heat > 0.5) {
       outline(context, state, x, y, this.radius[i] + 1.5);
       context.lineWidth = 2;

@@ -9,7 +9,8 @@ import numpy as np
 
 from memoria.analysis import Chronicle
 from memoria.analysis.connections import strongest_edges
-from memoria.analysis.layout import layout_in_cells
+from memoria.analysis.layout import fill, layout_in_cells
+from memoria.analysis.meaning import find_topics, place
 from memoria.analysis.over_steps import counts_as_reminded, firings_by_run
 from memoria.analysis.result import Table
 from memoria.analysis.scope import Bins, highest, rank_in_groups
@@ -22,6 +23,8 @@ _EACH: Final = 4  # connections of an engram
 _ACROSS: Final = 65_535  # coordinates are whole numbers up to this
 _CHARACTERS: Final = (400, 200, 100)  # of a text: so many that all texts fit into
 _TEXTS: Final = 1_500_000  # bytes of the page
+_OTHER_TEXTS: Final = 800_000  # bytes, of engrams outside of the graph
+_MOST_OTHERS: Final = 20_000
 _TEXTS_AT_ONCE: Final = 16  # each may be long
 _MOST_POSITIONS: Final = 20_000
 _MOST_FIRINGS: Final = 500_000  # in the file 2 bytes each and a third
@@ -31,7 +34,8 @@ def graph_of(chronicle: Chronicle, covered: BoolArray, most: int) -> dict[str, A
     """Everything that the page knows of the engrams in ``mine`` [E].
 
     ``total`` of them, of which at most ``most`` are ``shown`` with their ``connections``: columns
-    by engram, texts cut short, edges, and the columns of the `Slider`.
+    by engram, texts cut short, edges, the `map` of their meaning (None without vectors), the texts
+    of ``others`` for the search, and the columns of the `Slider`.
     """
     shown = choose(chronicle, np.flatnonzero(covered), most)
     edges = strongest_edges(chronicle, shown, _EACH)
@@ -43,8 +47,9 @@ def graph_of(chronicle: Chronicle, covered: BoolArray, most: int) -> dict[str, A
         "x": xy[:, 0],
         "y": xy[:, 1],
     }
-    texts = _texts(chronicle, chronicle.ids[shown])
+    texts = _texts(chronicle, chronicle.ids[shown], _TEXTS)
     slider = Slider.fit(chronicle, covered, shown)
+    unshown = np.setdiff1d(np.flatnonzero(covered), shown, assume_unique=True)
     return {
         "total": int(np.count_nonzero(covered)),
         "shown": len(shown),
@@ -54,6 +59,8 @@ def graph_of(chronicle: Chronicle, covered: BoolArray, most: int) -> dict[str, A
         "texts": [text for text, _ in texts],
         "lengths": packed(np.array([length for _, length in texts], np.int64)),
         "edges": _packed({n: getattr(edges, n) for n in ("source", "target", "weight")}),
+        "map": _map(chronicle, shown, [text for text, _ in texts]),
+        "others": _others(chronicle, unshown),
         "steps": slider.bins.last,
         "width": slider.bins.width,
         "positions": len(slider.bins),
@@ -123,8 +130,43 @@ def _packed(columns: Table) -> dict[str, dict[str, str]]:
     return {name: packed(values) for name, values in columns.items()}
 
 
-def _texts(chronicle: Chronicle, ids: IntArray) -> list[tuple[str, int]]:
-    """The beginning of each text, and its length."""
+def _map(chronicle: Chronicle, shown: IntArray, texts: list[str]) -> dict[str, Any] | None:
+    """Where the engrams shown stand by meaning, and the words on parts of the map."""
+    if chronicle.read_vectors is None:
+        return None
+    placed = place(chronicle.vectors(chronicle.ids[shown]))
+    xy = np.rint(_ACROSS * fill(placed.xy)).astype(np.int64) if len(shown) else placed.xy
+    topics = find_topics(xy.astype(np.float64), texts)
+    return {
+        "method": placed.method.upper(),
+        **_packed({"x": xy[:, 0], "y": _ACROSS - xy[:, 1] if len(xy) else xy[:, 1]}),
+        "topics": [
+            {"x": x, "y": _ACROSS - y, "words": words}
+            for x, y, words in zip(topics.x.tolist(), topics.y.tolist(), topics.words, strict=True)
+        ],
+    }
+
+
+def _others(chronicle: Chronicle, unshown: IntArray) -> dict[str, Any]:
+    """Texts of engrams outside of the graph, for the search: of all, or of as many as fit in.
+
+    Of more than can be kept those that `choose` takes; ``total`` of them there are.
+    """
+    chosen = choose(chronicle, unshown, _MOST_OTHERS)
+    texts = _texts(chronicle, chronicle.ids[chosen], _OTHER_TEXTS)
+    sizes = np.cumsum([len(json_for_script(text).encode()) + 1 for text, _ in texts])
+    kept = len(chosen)
+    if kept and int(sizes[-1]) > _OTHER_TEXTS:  # even the shortest beginnings are too much
+        kept = int(np.searchsorted(sizes, _OTHER_TEXTS))
+    return {
+        "total": len(unshown),
+        **_packed({n: getattr(chronicle, n)[chosen[:kept]] for n in ("ids", "born", "gone")}),
+        "texts": [text for text, _ in texts[:kept]],
+    }
+
+
+def _texts(chronicle: Chronicle, ids: IntArray, room: int) -> list[tuple[str, int]]:
+    """The beginning of each text, and its length; together of ``room`` bytes if they may be."""
     texts = [
         excerpt(text, max(_CHARACTERS))
         for first in range(0, len(ids), _TEXTS_AT_ONCE)
@@ -132,6 +174,6 @@ def _texts(chronicle: Chronicle, ids: IntArray) -> list[tuple[str, int]]:
     ]
     for most in _CHARACTERS:
         cut = [(text[:most], length) for text, length in texts]
-        if len(json_for_script([text for text, _ in cut]).encode()) <= _TEXTS:
+        if len(json_for_script([text for text, _ in cut]).encode()) <= room:
             break
     return cut

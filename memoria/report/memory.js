@@ -2,6 +2,7 @@
 // The data of the page: columns out of base64, and the state at a position of the slider.
 
 const UNBORN = 0, WORKING = 1, SHORTTERM = 2, LONGTERM = 3, FORGOTTEN = 4;
+const ENDLESS = 2 ** 39;  // steps: no life is so long
 const STATES = ["not made yet", "working memory", "short-term memory", "long-term memory", "forgotten"];
 
 function column(packed) {
@@ -38,6 +39,9 @@ class Memory {
     this.lengths = column(data.lengths);
     this.counts = columns(data.counts);
     this.edges = columns(data.edges);
+    this.map = data.map && { ...data.map, x: column(data.map.x), y: column(data.map.y) };
+    const { ids, born, gone } = columns({ ids: data.others.ids, born: data.others.born, gone: data.others.gone });
+    this.others = { ids, born, gone, texts: data.others.texts, total: data.others.total };
     this.last = this.positions ? this.positions + 1 : 0;  // the slider ends after the last step
     this.firedRanks = column(data.fired.ranks);
     this.ends = column(data.fired.ends);
@@ -131,7 +135,38 @@ class Memory {
 
   left(i) {
     const left = this.lifespan[i];
-    return Number.isFinite(left) ? `${number(left)} steps of lifespan` : "an endless lifespan";
+    return left < ENDLESS ? `${number(left)} steps of lifespan` : "an endless lifespan";
+  }
+
+  /** What colours tell of engram i at the step shown, 0 to 1; null: nothing. */
+  shareOf(i, told) {
+    if (told === "age") return Math.min(1, Math.max(0, (this.step - this.born[i]) / Math.max(1, this.steps)));
+    const left = this.lifespan[i];
+    return left < ENDLESS ? Math.min(1, Math.max(0, left / Math.max(1, this.longest))) : null;
+  }
+
+  /** The longest lifespan left that has an end; 0 where none has. */
+  get longest() {
+    this.mostLeft ??= this.lifespan.reduce((most, one) => (one < ENDLESS ? Math.max(most, one) : most), 0);
+    return this.mostLeft;
+  }
+
+  /** Places among `others` of engrams as `search` finds them. */
+  searchOthers(query) {
+    const wanted = fold(query), id = /^#(\d+)$/.exec(wanted);
+    this.foldedOthers ??= this.others.texts.map(fold);
+    const found = [];
+    for (let k = 0; wanted && k < this.foldedOthers.length; k += 1) {
+      if (id ? this.others.ids[k] === Number(id[1]) : this.foldedOthers[k].includes(wanted)) found.push(k);
+    }
+    return found;
+  }
+
+  /** An engram outside of the graph, in a line. */
+  otherEntry(k) {
+    const { ids, born, gone, texts } = this.others;
+    const end = gone[k] ? `, forgotten after step ${number(gone[k])}` : "";
+    return `#${ids[k]} ${texts[k].replace(/\s+/g, " ")} (made in step ${number(born[k])}${end}; not in the graph)`;
   }
 
   /** Engrams whose text has the query in it, or whose id is after a #; null for an empty query. */

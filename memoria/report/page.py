@@ -18,7 +18,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS
+from memoria.analysis.excerpts import UNSEEN
+from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS, SCALE
 
 _SCRIPTS: Final = ("memory.js", "drawing.js", "plots.js", "controls.js")
 _NAME: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -26,10 +27,6 @@ _WHOLE: Final = (("u1", 2**8), ("u2", 2**16), ("u4", 2**32))
 # In JSON these three are only in texts, where their escapes mean the same.
 _MARKUP: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 _ESCAPES: Final = str.maketrans(_MARKUP)
-# Controls, and what turns the direction of writing: they are kept out of a line of the page.
-_UNSEEN: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def page(parts: Mapping[str, str], data: Iterable[str], library: str) -> str:
@@ -63,7 +60,7 @@ def data_block(name: str, document: object) -> str:
 
 def words(text: object) -> str:
     """A value from a memory as HTML, on one line, without control or direction characters."""
-    return escape(_UNSEEN.sub("\ufffd", str(text)))
+    return escape(UNSEEN.sub("\ufffd", str(text)))
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -130,6 +127,7 @@ def _policy(scripts: Sequence[str]) -> str:
 
 def _palette() -> str:
     colours = {**MEMORY_COLOURS, "fired": FIRED}
+    colours |= {f"scale-{number}": colour for number, colour in enumerate(SCALE)}
     for kind, on in (("ground", GROUND), ("ink", INK)):
         colours |= {f"{kind}-{name}": colour for name, colour in on.items()}
     return ":root { " + " ".join(f"--{name}: {value};" for name, value in colours.items()) + " }"

@@ -14,6 +14,7 @@ from memoria.errors import MissingExtraError
 from memoria.plots import figure
 from memoria.report.page import data_block, table, words
 
+PLOTTED: Final = tuple(kind for kind in KINDS if kind != "map")
 _MOST: Final = 400_000  # characters of a figure
 _ROWS: Final = 100  # of a table
 _TALL: Final = 600  # pixels
@@ -46,8 +47,8 @@ def library() -> str:
 
 
 def plots(chronicle: Chronicle, lane: int | None) -> Iterator[Plot]:
-    """One of every kind of analysis, of ``lane`` or of all."""
-    for kind in KINDS:
+    """One of every kind of analysis but the map, which the graph is; of ``lane`` or of all."""
+    for kind in PLOTTED:
         yield _plot(*_bounded(chronicle, kind, lane))
 
 
@@ -74,7 +75,7 @@ def _plot(analysis: Analysis, drawn: Any) -> Plot:
         data = data_block(f"figure-{kind}", drawn)
         tall = " tall" if (drawn["layout"].get("height") or 0) > _TALL else ""
         box = (
-            f'<div class="plot{tall}" role="group" aria-label="Plot: {words(analysis.title)}" '
+            f'<div class="plot{tall}" role="group" aria-label="Plot: {words(analysis.alt)}" '
             f'data-figure="figure-{kind}"></div>'
         )
     html = (

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from memoria.report.page import table, words
 
+_SOURCES: Final = 100  # in the table
 _LANES: Final = 50  # in the table
 _KINDS: Final = ("working", "shortterm", "longterm", "forgotten")
 _HEADS: Final = ("lane", "working", "short-term", "long-term", "forgotten")
@@ -66,6 +67,28 @@ def overview(about: Document, lane: int | None) -> str:
     return text
 
 
+def details(about: Document) -> str:
+    """The settings of the memory, and its sources, folded away."""
+    settings = [[name.replace("_", " "), value] for name, value in about["config"].items()]
+    parts = [_folded("Settings", table("Settings of the memory", ("setting", "value"), settings))]
+    if sources := about.get("sources"):
+        caption = f"{_count(len(sources), 'source')}"
+        if len(sources) > _SOURCES:
+            caption += f", the {_SOURCES} with the most engrams"
+            sources = sorted(sources, key=lambda one: -one["engrams"])[:_SOURCES]
+        rows = [
+            [one["source"] or "(none)", *map(_number, (one["engrams"], one["first"], one["last"]))]
+            for one in sources
+        ]
+        heads = ("source", "living engrams", "first step", "last step")
+        parts.append(_folded("Sources", table(caption, heads, rows)))
+    return "".join(parts)
+
+
+def _folded(title: str, inner: str) -> str:
+    return f"<details><summary>{title}</summary>{inner}</details>"
+
+
 def shown(graph: Document, first_step: int) -> str:
     """What the graph shows, and of how many."""
     total, count = graph["total"], graph["shown"]
@@ -79,10 +102,14 @@ def shown(graph: Document, first_step: int) -> str:
         which = (
             f"{_number(count)} of {_number(total)} engrams ever made are in the graph, forgotten "
             "ones too: a quarter those made last, a quarter those that fired most often, the "
-            "others spread over the whole life. Search and list know these alone; the counts "
-            "are of all."
+            "others spread over the whole life. The counts are of all."
         )
-    more = ["Each has lines to the few engrams of the graph that it fired with most often."]
+    more = []
+    others = graph["others"]
+    if others["total"]:
+        known = count + len(others["texts"])
+        more.append(f"The search knows {'all texts' if known == total else f'{known:,} texts'}.")
+    more.append("Each has lines to the few engrams of the graph that it fired with most often.")
     if graph["width"] > 1:
         more.append(f"The slider moves {graph['width']} steps at a time.")
     if first_step > 1:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-from memoria.analysis import KINDS, Chronicle
+from memoria.analysis import Chronicle
 from memoria.analysis.scope import in_lane
 from memoria.errors import InputError
 from memoria.io.atomic_write import atomic_write
@@ -17,10 +17,11 @@ from memoria.query.inspection import Inspection
 from memoria.report import summary
 from memoria.report.graph import FEW_ENGRAMS, MOST_ENGRAMS, graph_of
 from memoria.report.page import data_block, page
-from memoria.report.plots import library, plots
+from memoria.report.plots import PLOTTED, library, plots
+from memoria.report.sources import sources_of
 from memoria.store.reading import open_files
 
-_PARTS: Final = len(KINDS) + 3
+_PARTS: Final = len(PLOTTED) + 3
 
 
 def write_report(
@@ -64,6 +65,7 @@ def write_report(
     ):
         script = library()
         about = Inspection(files, at).summary()  # what it has read is let go
+        about["sources"] = sources_of(files)
         chronicle = Chronicle.of_store(files)
         show(1, _PARTS)
         text, graph, plots = compose(about, chronicle, lane, most_engrams, script, show)
@@ -91,7 +93,7 @@ def compose(
     """Compose the page, below 10 MB however long the life is.
 
     Args:
-        about: what `Inspection.summary` says of the store.
+        about: what `Inspection.summary` says of the store, and its ``sources``, if they are told.
         chronicle, lane, most_engrams: what to show.
         script: plotly's.
         progress: called with (parts done, parts in all).
@@ -110,7 +112,7 @@ def compose(
         "title": f"{name}: Memoria report",
         "name": name,
         "lead": summary.lead(about),
-        "summary": summary.overview(about, lane),
+        "summary": summary.overview(about, lane) + summary.details(about),
         "shown": summary.shown(graph, chronicle.first_step),
         "plots": "".join(one.html for one in drawn),
         "footer": summary.footer(about),

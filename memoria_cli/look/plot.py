@@ -43,6 +43,7 @@ def _complete(incomplete: str) -> list[tuple[str, str]]:
     "memoria plot notes survival -o survival.png",
     "memoria plot notes contiguity --max-lag 20 -o contiguity.svg",
     "memoria plot notes lifespans --engram 0 --engram 2 -o lifespans.html",
+    "memoria plot notes map --colour age -o map.html",
     "memoria plot notes sizes -o sizes.csv",
     "memoria plot notes@2 raster --json",
     help=_HELP,
@@ -78,14 +79,14 @@ def plot(
     ] = None,
     limit: Annotated[
         int | None,
-        limit_option("Engrams at most: raster, lifespans, connections", rich_help_panel=_SOME),
+        limit_option("Engrams at most: raster, lifespans, connections, map", rich_help_panel=_SOME),
     ] = None,
     by: Annotated[
         str | None,
         _some(
             "--by",
             "Which they are. raster: even, fired, newest; lifespans: lived, fired; "
-            "connections: fired, newest.",
+            "connections: fired, newest; map: even, fired, newest.",
             "WORD",
         ),
     ] = None,
@@ -106,7 +107,7 @@ def plot(
         int | None, _some("--max-lag", "Steps apart: contiguity, autocorrelation.", "N", min=1)
     ] = None,
     forgotten: Annotated[
-        bool, _some("--forgotten", "The forgotten engrams too: contiguity, connections.")
+        bool, _some("--forgotten", "The forgotten engrams too: contiguity, connections, map.")
     ] = False,
     sample: Annotated[
         int | None,
@@ -119,6 +120,18 @@ def plot(
         ),
     ] = None,
     seed: Annotated[int | None, _some("--seed", "Of that sample.", "N", min=0)] = None,
+    colour: Annotated[
+        str | None,
+        _some("--colour", "What colours tell: memory, age, lifespan: map.", "WORD"),
+    ] = None,
+    method: Annotated[
+        str | None,
+        _some(
+            "--method",
+            "How engrams are placed: pca, umap, auto (umap where umap-learn is installed): map.",
+            "WORD",
+        ),
+    ] = None,
     frame: Annotated[
         str | None,
         option(
@@ -144,6 +157,8 @@ def plot(
         "forgotten": forgotten or None,
         "sample": sample,
         "seed": seed,
+        "colour": colour,
+        "method": method,
     }
     options = {name: value for name, value in given.items() if value is not None}
     if kind not in KINDS:

@@ -6,7 +6,7 @@ Pure functions of the frame and the page. No line exceeds the page, whatever its
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +30,9 @@ _REGIONS: Final = (
     (EngramType.LONGTERM, "long-term"),
 )
 _SMALL: Final = 30  # columns or
+_WIDE: Final = 120  # columns from which texts are beside the engrams
+_TALL: Final = 30  # lines from which they are below
+_LEAST_ROWS: Final = 4  # of long-term memory on a tall page
 _FLAT: Final = 8  # lines below which only counters are shown
 _STAGES: Final = (1, 2, 5)  # engrams a cell, times powers of ten
 
@@ -44,6 +47,7 @@ class FrameView:
         made, again: text of an engram just made, and of one reminded.
         alive: living engrams after each frame so far.
         keys: which keys do what.
+        texts: (what it does, text) of engrams that fire, which a tall or a wide page lists.
     """
 
     frame: StepState
@@ -54,12 +58,21 @@ class FrameView:
     again: str | None = None
     alive: Sequence[int] = ()
     keys: str = ""
+    texts: Sequence[tuple[str, str]] = ()
 
 
 def draw(view: FrameView, page: Page, lines: int, colour: bool = True) -> list[Line]:
-    """At most ``lines`` lines of the page; without ``colour`` shapes tell lifespans apart."""
+    """At most ``lines`` lines of the page; without ``colour`` shapes tell lifespans apart.
+
+    A wide page has the texts of what fires beside the engrams, a tall one below them.
+    """
     if lines < 1 or page.width < 1:
         return []
+    if view.texts and page.width >= _WIDE and lines >= _FLAT:
+        left = replace(page, width=page.width * 3 // 5)
+        beside = replace(page, width=page.width - left.width - 2)
+        drawn = draw(replace(view, texts=()), left, lines)
+        return _side_by_side(drawn, left.width, _text_lines(view.texts, beside, len(drawn)))
     head, counters = _head(view, page), _counters(view, page)
     if lines < _FLAT or page.width < _SMALL:
         return [head, counters][:lines]
@@ -80,12 +93,43 @@ def draw(view: FrameView, page: Page, lines: int, colour: bool = True) -> list[L
     room = lines - 1 - len(foot)
     shares = [1, 2 if room >= 8 else 1]
     shares.append(room - sum(shares))
+    if view.texts and lines >= _TALL:
+        longterm = int(np.count_nonzero(view.frame.types == EngramType.LONGTERM))
+        needed = max(_LEAST_ROWS, ceil(longterm / (page.width - _LABEL - 1)))
+        spare = shares[2] - needed
+        if spare > 1:
+            shares[2] = needed
+            foot = [*foot[:-1], *_text_lines(view.texts, page, spare), foot[-1]]
     cells = [
         line
         for (kind, name), rows in zip(_REGIONS, shares, strict=True)
         for line in _region(view, kind, name, rows, page, colour)
     ]
     return [head, *cells, *foot]
+
+
+def _side_by_side(left: Sequence[Line], width: int, right: Sequence[Line]) -> list[Line]:
+    """Lines of ``width`` cells, and others beside them."""
+    lines: list[Line] = []
+    for at, line in enumerate(left):
+        gap = width - sum(cell_width(text) for text, _ in line) + 2
+        lines.append([*line, (" " * gap, ""), *right[at]] if at < len(right) else line)
+    return lines
+
+
+def _text_lines(texts: Sequence[tuple[str, str]], page: Page, lines: int) -> list[Line]:
+    """At most ``lines`` lines of texts under a heading, one text a line."""
+    found: list[Line] = [[(fit("what fires", page), "dim")]]
+    styles = {"new": MEMORY_COLOURS["working"], "again": FIRED}
+    for what, text in texts[: max(0, lines - 1)]:
+        room = page.width - len(what) - 1
+        found.append([(f"{what} ", styles.get(what, "")), (fit(text, page, room), "")])
+    return found[:lines]
+
+
+def has_room_for_texts(page: Page, lines: int) -> bool:
+    """Whether `draw` lists the texts of what fires."""
+    return page.width >= _WIDE or lines >= _TALL
 
 
 def levels(lifespan: npt.NDArray[np.float64], initial_lifespan: float) -> npt.NDArray[np.int64]:

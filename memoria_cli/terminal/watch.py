@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from memoria.timeline.engram_type import EngramType
 from memoria_cli.terminal import output
-from memoria_cli.terminal.frame_view import FrameView, draw
+from memoria_cli.terminal.frame_view import FrameView, draw, has_room_for_texts
 from memoria_cli.terminal.screen import Screen, painter
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _SLOWEST: Final = 0.1  # steps a second
 _FASTEST: Final = 1e6
 _STEPPING_SHARE: Final = 0.6  # of the time between two frames
 _MOST_POINTS: Final = 4096  # points of the curve of living engrams, before they are thinned
+_MOST_TEXTS: Final = 40  # listed at once
 _TEXT: Final = 400  # characters of a text that are looked at
 
 
@@ -138,7 +139,22 @@ class WatchView:
             again=self._text(frame.reminded[-1:]),
             alive=self._alive.values,
             keys=keys,
+            texts=[
+                *self._texts("again", frame.reminded[::-1], _MOST_TEXTS),
+                *self._texts("new", new, _MOST_TEXTS),
+            ],
         )
+
+    def _texts(self, what: str, ids: IntArray, most: int) -> list[tuple[str, str]]:
+        """The texts of the first of some engrams, for pages that have room for them."""
+        page, lines = output.terminal_page()
+        if not has_room_for_texts(page, lines):
+            return []
+        found = self._walk.texts(ids[: min(most, lines)])
+        return [
+            (what, f"{id_}  {(text or '')[:_TEXT]}")
+            for id_, text in zip(ids.tolist(), found, strict=False)
+        ]
 
     def _text(self, ids: IntArray) -> str | None:
         for id_, text in zip(ids.tolist(), self._walk.texts(ids), strict=True):

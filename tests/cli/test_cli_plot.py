@@ -13,7 +13,7 @@ from cli_tools import Cli, environment, fingerprint, process
 from memoria.analysis import KINDS, analyse, open_chronicle
 from memoria.plots import PICTURES
 
-KEYS = "path at step first_step kind title x_label y_label note options frames out".split()
+KEYS = "path at step first_step kind title x_label y_label note alt options frames out".split()
 
 
 pytestmark = pytest.mark.usefixtures("notes")

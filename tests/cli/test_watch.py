@@ -224,7 +224,8 @@ def test_a_scene_keeps_to_its_page(
     seed: int,
 ) -> None:
     frame = frame_of(counts, seed)
-    scene = FrameView(frame, text, 100, 20.0, text, text, [1, 2, 3], "q quits")
+    listed = [("new", text), ("again", text)] * 30
+    scene = FrameView(frame, text, 100, 20.0, text, text, [1, 2, 3], "q quits", listed)
     drawn = draw(scene, Page(columns, unicode), lines, colour)
     assert len(drawn) <= lines
     for line in drawn:
@@ -265,6 +266,19 @@ def test_levels_follow_the_first_lifespan() -> None:
     bounds = [bound * 20.0 for bound in BOUNDS]
     values = [0.0, *bounds, 1e9]
     assert levels(np.array(values), 20.0).tolist() == [0, 1, 2, 3, 4, 5, 5]
+
+
+def test_a_tall_or_wide_page_lists_what_fires() -> None:
+    frame = frame_of((30, 10, 4), 1)
+    listed = [("again", f"text {n}") for n in range(40)]
+    scene = FrameView(frame, "t", 100, 20.0, "new one", "old one", [1, 2], "q quits", listed)
+    for columns, lines in ((80, 50), (160, 24)):
+        drawn = draw(scene, Page(columns), lines)
+        text = ["".join(part for part, _ in line) for line in drawn]
+        assert sum("again text" in line for line in text) >= 15
+        assert len(drawn) == lines
+        assert text[-1].startswith("q quits")
+    assert not any("again text" in str(line) for line in draw(scene, Page(80), 24))
 
 
 def test_a_cell_shows_what_its_engrams_do(notes: Path) -> None:

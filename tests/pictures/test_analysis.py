@@ -198,7 +198,7 @@ def test_big_memories_are_sampled_by_themselves(
 
 def test_the_raster_takes_some_of_many(lived: Chronicle) -> None:
     for by in ("even", "fired", "newest"):
-        analysis = analyse(lived, "raster", limit=5, by=by)
+        analysis = analyse(lived, "raster", first=1, limit=5, by=by)
         chosen = rows_of(analysis, "engrams")
         assert [one["row"] for one in chosen] == [0, 1, 2, 3, 4]
         assert {row["id"] for row in rows_of(analysis)} == {one["id"] for one in chosen}
@@ -207,6 +207,9 @@ def test_the_raster_takes_some_of_many(lived: Chronicle) -> None:
             assert sorted(one["fires"] for one in chosen) == fires
         if by == "newest":
             assert [one["id"] for one in chosen] == lived.ids[-5:].tolist()
+    late = analyse(lived, "raster")
+    assert late.frame()["step"].min() == 31
+    assert late.note.startswith("the last 30 of 60 steps")
     named = analyse(lived, "raster", engrams=[3, 1, 3])
     assert [one["id"] for one in rows_of(named, "engrams")] == [1, 3]
     assert len(named) == lived.fires[1] + lived.fires[3]

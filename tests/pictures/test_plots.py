@@ -23,7 +23,7 @@ from memoria.analysis.palette import GROUND, MEMORY_COLOURS
 from memoria.errors import InputError, MissingExtraError, StorageError, StoreExistsError
 from memoria.plots import PICTURES, draw, figure
 from memoria.plots.drawing import SCENES, scene_of
-from memoria.plots.marks import Bars, Heat, Line, Points, Segments
+from memoria.plots.marks import Bars, Cloud, Heat, Line, Points, Segments
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -78,6 +78,14 @@ def test_a_scene_shows_the_numbers(lived: Chronicle, kind: str) -> None:
         off = ~np.eye(len(weights), dtype=bool)
         assert (heat.values[off] == weights[off]).all()
         assert np.isnan(np.diag(heat.values)).all()
+    elif kind == "map":
+        points = [mark for mark in marks if isinstance(mark, Points)]
+        drawn = {(x, y) for mark in points for x, y in zip(mark.x, mark.y, strict=True)}
+        assert drawn == set(zip(frame["x"], frame["y"], strict=True))
+        assert len({mark.shape for mark in points}) == len(points), "told apart without colours"
+        aged = scene_of(analyse(lived, kind, colour="age")).marks[0]
+        assert isinstance(aged, Cloud)
+        assert aged.values.tolist() == frame["age"].tolist()
     else:
         lines = [mark for mark in marks if isinstance(mark, Line)]
         column = {

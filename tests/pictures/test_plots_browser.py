@@ -40,6 +40,6 @@ def test_every_kind_is_drawn(driver: Any, tmp_path: Path) -> None:
                 " p.querySelector('.gtitle').textContent, p.getBoundingClientRect().height]"
             )
             assert drawn[0] > 0
-            assert drawn[1] > 2, kind
+            assert drawn[1] > 2 or kind == "map", kind  # whose axes have no numbers
             assert analysis.title in drawn[2]
             assert 400 < drawn[3] <= 700

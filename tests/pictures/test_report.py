@@ -18,16 +18,17 @@ from hypothesis import strategies as st
 from report_stores import HOSTILE, block, column, remember
 from spec_reader import SpecReader
 
-from memoria.analysis import KINDS, Chronicle, open_chronicle
+from memoria.analysis import Chronicle, open_chronicle
 from memoria.analysis.connections import Edges, strongest_edges
 from memoria.analysis.layout import layout_in_cells
+from memoria.analysis.meaning import place
 from memoria.errors import InputError
 from memoria.query.inspection import Inspection
 from memoria.report import graph as graph_module
 from memoria.report import write_report, writing
 from memoria.report.graph import Slider, choose
 from memoria.report.page import excerpt, json_for_script, packed
-from memoria.report.plots import library
+from memoria.report.plots import PLOTTED, library
 from memoria.report.writing import compose
 from memoria.store import MemoryStore
 from memoria.timeline.engram_type import EngramType
@@ -326,6 +327,47 @@ def test_long_lives_take_bounded_room(
     assert "The slider moves 40 steps at a time" in text
 
 
+def test_the_map_of_a_page_is_that_of_the_vectors(life: Path, tmp_path: Path) -> None:
+    graph = block(written(life, tmp_path / "page.html"), "data-graph")
+    with open_chronicle(life) as chronicle:
+        xy = place(chronicle.vectors(chronicle.ids)).xy
+    for name, values in (("x", xy[:, 0]), ("y", -xy[:, 1])):
+        seen = np.array(column(graph["map"][name]))
+        assert (seen.min(), seen.max()) == (0, 65_535)
+        assert np.corrcoef(seen, values)[0, 1] > 0.9999
+
+
+def test_texts_outside_of_the_graph_can_be_searched(
+    life: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = written(life, tmp_path / "page.html", most_engrams=10)
+    graph = block(page, "data-graph")
+    others = graph["others"]
+    assert sorted(graph["texts"] + others["texts"]) == sorted(f"thing {n}" for n in range(80))
+    assert [f"thing {n}" for n in column(others["ids"])] == others["texts"]
+    assert "The search knows all texts." in page
+    monkeypatch.setattr(graph_module, "_OTHER_TEXTS", 300)
+    page = written(life, tmp_path / "page.html", most_engrams=10)
+    kept = block(page, "data-graph")["others"]
+    assert 10 < len(kept["texts"]) < kept["total"] == 70
+    assert f"The search knows {len(kept['texts']) + 10} texts." in page
+
+
+def test_settings_and_sources_are_on_the_page(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One. Two. Three.")
+    (tmp_path / "<b>.txt").write_text("Four.")
+    cli.ok("init", "notes", "--wm-length", "2")
+    cli.ok("step", "notes", "a.txt", "<b>.txt")
+    page = written(tmp_path / "notes", tmp_path / "page.html")
+    Elements(page)
+    rows = re.findall(r"<tr>(.*?)</tr>", page)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    by_name = {row[0].rpartition("/")[2]: row[1:] for row in cells if row}
+    assert by_name["a.txt"] == ["3", "1", "2"]
+    assert by_name["&lt;b&gt;.txt"][0] == "1"
+    assert by_name["wm length"] == ["2"]
+
+
 def test_few_of_many(life: Path, tmp_path: Path) -> None:
     page = written(life, tmp_path / "page.html", most_engrams=10)
     graph = block(page, "data-graph")
@@ -381,7 +423,7 @@ def test_no_life_makes_a_page_of_ten_megabytes(monkeypatch: pytest.MonkeyPatch, 
     assert (graph["shown"], graph["steps"]) == (2_000, 21_000)
     assert graph["positions"] <= 20_000
     assert len(graph["texts"][0]) >= 100
-    assert plots == list(KINDS)
+    assert plots == list(PLOTTED)
 
 
 def test_hostile_texts_stay_texts(tmp_path: Path) -> None:

@@ -191,6 +191,37 @@ def test_the_search(browser: Browser, report: Path) -> None:
     assert browser.text("found") == "0 engrams of 60 match"
 
 
+def test_the_map_and_its_colours(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    seen = [browser.ink()]
+    for id_, value in (("placed", "meaning"), ("coloured", "age"), ("coloured", "lifespan")):
+        browser(
+            "const one = document.getElementById(arguments[0]); one.value = arguments[1];"
+            "one.dispatchEvent(new Event('change'))",
+            id_,
+            value,
+        )
+        seen.append(browser.ink())
+        assert browser("return document.getElementById('scale').hidden") is (id_ == "placed")
+    assert "alike in meaning, by PCA" in browser.text("graph-help")
+    browser("document.getElementById('labels').click()")
+    assert len({*seen, browser.ink()}) == 5
+    browser("page.choose(1); page.goTo(1)")
+    assert "made in step 1" in browser.text("tip")
+    assert browser.complaints() == []
+
+
+def test_on_paper_it_is_light_and_whole(browser: Browser, report: Path) -> None:
+    browser.open(report)
+    browser.media(prefers_color_scheme="dark")
+    browser("window.dispatchEvent(new Event('beforeprint'))")
+    assert browser("return isDark()") is False
+    assert browser("return document.querySelector('#summary details').open") is True
+    browser("window.dispatchEvent(new Event('afterprint'))")
+    assert browser("return isDark()") is True
+    assert browser("return document.querySelector('#summary details').open") is False
+
+
 def test_hover_and_focus_tell_text_and_life(
     browser: Browser, report: Path, graph: dict[str, Any]
 ) -> None:
