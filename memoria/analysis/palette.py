@@ -23,7 +23,7 @@ FIRED: Final = "#F0572D"  # what fires now
 LIFESPANS: Final = ("#355F8D", "#27808E", "#1F9F88", "#3FBC73", "#86D549", "#DFE318")
 # From low to high, as a person with any colour vision sees it: samples of viridis.
 SCALE: Final = ("#440154", "#414487", "#2A788E", "#22A884", "#7AD151", "#FDE725")
-# Lines of single engrams: Okabe and Ito's and two more, in an order in which neighbours differ most.
+# Lines of single engrams: Okabe and Ito's and two more, neighbours as different as they may be.
 LINES: Final = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#603000"),
     *("#5B6573",),
