@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from memoria.timeline.lifespan import PLAINLY_ENDLESS
 
-if TYPE_CHECKING:
-    from memoria.analysis.result import Analysis, Column, Table
+Column: TypeAlias = npt.NDArray[Any]
+Table: TypeAlias = Mapping[str, Column]
+
+
+class Told(Protocol):
+    """What of a `memoria.analysis.Analysis` is described here."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def note(self) -> str: ...
+    @property
+    def x_label(self) -> str: ...
+    @property
+    def y_label(self) -> str: ...
+    @property
+    def frames(self) -> Mapping[str, Table]: ...
+
+    def frame(self) -> Table: ...
+    def __len__(self) -> int: ...
+
 
 _MOST_PAIRS: Final = 3
 _CURVES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -23,14 +45,14 @@ _CURVES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 )
 
 
-def describe(analysis: Analysis) -> str:
+def describe(analysis: Told) -> str:
     """The title, the note and the main facts of an analysis in a few sentences."""
     facts = _FACTS.get(analysis.kind, _curve)(analysis) if len(analysis) else "Nothing to show."
     note = f"{analysis.note}." if analysis.note else ""
     return " ".join(part for part in (f"{analysis.title}.", note, facts) if part)
 
 
-def _curve(analysis: Analysis) -> str:
+def _curve(analysis: Told) -> str:
     along, up = _CURVES[analysis.kind]
     frame = analysis.frame()
     return f"{analysis.y_label}: {_course(frame[along], frame[up], analysis.x_label)}."
@@ -53,7 +75,7 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
 
 
-def _by_memory(analysis: Analysis) -> str:
+def _by_memory(analysis: Told) -> str:
     frame = analysis.frame()
     parts = []
     for memory in ("longterm", "shortterm"):
@@ -64,14 +86,14 @@ def _by_memory(analysis: Analysis) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _sizes(analysis: Analysis) -> str:
+def _sizes(analysis: Told) -> str:
     frame = analysis.frame()
     memories = ("longterm", "shortterm", "working")
     parts = [f"{name}: {_course(frame['to_step'], frame[name], 'step')}" for name in memories]
     return f"{'; '.join(parts)}."
 
 
-def _raster(analysis: Analysis) -> str:
+def _raster(analysis: Told) -> str:
     frame, engrams = analysis.frame(), analysis.frames["engrams"]
     counts = [
         f"{int((frame['memory'] == memory).sum()):,} in {memory} memory"
@@ -84,7 +106,7 @@ def _raster(analysis: Analysis) -> str:
     )
 
 
-def _lifespans(analysis: Analysis) -> str:
+def _lifespans(analysis: Told) -> str:
     frame, engrams = analysis.frame(), analysis.frames["engrams"]
     parts = []
     for id_, gone in zip(engrams["id"].tolist(), engrams["gone"].tolist(), strict=True):
@@ -98,7 +120,7 @@ def _number(value: float) -> str:
     return f"{value:,.4g} steps" if value < PLAINLY_ENDLESS else "an endless lifespan"
 
 
-def _connections(analysis: Analysis) -> str:
+def _connections(analysis: Told) -> str:
     frame = analysis.frame()
     other = np.flatnonzero(frame["source"] != frame["target"])
     best = other[np.argsort(-frame["weight"][other], kind="stable")[:_MOST_PAIRS]]
@@ -108,7 +130,7 @@ def _connections(analysis: Analysis) -> str:
     return f"Strongest: {', '.join(pairs)}." if pairs else "No two engrams."
 
 
-def _map(analysis: Analysis) -> str:
+def _map(analysis: Told) -> str:
     frame, topics = analysis.frame(), analysis.frames["topics"]
     names, counts = np.unique(frame["memory"], return_counts=True)
     memories = ", ".join(f"{n:,} {name}" for name, n in zip(names, counts.tolist(), strict=True))
@@ -123,7 +145,7 @@ def _parts(topics: Table) -> str:
     return f"Parts of the map: {'; '.join(listed)}." if listed else ""
 
 
-_FACTS: Final[Mapping[str, Callable[[Analysis], str]]] = MappingProxyType(
+_FACTS: Final[Mapping[str, Callable[[Told], str]]] = MappingProxyType(
     {
         "reminded-age": _by_memory,
         "sizes": _sizes,
