@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -37,6 +38,8 @@ _HUB: Final = {
 }
 _NAMES: Final = {"training": "train", "validation": "valid", "test": "test"}
 _SHARES: Final = (0.9, 0.95)  # where validation and test begin in a text without splits
+_ENWIK8: Final = (90_000_000, 95_000_000, 100_000_000)  # where its splits end, bytes
+_HALVES: Final = "surrogateescape"
 _LONGEST_LINE: Final = 2**16
 _MOST_BYTES: Final = 2**33
 
@@ -46,12 +49,16 @@ def text_splits(data: str) -> dict[str, str]:
 
     "pydoc" is the language reference that Python's help shows; "wikitext-103", "pg19" and "enwik8"
     come through `datasets`; anything else is a path: a text file, cut 90 : 5 : 5, or a folder with
-    files named train*, valid* and test*. Raises `InputError`, `StorageError`, `MissingExtraError`.
+    files named train*, valid* and test*. "enwik8", and a file of that name and size, is cut where
+    publications cut it, after 90 and 95 million bytes. Raises `InputError`, `StorageError`,
+    `MissingExtraError`.
     """
     if data == "pydoc":
         return _cut(help_text())
     if data in _HUB:
         parts = ["".join(row) for row in _hub_texts(data)]
+        if data == "enwik8":
+            return _cut_enwik8(parts[0])
         return _cut(parts[0]) if len(parts) == 1 else dict(zip(SPLITS, parts, strict=True))
     path = Path(data)
     if path.is_dir():
@@ -59,7 +66,9 @@ def text_splits(data: str) -> dict[str, str]:
     if not path.exists():
         known = ", ".join(["pydoc", *_HUB])
         raise InputError(f"data = {data!r}: no such file", f"known by name are {known}")
-    return _cut(_read(path))
+    text = _read(path)
+    whole = path.name == "enwik8" and os.path.getsize(path) == _ENWIK8[-1]
+    return _cut_enwik8(text) if whole else _cut(text)
 
 
 def hub_rows(repository: str, name: str | None, revision: str | None, split: str) -> Iterator[Any]:
@@ -82,6 +91,13 @@ def _hub_texts(data: str) -> Iterator[Iterator[str]]:
         loaded = hub_rows(found.repository, found.name, found.revision, split)
         rows = (str(row["text"]) for row in loaded)
         yield (row if row.endswith("\n") else row + "\n" for row in rows)
+
+
+def _cut_enwik8(text: str) -> dict[str, str]:
+    """The published split, by bytes; `_ByteTokens` knows halves of a character again."""
+    data = text.encode("utf-8", _HALVES)
+    bounds = zip(SPLITS, pairwise([0, *_ENWIK8]), strict=True)
+    return {split: data[first:end].decode("utf-8", _HALVES) for split, (first, end) in bounds}
 
 
 def _cut(text: str) -> dict[str, str]:
@@ -138,7 +154,7 @@ class _ByteTokens(Tokens):
     size = _BYTES
 
     def encode(self, text: str) -> Ints:
-        return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int64)
+        return np.frombuffer(text.encode("utf-8", _HALVES), dtype=np.uint8).astype(np.int64)
 
 
 class _Characters(Tokens):

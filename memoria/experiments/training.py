@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import numpy as np
@@ -150,6 +151,9 @@ class Task(ABC):
     def carry(self, state: Mapping[str, Any]) -> None:  # noqa: B027 (most carry nothing)
         """Go on from what `carried` returned."""
 
+    def keep(self, run: Run) -> None:  # noqa: B027 (most keep nothing)
+        """Put what is worth keeping into the run's folder, after the test."""
+
 
 def batch_order(seed: int, step: int, batch: int, count: int) -> list[int]:
     """Which of ``count`` examples the batch of ``step`` holds; every epoch is shuffled anew."""
@@ -220,16 +224,20 @@ class _Training:
             self.run.log({"kind": "network", **size})
         else:
             self._restore(state)
-        while self.done < self.config.steps:
-            self._step()
+        last = self.done == self.config.steps
+        while not last:
+            last = self._step()
         found = self._measure("test")
+        self.task.keep(self.run)
         self.run.mark("running", peak_bytes=peak_bytes(self.processes.device))
         return {**found, **size, "steps": self.done}
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
+        """Learn once; whether that was the last time."""
         config, step = self.config, self.done
         self.task.model.train()
-        numbers = self.task.learn(step)
+        with self._precision():
+            numbers = self.task.learn(step)
         self.processes.average(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, config.clip)
         rate = config.rate(step)
@@ -238,7 +246,7 @@ class _Training:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.done += 1
-        last = self.done == config.steps
+        last = self.done == config.steps or self._is_late()
         if last or self.done % config.log_every == 0:
             row = {"kind": "training", "step": self.done, **numbers, "rate": rate}
             self.run.log({**row, "norm": float(norm)})
@@ -250,15 +258,31 @@ class _Training:
         if due or self.run.stopping:
             self._checkpoint()
         self.run.progress(self.done, config.steps)
+        return last
 
     def _measure(self, split: str) -> dict[str, float]:
         self.task.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self._precision():
             sums = dict(self.task.measure(split))
         numbers = torch.tensor(list(sums.values()), dtype=torch.float64)
         if self.processes.count > 1:
             numbers = self.processes.total(numbers.to(self.processes.device))
         return self.task.metrics(dict(zip(sums, numbers.tolist(), strict=True)))
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.config.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.processes.device.type, torch.bfloat16)
+
+    def _is_late(self) -> bool:
+        """Whether ``max_seconds`` are over, in any of the processes."""
+        if self.config.max_seconds is None:
+            return False
+        late = self.run.seconds >= self.config.max_seconds
+        if self.processes.count == 1:
+            return late
+        told = torch.tensor([float(late)], device=self.processes.device)
+        return bool(self.processes.total(told) > 0)
 
     def _check(self, numbers: Sums) -> None:
         wrong = next((name for name, value in numbers.items() if value != value), None)

@@ -32,6 +32,14 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
     )
 
     steps: int = Field(1000, ge=1, description="Optimiser steps.")
+    max_seconds: float | None = Field(
+        None,
+        gt=0.0,
+        description="Train no longer than that: the run then ends as if it had done all steps.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Of what is computed (autocast); weights stay float32."
+    )
     batch: int = Field(32, ge=1, description="Sequences of a step, over all processes.")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="Which Adam.")
     learning_rate: float = Field(2e-4, gt=0.0, description="Its highest value.")
@@ -57,7 +65,8 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
     @model_validator(mode="after")
     def _weights_belong_to_models(self) -> Self:
         tuned = self.pretrained is not None
-        wrong = next((one for one in self.models if (one in self.tuned) != tuned), None)
+        fit = self.tuned if tuned else RIVALS
+        wrong = next((one for one in self.models if one not in fit), None)
         if wrong is not None and tuned:
             known = ", ".join(self.tuned) or "none"
             raise ValueError(f"model {wrong!r} takes no pretrained weights; those that do: {known}")

@@ -20,8 +20,9 @@ from memoria.experiments.classification.experiment import ClassificationConfig
 from memoria.experiments.classification.task import ClassificationTask
 from memoria.experiments.lm.experiment import LMConfig
 from memoria.experiments.lm.task import LMTask
-from memoria.experiments.texts import make_tokens, text_splits
+from memoria.experiments.texts import SPLITS, make_tokens, text_splits
 from memoria.experiments.training import Processes
+from memoria.timeline.history import HistoryManager
 
 SIZE = {"hidden": 16, "inner": 128, "heads": 2, "layers": 1, "memory": 8, "device": "cpu"}
 TINY = {
@@ -221,6 +222,40 @@ def test_a_stopped_language_model_ends_as_an_unbroken_one(
     assert list(again.rows()) == list(whole.rows())
     assert dict(again.metrics) == dict(whole.metrics)
     assert again.metrics["bits_per_character"] > 0
+
+
+def test_a_run_ends_when_its_time_is_over_and_keeps_the_lives_of_its_engrams(
+    book: str, tmp_path: Path
+) -> None:
+    """GPT-2 with memory from scratch, in half precision."""
+    changes = {"models": ["memoria-gpt2"], "data": book, "tokenizer": "char", "histories": 2}
+    limits = {"max_seconds": 1e-6, "precision": "bfloat16", "steps": 50}
+    run = execute(specs_of("lm", tmp_path / "run", **changes, **limits)[0])
+    assert run.status == "done"
+    assert 1 <= run.metrics["steps"] < 50
+    assert [row["kind"] for row in run.rows()][-1] == "validation"
+    assert run.document["network"]["inner"] == run.metrics["inner"]
+    assert run.document["peak_bytes"] > 10**7
+    lives = [HistoryManager.load(run.path / f"history-{row}.npz") for row in range(2)]
+    assert all(life.timestep > 1 for life in lives)
+    plan = make_plan("engrams", "small", {"store": [str(run.path / "history-1.npz")]})
+    assert execute(plan.specs(tmp_path / "lives")[0]).metrics["engrams"] > 1
+
+
+def test_enwik8_is_cut_where_it_was_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memoria.experiments.texts._ENWIK8", (8, 12, 14))
+    whole = "aä\nöbü\ncö\n".encode()
+    assert len(whole) == 14  # halves of two characters are cut
+    (tmp_path / "enwik8").write_bytes(whole)
+    splits = text_splits(str(tmp_path / "enwik8"))
+    tokens = make_tokens("byte", "")
+    assert [bytes(tokens.encode(splits[name]).astype(np.uint8)) for name in SPLITS] == [
+        whole[:8],
+        whole[8:12],
+        whole[12:],
+    ]
 
 
 @pytest.mark.parametrize("model", ["memoria-gpt2", "gpt2"])

@@ -90,6 +90,12 @@ class LMConfig(TrainingConfig):
     reset_period: int = Field(
         500, ge=1, description="Optimiser steps after which the memory is emptied."
     )
+    histories: int = Field(
+        0,
+        ge=0,
+        description="Rows of the test split whose engrams' lives are kept, as history-ROW.npz in "
+        "the run's folder; `experiment run engrams --set store=FILE` reads them.",
+    )
     held_out: int = Field(
         0, ge=0, description="Segments of each row to validate and test with; 0 takes all."
     )

@@ -11,13 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from memoria.core.memoria import Memoria
 from memoria.errors import InputError
 from memoria.experiments.lm.experiment import LMConfig
 from memoria.experiments.rivals import build_rival
 from memoria.experiments.rivals.pretrained import LANGUAGE_MODELS, Pretrained
 from memoria.experiments.rivals.segment_model import SegmentModel
+from memoria.experiments.run import Run
 from memoria.experiments.texts import SPLITS, make_tokens, text_splits
 from memoria.experiments.training import Processes, Sums, Task
+from memoria.timeline.history import HistoryManager
 
 
 class LMTask(Task):
@@ -39,6 +42,7 @@ class LMTask(Task):
             ids = tokens.encode(texts[split])
             self._streams[split] = self._rows(ids, split)[own]
             self._characters[split] = len(texts[split]) / max(1, len(ids))
+        self._histories: list[HistoryManager] = []
         self._windows = self._streams["training"].shape[1] // (config.segment * config.segments)
         self.network = _network(config, tokens.size).to(processes.device)
         self.model = self.network
@@ -71,10 +75,16 @@ class LMTask(Task):
         last = self._streams[split].shape[1] // config.segment
         if config.held_out:
             last = min(last, config.held_out)
+        memoria = self._memoria() if config.histories and split == "test" else None
+        if memoria is not None:
+            memoria.keep_history = True
         for inputs, targets in self._segments(split, 0, last):
             sums["loss"] += _loss(self.network(inputs).logits, targets).item() * targets.numel()
             sums["tokens"] += targets.numel()
         sums["characters"] = sums["tokens"] * self._characters[split]
+        if memoria is not None:
+            self._histories = list(memoria.history or [])[: config.histories]
+            memoria.keep_history = False
         self.network.reset()
         if kept:
             self.network.carry(kept)
@@ -89,12 +99,23 @@ class LMTask(Task):
             "loss": loss,
         }
 
+    def keep(self, run: Run) -> None:
+        if run.writes:
+            for row, history in enumerate(self._histories):
+                history.save(run.path / f"history-{row}.npz")
+
     def carried(self) -> dict[str, Any]:
         return dict(self.network.carried())
 
     def carry(self, state: Mapping[str, Any]) -> None:
         if state:
             self.network.carry(state)
+
+    def _memoria(self) -> Memoria | None:
+        """The network's `Memoria`; None for one that has none."""
+        memory = getattr(self.network, "memory", None)  # of models of transformers
+        found = getattr(self.network if memory is None else memory, "memoria", None)
+        return found if isinstance(found, Memoria) else None
 
     def _rows(self, ids: np.ndarray[Any, np.dtype[np.int64]], split: str) -> Tensor:
         """The text as [batch, T]; one more token than segments take, to be predicted."""
