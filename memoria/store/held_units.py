@@ -24,7 +24,6 @@ class HeldUnits:
 
     def __init__(self, files: MemoryFiles, stored_texts: StoredTexts) -> None:
         self._files = files
-        self._names = stored_texts.named_sources()
         table = files.read("sources/readings")
         self._ends = np.append(0, table[:, ReadingColumn.UNITS_END])
         self._contents = table[:, ReadingColumn.HASH :]
@@ -32,15 +31,17 @@ class HeldUnits:
         sources = table[:, ReadingColumn.SOURCE]
         numbers = np.arange(len(table))
         whole = self._contents.any(1)
-        self._whole = np.full(len(self._names), -1, np.int64)  # the last of each source
+        self._whole = np.full(files.rows("sources/index"), -1, np.int64)  # the last of each source
         self._whole[sources[whole]] = numbers[whole]
         added = ~whole & (numbers > self._whole[sources])
         self._added: dict[int, list[int]] = {}  # readings since, by source
         for source, number in zip(sources[added].tolist(), numbers[added].tolist(), strict=True):
             self._added.setdefault(source, []).append(number)
         self._counts: IntArray | None = None  # units that rows stand for, added up
+        read = np.append(np.flatnonzero(self._whole >= 0), np.array([*self._added], np.int64))
+        self._names = dict(zip(read.tolist(), stored_texts.named_sources(read), strict=True))
         self._by_path: dict[str, int] = {}
-        for source in np.flatnonzero(self._whole >= 0).tolist() + list(self._added):
+        for source in read.tolist():
             if resolved := self._names[source][1]:
                 self._by_path[resolved] = source
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ from memoria.store.payloads import decode_revision
 from memoria.store.schema import STATE_GROUP, CommandColumn, EventColumn, era_prefix
 from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import EventKind, IntArray
+
+_READ: Final = 2**20  # bytes that one read brings, about
+_GAP: Final = 2**16  # bytes between two stretches that a read rather skips
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,21 @@ class MemoryFiles:
     def gather(self, name: str, rows: IntArray) -> npt.NDArray[Any]:
         """The rows asked for, in any order."""
         return self.store.gather(self._name(name), rows)
+
+    def read_spans(self, name: str, starts: IntArray, ends: IntArray) -> list[bytes]:
+        """The bytes [start, end) of an array of bytes, of each; near ones with one read."""
+        out = [b""] * len(starts)
+        present = np.flatnonzero(ends > starts)
+        present = present[np.argsort(starts[present], kind="stable")]
+        for group in _near(present, starts[present], ends[present]):
+            first, last = int(starts[group[0]]), int(ends[group].max())
+            raw = self.read(name, first, last).tobytes()
+            spans = zip(
+                (starts[group] - first).tolist(), (ends[group] - first).tolist(), strict=True
+            )
+            for place, (start, end) in zip(group.tolist(), spans, strict=True):
+                out[place] = raw[start:end]
+        return out
 
     def append(self, name: str, values: npt.ArrayLike) -> None:
         """Stage rows."""
@@ -394,3 +412,11 @@ def may_be_ends(ends: IntArray, most: int) -> bool:
 def may_be_ids(ids: IntArray, created: int) -> bool:
     """Whether ``ids`` are of engrams below ``created``, each once, ascending."""
     return may_be_ends(ids, created - 1) and bool((ids[1:] != ids[:-1]).all())
+
+
+def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
+    """``places``, in the order of their texts, cut into groups whose texts one read brings."""
+    if len(places) == 0:
+        return []
+    cut = (np.diff(starts // _READ) > 0) | (starts[1:] - ends[:-1] > _GAP)
+    return np.split(places, np.flatnonzero(cut) + 1)

@@ -7,7 +7,6 @@ nothing. Torch-free.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from operator import index
 from typing import Any, Final
 
@@ -18,13 +17,12 @@ from memoria.errors import DamageError, InputError
 from memoria.store.memory_files import MemoryFiles, may_be_ends
 from memoria.store.payloads import Meta, decode_meta, encode_meta, encode_text
 from memoria.store.schema import TextColumn
+from memoria.store.source_names import SourceNames
 from memoria.timeline.log import IntArray
 
 Place = tuple[str, int]
 
 _NO_PLACE = (-1, -1)
-_READ: Final = 2**20  # bytes of text that one read brings, about
-_GAP: Final = 2**16  # bytes between two texts that a read rather skips
 
 
 class StoredTexts:
@@ -36,10 +34,7 @@ class StoredTexts:
 
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
-        self._has_sources = False  # whether the names have been read
-        self._pairs: list[tuple[str, str]] = []  # names of sources, given and resolved
-        self._resolved: dict[tuple[str, str], int] = {}  # their numbers
-        self._sources: dict[str, int] = {}  # the number that a name as given stands for now
+        self._sources = SourceNames(files)
 
     def stage(
         self,
@@ -91,8 +86,11 @@ class StoredTexts:
 
     def places(self, ids: IntArray) -> list[Place | None]:
         """The source and character offset of each engram; None where there is none."""
-        where, names = self.where(ids), self.sources() if len(ids) else []
-        return [None if n < 0 else (names[n], offset) for n, offset in where.tolist()]
+        where = self.where(ids)
+        numbers = np.unique(where[:, 0])
+        numbers = numbers[numbers >= 0]
+        names = dict(zip(numbers.tolist(), self._sources.of(numbers), strict=True))
+        return [None if n < 0 else (names[n][0], offset) for n, offset in where.tolist()]
 
     def where(self, ids: IntArray) -> IntArray:
         """(number in `sources`, character offset) of each engram, [n, 2]; -1: there is none."""
@@ -110,11 +108,11 @@ class StoredTexts:
 
         Sources that resolve differently may have the same name.
         """
-        return [name for name, _ in self.named_sources()]
+        return [name for name, _ in self._sources.all()]
 
     def last_offset(self, source: str) -> int | None:
         """The greatest offset remembered from ``source``, of engrams alive or forgotten."""
-        number = self._numbers().get(source)
+        number = self._sources.number(source)
         if number is None:
             return None
         last = int(self.last_offsets()[number])
@@ -165,10 +163,10 @@ class StoredTexts:
         if nothing and (len(ids) == 0 or int(where[:, [0, 2]].max()) < 0):
             return b""
         self._check_sources(where)
-        sources = self.sources()
-        names = [b"" if at < 0 else encode_text(sources[at]) for at in where[:, 0].tolist()]
-        sizes = np.array([len(name) for name in names])
-        sizes[where[:, 0] < 0] = -1
+        placed = where[:, 0] >= 0
+        names = [encode_text(name) for name, _ in self._sources.of(where[placed, 0])]
+        sizes = np.full(len(ids), -1)
+        sizes[placed] = [len(name) for name in names]
         texts = self._files.read("texts/bytes", int(starts[0]), int(ends[-1])).tobytes()
         columns = (middles - starts, sizes, where[:, 1], where[:, 2], ends - middles)
         return _content(columns, texts + b"".join(names))
@@ -190,7 +188,7 @@ class StoredTexts:
 
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
-        self._has_sources = False
+        self._sources.forget_staged()
 
     def _revised(self, ids: IntArray, name: str, first: list[Any]) -> list[Any]:
         revisions = self._files.revisions
@@ -203,18 +201,7 @@ class StoredTexts:
 
     def _bytes(self, starts: IntArray, ends: IntArray) -> list[bytes | None]:
         """The bytes [start, end) of each; None where there are none."""
-        out: list[bytes | None] = [None] * len(starts)
-        present = np.flatnonzero(ends > starts)
-        present = present[np.argsort(starts[present], kind="stable")]
-        for group in _near(present, starts[present], ends[present]):
-            first, last = int(starts[group[0]]), int(ends[group].max())
-            raw = self._files.read("texts/bytes", first, last).tobytes()
-            spans = zip(
-                (starts[group] - first).tolist(), (ends[group] - first).tolist(), strict=True
-            )
-            for place, (start, end) in zip(group.tolist(), spans, strict=True):
-                out[place] = raw[start:end]
-        return out
+        return [raw or None for raw in self._files.read_spans("texts/bytes", starts, ends)]
 
     def _rows(self, ids: IntArray) -> tuple[IntArray, IntArray, IntArray, IntArray]:
         """Where the text begins, where it ends and the meta begins, where that ends; the rest."""
@@ -243,32 +230,17 @@ class StoredTexts:
     def _row(self, engram: int) -> int:
         return int(self._files.engram_rows(np.array([engram]))[0])
 
-    def _numbers(self) -> dict[str, int]:
-        if not self._has_sources:
-            ends = self._files.read("sources/index")
-            if not may_be_ends(ends.ravel(), self._files.rows("sources/bytes")):
-                raise DamageError("sources/index points outside of sources/bytes")
-            raw = self._files.read("sources/bytes").tobytes()
-            spans = pairwise((0, *ends.ravel().tolist()))
-            names = [_decode(raw[begin:end]) for begin, end in spans]
-            self._pairs = list(zip(names[::2], names[1::2], strict=True))
-            self._resolved = {pair: number for number, pair in enumerate(self._pairs)}
-            self._sources = {name: number for number, (name, _) in enumerate(self._pairs)}
-            self._has_sources = True
-        return self._sources
+    def named_sources(self, numbers: IntArray | None = None) -> list[tuple[str, str]]:
+        """The name of each source as it was given, and as it was resolved; "" if it was not.
 
-    def named_sources(self) -> list[tuple[str, str]]:
-        """The name of each source as it was given, and as it was resolved; "" if it was not."""
-        self._numbers()
-        return list(self._pairs)
+        ``numbers`` are the sources asked for; None: all.
+        """
+        return self._sources.all() if numbers is None else self._sources.of(numbers)
 
     def resolved_name(self, source: str) -> str:
         """The name of a source as it was resolved; "" if it was not, or is not known."""
-        number = self._numbers().get(source)
-        if number is None:
-            return ""
-        first, last = self._files.read("sources/index", number, number + 1)[0].tolist()
-        return _decode(self._files.read("sources/bytes", first, last).tobytes())
+        number = self._sources.number(source)
+        return "" if number is None else self._sources.of(np.array([number]))[0][1]
 
     def engrams_at(self, places: Sequence[Place]) -> list[int]:
         """The newest engram that came from each place; -1 where none did or compaction took it."""
@@ -276,27 +248,17 @@ class StoredTexts:
         rows = np.flatnonzero(table[:, TextColumn.SOURCE] >= 0)
         where = table[rows][:, [TextColumn.SOURCE, TextColumn.OFFSET]].tolist()
         ids = self._files.row_engrams(rows).tolist()
-        known = {(source, offset): id for (source, offset), id in zip(where, ids, strict=True)}
-        numbers = self._numbers()
-        return [known.get((numbers.get(source, -1), offset), -1) for source, offset in places]
+        known: dict[tuple[int | None, int], int] = {(source, offset): id for (source, offset), id in zip(where, ids, strict=True)}
+        names = {source for source, _ in places}
+        numbers = {source: self._sources.number(source) for source in names}
+        return [known.get((numbers[source], offset), -1) for source, offset in places]
 
     def name_source(self, source: str, resolved: str = "") -> int:
         """The number of the source ``source``, which the name stands for from now on.
 
         A new one is staged where it is not known, or known to resolve to something else.
         """
-        numbers = self._numbers()
-        found = self._resolved.get((source, resolved)) if resolved else numbers.get(source)
-        if found is None:
-            raw, absolute = encode_text(source), encode_text(resolved)
-            end = self._files.rows("sources/bytes") + len(raw)
-            found = self._files.rows("sources/index")
-            self._files.append("sources/bytes", np.frombuffer(raw + absolute, np.uint8))
-            self._files.append("sources/index", np.array([[end, end + len(absolute)]]))
-            self._resolved[source, resolved] = found
-            self._pairs.append((source, resolved))
-        numbers[source] = found
-        return found
+        return self._sources.name(source, resolved)
 
     def _numbered(self, place: Place) -> tuple[int, int]:
         return self.name_source(place[0]), place[1]
@@ -318,14 +280,6 @@ def texts_content(texts: Sequence[bytes]) -> bytes:
 
 def _content(columns: Sequence[npt.NDArray[Any]], raw: bytes) -> bytes:
     return np.column_stack(columns).astype("<i8").tobytes() + raw
-
-
-def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
-    """``places``, in the order of their texts, cut into groups whose texts one read brings."""
-    if len(places) == 0:
-        return []
-    cut = (np.diff(starts // _READ) > 0) | (starts[1:] - ends[:-1] > _GAP)
-    return np.split(places, np.flatnonzero(cut) + 1)
 
 
 def _checked(place: Place) -> Place:
