@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from memoria.chunkstore.committed import ArrayFiles
 from memoria.chunkstore.sources.local import Source
 from memoria.chunkstore.spec import ArraySpec
 from memoria.errors import InputError, MemoriaError, ShapeError
+from memoria.io.progress import Progress
 
 Rows = npt.NDArray[Any]
 
@@ -39,6 +40,32 @@ class LazyRows:
         start, stop, _ = part.indices(self._count)
         with self._turn:
             return self._read(start, max(start, stop))
+
+
+def counted_rows(
+    arrays: Mapping[str, tuple[ArraySpec, Any]], progress: Progress
+) -> dict[str, LazyRows]:
+    """The rows of each array; ``progress`` hears how many bytes of all have been taken.
+
+    Args:
+        arrays: by name what each is, and its rows, as `StoredArray.append` takes them.
+        progress: called with (bytes taken, bytes of all) from the threads that take them.
+    """
+    total = sum(len(rows) * spec.row_bytes for spec, rows in arrays.values())
+    done, turn = 0, threading.Lock()
+
+    def counted(spec: ArraySpec, rows: Any) -> LazyRows:
+        def read(start: int, stop: int) -> Rows:
+            nonlocal done
+            found = np.asarray(rows[start:stop], spec.np_dtype)
+            with turn:
+                done = min(done + found.nbytes, total)  # the end of an array is taken twice
+                progress(done, total)
+            return found
+
+        return LazyRows(len(rows), read)
+
+    return {name: counted(spec, rows) for name, (spec, rows) in arrays.items()}
 
 
 class StoredArray:

@@ -20,7 +20,7 @@ from memoria.imports.chroma import is_chroma, read_chroma
 from memoria.imports.mem0 import is_mem0, read_mem0
 from memoria.imports.texts import CONVERSATIONS, ImportedText, member, read_document
 from memoria.io.inputs import WorkingMemory
-from memoria.io.progress import Progress
+from memoria.io.progress import Progress, progress_bar
 from memoria.io.units import flatten, iter_units
 from memoria.store.store import MemoryStore
 
@@ -29,6 +29,7 @@ Origin: TypeAlias = Literal["chroma", "mem0", "chatgpt", "claude"]
 _FORMS: Final = (("chatgpt", is_chatgpt), ("claude", is_claude), ("mem0", is_mem0))
 _READERS: Final = {"chatgpt": read_chatgpt, "claude": read_claude, "mem0": read_mem0}
 _AT_ONCE: Final = 256  # units that are encoded together
+_LOOKED_UP: Final = 256  # texts that are looked for together in what is known
 
 
 def may_be_foreign(path: str | os.PathLike[str]) -> bool:
@@ -87,7 +88,7 @@ def import_texts(
         path: what `read_foreign` reads.
         store: a store of one lane with a backbone for texts, or a new place.
         origin: where it comes from; None: its form tells.
-        progress: called with (steps done, 0); True shows a bar.
+        progress: called with (texts read, texts in all); True shows a bar.
 
     Returns:
         ``path``, ``origin``, ``step``, ``digest``, ``texts_added``, ``texts_skipped`` and
@@ -109,7 +110,13 @@ def import_texts(
             raise StateError(f"the store has {memory.config.lanes} lanes", "import into one of one")
         memory.begin_command(f"import {found}")
         reader = _Units(memory, texts)
-        memory.step_stream(reader, progress=progress)
+        total = sum(1 for _ in read_foreign(path, found)[1])
+        with progress_bar(progress, "importing", "texts") as show:
+
+            def tell(steps: int, _: int) -> None:
+                show(reader.taken + reader.skipped, total)
+
+            memory.step_stream(reader, progress=tell)
         return {
             "path": str(place),
             "origin": found,
@@ -145,13 +152,16 @@ class _Units:
 
     def _units(self) -> Iterator[tuple[str, ImportedText, int]]:
         """Text, origin and offset of each new unit."""
-        for one in self._texts:
-            if self._store.engrams_at([(one.source, one.offset)])[0] >= 0:
-                self.skipped += 1
-                continue
-            self.taken += 1
-            for piece in iter_units(one.text, self._store.config.unit):
-                yield piece.text, one, one.offset + piece.offset
+        texts = iter(self._texts)
+        while group := list(itertools.islice(texts, _LOOKED_UP)):
+            known = self._store.engrams_at([(one.source, one.offset) for one in group])
+            for one, engram in zip(group, known, strict=True):
+                if engram >= 0:
+                    self.skipped += 1
+                    continue
+                self.taken += 1
+                for piece in iter_units(one.text, self._store.config.unit):
+                    yield piece.text, one, one.offset + piece.offset
 
     def _encoded(self, plans: list[list[tuple[str, ImportedText, int]]]) -> Iterator[WorkingMemory]:
         texts = [flatten(text) for plan in plans for text, _, _ in plan]

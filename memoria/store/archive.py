@@ -84,17 +84,32 @@ def write_copy(
         }
 
 
-def import_archive(archive: str | os.PathLike[str], path: str | os.PathLike[str]) -> dict[str, Any]:
+def import_archive(
+    archive: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    progress: Progress | bool = False,
+) -> dict[str, Any]:
     """Make the memory in the file ``archive`` a store at ``path``, every chunk verified.
 
-    Raises `DamageError` for an archive that is not sound; ``path`` is there as a whole or not at
-    all. Returns ``path``, ``step``, ``digest`` and ``engrams``.
+    Args:
+        archive: a file that `write_archive` made.
+        path: where nothing is yet; the store is there as a whole or not at all.
+        progress: called with (bytes written, bytes of all); True shows a bar.
+
+    Returns:
+        ``path``, ``step``, ``digest`` and ``engrams``.
+
+    Raises:
+        StoreNotFoundError: there is no such file.
+        DamageError: the archive is not sound.
+        StoreExistsError: something is at ``path``.
     """
     if not Path(archive).is_file():
         raise StoreNotFoundError(f"{archive}: no archive", "name a file that export made")
     with closing(open_files(archive)) as files:
         alive = living_ids(files)  # before anything is written: it may not follow
-        copy_memory(files, path)
+        with progress_bar(progress, "importing", "bytes") as show:
+            copy_memory(files, path, progress=show)
         return {
             "path": os.path.abspath(path),
             "step": files.attributes.step,

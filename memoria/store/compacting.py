@@ -20,6 +20,7 @@ from memoria.chunkstore.codec import rows_bytes
 from memoria.chunkstore.disk import Disk
 from memoria.chunkstore.files import StoreFiles, source_at
 from memoria.errors import StateError
+from memoria.io.progress import Progress, progress_bar
 from memoria.store.attributes import StoreAttributes
 from memoria.store.copying import Contents, contents, living_ids
 from memoria.store.memory_files import MemoryFiles
@@ -75,15 +76,30 @@ def compact(
     dry_run: bool = False,
     snapshots: Iterable[str] | None = None,
     disk: Disk | None = None,
+    progress: Progress | bool = False,
 ) -> Compaction:
     """Drop engrams that neither the memory nor a snapshot of it needs, and their log.
 
     What is left goes on as if nothing had happened: same ids, same results, same digests. The
-    states of steps up to now are gone but for those of ``snapshots``, None: of all; the others
-    lose their names. Where there is nothing to drop nothing is written, as with ``dry_run``.
-    Raises `InputError` for a snapshot that is not there.
+    states of steps up to now are gone but for those of snapshots that stay. Where there is nothing
+    to drop nothing is written.
+
+    Args:
+        path: the store.
+        dry_run: say only what would be dropped.
+        snapshots: names of those that stay; the others lose their names. None: all stay.
+        disk: what writes; None: a disk of its own.
+        progress: called with (bytes written, bytes of all); True shows a bar.
+
+    Returns:
+        What was dropped.
+
+    Raises:
+        InputError: a snapshot is not there.
+        StoreLockedError: somebody else writes to the store.
     """
-    return _compact(path, dry_run, snapshots, disk, np.empty(0, np.int64))
+    with progress_bar(progress, "compacting", "bytes") as show:
+        return _compact(path, dry_run, snapshots, disk, np.empty(0, np.int64), show)
 
 
 def _compact(
@@ -92,6 +108,7 @@ def _compact(
     snapshots: Iterable[str] | None,
     disk: Disk | None,
     erased: IntArray,
+    progress: Progress,
 ) -> Compaction:
     """As `compact`; no reading tells the hash of what was in an engram of ``erased``."""
     place = source_at(path, writable=True)
@@ -123,7 +140,7 @@ def _compact(
             return replace(report, bytes_after=before)
         old = source.path / source.prefix / "vectors"
         if target is not None:
-            switch_to(source, target, held)
+            switch_to(source, target, held.counted(progress))
     if dry_run:
         return report
     return replace(report, bytes_after=place.total_bytes(), waiting=os.path.lexists(old))
@@ -172,12 +189,28 @@ class Erasure:
     waiting: bool
 
 
-def erase(path: str | os.PathLike[str], ids: Iterable[int], disk: Disk | None = None) -> Erasure:
+def erase(
+    path: str | os.PathLike[str],
+    ids: Iterable[int],
+    disk: Disk | None = None,
+    progress: Progress | bool = False,
+) -> Erasure:
     """Remove vectors, texts, meta and log of forgotten engrams from every file, by `compact`.
 
     Derived indexes are removed too, and hashes of what was read into them: a source that still
     holds the text is read as new. What snapshots hold stays. Of copies, archives and buckets the
     store knows nothing.
+
+    Args:
+        path: the store.
+        ids: forgotten engrams.
+        disk, progress: as in `compact`.
+
+    Returns:
+        What became of them.
+
+    Raises:
+        StoreLockedError: somebody else writes to the store.
     """
     wanted = np.unique(np.array([*ids], np.int64))
     with closing(open_files(path)) as files:
@@ -185,7 +218,8 @@ def erase(path: str | os.PathLike[str], ids: Iterable[int], disk: Disk | None = 
         alive = {name: living_ids(past_view(files, name)) for name in names}
     holding = {name: np.intersect1d(wanted, found) for name, found in alive.items()}
     held = np.unique(np.concatenate([wanted[:0], *holding.values()]))
-    found = _compact(path, False, None, disk, np.setdiff1d(wanted, held))
+    with progress_bar(progress, "erasing", "bytes") as show:
+        found = _compact(path, False, None, disk, np.setdiff1d(wanted, held), show)
     shutil.rmtree(Path(path) / DERIVED, ignore_errors=True)
     return Erasure(
         tuple(np.setdiff1d(wanted, held).tolist()),

@@ -17,7 +17,8 @@ from memoria.chunkstore.disk import Disk
 from memoria.chunkstore.files import StoreFiles
 from memoria.chunkstore.root import Root, encode_attributes
 from memoria.chunkstore.spec import ArraySpec
-from memoria.chunkstore.staged import LazyRows
+from memoria.chunkstore.staged import LazyRows, counted_rows
+from memoria.io.progress import Progress, no_progress
 from memoria.store.attributes import Era, Snapshot, StateHead, StoreAttributes
 from memoria.store.digest import chain_after, chain_start
 from memoria.store.life import StepTable, fold
@@ -44,6 +45,11 @@ class Contents:
     def values(self) -> dict[str, Any]:
         """The rows by the arrays' names."""
         return {spec.name: rows for spec, rows in self.arrays}
+
+    def counted(self, progress: Progress) -> Contents:
+        """The same; ``progress`` hears how many bytes of all have been written."""
+        rows = counted_rows({spec.name: (spec, rows) for spec, rows in self.arrays}, progress)
+        return Contents(self.attributes, [(spec, rows[spec.name]) for spec, _ in self.arrays])
 
 
 def contents(
@@ -95,9 +101,21 @@ def copy_memory(
     kept: IntArray | None = None,
     disk: Disk | None = None,
     snapshots: Mapping[str, Snapshot] | None = None,
+    progress: Progress = no_progress,
 ) -> None:
-    """Write `contents` as a new store at ``path``, which is there as a whole or not at all."""
-    held = contents(files, kept, snapshots=snapshots)
+    """Write `contents` as a new store at ``path``, which is there as a whole or not at all.
+
+    Args:
+        files: the memory, now or in the past that it is a view of.
+        path: where nothing is yet.
+        kept, snapshots: as in `contents`.
+        disk: what writes; None: a disk of its own.
+        progress: called with (bytes written, bytes of all).
+
+    Raises:
+        StoreExistsError: something is at ``path``.
+    """
+    held = contents(files, kept, snapshots=snapshots).counted(progress)
     specs = [spec for spec, _ in held.arrays]
     StoreFiles.create(path, specs, held.attributes.document(), disk, held.values()).close()
 

@@ -23,7 +23,7 @@ from memoria.chunkstore.files import StoreFiles
 from memoria.chunkstore.root import ROOT_NAME, Root, encode_attributes
 from memoria.chunkstore.sources.buckets import Bucket, ChangedError
 from memoria.chunkstore.sources.s3 import ObjectSource
-from memoria.chunkstore.staged import LazyRows
+from memoria.chunkstore.staged import LazyRows, counted_rows
 from memoria.errors import MemoriaError, StateError, StorageError
 from memoria.io.progress import Progress, progress_bar
 from memoria.store.claims import Claim
@@ -119,7 +119,11 @@ def pull(
         before = None if fresh else _pull_into(place, there, show)
         if fresh:
             root = there.store.root
-            rows = _counted({name: (name, 0) for name in root.arrays}, there.store, show)
+            whole = {
+                name: (spec, _rows_from(there.store, name, 0))
+                for name, (spec, _) in root.arrays.items()
+            }
+            rows = counted_rows(whole, show)
             specs = [spec for spec, _ in root.arrays.values()]
             StoreFiles.create(place, specs, there.store.attributes, values=rows).close()
         return {
@@ -153,13 +157,19 @@ def _pull_into(place: Path, there: MemoryFiles, progress: Progress) -> tuple[int
             switch_to(local, target, contents(there, None, *next_generations(ours)))
             return step, False
         root, origin = _fit_root(there.store.root, target.root)
-        lacking = {
-            name: (origin[name], target.rows(name) if name in target.names() else 0)
-            for name in root.arrays
-        }
-        rows = _counted(lacking, there.store, progress)
-        _append(target, root, rows)
+        lacking = {}
+        for name, (spec, _) in root.arrays.items():
+            old, first = origin[name], target.rows(name) if name in target.names() else 0
+            lacking[name] = spec, _rows_from(there.store, old, first)
+        _append(target, root, counted_rows(lacking, progress))
     return step, False
+
+
+def _rows_from(source: StoreFiles, name: str, first: int) -> LazyRows:
+    return LazyRows(
+        source.rows(name) - first,
+        lambda start, stop: source.read(name, first + start, first + stop),
+    )
 
 
 def _append(target: StoreFiles, root: Root, rows: Mapping[str, LazyRows]) -> None:
@@ -237,27 +247,6 @@ def _remove_old(source: ObjectSource, root: Root, before: Root | None) -> None:
         for path in source.objects
         if "/" in path and path.partition("/")[0] in tops and path not in needed
     )
-
-
-def _counted(
-    lacking: Mapping[str, tuple[str, int]], source: StoreFiles, progress: Progress
-) -> dict[str, LazyRows]:
-    """Of each array the rows of another one from some row on; ``progress`` counts bytes."""
-    sizes = {name: source.rows(old) - first for name, (old, first) in lacking.items()}
-    bytes_of = {name: source.spec(old).row_bytes for name, (old, _) in lacking.items()}
-    total = sum(sizes[name] * bytes_of[name] for name in sizes)
-    done = [0]
-
-    def rows_of(name: str, old: str, first: int) -> LazyRows:
-        def read(start: int, stop: int) -> Any:
-            found = source.read(old, first + start, first + stop)
-            done[0] += found.nbytes
-            progress(min(done[0], total), total)
-            return found
-
-        return LazyRows(sizes[name], read)
-
-    return {name: rows_of(name, old, first) for name, (old, first) in lacking.items()}
 
 
 def _refused(local: MemoryFiles, there: MemoryFiles) -> MemoriaError:

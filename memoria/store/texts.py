@@ -23,6 +23,7 @@ from memoria.timeline.log import IntArray
 Place = tuple[str, int]
 
 _NO_PLACE = (-1, -1)
+_AT_ONCE: Final = 1 << 16  # engrams whose texts are taken together
 
 
 class StoredTexts:
@@ -140,14 +141,13 @@ class StoredTexts:
             return {"texts/index": index, "texts/bytes": np.empty(0, np.uint8)}
         starts, middles, ends, where = self._rows(ids)
         parts = [
-            self._files.read("texts/bytes", start, end)
-            for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-            if end > start
+            b"".join(self._files.read_spans("texts/bytes", starts[part], ends[part]))
+            for part in (slice(at, at + _AT_ONCE) for at in range(0, len(ids), _AT_ONCE))
         ]
         last = np.cumsum(ends - starts)
         return {
             "texts/index": np.column_stack((last - (ends - middles), last, where)),
-            "texts/bytes": np.concatenate([np.empty(0, np.uint8), *parts]),
+            "texts/bytes": np.frombuffer(b"".join(parts), np.uint8),
         }
 
     def content(self, first: int, last: int) -> bytes:
@@ -244,14 +244,16 @@ class StoredTexts:
 
     def engrams_at(self, places: Sequence[Place]) -> list[int]:
         """The newest engram that came from each place; -1 where none did or compaction took it."""
+        found = {source: self._sources.number(source) for source in {s for s, _ in places}}
+        numbers = {source: number for source, number in found.items() if number is not None}
+        if not numbers:
+            return [-1] * len(places)
         table: IntArray = self._files.read("texts/index")
-        rows = np.flatnonzero(table[:, TextColumn.SOURCE] >= 0)
+        rows = np.flatnonzero(np.isin(table[:, TextColumn.SOURCE], [*numbers.values()]))
         where = table[rows][:, [TextColumn.SOURCE, TextColumn.OFFSET]].tolist()
         ids = self._files.row_engrams(rows).tolist()
-        known: dict[tuple[int | None, int], int] = {(source, offset): id for (source, offset), id in zip(where, ids, strict=True)}
-        names = {source for source, _ in places}
-        numbers = {source: self._sources.number(source) for source in names}
-        return [known.get((numbers[source], offset), -1) for source, offset in places]
+        known = {(source, offset): id for (source, offset), id in zip(where, ids, strict=True)}
+        return [known.get((numbers.get(source, -1), offset), -1) for source, offset in places]
 
     def name_source(self, source: str, resolved: str = "") -> int:
         """The number of the source ``source``, which the name stands for from now on.

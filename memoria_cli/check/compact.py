@@ -49,7 +49,8 @@ def compact(
     found = compact(store, dry_run=True, snapshots=names)
     if found.changes and not dry_run:
         confirm(_describe(found.record(), "will"), "Compact it?", yes)
-        found = compact(store, snapshots=names)
+        with output.progress("compacting", "bytes") as show:
+            found = compact(store, snapshots=names, progress=show)
     record = found.record()
     document = {"path": os.path.abspath(store), "dry_run": dry_run, **record}
     human = ["nothing to free" + ("" if found.held_by else ": everything is needed")]

@@ -132,7 +132,7 @@ def import_(
     from memoria.store.archive import import_archive
 
     if origin is not None or may_be_foreign(archive):
-        with output.progress("importing", "steps") as show:
+        with output.progress("importing", "texts") as show:
             document = import_texts(archive, store, origin, show)
         texts = format_count(document["texts_added"], "text")
         engrams = format_count(document["engrams_added"], "engram")
@@ -140,7 +140,8 @@ def import_(
         known = f", {skipped:,} known already" if skipped else ""
         human = f"{document['path']}: {texts} of {document['origin']}, {engrams}{known}"
     else:
-        document = import_archive(archive, store)
+        with output.progress("importing", "bytes") as show:
+            document = import_archive(archive, store, show)
         engrams = format_count(document["engrams"], "engram")
         human = f"{document['path']}: {engrams} at step {document['step']}"
     output.result(document, [human], json)

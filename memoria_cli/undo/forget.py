@@ -163,7 +163,8 @@ def _erase(store: str, ids: IntArray) -> dict[str, Any]:
     """Erase what was forgotten; what is told of it, and what a person must know in words."""
     from memoria.store.compacting import erase
 
-    found = erase(store, ids.tolist())
+    with output.progress("erasing", "bytes") as show:
+        found = erase(store, ids.tolist(), progress=show)
     if found.held:
         names = ", ".join(found.snapshots)
         output.note(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cli_tools import Cli
 
+from memoria.imports.importing import import_texts
 from memoria.store import MemoryStore
 from memoria.store.verify import verify
 
@@ -201,6 +202,9 @@ def test_memories_of_mem0(cli: Cli, tmp_path: Path) -> None:
     assert newer["time"] == 1_738_425_600_000
     cli.ok("undo", "notes", "--yes")
     assert len(listed(cli, "notes")) == 1
+    told: list[tuple[int, int]] = []
+    import_texts("memories.json", "notes", progress=lambda *counts: told.append(counts))
+    assert told[-1] == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_sources_are_those_of_a_list(
                 assert names.number(name) == model.now.get(name)
             elif what < 0.95:
                 count = len(model.pairs)
-                asked = [chance.randrange(count) for _ in range(chance.randint(0, 6) if count else 0)]
+                asked = chance.choices(range(count), k=chance.randint(0, 6)) if count else []
                 found = names.of(np.array(asked, np.int64))
                 assert found == [model.pairs[number] for number in asked]
             else:

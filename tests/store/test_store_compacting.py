@@ -6,6 +6,7 @@ import errno
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,12 @@ from past_lives import PastLife, Portrait, begin, documents, live, portrait, sta
 from power_loss import Machine, write_tree
 
 from memoria.chunkstore.disk import Disk
+from memoria.config import MemoriaConfig
 from memoria.errors import InputError, StateError, StorageError
 from memoria.query.inspection import Inspection
 from memoria.store import MemoryStore
-from memoria.store.compacting import compact, go_back
+from memoria.store.archive import import_archive, write_archive
+from memoria.store.compacting import compact, erase, go_back
 from memoria.store.digest import current_digest
 from memoria.store.life import StepTable, fold
 from memoria.store.reading import open_files
@@ -373,3 +376,33 @@ def test_plain_zarr_reads_what_is_compacted(store: Path, tmp_path: Path) -> None
         files.close()
     assert sorted(group.keys()) == ["era", "state"]
     assert group.attrs["memoria"]["era"]["generation"] == 1
+
+
+@pytest.mark.parametrize("verb", ["compact", "erase", "import"])
+def test_progress_counts_the_bytes_that_are_written(tmp_path: Path, verb: str) -> None:
+    config = MemoriaConfig(hidden_dim=8, initial_lifespan=100.0, backbone="array")
+    with MemoryStore.create(tmp_path / "store", config) as store:
+        store.add(np.eye(8, dtype=np.float32))
+        store.remind()
+        store.adjust()
+        store.forget([2])
+    with closing(open_files(tmp_path / "store")) as files:
+        write_archive(files, tmp_path / "archive.zip")
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+
+    if verb == "compact":
+        compact(tmp_path / "store", dry_run=True, progress=progress)
+        assert told == []
+        compact(tmp_path / "store", progress=progress)
+    elif verb == "erase":
+        erase(tmp_path / "store", [2], progress=progress)
+    else:
+        import_archive(tmp_path / "archive.zip", tmp_path / "copy", progress)
+    total = told[0][1]
+    assert total >= (7 if verb != "import" else 8) * 8 * 4
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
+    assert {one[1] for one in told} == {total}
