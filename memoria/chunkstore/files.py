@@ -167,6 +167,11 @@ class StoreFiles:
         return self._root
 
     @property
+    def has_garbage(self) -> bool:
+        """Whether there were files that no committed state needs, when it was opened."""
+        return bool(self._leftover)
+
+    @property
     def name(self) -> str:
         """The store as messages name it: its path."""
         return self._source.place("")

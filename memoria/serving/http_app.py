@@ -98,7 +98,7 @@ class MemoryApp:
             )
         except MemoriaError as error:
             return _failed(error, bool(request.path_params))
-        return _json(document)
+        return _unless_known(_json(document), request)
 
     async def _in_thread(self, kind: str, work: Callable[[], _T]) -> _T:
         """Do one thing of a kind after another, in the order in which they came."""
@@ -191,6 +191,17 @@ def _json(document: Any, status: int = 200) -> Response:
 
     text = json.dumps(document, allow_nan=False)  # ASCII: lone surrogates of a text too
     return Response(text, status, media_type="application/json")
+
+
+def _unless_known(response: Response, request: Request) -> Response:
+    """The response with a tag of what it holds; without a body for whoever has that already."""
+    tag = f'"{hashlib.sha256(response.body).hexdigest()[:32]}"'
+    if request.method != "POST" and request.headers.get("if-none-match") == tag:
+        from starlette.responses import Response
+
+        response = Response(status_code=304)
+    response.headers["etag"] = tag
+    return response
 
 
 def _error(status: int, kind: str, message: str, hint: str | None = None) -> Response:

@@ -23,6 +23,7 @@ async function call(path, body) {
     method: "POST", headers: { ...headers, "Content-Type": "application/json" },
     body: JSON.stringify(body),
   };
+  if (body !== undefined) known = null;
   let answer;
   try {
     answer = await fetch(path, options);
@@ -73,8 +74,15 @@ const when = (time) => {
   return Number.isNaN(date.getTime()) ? "" : date.toISOString().replace("T", " ").slice(0, 16);
 };
 
+let known = null; /* the state of the memory that the page shows; null while it is not known */
+
 async function refresh() {
   const memory = await call("/api/memory");
+  known = memory.digest;
+  describe(memory);
+}
+
+function describe(memory) {
   byId("name").textContent = memory.name;
   document.title = `${memory.name}: Memoria`;
   const living = memory.lanes.reduce((sum, lane) => sum + lane.working + lane.shortterm + lane.longterm, 0);
@@ -83,7 +91,6 @@ async function refresh() {
   byId("facts").textContent =
     `${plural(living, "engram")} living, ${forgotten.toLocaleString("en")} forgotten, `
     + `${plural(memory.step, "step")}${begun}`;
-  return memory;
 }
 
 /* One engram with what may be done to it. */
@@ -296,6 +303,27 @@ prefersDark.addEventListener("change", showTheme);
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) attempt(refresh);
 });
+
+/* Now and then, whether another program has changed the memory; answers stay as they were asked. */
+async function look() {
+  const busy = document.hidden || document.body.hasAttribute("aria-busy") || document.querySelector("dialog[open]");
+  if (busy) return;
+  const before = known;
+  let memory;
+  try {
+    memory = await call("/api/memory");
+  } catch {
+    return; /* whoever asks next is told */
+  }
+  if (known !== before || memory.digest === known) return;
+  const others = known !== null;
+  known = memory.digest;
+  describe(memory);
+  if (!byId("engrams").hidden) await attempt(() => list());
+  if (!byId("timeline").hidden) await attempt(timeline);
+  if (others) say("another program has changed the memory");
+}
+setInterval(look, 3000);
 
 showTheme();
 lock();

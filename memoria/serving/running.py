@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from memoria.errors import MissingExtraError, StorageError, UsageError
+from memoria.errors import MemoriaError, MissingExtraError, StorageError, UsageError
 from memoria.serving.guard import EVERY_ADDRESS, Admission, allowed_names, is_loopback
 from memoria.serving.http_app import MemoryApp
 from memoria.serving.operations import MemoryOperations
+from memoria.store.sharing import SharedStore
 
 TOKEN_VARIABLE: Final = "MEMORIA_TOKEN"
 _LEAST_TOKEN: Final = 16  # characters
 _BACKLOG: Final = 256
 _CONNECTIONS: Final = 512
+_LOOK_SECONDS: Final = 5.0  # between two looks at whether others have written
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def serve(
         open_to_others = not is_loopback(host)
         admission = Admission(token, allowed_names(host, names), open_to_others)
         app = MemoryApp(operations, admission, version).asgi()
-        with _listening(host, port) as listener:
+        with _listening(host, port) as listener, _looking(operations.shared):
             operations.warm_up()
             settings = uvicorn.Config(
                 app,
@@ -97,6 +101,25 @@ def serve(
             Server(settings).run(sockets=[listener])
     finally:
         operations.close()
+
+
+@contextmanager
+def _looking(shared: SharedStore) -> Iterator[None]:
+    """Let go of earlier files of the store, now and then, while nobody asks for anything."""
+    ended = threading.Event()
+
+    def look() -> None:
+        while not ended.wait(_LOOK_SECONDS):
+            with suppress(MemoriaError, OSError):  # whoever asks next is told
+                shared.refresh()
+
+    thread = threading.Thread(target=look, name="memoria-looking", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def _token() -> str:

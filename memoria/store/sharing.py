@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
+from memoria.chunkstore.locks import exclusive_lease
 from memoria.errors import MemoriaError, StateError, StoreLockedError
 from memoria.store.reading import open_files
 from memoria.store.store import MemoryStore
@@ -81,6 +82,27 @@ class SharedStore:
                 raise
             self._pause(store)
 
+    def refresh(self) -> bool:
+        """Take over what others have committed, and remove the files of before.
+
+        Whoever reads or writes takes it over anyway; but a store that is always open keeps what a
+        compaction or `erase` left behind from being removed, until this is called now and then.
+
+        Returns:
+            Whether others have committed since the last look.
+
+        Raises:
+            StoreNotFoundError, OtherFormatError, DamageError: as the store has become.
+        """
+        with self._writing, self._reading:
+            if self._writer is not None and not self._writer.files.store.is_current():
+                self._drop_writer()
+            before = self._reader
+            reader = self._current_reader()
+            if reader.files.store.has_garbage:
+                self._collect(reader)
+            return reader is not before
+
     def close(self) -> None:
         """Release the store. What is written is committed already; a second call does nothing."""
         with self._writing, self._reading:
@@ -110,6 +132,19 @@ class SharedStore:
             known.close()
         self._reader = opened
         return opened
+
+    def _collect(self, reader: MemoryStore) -> None:
+        """Remove what no committed state needs, if nobody else reads or writes."""
+        self._reader = None
+        reader.close()
+        lease = exclusive_lease(reader.path)
+        if lease is not None:
+            lease.release()
+            with suppress(MemoriaError):
+                open_files(self._path, mode="r+").close()  # a writer removes it
+        opened = MemoryStore.open(self._path)
+        opened.take_over(reader)
+        self._reader = opened
 
     def _current_writer(self) -> MemoryStore:
         """The store with the lock held; opened anew if others have written meanwhile."""

@@ -115,9 +115,9 @@ class SourceNames:
             return None
         alike = self._order[first : int(self._hashes.searchsorted(hash, side="right"))]
         names = self._read(alike)
-        for number, (given, absolute) in zip(alike.tolist()[::-1], names[::-1], strict=True):
+        for number, (given, absolute) in zip(alike[::-1], names[::-1], strict=True):
             if given == name and resolved in (None, absolute):
-                return number
+                return int(number)
         return None
 
     def _bring_up_hashes(self) -> None:
@@ -167,7 +167,8 @@ class SourceNames:
 
 def _hash_of(name: bytes) -> int:
     """A hash of 64 bits: of a name's last bytes, each times a power, and its length."""
-    return (sum(map(mul, name[-_TAIL:], _POWERS)) + len(name) * _POWERS[_TAIL]) & _WORD
+    whole: int = sum(map(mul, name[-_TAIL:], _POWERS)) + len(name) * _POWERS[_TAIL]
+    return whole & _WORD
 
 
 def _hash_all(raw: npt.NDArray[Any], begins: IntArray, ends: IntArray) -> _Hashes:
@@ -178,7 +179,9 @@ def _hash_all(raw: npt.NDArray[Any], begins: IntArray, ends: IntArray) -> _Hashe
     powers = np.array(_POWERS, np.uint64)
     parts = raw[within + np.repeat(ends - sizes, sizes)].astype(np.uint64) * powers[within]
     sums = np.append(np.uint64(0), np.cumsum(parts, dtype=np.uint64))  # modulo 2^64
-    return sums[last] - sums[last - sizes] + (ends - begins).astype(np.uint64) * powers[_TAIL]
+    found: _Hashes = sums[last] - sums[last - sizes]
+    found += (ends - begins).astype(np.uint64) * powers[_TAIL]
+    return found
 
 
 def _decode(raw: bytes) -> str:

@@ -47,6 +47,10 @@ def test_reads(served: Served) -> None:
     assert served.get("/api/engrams?text=DOG").json["engrams"][0]["text"] == "Bo is her dog."
     assert served.get("/api/engrams/1").json["meta"] == {"speaker": "Clara"}
     assert [one["added"] for one in served.get("/api/timeline").json["steps"]] == [3]
+    tag = served.get("/api/memory").headers["etag"]
+    again = served.get("/api/memory", **{"If-None-Match": tag})
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+    assert served.get("/api/memory", **{"If-None-Match": '"other"'}).json == memory
     meta = quote(json.dumps({"speaker": "Nobody"}))
     assert served.get(f"/api/ask?question=bees&meta={meta}").json["answers"] == []
     assert served.get("/api/ask?question=bees&source=a*&source=talk*").json["answers"]

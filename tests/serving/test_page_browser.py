@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ from accessibility import RULES
 from chromium import installed, requested, started
 from served import Served, serving
 from served_notes import make_notes
+
+from memoria.store import MemoryStore
+from memoria.store.remembering import remember
 
 pytestmark = pytest.mark.skipif(not installed(), reason="no chromium and chromedriver")
 pytest.importorskip("starlette")
@@ -146,6 +150,20 @@ def test_remembering_and_searching(page: Page) -> None:
     page.keys("part", "\n")
     page.until(lambda: page.texts("engrams-list") == [hostile])
     assert page.complaints() == []
+
+
+@pytest.mark.slow
+def test_what_another_program_remembers_comes_by_itself(page: Page, tmp_path: Path) -> None:
+    with serving(make_notes(tmp_path / "notes")) as served:
+        page.open(served.page)
+        page.keys("tab-answers", "\ue014")  # arrow right
+        page.until(lambda: len(page.texts("engrams-list")) == 3)
+        with MemoryStore.open(tmp_path / "notes", "r+") as store:
+            remember(store, "Wasps live below the roof.")
+        page.until(lambda: page.texts("engrams-list")[0] == "Wasps live below the roof.")
+        assert "4 engrams living" in page.text("facts")
+        page.says("another program has changed the memory")
+        page.driver.get("about:blank")
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from cli_tools import environment
 from memoria.config import MemoriaConfig
 from memoria.errors import InputError, StateError, StoreLockedError, StoreNotFoundError
 from memoria.store import MemoryStore
+from memoria.store.compacting import erase
 from memoria.store.reading import open_files
 from memoria.store.remembering import remember
 from memoria.store.sharing import SharedStore
@@ -220,6 +221,33 @@ def test_threads_ask_while_one_writes(notes: Path, shared: SharedStore) -> None:
         thread.join(30)
     assert wrong == []
     assert verify(notes).findings == ()
+
+
+def test_whoever_idles_lets_go_of_the_files_of_before(notes: Path) -> None:
+    def held() -> bool:
+        return any(b"Anna" in one.read_bytes() for one in notes.rglob("*") if one.is_file())
+
+    with SharedStore(notes) as shared:
+        with shared.writing("pin") as store:
+            store.pin([0])
+        with shared.reading() as store:
+            assert store.ask("bees")
+        assert not shared.refresh()
+        with MemoryStore.open(notes, "r+") as store:
+            store.forget([1])
+        assert erase(notes, [1]).waiting
+        with MemoryStore.open(notes, "r+"):
+            assert held()
+            assert shared.refresh()
+        with MemoryStore.open(notes):
+            assert not shared.refresh()
+            assert held()
+        assert not shared.refresh()
+        assert not held()
+        with shared.reading() as store:
+            assert [*store.ask("bees").ids] == [0]
+        with shared.writing("unpin") as store:
+            assert store.unpin([0]).tolist() == [0]
 
 
 def test_a_store_that_is_closed_or_gone_says_so(notes: Path, tmp_path: Path) -> None:
