@@ -76,8 +76,9 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
 
     def network(self, vocab_size: int) -> RivalConfig:
         """What the run's model is built from. Raises `ConfigError`."""
-        family = self.model.partition("-")[0]
-        own = {**self.settings.get(family, {}), **self.settings.get(self.model, {})}
+        own = dict(self.settings.get(self.model, {}))
+        if self.model.startswith("memoria-"):
+            own = {**self.settings.get("memoria", {}), **own}
         size = {name: getattr(self, name) for name in NetworkSize.model_fields}
         return RivalConfig(vocab_size=vocab_size, seed=self.seed, settings=own, **size)
 

@@ -62,6 +62,8 @@ _CLASSES: Final = {
     ),
     "infinity": ("infinity:InfinityFormer", "Infinity-former: the past as a continuous signal."),
     "rmt": ("rmt:RecurrentMemory", "Recurrent memory tokens, learned through several segments."),
+    "armt": ("armt:AssociativeMemory", "ARMT: rmt with a matrix a layer (Rodkin et al. 2024)."),
+    "hmt": ("hmt:HierarchicalMemory", "HMT: recalled segment memories (He et al. 2024)."),
     "knn": ("knn:MemorizingTransformer", "Memorizing Transformer: nearest past keys."),
     "memoria": ("memoria:MemoriaTransformer", "Memoria, as released."),
     "memoria-gpt2": ("pretrained:MemoriaGPT2", "Memoria in transformers' GPT-2."),
