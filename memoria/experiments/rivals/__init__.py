@@ -76,12 +76,13 @@ _CLASSES: Final = {
     "titans": ("titans:Titans", "Titans: a memory in weights that learns while it reads."),
     "linear": ("regression:Linear", "Linear memory, Hebb's sum (Wang et al. 2025)."),
     "based": ("regression:Based", "BASED: a Taylor map (Arora et al. 2024)."),
+    "mamba2": ("mamba2:Mamba2", "Mamba-2 of the package transformers (Dao, Gu 2024)."),
     "mamba2-rule": ("regression:Mamba2Rule", "Mamba-2's rule: a fading sum (Dao, Gu 2024)."),
     "delta": ("regression:Delta", "DeltaNet: values are corrected (Yang et al. 2024)."),
     "gated-delta": ("regression:GatedDelta", "Gated DeltaNet: and fade (Yang et al. 2024)."),
     "mesa": ("regression:Mesa", "MesaNet: exact least squares (von Oswald et al. 2025)."),
 }
-_EXTRAS: Final = {"xl-x-transformers": "rivals", "memoria-gpt2": "hf"}
+_EXTRAS: Final = {"xl-x-transformers": "rivals", "memoria-gpt2": "hf", "mamba2": "hf"}
 RIVALS: Final[Mapping[str, Rival]] = MappingProxyType(
     {
         name: Rival(name, summary, f"{__name__}.{place}", _EXTRAS.get(name))

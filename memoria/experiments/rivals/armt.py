@@ -1,4 +1,4 @@
-"""Associative Recurrent Memory Transformer (Rodkin et al. 2024): each layer has a matrix to look in.
+"""Associative Recurrent Memory Transformer (Rodkin et al. 2024): a matrix in each layer.
 
 A segment ends with a few learned memory tokens. What a layer makes of them is written into the
 layer's matrix A, and before the layer every position of later segments adds what A answers:
@@ -8,9 +8,9 @@ layer's matrix A, and before the layer every position of later segments adds wha
 
 with k = f(W_k m), v = W_v m, beta = sigmoid(w . m + b) for a memory token m, and e = 1e-5. gamma =
 clip(1 - z . k - e, 0, 1), without gradient, adds to z only what is new in k. f is DPFP (Schlag et
-al. 2021), brought to length 1: products of the positive parts of u and -u with those up to nu places
-before, 2 nu d numbers of d. nu is 3, or less where the budget leaves no d above it: with d = nu some
-products are always 0.
+al. 2021), brought to length 1: products of the positive parts of u and -u with those up to nu
+places before, 2 nu d numbers of d. nu is 3, or less where the budget leaves no d above it: with
+d = nu some products are always 0.
 
 The memory tokens are not carried, as in the authors' code; what goes on is in A and z. W_v starts
 like the other weights; theirs starts at 0.

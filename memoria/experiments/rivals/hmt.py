@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from memoria.experiments.rivals.memory_caching import newer
-from memoria.experiments.rivals.segment_model import MemorySize, SegmentOutput
+from memoria.experiments.rivals.segment_model import SegmentOutput
 from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
 
 
@@ -78,7 +78,7 @@ class HierarchicalMemory(Unrolled):
         return result
 
     def _through(self, parts: tuple[Tensor, Tensor, Tensor], real: Tensor, blind: int) -> Tensor:
-        """The network's output for [vector, tokens, vector]; ``blind`` tokens do not see the first."""
+        """The output for [vector, tokens, vector]; ``blind`` tokens do not see the first vector."""
         states = torch.cat(parts, 1)
         real = functional.pad(real, (1, 1), value=True)
         places = torch.arange(states.shape[1], device=states.device)
