@@ -12,7 +12,7 @@ from memoria.experiments.rivals.segment_model import RivalConfig, SegmentModel, 
 from memoria.experiments.rivals.trunk import NoMemory
 
 LENGTH, VOCABULARY = 12, 11
-FORGETFUL = {"none"}
+FORGETFUL = {"engram", "none"}  # nothing goes from segment to segment
 REMEMBERING = sorted(set(RIVALS) - FORGETFUL)
 every = pytest.mark.parametrize("name", sorted(RIVALS))
 remembering = pytest.mark.parametrize("name", REMEMBERING)
@@ -68,9 +68,10 @@ def test_the_first_segment_matters_to_later_ones(name: str) -> None:
     assert not torch.equal(read(model, [changed(first, 0, LENGTH - 1), *later])[0], after[0])
 
 
-def test_without_memory_it_does_not() -> None:
+@pytest.mark.parametrize("name", sorted(FORGETFUL))
+def test_without_memory_it_does_not(name: str) -> None:
     first, second = segments(2)
-    model = made("none")
+    model = made(name)
     assert torch.equal(read(model, [first, second]), read(model, [changed(first, 0, 2), second]))
 
 
@@ -293,7 +294,7 @@ def test_a_small_query_scale_makes_the_engrams_of_a_segment_copies() -> None:
     assert spread(0.02) < 0.1 * spread(3.0)
 
 
-@pytest.mark.parametrize("name", ["rmt", "titans", "gated-delta", "mesa"])
+@pytest.mark.parametrize("name", ["rmt", "armt", "hmt", "mamba2", "titans", "gated-delta", "mesa"])
 def test_gradients_flow_through_as_many_segments_as_said(name: str) -> None:
     def gradient(back: int, unroll: int) -> bool:
         model = made(name, settings={"unroll": unroll})

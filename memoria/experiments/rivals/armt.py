@@ -13,7 +13,8 @@ places before, 2 nu d numbers of d. nu is 3, or less where the budget leaves no 
 d = nu some products are always 0.
 
 The memory tokens are not carried, as in the authors' code; what goes on is in A and z. W_v starts
-like the other weights; theirs starts at 0.
+at a hundredth of the other weights (theirs at 0): at their size values grow from segment to
+segment, as memory tokens read A too.
 """
 
 from __future__ import annotations
@@ -95,6 +96,13 @@ class AssociativeMemory(Unrolled):
         self.keys = 2 * nu * sizes[nu]
         self.tokens = nn.Embedding(self.settings.tokens, hidden)
         self.associations = self.each_layer(lambda: Association(hidden, sizes[nu], nu))
+
+    def scale_weights(self) -> None:
+        super().scale_weights()
+        for association in self.associations:
+            assert isinstance(association, Association)
+            with torch.no_grad():
+                association.value.weight.mul_(0.01)
 
     def read(self, tokens: Tensor, real: Tensor | None) -> SegmentOutput:
         count = self.settings.tokens
