@@ -294,7 +294,9 @@ def test_a_small_query_scale_makes_the_engrams_of_a_segment_copies() -> None:
     assert spread(0.02) < 0.1 * spread(3.0)
 
 
-@pytest.mark.parametrize("name", ["rmt", "armt", "hmt", "mamba2", "titans", "gated-delta", "mesa"])
+@pytest.mark.parametrize(
+    "name", ["rmt", "armt", "hmt", "bmojo", "mamba2", "titans", "gated-delta", "mesa"]
+)
 def test_gradients_flow_through_as_many_segments_as_said(name: str) -> None:
     def gradient(back: int, unroll: int) -> bool:
         model = made(name, settings={"unroll": unroll})

@@ -73,6 +73,7 @@ _CLASSES: Final = {
     "memoria-sample": ("memoria:RandomSample", "A random sample instead of the search."),
     "memoria-full": ("memoria:FullSearch", "All of long-term memory instead of the search."),
     "memoria-worded": ("memoria:WordedRule", "No random entries, as the paper words it."),
+    "bmojo": ("bmojo:BMojo", "B'MOJO: fading and surprising tokens (Zancato et al. 2024)."),
     "engram": ("engram:Engram", "Engram: hashed n-grams in weights (DeepSeek 2026)."),
     "titans": ("titans:Titans", "Titans: a memory in weights that learns while it reads."),
     "linear": ("regression:Linear", "Linear memory, Hebb's sum (Wang et al. 2025)."),

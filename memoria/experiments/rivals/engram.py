@@ -9,8 +9,9 @@ of them for each n, which together are e:
 
 p are primes above ``rows``, another for each table; m odd random numbers, others for each layer;
 rms brings to root mean square 1, in the gate with learned scales. The convolution looks at the
-token and 3, 6 and 9 places before, and starts at 0. n-grams begin anew at each segment, so nothing is remembered
-of an episode: this rival shows what looking up what was learned is worth, and what it is not.
+token and 3, 6 and 9 places before, and starts at 0. n-grams begin anew at each segment, so nothing
+is remembered of an episode: this rival shows what looking up what was learned is worth, and what
+it is not.
 
 The tables are parameters, and with ``equal_parameters`` the feed-forward layers are narrower for
 them. Left out: ids made one for words that differ in case or accents; the tables' own rate of
