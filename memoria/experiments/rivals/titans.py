@@ -17,23 +17,39 @@ momentum diverges above 2 (1 + eta). That bound is for inputs that go on: where 
 many chunks, momentum carries W on without them, by up to 1 / (1 - eta) times a step, and with eta
 near 1 and alpha near 0 this may grow each time that they come back.
 
-This is none of the paper's variants (MAC, MAG, MAL), and it lacks their convolutions after the
-projections, persistent tokens, memories of more than one layer, and eta and alpha for each token.
+That memory, ``variant = "added"``, is none of the paper's. Those are, with x the layer's input n x:
+
+    mac   h = M(x) as M was before the segment; y = attention over [P, h, x]; M learns y;
+          the layer adds f(y) * g(M(y))
+    mag   y = attention over [P, x]; M learns x; the layer adds f(y) * g(M(x))
+    mal   M learns x, and the layer adds M(x); then y = attention over [P, x], and adds that
+
+M is a network of ``depth`` layers with a learned start, convolutions after the projections, and
+gates for each token (`deep_memory`); P are ``persistent`` learned vectors of each layer; f brings
+to root mean square 1 with learned scales, and g does the same and applies SiLU. A token asks M as
+it was before its chunk. In mac it sees h of itself and of tokens before it alone, so that nothing
+later is seen, and of those the last N / 2, for they share the budget N. Convolutions begin anew at
+each segment, which is also the window of mag's attention.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from memoria.errors import ConfigError
+from memoria.experiments.rivals.deep_memory import DeepMemory, DeepState, ask, learn
 from memoria.experiments.rivals.segment_model import MemorySize
 from memoria.experiments.rivals.trunk import (
     Block,
     Unrolled,
     UnrolledSettings,
     all_real,
+    causal_mask,
     split_heads,
 )
 
@@ -41,6 +57,11 @@ from memoria.experiments.rivals.trunk import (
 class TitansSettings(UnrolledSettings):
     """Settings of Titans."""
 
+    variant: Literal["added", "mac", "mag", "mal"] = Field(
+        "added", description="Ours, or memory as context, as gate or as layer."
+    )
+    depth: int = Field(2, ge=1, le=4, description="Layers of the memory of mac, mag and mal.")
+    persistent: int = Field(4, ge=1, description="Learned vectors that their attention sees.")
     chunk: int | None = Field(None, ge=1, description="Tokens of a chunk; segment / 4 if null.")
     rate: float = Field(0.5, gt=0.0, le=1.0, description="Largest step theta.")
 
@@ -56,34 +77,129 @@ class _Memory(nn.Module):
         self.gate = nn.Linear(hidden, hidden)
 
 
+class _Deep(nn.Module):
+    """One layer's memory of mac, mag or mal, and how it meets attention."""
+
+    def __init__(self, hidden: int, heads: int, settings: TitansSettings) -> None:
+        super().__init__()
+        self.memory = DeepMemory(hidden, heads, settings.depth)
+        self.persistent = nn.Embedding(settings.persistent, hidden)
+        if settings.variant != "mal":
+            self.attended_norm, self.answer_norm = (nn.RMSNorm(hidden, eps=1e-6) for _ in range(2))
+
+    def mixed(self, attended: Tensor, answered: Tensor) -> Tensor:
+        """``f(y) * g(M)``, projected: [B, S, D]."""
+        gate = functional.silu(self.answer_norm(answered))
+        result: Tensor = self.memory.out(self.attended_norm(attended) * gate)
+        return result
+
+
 class Titans(Unrolled):
-    """Carries ``weightsN`` and ``momentumN`` [B, H, E, E] of each layer."""
+    """Carries ``weightsN`` and ``momentumN`` [B, H, E, E] of each layer.
+
+    In mac, mag and mal they are [B, H, L, E, E], and ``weightsN`` is what M differs by from its
+    start.
+    """
 
     settings_class = TitansSettings
+    settings: TitansSettings
 
     def add_memory(self) -> None:
-        hidden = self.config.hidden
-        # W and S of h heads hold 2 D / h vectors of size D
-        wanted = -(-2 * hidden // self.config.memory)
-        self.memory_heads = next(
-            n for n in range(min(wanted, hidden), hidden + 1) if hidden % n == 0
-        )
-        self.chunk = self.settings.chunk or max(1, self.config.segment // 4)
-        self.memories = self.each_layer(lambda: _Memory(hidden, self.memory_heads))
+        hidden, settings = self.config.hidden, self.settings
+        self.deep = settings.variant != "added"
+        # of tokens before it whose answers a token sees
+        self.window = min(self.config.segment, self.config.memory // 2)
+        self.window *= settings.variant == "mac"
+        # W and S of h heads hold 2 D / h vectors of size D, for each layer of a memory
+        self.matrices = 2 * (settings.depth if self.deep else 1)
+        wanted = -(-self.matrices * hidden // (self.config.memory - self.window))
+        if wanted > hidden:
+            message = f"memory = {self.config.memory}: too small for Titans"
+            raise ConfigError(message, f"use at least {self.matrices * (2 if self.window else 1)}")
+        self.memory_heads = next(n for n in range(wanted, hidden + 1) if hidden % n == 0)
+        self.chunk = settings.chunk or max(1, self.config.segment // 4)
+        if self.deep:
+            self.memories = self.each_layer(lambda: _Deep(hidden, self.memory_heads, settings))
+        else:
+            self.memories = self.each_layer(lambda: _Memory(hidden, self.memory_heads))
 
     def scale_weights(self) -> None:
         super().scale_weights()
         for memory in self.memories:  # remember most, learn with half steps
-            assert isinstance(memory, _Memory)
+            rates = memory.memory.rates if isinstance(memory, _Deep) else memory.rates
+            assert isinstance(rates, nn.Linear)
             with torch.no_grad():
-                bias = memory.rates.bias.view(3, -1)
-                bias[1], bias[2] = -1.0, -4.0
+                bias = rates.bias.view(3, -1)
+                bias[1], bias[2] = -1.0, (-6.9 if self.deep else -4.0)
 
     def layer(self, number: int, block: Block, states: Tensor, real: Tensor | None) -> Tensor:
         memory = self.memories[number]
+        if isinstance(memory, _Deep):
+            return block.fed(self._variant(number, memory, block, states, real))
         assert isinstance(memory, _Memory)
         answered = self._read(number, memory, memory.norm(states), all_real(states, real))
         return block.fed(block.attend(states, real) + answered)
+
+    def _variant(
+        self, number: int, layer: _Deep, block: Block, states: Tensor, real: Tensor | None
+    ) -> Tensor:
+        """The states [B, S, D] after memory and attention of mac, mag or mal."""
+        variant, normed = self.settings.variant, block.attention_norm(states)
+        if variant == "mac":
+            before = self._state(number, layer, len(states))
+            recalled = layer.memory.joined(ask(before.weights, layer.memory.queries(normed)))
+            attended = self._attended(layer, block, normed, real, recalled)
+            answered = self._learned(number, layer, attended, real)
+        elif variant == "mag":
+            attended = self._attended(layer, block, normed, real)
+            answered = self._learned(number, layer, normed, real)
+        else:
+            answered = self._learned(number, layer, normed, real)
+            states = states + block.dropout(layer.memory.out(answered))
+            attended = self._attended(layer, block, block.attention_norm(states), real)
+            return states + block.dropout(attended)
+        return states + block.dropout(layer.mixed(attended, answered))
+
+    def _attended(
+        self,
+        layer: _Deep,
+        block: Block,
+        normed: Tensor,
+        real: Tensor | None,
+        recalled: Tensor | None = None,
+    ) -> Tensor:
+        """Attention of ``normed`` [B, S, D] to [persistent, recalled, itself]."""
+        count, length = self.settings.persistent, normed.shape[1]
+        first = layer.persistent.weight.expand(len(normed), -1, -1)
+        causal = causal_mask(normed, real)
+        places = torch.arange(count + length, device=normed.device)
+        parts, allowed, keys = [first], [causal.new_ones((*causal.shape[:3], count))], [places]
+        if recalled is not None:
+            parts.append(functional.rms_norm(recalled, recalled.shape[2:], eps=1e-6))
+            allowed.append(causal & causal.new_ones((length, length)).triu(1 - self.window))
+            keys = [places[:count], places[count:], places[count:]]
+        source = torch.cat((*parts, normed), 1)
+        visible = torch.cat((*allowed, causal), 3)
+        result: Tensor = block.attention(normed, source, visible, (places[count:], torch.cat(keys)))
+        return result
+
+    def _state(self, number: int, layer: _Deep, lanes: int) -> DeepState:
+        state = layer.memory.beginning(lanes)
+        if f"weights{number}" not in self._carried:
+            return state
+        # what is carried is told from the start, so that it learns however long ago that was
+        weights = state.weights + self._carried[f"weights{number}"]
+        return DeepState(weights, self._carried[f"momentum{number}"])
+
+    def _learned(self, number: int, layer: _Deep, states: Tensor, real: Tensor | None) -> Tensor:
+        """Let the memory learn ``states`` [B, S, D]; its answers to them, [B, S, D]."""
+        memory = layer.memory
+        lesson = memory.lesson(states, all_real(states, real), self.settings.rate)
+        before = self._state(number, layer, len(states))
+        answers, after = learn(before, memory.queries(states), lesson, self.chunk)
+        self._carried[f"weights{number}"] = after.weights - memory.start
+        self._carried[f"momentum{number}"] = after.momentum
+        return memory.joined(answers)
 
     def _read(self, number: int, memory: _Memory, states: Tensor, real: Tensor) -> Tensor:
         """Ask the memory with ``states`` [B, S, D] and let it learn them; the answers [B, S, D]."""
@@ -122,7 +238,10 @@ class Titans(Unrolled):
 
     def memory_size(self) -> MemorySize:
         vectors = self.config.hidden // self.memory_heads
-        return MemorySize(vectors, 2 * vectors * self.config.layers)
+        if not self.deep:
+            return MemorySize(vectors, 2 * vectors * self.config.layers)
+        kept = self.matrices * vectors
+        return MemorySize(kept + self.window, kept * self.config.layers)
 
 
 def _norm_of_products(keys: Tensor) -> Tensor:
