@@ -37,7 +37,12 @@ def test_a_sharp_recall_returns_the_planted_segment() -> None:
     seen: list[Tensor] = []
     model.wanted.register_forward_hook(lambda *call: asked.append(call[1][0]))
     recall = model.recalled
-    model.recalled = lambda *args: seen.append(recall(*args)) or seen[-1]  # type: ignore[assignment]
+
+    def watched(*args: Tensor) -> Tensor:
+        seen.append(recall(*args))
+        return seen[-1]
+
+    model.recalled = watched  # type: ignore[method-assign,assignment]
     for part in parts:
         model(part)
     summary, state = asked[-1], model.carried()
@@ -46,8 +51,8 @@ def test_a_sharp_recall_returns_the_planted_segment() -> None:
     for lane, place in enumerate(planted):
         memories[lane, place] = summary[lane, 0] / summary[lane, 0].norm()
     model.carry({**state, "memories": memories})
-    for part in (model.wanted, model.offered):
-        part.weight.copy_(50.0 * torch.eye(HIDDEN))
+    for linear in (model.wanted, model.offered):
+        linear.weight.copy_(50.0 * torch.eye(HIDDEN))
     model(parts[-1])
     for lane, place in enumerate(planted):
         torch.testing.assert_close(seen[-1][lane, 0], memories[lane, place])

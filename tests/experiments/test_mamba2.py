@@ -37,6 +37,10 @@ def tokens(lanes: int = 2) -> Tensor:
     return torch.randint(VOCABULARY, (lanes, WHOLE), generator=generator)
 
 
+def parts_of(whole: Tensor, lengths: tuple[int, ...]) -> list[Tensor]:
+    return list(torch.split(whole, lengths, 1))
+
+
 def gradients(model: Mamba2, parts: list[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
     """Logits of all parts; of the last one's sum the gradient at the embedding; what is carried."""
     logits = torch.cat([model(part).logits for part in parts], 1)
@@ -48,7 +52,7 @@ def gradients(model: Mamba2, parts: list[Tensor]) -> tuple[Tensor, Tensor, list[
 @pytest.mark.parametrize("chunk", [3, 64])
 def test_segments_give_what_the_whole_gives(lengths: tuple[int, ...], chunk: int) -> None:
     whole = gradients(made(), [tokens()])
-    parts = gradients(made(chunk=chunk), list(tokens().split(lengths, 1)))
+    parts = gradients(made(chunk=chunk), parts_of(tokens(), lengths))
     for one, other in zip((*whole[:2], *whole[2]), (*parts[:2], *parts[2]), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -59,7 +63,7 @@ def test_the_whole_is_what_the_package_gives() -> None:
     from transformers import Mamba2Model
 
     model = made()
-    mixers: list[Any] = [block.attention for block in model.blocks]  # type: ignore[union-attr]
+    mixers: list[Any] = [block.attention for block in model.blocks]
     config = mixers[0]
     reference = Mamba2Model.config_class(
         hidden_size=16,
@@ -87,7 +91,7 @@ def test_the_whole_is_what_the_package_gives() -> None:
 @torch.no_grad()
 def test_padding_does_not_let_the_state_fade() -> None:
     model, other = made(), made()
-    first, second = tokens().split(6, 1)
+    first, second = parts_of(tokens(), (6, 6))
     mask = torch.ones_like(first)
     mask[1, 2:] = 0
     model(first, mask)

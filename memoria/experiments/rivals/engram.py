@@ -93,7 +93,8 @@ class NgramTables(nn.Module):
         normed = functional.rms_norm(value, value.shape[2:], eps=1e-6).transpose(1, 2)
         normed = functional.pad(normed, (reach * (_KERNEL - 1), 0))
         mixed = functional.conv1d(normed, self.mix, dilation=reach, groups=states.shape[2])
-        return value + functional.silu(mixed.transpose(1, 2))
+        result: Tensor = value + functional.silu(mixed.transpose(1, 2))
+        return result
 
 
 class Engram(Trunk):

@@ -76,7 +76,7 @@ class Mamba2(Unrolled):
         normed = block.attention_norm(states)
         lengths = all_real(states, real).sum(1)
         mixed, after = torch.zeros_like(normed), [one.clone() for one in before]
-        for length in lengths.unique().tolist():  # padding must not make the state fade
+        for length in sorted(set(lengths.tolist())):  # padding must not make the state fade
             if length:
                 lanes = (lengths == length).nonzero().squeeze(1)
                 carried = _Carried(*(one[lanes] for one in before))

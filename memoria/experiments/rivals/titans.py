@@ -157,8 +157,11 @@ class Titans(Unrolled):
             answered = self._learned(number, layer, normed, real)
             states = states + block.dropout(layer.memory.out(answered))
             attended = self._attended(layer, block, block.attention_norm(states), real)
-            return states + block.dropout(attended)
-        return states + block.dropout(layer.mixed(attended, answered))
+            mixed = attended
+        if variant != "mal":
+            mixed = layer.mixed(attended, answered)
+        result: Tensor = states + block.dropout(mixed)
+        return result
 
     def _attended(
         self,
