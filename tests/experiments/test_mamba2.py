@@ -38,7 +38,7 @@ def tokens(lanes: int = 2) -> Tensor:
 
 
 def parts_of(whole: Tensor, lengths: tuple[int, ...]) -> list[Tensor]:
-    return list(torch.split(whole, lengths, 1))
+    return list(torch.split(whole, [*lengths], 1))
 
 
 def gradients(model: Mamba2, parts: list[Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:

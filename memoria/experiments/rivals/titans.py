@@ -145,21 +145,18 @@ class Titans(Unrolled):
     ) -> Tensor:
         """The states [B, S, D] after memory and attention of mac, mag or mal."""
         variant, normed = self.settings.variant, block.attention_norm(states)
-        if variant == "mac":
-            before = self._state(number, layer, len(states))
-            recalled = layer.memory.joined(ask(before.weights, layer.memory.queries(normed)))
-            attended = self._attended(layer, block, normed, real, recalled)
-            answered = self._learned(number, layer, attended, real)
-        elif variant == "mag":
-            attended = self._attended(layer, block, normed, real)
-            answered = self._learned(number, layer, normed, real)
-        else:
+        if variant == "mal":
             answered = self._learned(number, layer, normed, real)
             states = states + block.dropout(layer.memory.out(answered))
-            attended = self._attended(layer, block, block.attention_norm(states), real)
-            mixed = attended
-        if variant != "mal":
-            mixed = layer.mixed(attended, answered)
+            mixed = self._attended(layer, block, block.attention_norm(states), real)
+        else:
+            recalled = None
+            if variant == "mac":
+                before = self._state(number, layer, len(states))
+                recalled = layer.memory.joined(ask(before.weights, layer.memory.queries(normed)))
+            attended = self._attended(layer, block, normed, real, recalled)
+            learned = attended if variant == "mac" else normed
+            mixed = layer.mixed(attended, self._learned(number, layer, learned, real))
         result: Tensor = states + block.dropout(mixed)
         return result
 
