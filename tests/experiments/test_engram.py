@@ -18,7 +18,7 @@ VOCABULARY, HIDDEN, TABLES = 9, 16, 4
 
 def tables() -> NgramTables:
     with seeded(0):
-        return NgramTables(VOCABULARY, HIDDEN, 20, TABLES)
+        return NgramTables(VOCABULARY, HIDDEN, 20, TABLES, (0, 1))
 
 
 def test_rows_follow_the_formula() -> None:

@@ -90,16 +90,23 @@ class DeepMemory(nn.Module):
         self.heads = heads
         self.norm = nn.LayerNorm(hidden)
         self.query, self.key, self.value, self.out = (nn.Linear(hidden, hidden) for _ in range(4))
-        self.mixes = nn.ParameterList(
-            torch.randn(hidden, 1, _KERNEL) * _KERNEL**-0.5 for _ in range(3)
+        self.mixes = nn.ModuleList(
+            nn.Conv1d(hidden, hidden, _KERNEL, groups=hidden, bias=False) for _ in range(3)
         )
         self.rates = nn.Linear(hidden, 3 * heads)
         size = hidden // heads
-        self.start = nn.Parameter(torch.randn(heads, depth, size, size) * size**-0.5)
+        self.shape = heads, depth, size, size
+        self.rows = nn.Embedding(heads * depth * size, size)
+
+    @property
+    def start(self) -> Tensor:
+        """[H, L, E, E]; numbers of deviation 1 / sqrt(E) if the rows' is 1 / sqrt(D)."""
+        rows: Tensor = self.rows.weight
+        return rows.view(self.shape) * self.heads**0.5
 
     def beginning(self, lanes: int) -> DeepState:
         """The memory of ``lanes`` lanes that have read nothing."""
-        weights = self.start.expand(lanes, *self.start.shape)
+        weights = self.start.expand(lanes, *self.shape)
         return DeepState(weights, torch.zeros_like(weights))
 
     def queries(self, states: Tensor) -> Tensor:
@@ -131,7 +138,7 @@ class DeepMemory(nn.Module):
     def _projected(self, number: int, made: nn.Module, normed: Tensor) -> Tensor:
         """Project, mix each number with its last ones in the segment, and apply SiLU."""
         states = functional.pad(made(normed).transpose(1, 2), (_KERNEL - 1, 0))
-        mixed = functional.conv1d(states, self.mixes[number], groups=states.shape[1])
+        mixed: Tensor = self.mixes[number](states)
         return split_heads(functional.silu(mixed).transpose(1, 2), self.heads)
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -51,20 +52,23 @@ class NgramTables(nn.Module):
         hidden: D, of which each n has as many numbers, in ``tables`` parts.
         rows: least rows of a table.
         tables: tables for each n; a divisor of D.
+        seed: of the multipliers.
     """
 
     multipliers: Tensor
     sizes: Tensor
 
-    def __init__(self, vocabulary: int, hidden: int, rows: int, tables: int) -> None:
+    def __init__(
+        self, vocabulary: int, hidden: int, rows: int, tables: int, seed: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.vocabulary = vocabulary
         primes = _primes_above(rows)
         sizes = [next(primes) for _ in range(tables * len(_ORDERS))]
         self.rows = nn.Embedding(sum(sizes), hidden // tables)
         # products stay below 2^63
-        odd = 2 * torch.randint(2**62 // (vocabulary + 1), (max(_ORDERS),)) + 1
-        self.register_buffer("multipliers", odd)
+        drawn = np.random.default_rng(seed).integers(2**62 // (vocabulary + 1), size=max(_ORDERS))
+        self.register_buffer("multipliers", torch.from_numpy(2 * drawn + 1))
         self.register_buffer("sizes", torch.tensor(sizes).view(len(_ORDERS), tables))
         self.key, self.value = (nn.Linear(len(_ORDERS) * hidden, hidden) for _ in range(2))
         self.key_norm, self.state_norm = (nn.RMSNorm(hidden, eps=1e-6) for _ in range(2))
@@ -109,8 +113,10 @@ class Engram(Trunk):
         rows = self.settings.rows or config.hidden
         self.ngrams = nn.ModuleDict(
             {
-                str(n): NgramTables(config.vocab_size, config.hidden, rows, tables)
-                for n in self.places
+                str(one): NgramTables(
+                    config.vocab_size, config.hidden, rows, tables, (config.seed, one)
+                )
+                for one in self.places
             }
         )
 
