@@ -6,7 +6,7 @@ Presets are the authors' published configurations (PAPER: experiment configs), t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -326,6 +326,29 @@ def complaints(error: ValidationError) -> str:
     return ", ".join(_complaint(field, details) for field, details in found.items())
 
 
+def names_hint(word: str, known: Iterable[str], what: str = "the settings are") -> str:
+    """``did you mean KNOWN? the settings are ...``, for a name that is none of the ``known``.
+
+    Meant is a name that is a part of ``word`` (depth in ltm_search_depth) or the reverse, else one
+    that is spelt much like it.
+    """
+    from difflib import get_close_matches
+
+    names = list(known)
+    parts = [one for one in names if min(len(one), len(word)) > 3 and (one in word or word in one)]
+    meant = [max(parts, key=len)] if parts else get_close_matches(word, names, n=1)
+    guess = f"did you mean {meant[0]}? " if meant else ""
+    return f"{guess}{what} {', '.join(names) or 'none'}"
+
+
+def unknown_setting(error: ValidationError) -> str | None:
+    """The first name that pydantic does not know; None where it complains of values."""
+    for detail in error.errors():
+        if detail["type"] == "extra_forbidden":
+            return str(detail["loc"][-1])
+    return None
+
+
 def _complaint(field: str, details: list[Any]) -> str:
     """A union complains once for each of its types; what speaks of the value says most."""
     detail = next((d for d in details if not d["type"].endswith("_type")), details[0])
@@ -342,6 +365,5 @@ def _complaint(field: str, details: list[Any]) -> str:
 
 
 def _hint(error: ValidationError) -> str | None:
-    if any(detail["type"] == "extra_forbidden" for detail in error.errors()):
-        return "the settings are " + ", ".join(MemoriaConfig.model_fields)
-    return None
+    unknown = unknown_setting(error)
+    return None if unknown is None else names_hint(unknown, MemoriaConfig.model_fields)

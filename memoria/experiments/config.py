@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias, get_origin
@@ -17,8 +18,8 @@ from pydantic import (
     model_validator,
 )
 
-from memoria.config import complaints
-from memoria.errors import ConfigError
+from memoria.config import complaints, names_hint, unknown_setting
+from memoria.errors import ConfigError, InputError
 
 PRESETS: Final = ("small", "paper")
 _MOST_SEED: Final = 2**31 - 1
@@ -53,8 +54,8 @@ class ExperimentConfig(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            unknown = any(detail["type"] == "extra_forbidden" for detail in error.errors())
-            hint = f"the settings are {', '.join(type(self).model_fields)}" if unknown else None
+            unknown = unknown_setting(error)
+            hint = None if unknown is None else names_hint(unknown, type(self).model_fields)
             raise ConfigError(complaints(error), hint) from None
 
     @property
@@ -143,6 +144,17 @@ def put_setting(tables: dict[str, Any], key: str, value: Any, name: str, again: 
     if last in table:
         raise ConfigError(f"{name}: {again}")
     table[last] = value
+
+
+def check_paths(setting: str, paths: Iterable[str], hint: str | None = None) -> None:
+    """Raise `InputError` for the first of a setting's ``paths`` that is not there.
+
+    What is no path of this machine (``s3://``) or names a past (``STORE@STEP``) is left to its
+    reader.
+    """
+    for path in paths:
+        if "://" not in path and "@" not in path and not os.path.exists(path):
+            raise InputError(f"{setting} = {path!r}: no such file", hint)
 
 
 def parse_seeds(text: str) -> list[int]:

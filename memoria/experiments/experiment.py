@@ -75,6 +75,15 @@ class Experiment(ABC, Generic[C]):
             The final numbers by name.
         """
 
+    def check(self, config: C) -> None:
+        """Find what would end every run at once, before any begins: called once for each variant.
+
+        What a configuration alone can tell wrong, its constructor refuses already.
+
+        Raises:
+            MemoriaError: a setting of a model is unknown, or data is not there.
+        """
+
     def reference(self, config: C) -> Mapping[str, float]:
         """Values of the first metric to compare results with, by a name for people."""
         return {}
@@ -116,6 +125,9 @@ class TrainedExperiment(Experiment[T]):
     """
 
     task: ClassVar[str]
+
+    def check(self, config: T) -> None:
+        config.check_networks()
 
     def execute(self, config: T, run: Run) -> Mapping[str, Any]:
         from memoria.experiments.training import train

@@ -57,6 +57,12 @@ class Plan:
             for name, config in self.variants.items()
         ]
 
+    def check(self) -> None:
+        """Find what would end runs at once, before any begins. Raises `MemoriaError`."""
+        experiment = find_experiment(self.experiment)
+        for config in self.variants.values():
+            experiment.check(config)
+
     def claim(self, folder: Path) -> None:
         """Make ``folder`` this experiment's, or check that it is.
 

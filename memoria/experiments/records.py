@@ -42,6 +42,8 @@ class RunRecord:
         metrics: the final numbers by name, empty until it is done.
         seconds: time spent on it.
         error: why it failed.
+        peak_bytes: the most memory it held at a time, the GPU's where it trained on one; None
+            until it is done, and where nobody counted.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class RunRecord:
     metrics: Mapping[str, Any]
     seconds: float
     error: str | None
+    peak_bytes: int | None = None
 
     @classmethod
     def read(cls, path: Path) -> RunRecord:
@@ -67,6 +70,7 @@ class RunRecord:
         """From what the two files hold. Raises `DamageError`."""
         try:
             status, error = str(document["status"]), document.get("error")
+            peak = summary.get("peak_bytes")
             if status == "running" and not _is_held(path):
                 status = "interrupted"
             return cls(
@@ -80,6 +84,7 @@ class RunRecord:
                 metrics=dict(summary.get("metrics", {})),
                 seconds=float(document.get("seconds", 0.0)),
                 error=None if error is None else str(error["message"]),
+                peak_bytes=None if peak is None else int(peak),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise DamageError(f"{path / RUN_FILE}: no run of ours: {error!r}") from None
@@ -92,6 +97,7 @@ class RunRecord:
             "status": self.status,
             "path": os.fspath(self.path),
             "seconds": self.seconds,
+            "peak_bytes": self.peak_bytes,
             "summary": dict(self.metrics),
             "error": self.error,
         }

@@ -166,15 +166,23 @@ class Run:
     def begin(self, surroundings: Mapping[str, Any]) -> None:
         """One more attempt starts, with these packages on this machine."""
         attempts = int(self._document.get("attempts", 0)) + 1
+        _forget_peak()
         self.mark("running", attempts=attempts, error=None, **surroundings)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
-        """The run is done: write ``summary.json`` and say so in ``run.json``."""
+        """The run is done: write ``summary.json`` and say so in ``run.json``.
+
+        Its "peak_bytes" is the metric of that name (the GPU's, where a network was trained there),
+        else the most memory that this process has held since the attempt began.
+        """
         if not self.writes:
             return
         kept = {key: self._document[key] for key in ("experiment", "variant", "seed")}
-        seconds = round(self.seconds, 3)
-        summary = {**kept, "metrics": _finite(metrics), "seconds": seconds}
+        cost = {
+            "seconds": round(self.seconds, 3),
+            "peak_bytes": metrics.get("peak_bytes", _peak_bytes()),
+        }
+        summary = {**kept, "metrics": _finite(metrics), **cost}
         write_document(self.path / SUMMARY, summary)
         self.mark("done")
 
@@ -249,6 +257,24 @@ def _finite(value: Any) -> Any:
         if not isinstance(value, float):
             return _finite(value)
     return value if math.isfinite(value) else None
+
+
+def _forget_peak() -> None:
+    """Let Linux count the most memory anew, where it lets us: one process may do several runs."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_bytes() -> int | None:
+    """The most memory that this process has held, resident; None where the system keeps no count.
+
+    Linux' own count: that of ``getrusage`` includes the process it was started from.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def _now() -> str:

@@ -61,6 +61,68 @@ def bootstrap_interval(
     return low, max(low, float(found.high))  # of equal means interpolation rounds either way
 
 
+def t_interval(values: ArrayLike, confidence: float = _CONFIDENCE) -> tuple[float, float] | None:
+    """Student's interval of the mean: mean -+ t sd / sqrt(N), t of N - 1 degrees of freedom.
+
+    Fit for few values, where they are about normal.
+
+    Args:
+        values: one finite number a run [N].
+        confidence: share of such intervals that hold the true mean.
+
+    Returns:
+        Its ends; None for fewer than two values.
+
+    Raises:
+        ValueError: ``values`` are no finite numbers [N].
+    """
+    taken = _checked(values)
+    if len(taken) < 2:
+        return None
+    reach = _scipy_stats().t.ppf((1 + confidence) / 2, len(taken) - 1) * taken.std(ddof=1)
+    half, mean = float(reach) / math.sqrt(len(taken)), float(taken.mean())
+    return mean - half, mean + half
+
+
+def paired_t_p(differences: ArrayLike) -> float | None:
+    """P of a paired t-test, two-sided: that |t| is as large where the mean difference is 0.
+
+    Args:
+        differences: paired differences [N], about normal.
+
+    Returns:
+        The p; None for fewer than two differences and where all are the same.
+
+    Raises:
+        ValueError: ``differences`` are no finite numbers [N].
+    """
+    taken = _checked(differences)
+    if len(taken) < 2 or np.ptp(taken) == 0.0:
+        return None
+    return float(_scipy_stats().ttest_1samp(taken, 0.0).pvalue)
+
+
+def welch_p(better: ArrayLike, others: ArrayLike) -> float | None:
+    """P of Welch's t-test, one-sided: that ``better`` is no higher than ``others`` on average.
+
+    The paper's own is one-tailed over five unpaired runs of each model.
+
+    Args:
+        better, others: a finite number a run, [N] and [M].
+
+    Returns:
+        The p; None for fewer than two on a side and where nothing varies.
+
+    Raises:
+        ValueError: they are no finite numbers.
+    """
+    first, second = _checked(better), _checked(others)
+    if min(len(first), len(second)) < 2 or np.ptp(first) + np.ptp(second) == 0.0:
+        return None
+    found = _scipy_stats().ttest_ind(first, second, equal_var=False, alternative="greater")
+    return float(found.pvalue)
+
+
 def bootstrap_intervals(values: ArrayLike, confidence: float = _CONFIDENCE) -> NDArray[np.float64]:
     """The intervals that `bootstrap_interval` gives, of many means at once, by the same resamples.
 

@@ -203,6 +203,14 @@ class Sweep:
             for spec in plan.specs(folder / folder_name(point))
         ]
 
+    def check(self) -> None:
+        """Find what would end runs at once, before any begins. Raises `MemoriaError`."""
+        for point, plan in self.points():
+            try:
+                plan.check()
+            except ConfigError as error:
+                raise _at_point(point, error) from None
+
     def claim(self, folder: Path) -> None:
         """Make the points' folders this experiment's, or check that they are.
 
@@ -215,8 +223,11 @@ class Sweep:
         try:
             return self.plan.with_changes(nested(point))
         except ConfigError as error:
-            message = f"[sweep]: {label(point)}: {error.message}"
-            raise ConfigError(message, error.hint) from None
+            raise _at_point(point, error) from None
+
+
+def _at_point(point: Point, error: ConfigError) -> ConfigError:
+    return ConfigError(f"[sweep]: {label(point)}: {error.message}", error.hint)
 
 
 def read_sweep(path: Path, preset: str | None = None, settings: Mapping[str, Any] = {}) -> Sweep:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memoria.errors import ConfigError, InputError, MissingExtraError, StorageError, first_line
+from memoria.experiments.config import check_paths
 from memoria.experiments.demo_texts import help_text
 
 SPLITS: Final = ("training", "validation", "test")
@@ -48,8 +50,10 @@ def text_splits(data: str) -> dict[str, str]:
     """The texts "training", "validation" and "test" of ``data``.
 
     "pydoc" is the language reference that Python's help shows; "wikitext-103", "pg19" and "enwik8"
-    come through `datasets`; anything else is a path: a text file, cut 90 : 5 : 5, or a folder with
-    files named train*, valid* and test*. "enwik8", and a file of that name and size, is cut where
+    come through `datasets`; anything else is a path: a text file, cut 90 : 5 : 5, a folder with
+    files named train*, valid* and test* (WikiText's wiki.train.tokens too), or files joined by
+    commas: TRAIN,VALID,TEST, or TRAIN,VALID, of which the second is validated with up to its middle
+    and tested with from there. "enwik8", and a file of that name and size, is cut where
     publications cut it, after 90 and 95 million bytes. Raises `InputError`, `StorageError`,
     `MissingExtraError`.
     """
@@ -63,12 +67,24 @@ def text_splits(data: str) -> dict[str, str]:
     path = Path(data)
     if path.is_dir():
         return {split: _read(_named(path, name)) for split, name in _NAMES.items()}
-    if not path.exists():
-        known = ", ".join(["pydoc", *_HUB])
-        raise InputError(f"data = {data!r}: no such file", f"known by name are {known}")
+    if not path.exists() and "," in data:
+        return _joined(data)
+    check_text(data)
     text = _read(path)
     whole = path.name == "enwik8" and os.path.getsize(path) == _ENWIK8[-1]
     return _cut_enwik8(text) if whole else _cut(text)
+
+
+def check_text(data: str) -> None:
+    """Raise `InputError` for what `text_splits` does not know and what is no path."""
+    if data == "pydoc" or data in _HUB or Path(data).exists():
+        return
+    paths = data.split(",") if "," in data else [data]
+    check_paths("data", map(str.strip, paths), f"known by name are {_known()}")
+
+
+def _known() -> str:
+    return ", ".join(["pydoc", *_HUB])
 
 
 def hub_rows(repository: str, name: str | None, revision: str | None, split: str) -> Iterator[Any]:
@@ -100,15 +116,33 @@ def _cut_enwik8(text: str) -> dict[str, str]:
     return {split: data[first:end].decode("utf-8", _HALVES) for split, (first, end) in bounds}
 
 
+def _joined(data: str) -> dict[str, str]:
+    """The texts of ``TRAIN,VALID`` or ``TRAIN,VALID,TEST``."""
+    names = [one.strip() for one in data.split(",")]
+    if len(names) not in (2, 3):
+        hint = "TRAIN,VALID or TRAIN,VALID,TEST"
+        raise InputError(f"data = {data!r}: {len(names)} files joined by commas", hint)
+    check_paths("data", names)
+    training, *others = (_read(Path(one)) for one in names)
+    if len(others) == 1:
+        others = list(_parts(others[0], (0.5,)))
+    return dict(zip(SPLITS, (training, *others), strict=True))
+
+
 def _cut(text: str) -> dict[str, str]:
-    """One text as three, cut at the ends of lines where there are such."""
+    """One text as three."""
+    return dict(zip(SPLITS, _parts(text, _SHARES), strict=True))
+
+
+def _parts(text: str, shares: Sequence[float]) -> Iterator[str]:
+    """The text in parts that begin at ``shares`` of it, at ends of lines where there are such."""
     ends = [0]
-    for share in _SHARES:
+    for share in shares:
         place = int(share * len(text))
         line = text.find("\n", place, place + _LONGEST_LINE)
         ends.append(place if line < 0 else line + 1)
     ends.append(len(text))
-    return {split: text[ends[at] : ends[at + 1]] for at, split in enumerate(SPLITS)}
+    yield from (text[start:end] for start, end in pairwise(ends))
 
 
 def _named(folder: Path, name: str) -> Path:
@@ -118,7 +152,8 @@ def _named(folder: Path, name: str) -> Path:
         if path.is_file() and (path.name.startswith(name) or f".{name}." in path.name)
     )
     if not found:
-        raise InputError(f"{folder}: no file {name}*", "it needs train*, valid* and test*")
+        hint = "it needs train*, valid* and test*; or name the files: data=TRAIN,VALID"
+        raise InputError(f"{folder}: no file {name}*", hint)
     return found[0]
 
 
@@ -174,6 +209,29 @@ class _Characters(Tokens):
         return np.where(self._known[place] == codes, place + 1, 0).astype(np.int64)
 
 
+class _Words(Tokens):
+    """What stands between white space by number, the most frequent words of a text; 0 is any other.
+
+    WikiText is published this way. The end of a line is a word, as its published figures count it.
+    """
+
+    def __init__(self, text: str, most: int) -> None:
+        found = Counter(_words(text)).most_common(most - 1)
+        self._numbers = {word: number for number, (word, _) in enumerate(found, 1)}
+        self.size = len(self._numbers) + 1
+
+    def encode(self, text: str) -> Ints:
+        numbers = (self._numbers.get(word, 0) for word in _words(text))
+        return np.fromiter(numbers, dtype=np.int64)
+
+
+def _words(text: str) -> Iterator[str]:
+    for line in text.splitlines(keepends=True):
+        yield from line.split()
+        if line.endswith("\n"):
+            yield "\n"
+
+
 class _Given(Tokens):
     """The tokenizer of a model of transformers, by a path or a name of the hub."""
 
@@ -202,11 +260,13 @@ class _Given(Tokens):
 
 
 def make_tokens(name: str, text: str, most: int = 4096) -> Tokens:
-    """ "byte", "char" (the ``most`` - 1 characters that come most often in ``text``), or a
+    """ "byte", "char" or "word" (the ``most`` - 1 of them that come most often in ``text``), or a
     tokenizer of transformers by path or name. Raises `ConfigError`, `MissingExtraError`.
     """
     if name == "byte":
         return _ByteTokens()
+    if name == "word":
+        return _Words(text, most)
     return _Characters(text, most) if name == "char" else _Given(name)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, StrictStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, StrictStr, field_validator, model_validator
 
-from memoria.errors import ConfigError
+from memoria.config import names_hint
+from memoria.errors import ConfigError, MissingExtraError
 from memoria.experiments.config import ExperimentConfig
-from memoria.experiments.rivals import RIVALS
+from memoria.experiments.rivals import RIVALS, check_rival, check_rival_settings
 from memoria.experiments.rivals.config import NetworkSize, RivalConfig
 
 
@@ -20,7 +22,7 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
     segment: int = Field(64, ge=2, description="Tokens of a segment, the most a network sees.")
     settings: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Settings of single models, by name: settings.memoria.ltm_search_depth=5. "
+        description="Settings of single models, by name: settings.memoria.depth=5. "
         "Those of memoria hold for memoria-wm and the like too.",
     )
 
@@ -54,12 +56,11 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
 
     @field_validator("models", "settings")
     @classmethod
-    def _models_are_known(cls, value: Any, info: ValidationInfo) -> Any:
+    def _models_are_known(cls, value: Any) -> Any:
         known = [*RIVALS, *cls.tuned]
         unknown = next((one for one in value if one not in known), None)
         if unknown is not None:
-            hint = f"; known are {', '.join(known)}" if info.field_name == "models" else ""
-            raise ValueError(f"no model {unknown!r}{hint}")
+            raise ValueError(f"no model {unknown!r}; {names_hint(unknown, known, 'known are')}")
         return value
 
     @model_validator(mode="after")
@@ -73,6 +74,26 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
         if wrong is not None:
             raise ValueError(f"model {wrong!r} needs pretrained=PATH_OR_NAME")
         return self
+
+    def check_networks(self) -> None:
+        """Check the settings of every model, and whether all can have as many parameters.
+
+        Models with pretrained weights are left out: the weights say what they take. Settings of a
+        model that cannot be loaded here are left out too, unless it is among ``models``.
+
+        Raises:
+            ConfigError: a setting is unknown or out of its bounds.
+            MissingExtraError: one of ``models`` needs what is not installed.
+        """
+        size = {name: getattr(self, name) for name in NetworkSize.model_fields}
+        pretrained = self.tuned if self.pretrained is not None else ()
+        for name, own in self.settings.items():
+            if name in RIVALS and name not in pretrained:
+                with suppress(MissingExtraError):
+                    check_rival_settings(name, RivalConfig(vocab_size=1, settings=own, **size))
+        for name in self.models:
+            if name not in pretrained:
+                check_rival(name, self.single(name, self.seed).network(vocab_size=1))
 
     def network(self, vocab_size: int) -> RivalConfig:
         """What the run's model is built from. Raises `ConfigError`."""

@@ -117,10 +117,12 @@ class TestVerdict:
         ("values", "says"),
         [
             ([], "cannot be told"),
-            ([0.5], "shows, 1 of 1 (share alive, first tenth less middle: +0.500, one life only)"),
-            ([-0.5], "does not show, 0 of 1"),
-            ([0.1, 0.2, 0.3], "too few lives for an interval"),
-            ([0.1, -0.2, 0.3], "shows in some lives, 2 of 3"),
+            ([0.5], "cannot be told from one life, 1 of 1 at least 0.05 (share alive, first tenth"),
+            ([-0.5, -0.4], "does not show, 0 of 2"),
+            ([0.1, 0.12, 0.14], "shows, 3 of 3 at least 0.05 (share alive, first tenth less"),
+            ([0.1, 0.2, 0.6], "cannot be told from chance, 3 of 3 at least 0.05"),
+            ([0.1, -0.2, 0.3], "cannot be told from chance, 2 of 3"),
+            ([0.02, 0.021, 0.022], "too small to count, 0 of 3"),
             ([0.1] * 6, "95 % interval +0.100 to +0.100"),
         ],
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -84,7 +85,10 @@ class TestSettings:
         [
             ("steps=0", "steps = 0: input should be greater than or equal to 1"),
             ("steps=x", "steps = 'x'"),
-            ("stepz=3", "stepz = 3: no such setting; the settings are models, seeds, device"),
+            (
+                "stepz=3",
+                "stepz = 3: no such setting; did you mean steps? the settings are models, seeds",
+            ),
             ("models=a/b", "models = 'a/b'"),
             ("models=..", "models = '..'"),
             ("seeds=-1", "seeds = -1"),
@@ -111,6 +115,74 @@ class TestSettings:
                 assert field.description, (experiment.name, name)
             for preset in ("small", "paper"):
                 assert isinstance(experiment.Config.preset(preset), ExperimentConfig)
+
+    @pytest.mark.parametrize(
+        ("name", "setting", "says"),
+        [
+            ("sorting", "settings.memoria.ltm_search_depth=5", "did you mean depth? the settings"),
+            ("sorting", "settings.titans.rate=-1", "settings.titans.rate = -1: input should be"),
+            ("sorting", "settings.memora.depth=5", "no model 'memora'; did you mean memoria?"),
+            (
+                "lm",
+                "models=memoria,gated-dalta",
+                "no model 'gated-dalta'; did you mean gated-delta",
+            ),
+            ("farrecall", "inner=2", "inner = 2: MemoriaTransformer has more parameters"),
+            ("sorting", "hidden=60", "hidden = 60: must be a multiple of"),
+            ("lm", "data=nowhere", "data = 'nowhere': no such file; hint: known by name are pydoc"),
+            ("lm", "data=here,nowhere", "data = 'here': no such file"),
+            ("classification", "data=nowhere", "known by name are pydoc, hyperpartisan"),
+            ("recall", "data=nowhere", "nowhere': no such file"),
+            ("evidence", "data=nowhere", "data = 'nowhere': no such file"),
+            ("engrams", "store=nowhere", "nowhere': no such file"),
+            ("engrams", "models=memora", "model 'memora' is unknown here"),
+            ("recall", "models=memora", "policy 'memora' is unknown"),
+        ],
+    )
+    def test_what_would_end_every_run_ends_the_command(
+        self,
+        name: str,
+        setting: str,
+        says: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        ran = Cli(capsys)("experiment", "run", name, "--set", setting, "-o", "runs")
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert says in ran.err
+        assert not (tmp_path / "runs").exists()
+
+    def test_a_sweep_is_checked_at_every_point(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = tmp_path / "depths.toml"
+        file.write_text('experiment="sorting"\n[sweep.grid]\n"settings.memoria.dept"=[2, 3]\n')
+        ran = Cli(capsys)("experiment", "sweep", file, "--dry-run")
+        assert ran.code == 2
+        assert "[sweep]: dept=2: settings.memoria.dept = 2: no such setting" in ran.err
+        assert "did you mean depth?" in ran.err
+
+    def test_settings_that_descriptions_name_are_keys(self) -> None:
+        named = []
+        for name, experiment in EXPERIMENTS.items():
+            for field in experiment.Config.model_fields.values():
+                for model, key in re.findall(
+                    r"settings\.([a-z]\S*?)\.([a-z]\w*)=", field.description
+                ):
+                    named.append((name, model))
+                    config = experiment.Config.preset("small", settings={model: {key: 5}})
+                    experiment.check(config)
+        assert ("sorting", "memoria") in named
+
+    def test_presets_pass_the_check(self) -> None:
+        for experiment in EXPERIMENTS.values():
+            for preset in experiment.Config.presets:
+                config = experiment.Config.preset(preset)
+                if "equal_parameters" in type(config).model_fields and preset != "small":
+                    config = config.replace(equal_parameters=False)  # large ones take seconds
+                experiment.check(config)
 
     def test_an_unknown_experiment_lists_the_known(self) -> None:
         with pytest.raises(ConfigError, match=r"'toi': unknown; known are .*toy"):
@@ -386,6 +458,11 @@ def test_the_list_has_every_setting_and_model(
     assert "Counts." in cli.ok("experiment", "list").out
     assert "Steps." in cli.ok("experiment", "list", "toy").out
     assert "known are" in cli("experiment", "list", "toi").err
+    (model,) = cli.ok("experiment", "list", "memoria", "--json").json["models"]
+    depth = next(one for one in model["settings"] if one["name"] == "depth")
+    assert (depth["value"], depth["description"][-1]) == (10, ".")
+    assert "settings.memoria.KEY=VALUE" in cli.ok("experiment", "list", "memoria").out
+    assert "no settings of its own" in cli.ok("experiment", "list", "none").out
 
 
 def test_runs_that_are_done_start_no_process(tmp_path: Path) -> None:

@@ -68,6 +68,22 @@ class TestCorpora:
         with pytest.raises(InputError, match=r"no file test\*"):
             text_splits(str(tmp_path))
 
+    def test_files_joined_by_commas(self, tmp_path: Path) -> None:
+        lines = [f"line {number}\n" for number in range(10)]
+        paths = [tmp_path / name for name in ("test.txt", "valid.txt", "more.txt")]
+        for number, path in enumerate(paths):
+            path.write_text("".join(lines[number:]))
+        three = text_splits(",".join(map(str, paths)))
+        assert [text[:6] for text in three.values()] == ["line 0", "line 1", "line 2"]
+        two = text_splits(f"{paths[0]}, {paths[1]}")
+        assert two["training"] == three["training"]
+        assert two["validation"] + two["test"] == three["validation"]
+        assert two["test"].startswith("line ")
+        assert abs(len(two["validation"]) - 31) < 5
+        for names, says in (("a,b", "'a': no such file"), (f"{paths[0]}," * 4, "5 files joined")):
+            with pytest.raises(InputError, match=says):
+                text_splits(names)
+
     def test_real_text_without_a_network(self) -> None:
         texts = text_splits("pydoc")
         assert len(texts["training"]) > 50_000
@@ -94,6 +110,12 @@ class TestTokens:
         assert tokens.size == 3
         assert tokens.encode("abc¿a").tolist() == [1, 2, 0, 0, 1]
         assert make_tokens("char", "").encode("x").tolist() == [0]
+
+    def test_words_are_the_most_frequent_ones(self) -> None:
+        tokens = make_tokens("word", "a b a\n\na b <unk> c\n", most=4)
+        assert tokens.size == 4  # any other, a, the end of a line, b
+        assert tokens.encode("b a\nz").tolist() == [3, 1, 2, 0]
+        assert len(make_tokens("word", "").encode("")) == 0
 
     def test_a_given_tokenizer(self, tmp_path: Path) -> None:
         folder = tokenizer_folder(tmp_path)
@@ -146,6 +168,63 @@ class _Spy(torch.nn.Module):
 
     def carry(self, state: Any) -> None:
         self.seen.append("carry")
+
+
+ARTICLE = """<article id="{id}" published-at="2017-09-10" title="News &amp; more">
+From <a href="x">here</a>: <p>Word {id} &#8212; one.</p><p>Two</p>
+</article>"""
+
+
+def news(folder: Path, count: int = 20) -> Path:
+    """The two files of the SemEval task, as published."""
+    ids = [f"{number:07}" for number in range(count)]
+    texts = "".join(ARTICLE.format(id=one) for one in ids)
+    head = '<?xml version="1.0" encoding="UTF-8"?><articles>'
+    (folder / "articles-training.xml").write_text(f"{head}{texts}</articles>", "utf-8")
+    labels = "".join(
+        f'<article hyperpartisan="{"true" if number % 2 else "false"}" id="{one}" url="x"/>'
+        for number, one in enumerate(ids)
+    )
+    (folder / "ground-truth-training.xml").write_text(f"{head}{labels}</articles>", "utf-8")
+    return folder
+
+
+class TestHyperpartisan:
+    def test_the_published_files_are_read(self, tmp_path: Path) -> None:
+        found = labelled_documents(str(news(tmp_path)), 0)
+        assert {split: len(one) for split, one in found.items()} == {
+            "training": 16,
+            "validation": 2,
+            "test": 2,
+        }
+        every = sorted(one for documents in found.values() for one in documents)
+        assert every[0] == Document("From here : Word 0000000 \u2014 one. Two", "false")
+        assert every[1].label == "true"
+
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "says"),
+        [
+            ("articles-training", "<article ", "<!DOCTYPE x []><article ", "no XML"),
+            ("articles-training", "<articles>", "<!DOCTYPE x []><articles>", "document type"),
+            ("articles-training", "</articles>", "", "no XML: no element found"),
+            ("articles-training", 'id="0000001"', 'id="0000000"', "stands there twice"),
+            ("articles-training", 'id="0000001"', 'id="x"', "article x has no label"),
+            ("ground-truth-training", 'hyperpartisan="true"', "", "hyperpartisan = ''"),
+            ("ground-truth-training", ' id="0000000"', "", "an article has no id"),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(
+        self, file: str, old: str, new: str, says: str, tmp_path: Path
+    ) -> None:
+        path = news(tmp_path) / f"{file}.xml"
+        path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
+        with pytest.raises(InputError, match=says) as caught:
+            labelled_documents(str(tmp_path), 0)
+        assert "\n" not in str(caught.value)
+
+    def test_a_folder_without_them_says_what_it_needs(self, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match=r"no file ground-truth\*.xml; it needs one articles"):
+            labelled_documents(str(tmp_path), 0)
 
 
 class TestStreams:

@@ -9,11 +9,14 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from memoria.errors import InputError, StorageError
+from memoria.experiments.classification.hyperpartisan import read_hyperpartisan
+from memoria.experiments.config import check_paths
 from memoria.experiments.demo_texts import help_topics
 from memoria.experiments.texts import SPLITS, hub_rows
 from memoria.io.bounds import open_regular, parse_json
 
 _HYPERPARTISAN: Final = ("SemEvalWorkshop/hyperpartisan_news_detection", "byarticle")
+_NAMED: Final = ("pydoc", "hyperpartisan")
 _SHARES: Final = (0.8, 0.9)  # where validation and test begin
 _PIECE: Final = 800  # characters of a document of Python's help
 _KINDS: Final = {
@@ -45,9 +48,10 @@ def labelled_documents(data: str, seed: int) -> dict[str, list[Document]]:
     """The documents of "training", "validation" and "test".
 
     "pydoc": pieces of Python's language reference, about statements or about values.
-    "hyperpartisan": news through `datasets`. Else a file of JSON lines with "text" and "label", and
-    perhaps "split" (train, valid, test). Without splits they are drawn 80 : 10 : 10 by ``seed``,
-    each label by itself. Raises `InputError`, `StorageError`, `MissingExtraError`.
+    "hyperpartisan": news through `datasets`. Else a path: a folder with the XML files of the same
+    news as published, or a file of JSON lines with "text" and "label", and perhaps "split" (train,
+    valid, test). Without splits they are drawn 80 : 10 : 10 by ``seed``, each label by itself.
+    Raises `InputError`, `StorageError`, `MissingExtraError`.
     """
     if data == "pydoc":
         return _drawn([Document(*one) for one in _help_pieces()], seed)
@@ -55,11 +59,17 @@ def labelled_documents(data: str, seed: int) -> dict[str, list[Document]]:
         rows = hub_rows(_HYPERPARTISAN[0], _HYPERPARTISAN[1], "refs/convert/parquet", "train")
         found = [Document(str(row["text"]), str(row["hyperpartisan"]).lower()) for row in rows]
         return _drawn(found, seed)
+    check_documents(data)
     path = Path(data)
-    if not path.exists():
-        hint = "known by name are pydoc, hyperpartisan"
-        raise InputError(f"data = {data!r}: no such file", hint)
+    if path.is_dir():
+        return _drawn([Document(*one) for one in read_hyperpartisan(path)], seed)
     return _of_lines(path, seed)
+
+
+def check_documents(data: str) -> None:
+    """Raise `InputError` for what `labelled_documents` does not know and what is no path."""
+    if data not in _NAMED:
+        check_paths("data", [data], f"known by name are {', '.join(_NAMED)}")
 
 
 def _of_lines(path: Path, seed: int) -> dict[str, list[Document]]:

@@ -53,11 +53,14 @@ class ClassificationConfig(TrainingConfig):
     data: StrictStr = Field(
         "pydoc",
         min_length=1,
-        description="pydoc (Python's own help, no network), hyperpartisan, or a file of JSON "
-        "lines with text, label and perhaps split.",
+        description="pydoc (Python's own help, no network), hyperpartisan (from the hub), or a "
+        "path: the folder with its XML files as published (articles*.xml, ground-truth*.xml), or a "
+        "file of JSON lines with text, label and perhaps split.",
     )
     tokenizer: StrictStr = Field(
-        "byte", min_length=1, description="byte, char, or one of transformers by path or name."
+        "byte",
+        min_length=1,
+        description="byte, char, word, or one of transformers by path or name.",
     )
     max_segments: int = Field(32, ge=1, description="Segments read of a document, at most.")
     aggregate: Literal["last", "mean"] = Field(
@@ -77,3 +80,9 @@ class Classification(TrainedExperiment[ClassificationConfig]):
         Metric("macro_f1", "macro F1", "higher"),
         Metric("accuracy", "accuracy", "higher"),
     )
+
+    def check(self, config: ClassificationConfig) -> None:
+        from memoria.experiments.classification.documents import check_documents
+
+        super().check(config)
+        check_documents(config.data)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, StrictStr, field_validator, model_validator
 
 from memoria.config import MemoriaConfig
-from memoria.experiments.config import ModelNames
+from memoria.experiments.config import ModelNames, check_paths
 from memoria.experiments.experiment import Experiment, Metric
 from memoria.experiments.reading import (
     GPT2_SETTINGS,
@@ -92,6 +92,10 @@ class Engrams(Experiment[EngramsConfig]):
         Metric("ageing", "ageing", "higher"),
         Metric("alive", "alive"),
     )
+
+    def check(self, config: EngramsConfig) -> None:
+        check_paths("data", config.data)
+        check_paths("store", config.store)
 
     def execute(self, config: EngramsConfig, run: Run) -> Mapping[str, Any]:
         from memoria.experiments.engrams.findings import curves, numbers

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from memoria.errors import ConfigError
-from memoria.experiments.config import ExperimentConfig, ModelNames
+from memoria.experiments.config import ExperimentConfig, ModelNames, check_paths
 from memoria.experiments.evidence.measure import MEASURES, means, measures
 from memoria.experiments.experiment import Experiment, Metric
 from memoria.experiments.records import RunRecord
@@ -105,6 +105,9 @@ class Evidence(Experiment[EvidenceConfig]):
         Metric("ndcg_at_10_macro", "nDCG@10, mean over categories", "higher"),
         Metric("alive", "evidence still kept", "higher"),
     )
+
+    def check(self, config: EvidenceConfig) -> None:
+        check_paths("data", config.data)
 
     def execute(self, config: EvidenceConfig, run: Run) -> Mapping[str, Any]:
         import numpy as np

@@ -79,10 +79,13 @@ class LMConfig(TrainingConfig):
         "pydoc",
         min_length=1,
         description="pydoc (Python's own help, no network), wikitext-103, pg19, enwik8, or a path: "
-        "a text file, or a folder with train*, valid*, test*.",
+        "a text file, a folder with train*, valid*, test*, or files: TRAIN,VALID or "
+        "TRAIN,VALID,TEST.",
     )
     tokenizer: StrictStr = Field(
-        "byte", min_length=1, description="byte, char, or one of transformers by path or name."
+        "byte",
+        min_length=1,
+        description="byte, char, word, or one of transformers by path or name.",
     )
     segments: int = Field(
         1, ge=1, description="Segments that one optimiser step learns from, one after the other."
@@ -112,3 +115,9 @@ class LM(TrainedExperiment[LMConfig]):
         Metric("perplexity", "perplexity of a token", "lower"),
         Metric("bits_per_character", "bits per character", "lower"),
     )
+
+    def check(self, config: LMConfig) -> None:
+        from memoria.experiments.texts import check_text
+
+        super().check(config)
+        check_text(config.data)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, FiniteFloat, StrictInt, StrictStr, field_validator
 
 from memoria.errors import ConfigError
-from memoria.experiments.config import ModelNames
+from memoria.experiments.config import ModelNames, check_paths
 from memoria.experiments.experiment import Experiment, Metric
 from memoria.experiments.reading import GPT2_SETTINGS, ReadingConfig
 from memoria.experiments.recall.noise import parse_noise
@@ -100,6 +100,9 @@ class Recall(Experiment[RecallConfig]):
         Metric("recognition", "recognition (AUC)", "higher"),
         Metric("kept", "vectors kept"),
     )
+
+    def check(self, config: RecallConfig) -> None:
+        check_paths("data", config.data)
 
     def execute(self, config: RecallConfig, run: Run) -> Mapping[str, Any]:
         from memoria.experiments.recall.measure import Asked, checkpoints_of, live

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from memoria.config import names_hint
 from memoria.errors import ConfigError
 from memoria.experiments.rivals.config import RivalConfig
 from memoria.experiments.seeding import seeded
@@ -95,9 +96,14 @@ RIVALS: Final[Mapping[str, Rival]] = MappingProxyType(
 
 def build_rival(name: str, config: RivalConfig) -> SegmentModel:
     """``RIVALS[name](config)``. Raises `ConfigError` for an unknown name."""
+    return find_rival(name)(config)
+
+
+def find_rival(name: str) -> Rival:
+    """``RIVALS[name]``. Raises `ConfigError` for an unknown name."""
     if name not in RIVALS:
-        raise ConfigError(f"model = {name!r}: unknown", f"choose one of {', '.join(RIVALS)}")
-    return RIVALS[name](config)
+        raise ConfigError(f"model = {name!r}: unknown", names_hint(name, RIVALS, "choose one of"))
+    return RIVALS[name]
 
 
 def matched_inner(model: type[SegmentModel], config: RivalConfig) -> int:
@@ -116,6 +122,23 @@ def matched_inner(model: type[SegmentModel], config: RivalConfig) -> int:
         message = f"inner = {config.inner}: {model.__name__} has more parameters at any width"
         raise ConfigError(message, "widen inner, or set equal_parameters = false")
     return inner
+
+
+def check_rival(name: str, config: RivalConfig) -> None:
+    """Raise `ConfigError` or `MissingExtraError` if ``build_rival(name, config)`` would."""
+    check_rival_settings(name, config)
+    if config.equal_parameters and name != "none":
+        matched_inner(find_rival(name).model_class(), config)
+
+
+def check_rival_settings(name: str, config: RivalConfig) -> None:
+    """Raise `ConfigError` if ``config.settings`` are none of the model's, or out of bounds."""
+    from memoria.experiments.rivals.config import check_settings
+
+    try:
+        check_settings(find_rival(name).model_class().settings_class, config)
+    except ConfigError as error:
+        raise ConfigError(f"settings.{name}.{error.message}", error.hint) from None
 
 
 def _count(model: type[SegmentModel], config: RivalConfig) -> int:

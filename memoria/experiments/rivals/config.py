@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
 
+from memoria.config import names_hint
 from memoria.errors import ConfigError
 
 _S = TypeVar("_S", bound=BaseModel)
@@ -93,8 +94,8 @@ def _complaint(error: ValidationError, model: type[BaseModel]) -> tuple[str, str
     field = ".".join(str(part) for part in detail["loc"])
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
-        known = ", ".join(model.model_fields) or "none"
-        return f"{field} = {detail['input']!r}: no such setting", f"the settings are: {known}"
+        hint = names_hint(field, model.model_fields)
+        return f"{field} = {detail['input']!r}: no such setting", hint
     if not field:
         return message, None
     return f"{field} = {detail['input']!r}: {message[:1].lower()}{message[1:]}", None

@@ -13,24 +13,30 @@ from memoria_cli.verbs import verb
     "list",
     "memoria experiment list",
     "memoria experiment list sorting --json",
+    "memoria experiment list memoria",
 )
 def list_(
-    name: Annotated[str | None, argument("[NAME]", "One of them, with all its settings.")] = None,
+    name: Annotated[
+        str | None, argument("[NAME]", "One of them, or of the models, with all its settings.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """List the experiments, or the settings of one.
+    """List the experiments and models, or the settings of one.
 
-    Its settings come with the values of its presets.
+    Those of an experiment come with the values of its presets; those of a model are given as
+    settings.MODEL.KEY=VALUE.
     """
     from memoria.experiments import EXPERIMENTS, find_experiment
     from memoria.experiments.rivals import RIVALS
 
+    if name is not None and name in RIVALS and name not in EXPERIMENTS:
+        model = _model(RIVALS[name], True)
+        output.result({"experiments": [], "models": [model]}, _model_settings(model), json)
+        return
     names = list(EXPERIMENTS) if name is None else [name]
     records = [_record(one, find_experiment(one)) for one in names]
     document: dict[str, Any] = {"experiments": records}
-    document["models"] = [
-        {"name": one.name, "summary": one.summary, "extra": one.extra} for one in RIVALS.values()
-    ]
+    document["models"] = [_model(one) for one in RIVALS.values()]
     human: list[output.Part]
     if name is None:
         columns: dict[str, output.Column] = {
@@ -68,6 +74,26 @@ def _record(name: str, experiment: Any) -> dict[str, Any]:
             for key, field in kind.model_fields.items()
         ],
     }
+
+
+def _model(model: Any, with_settings: bool = False) -> dict[str, Any]:
+    """A model, and its own settings where they are asked for: its class must be loaded then."""
+    about = {"name": model.name, "summary": model.summary, "extra": model.extra, "settings": None}
+    if with_settings:
+        about["settings"] = [
+            {"name": key, "description": field.description, "value": field.default}
+            for key, field in model.model_class().settings_class.model_fields.items()
+        ]
+    return about
+
+
+def _model_settings(model: dict[str, Any]) -> list[output.Part]:
+    rows = [(one["name"], _short(one["value"]), one["description"]) for one in model["settings"]]
+    about = f"{model['name']}: {model['summary']}"
+    if not rows:
+        return [about, "it has no settings of its own"]
+    title = f"settings.{model['name']}.KEY=VALUE"
+    return [about, output.Table(title, ("key", "value", "what it is"), rows)]
 
 
 def _settings(record: dict[str, Any]) -> list[output.Part]:

@@ -45,7 +45,8 @@ Settings: TypeAlias = Annotated[
     option(
         "--set",
         "Another value for one setting of all runs: steps=200, models=memoria,none, "
-        "settings.memoria.KEY=3. Repeatable; `memoria experiment list NAME` shows them all.",
+        "settings.memoria.depth=3. Repeatable; `memoria experiment list NAME` shows all of an "
+        "experiment or of a model.",
         "KEY=VALUE",
     ),
 ]
@@ -108,6 +109,7 @@ def run(
     from memoria.experiments.run import has_tensorboard
 
     plan = _plan(what, preset, _changes(settings, seeds, device))
+    plan.check()
     name = Path(what).stem if what.endswith(".toml") else what
     folder = Path(out) if out is not None else Path("runs", f"{name}-{plan.preset}")
     records = _run_plan(plan, plan.specs(folder), folder, jobs)
@@ -198,6 +200,7 @@ def sweep(
     from memoria.experiments.sweep import read_sweep
 
     plan = read_sweep(Path(file), preset, _changes(settings, seeds, device))
+    plan.check()
     folder = Path(out) if out is not None else Path("runs", Path(file).stem)
     specs = plan.specs(folder)
     document: dict[str, Any] = {
