@@ -141,6 +141,7 @@ KEYS: Final[Mapping[str, str]] = MappingProxyType(
         "partners": "int engrams that it fired together with",
         "parts": "object parts of the score by name",
         "path": "text where it is",
+        "peak_bytes": "int? the most memory it held at a time; null where nobody counted",
         "phase": "text idle, working (remind comes next) or reminded (adjust comes next)",
         "pinned": "bool whether it loses no lifespan",
         "plots": "texts plots made",
@@ -307,7 +308,10 @@ _ANY: Final = {"type": ["number", "boolean", "string", "null"]}
 _UNREADABLE: Final = keys("name error:text")
 _SETTINGS: Final = keys("backbone unit ask notes")
 _RUN: Final = keys(
-    "seed status path seconds summary error:any", "model variant", model=_ANY, variant=_ANY
+    "seed status path seconds peak_bytes summary error:any",
+    "model variant",
+    model=_ANY,
+    variant=_ANY,
 )
 _TABLE: Final = {"type": "array", "items": {"type": "object"}, "description": "a row a variant"}
 
@@ -465,7 +469,16 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
                     settings=[keys("name description values")],
                 )
             ],
-            models=[keys("name summary extra")],
+            models=[
+                keys(
+                    "name summary extra",
+                    settings={
+                        "type": ["array", "null"],
+                        "items": keys("name description value"),
+                        "description": "its own, where it is named",
+                    },
+                )
+            ],
         ),
         "experiment run": keys(
             "experiment preset path reference findings plots breakdown",
