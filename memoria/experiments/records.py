@@ -70,7 +70,7 @@ class RunRecord:
         """From what the two files hold. Raises `DamageError`."""
         try:
             status, error = str(document["status"]), document.get("error")
-            peak = summary.get("peak_bytes")
+            peak = document.get("peak_bytes")
             if status == "running" and not _is_held(path):
                 status = "interrupted"
             return cls(

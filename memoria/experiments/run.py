@@ -167,24 +167,22 @@ class Run:
         """One more attempt starts, with these packages on this machine."""
         attempts = int(self._document.get("attempts", 0)) + 1
         _forget_peak()
-        self.mark("running", attempts=attempts, error=None, **surroundings)
+        fresh = {"error": None, "peak_bytes": None}
+        self.mark("running", attempts=attempts, **fresh, **surroundings)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """The run is done: write ``summary.json`` and say so in ``run.json``.
 
-        Its "peak_bytes" is the metric of that name (the GPU's, where a network was trained there),
-        else the most memory that this process has held since the attempt began.
+        The "peak_bytes" of ``run.json`` is the most memory that this process has held since the
+        attempt began, unless the experiment has marked another, such as a GPU's.
         """
         if not self.writes:
             return
         kept = {key: self._document[key] for key in ("experiment", "variant", "seed")}
-        cost = {
-            "seconds": round(self.seconds, 3),
-            "peak_bytes": metrics.get("peak_bytes", _peak_bytes()),
-        }
-        summary = {**kept, "metrics": _finite(metrics), **cost}
+        seconds = round(self.seconds, 3)
+        summary = {**kept, "metrics": _finite(metrics), "seconds": seconds}
         write_document(self.path / SUMMARY, summary)
-        self.mark("done")
+        self.mark("done", peak_bytes=self._document.get("peak_bytes") or _peak_bytes())
 
     def mark(self, status: str, **more: Any) -> None:
         """Write ``run.json`` with this status."""

@@ -194,17 +194,6 @@ def network_size(model: nn.Module) -> dict[str, int]:
     return {"parameters": trained} if inner is None else {"inner": inner, "parameters": trained}
 
 
-def peak_bytes(device: torch.device) -> int:
-    """Most memory that this process has had: of the GPU's, or on a CPU all of its own."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
 class _Training:
     def __init__(self, config: TrainingConfig, run: Run, processes: Processes, task: Task) -> None:
         self.config, self.run, self.processes, self.task = config, run, processes, task
@@ -229,7 +218,9 @@ class _Training:
             last = self._step()
         found = self._measure("test")
         self.task.keep(self.run)
-        self.run.mark("running", peak_bytes=peak_bytes(self.processes.device))
+        if self.processes.device.type == "cuda":  # in place of this process's own
+            peak = torch.cuda.max_memory_allocated(self.processes.device)
+            self.run.mark("running", peak_bytes=peak)
         return {**found, **size, "steps": self.done}
 
     def _step(self) -> bool:
