@@ -91,7 +91,7 @@ def _cases(arguments: argparse.Namespace) -> dict[str, Callable[[], tuple[Any, A
         return model, model.memory
 
     def adapted(model: Any) -> tuple[Any, Any]:
-        adapter = models.with_memory(model)
+        adapter = models.with_memory(model, train_base=True)
         model.adapter = adapter  # its weights learn too
         return model, adapter.memory
 

@@ -24,7 +24,9 @@ from memoria.models.hosting import (
     check_one_past,
     new_segment_memory,
     padding_mask,
+    with_all_weights,
 )
+from memoria.models.memory import untraced
 from memoria.models.readers import PreNormReader, ReaderForm
 from memoria.models.segment import Segment
 
@@ -49,6 +51,7 @@ class MemoryAdapter(nn.Module):
     with one attention A a layer. The model itself is not changed: hooks do it, until `remove`. The
     last projection of every A starts at zero, so at first the model answers as without an adapter.
     `parameters` and `save` are of the adapter's own weights; calling the adapter calls the model.
+    The model's own weights get no gradients while the adapter is on, unless ``train_base``.
 
     Args:
         model: a transformers model, with a head or without.
@@ -59,6 +62,7 @@ class MemoryAdapter(nn.Module):
             ``layers``, for models that see their whole input.
         hidden_size: D; None asks the model's configuration.
         heads: heads of A; None asks the model's configuration.
+        train_base: leave ``requires_grad`` of the model's weights as it is.
         settings: those of `MemorySettings`.
 
     Raises:
@@ -73,6 +77,7 @@ class MemoryAdapter(nn.Module):
         source: str = "previous",
         hidden_size: int | None = None,
         heads: int | None = None,
+        train_base: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__()
@@ -109,6 +114,9 @@ class MemoryAdapter(nn.Module):
         ]
         for number, (key, (_, layer)) in enumerate(chosen.items()):
             self._handles.append(layer.register_forward_hook(self._hook(key, number == 0)))
+        self._frozen = [] if train_base else [w for w in model.parameters() if w.requires_grad]
+        for weight in self._frozen:
+            weight.requires_grad_(False)
 
     @property
     def model(self) -> Any:
@@ -129,7 +137,9 @@ class MemoryAdapter(nn.Module):
         """Take the adapter off: the model is as it was before."""
         for handle in self._handles:
             handle.remove()
-        self._handles, self._segment = [], None
+        for weight in self._frozen:
+            weight.requires_grad_(True)
+        self._handles, self._frozen, self._segment = [], [], None
 
     def save(self, path: str | Path) -> None:
         """Write the adapter's weights and settings, without the memory, as one safetensors file."""
@@ -140,8 +150,8 @@ class MemoryAdapter(nn.Module):
             save_file(weights, temporary, metadata={_ABOUT: json.dumps(self._about)})
 
     @classmethod
-    def load(cls, path: str | Path, model: nn.Module) -> MemoryAdapter:
-        """Put an adapter that `save` wrote on ``model``.
+    def load(cls, path: str | Path, model: nn.Module, train_base: bool = False) -> MemoryAdapter:
+        """Put an adapter that `save` wrote on ``model``, whose weights learn if ``train_base``.
 
         Raises:
             InputError: the file is no adapter, or its weights do not fit.
@@ -149,7 +159,7 @@ class MemoryAdapter(nn.Module):
         """
         about, weights = _read(Path(path))
         layers = about.pop("layers")
-        adapter = cls(model, layers, **about)
+        adapter = cls(model, layers, train_base=train_base, **about)
         try:
             adapter.load_state_dict(weights)
         except RuntimeError:
@@ -157,6 +167,7 @@ class MemoryAdapter(nn.Module):
             raise InputError(f"{path}: its weights do not fit its settings") from None
         return adapter
 
+    @untraced
     def _begin(self, host: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         arguments = bound_arguments(host.forward, args, kwargs)
         inputs = [arguments.get(name) for name in ("input_ids", "inputs_embeds")]
@@ -195,13 +206,15 @@ class MemoryAdapter(nn.Module):
 
         return read
 
-    def _end(self, host: Any, args: Any, output: Any) -> None:
+    @untraced
+    def _end(self, host: Any, args: Any, output: Any) -> Any:
         segment, self._segment = self._segment, None
         if self._source == "same":
             self.memory.end(segment, None, None, False)
         else:
             states = output[0].to(self.abstractor.query_embeddings.dtype)
             self.memory.end(segment, states, self._mask, self._continued)
+        return with_all_weights(output, self, segment)
 
 
 def _checked(settings: dict[str, Any]) -> MemorySettings:

@@ -29,6 +29,7 @@ from memoria.models.hosting import (
     FromPlain,
     MemoryHead,
     layer_arguments,
+    parameter_names,
 )
 from memoria.models.readers import (
     PostNormReader,
@@ -70,6 +71,8 @@ class MemoryLayer:
         From zero a reader is pre-norm: a post-norm one changes its input whatever it reads.
         """
         self.reader = None
+        plain: Any = super()
+        self.parameter_names = parameter_names(plain.forward)
         if form is not None:
             kind = PreNormReader if form.zero else PostNormReader
             self.reader = kind(
@@ -88,7 +91,7 @@ class MemoryLayer:
         plain: Any = super()
         if self.reader is None or segment is None or segment.empty:
             return plain.forward(hidden_states, *args, **kwargs)
-        arguments = layer_arguments(plain.forward, (hidden_states, *args), kwargs)
+        arguments = layer_arguments(self.parameter_names, (hidden_states, *args), kwargs)
         states = own.attention(hidden_states, **arguments)[0]
         states = self.reader(states, segment)
         size, axis = own.chunk_size_feed_forward, own.seq_len_dim

@@ -18,6 +18,7 @@ from memoria.models.hosting import (
     MemoryHead,
     check_one_past,
     layer_arguments,
+    parameter_names,
 )
 from memoria.models.readers import PreNormReader, ReaderForm, ReaderHost, ReaderSettings
 from memoria.models.segment import Segment
@@ -41,6 +42,7 @@ class MemoriaGPT2Block(GPT2Block):
     def grow(self, config: MemoriaGPT2Config, form: ReaderForm | None) -> None:
         """Add the weights that read the memory, of this ``form``; None for a plain block."""
         self.reader = None
+        self.parameter_names = parameter_names(super().forward)
         if form is not None:
             self.reader = PreNormReader(
                 config.hidden_size,
@@ -56,7 +58,7 @@ class MemoriaGPT2Block(GPT2Block):
     ) -> Any:
         if self.reader is None or segment is None or segment.empty:
             return super().forward(hidden_states, *args, **kwargs)
-        arguments = layer_arguments(super().forward, (hidden_states, *args), kwargs)
+        arguments = layer_arguments(self.parameter_names, (hidden_states, *args), kwargs)
         attended = self.attn(self.ln_1(hidden_states), **arguments)
         states = self.reader(hidden_states + attended[0], segment)
         return states + self.mlp(self.ln_2(states))

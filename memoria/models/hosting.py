@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,10 @@ from transformers.utils import output_capturing
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
 from memoria.errors import ConfigError
-from memoria.models.memory import SegmentMemory
+from memoria.models.memory import SegmentMemory, untraced
+from memoria.models.segment import Segment
+
+_MEMORY_MODULES: Final = frozenset(("abstractor", "reader", "readers"))
 
 
 @dataclass(kw_only=True)
@@ -96,6 +99,14 @@ class FromPlain:
         return values, unused
 
 
+class _Pass(NamedTuple):
+    """One forward pass through a host."""
+
+    segment: Segment | None
+    mask: Tensor | None
+    continued: bool
+
+
 class _SharedInput:
     """Mixin: refuses the way of checkpointing that fails for layers that share an input."""
 
@@ -150,20 +161,32 @@ class MemoryHost(_SharedInput):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         plain: Any = super()
+        begun = self._begin_pass(args, kwargs)
+        if begun is None:  # the plain model says what is wrong
+            return plain.forward(*args, **kwargs)
+        return self._end_pass(begun, plain.forward(*args, segment=begun.segment, **kwargs))
+
+    @untraced
+    def _begin_pass(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Pass | None:
+        plain: Any = super()
         arguments = bound_arguments(plain.forward, args, kwargs)
         text = arguments.get("input_ids")
         text = arguments.get("inputs_embeds") if text is None else text
-        if text is None:  # the plain model says what is wrong
-            return plain.forward(*args, **kwargs)
+        if text is None:
+            return None
         mask = padding_mask(arguments.get("attention_mask"), text.shape[1])
-        continued, previous = cached_tokens(arguments) > 0, self.remembers_previous
+        continued = cached_tokens(arguments) > 0
         training: bool = self.training  # type: ignore[attr-defined]
         segment = self.memory.begin(text.shape[0], mask, continued, training)
-        if previous:
+        if self.remembers_previous:
             self.memory.remember_seen(segment)
-        output = plain.forward(*args, segment=segment, **kwargs)
-        self.memory.end(segment, output[0] if previous else None, mask, continued)
-        return output
+        return _Pass(segment, mask, continued)
+
+    @untraced
+    def _end_pass(self, begun: _Pass, output: Any) -> Any:
+        states = output[0] if self.remembers_previous else None
+        self.memory.end(begun.segment, states, begun.mask, begun.continued)
+        return with_all_weights(output, self, begun.segment)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -202,6 +225,58 @@ class MemoryHead(_SharedInput):
         return memory
 
 
+def with_all_weights(output: Any, host: Any, segment: Segment | None) -> Any:
+    """``output`` such that its gradient reaches all weights of the memory, those unused with zeros.
+
+    A segment that reads nothing, as the first, does not use them. Training on several processes
+    needs a gradient of each, and a model of which nothing else is trained needs one at all.
+
+    Args:
+        output: of the base model, a `ModelOutput` or a tuple.
+        host: the module that has the abstractor and the readers.
+        segment: what was read; None while the memory is paused.
+    """
+    if not torch.is_grad_enabled() or (segment is not None and segment.reminds):
+        return output
+    weights = [
+        weight
+        for name, weight in host.named_parameters()
+        if weight.requires_grad and not _MEMORY_MODULES.isdisjoint(name.split("."))
+    ]
+    if not weights:
+        return output
+    if isinstance(output, dict):
+        for key, value in output.items():
+            if isinstance(value, Tensor):
+                output[key] = _tie(value, weights)
+        return output
+    each = (output,) if isinstance(output, Tensor) else output
+    tied = [_tie(one, weights) if isinstance(one, Tensor) else one for one in each]
+    return tied[0] if isinstance(output, Tensor) else tuple(tied)
+
+
+def _tie(states: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    tied: Tensor = _WithWeights.apply(states, *weights)  # type: ignore[no-untyped-call]
+    return tied
+
+
+class _WithWeights(torch.autograd.Function):
+    """``states``, of which the weights get zeros as gradient."""
+
+    @staticmethod
+    def forward(context: Any, states: Tensor, *weights: Tensor) -> Tensor:
+        context.like = [(weight.shape, weight.dtype, weight.device) for weight in weights]
+        return states.view_as(states)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Any:
+        zeros = (
+            torch.zeros((), dtype=dtype, device=device).expand(shape)
+            for shape, dtype, device in context.like
+        )
+        return gradients[0], *zeros
+
+
 def padding_mask(attention_mask: Any, length: int) -> Tensor | None:
     """The mask of the last ``length`` tokens, bool [B, N], false at padding; None without one."""
     if not isinstance(attention_mask, Tensor) or attention_mask.dim() != 2:
@@ -238,11 +313,22 @@ def bound_arguments(
     return arguments
 
 
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the parameters of ``function`` that may be given by position, without ``self``."""
+    named = _signature(function).parameters.items()
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(name for name, one in named if name != "self" and one.kind in by_position)
+
+
 def layer_arguments(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    names: Sequence[str], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Of a call of a layer's ``forward``, what its self-attention takes beside hidden states."""
-    arguments = bound_arguments(function, args, kwargs)
+    """Of a call of a layer's ``forward``, what its self-attention takes beside hidden states.
+
+    ``names`` are the `parameter_names` of the plain ``forward``, found beforehand: torch.compile
+    traces this.
+    """
+    arguments = {**dict(zip(names, args, strict=False)), **kwargs}
     for name in ("hidden_states", "encoder_hidden_states", "encoder_attention_mask"):
         arguments.pop(name, None)
     return arguments

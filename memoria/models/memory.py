@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from os import PathLike
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,12 @@ from memoria.store.save_load import load_memory, save_memory
 from memoria.timeline.engram_type import EngramType
 
 _PREFIX = "memoria."
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def untraced(function: _Function) -> _Function:
+    """``function``, of which torch.compile traces nothing: a break in the graph, one call."""
+    return cast(_Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
 
 
 class SegmentMemory:
@@ -220,6 +227,7 @@ class SegmentMemory:
         working = self._engrams_of(self.seen[:rows], None if mask is None else mask[:rows])
         self._remember(segment, working, self._texts.seen, active)
 
+    @untraced
     def remember_now(self, segment: Segment, hidden: Tensor, mask: Tensor | None) -> None:
         """Turn hidden states [B, N, D] of this segment into engrams and remind."""
         working = self._engrams_of(hidden, mask)
