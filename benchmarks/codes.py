@@ -50,6 +50,8 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
         for split, names in SPLITS.items():
             files = [arguments.data / f"{one}.json" for one in names]
             told = [conversation(file) for file in files if file.exists()]
+            if not told:
+                continue
             say(f"{name}, {split}: {len(told)} conversations")
             for way, found in {**_asked(told, backbone), **_nearest(told, backbone)}.items():
                 row = {"backbone": name, "split": split, "way": way, **judged(told, found)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,12 @@ def test_the_tour(tmp_path: Path) -> None:
     for name in ("survival.html", "report.html"):
         assert "<html" in (made / name).read_text(encoding="utf-8").lower()
     assert "<graphml" in (made / "memory.graphml").read_text(encoding="utf-8")
+
+
+def test_the_next_half_hour_is_foretold() -> None:
+    errors = runpy.run_path(str(EXAMPLES / "taxi.py"))["errors"](4)
+    assert errors["what comes next"] < 0.8 * errors["the last"]
+    assert errors["what comes next"] <= errors["a week before"]
 
 
 def test_a_network_and_its_memory(tmp_path: Path) -> None:

@@ -280,6 +280,7 @@ class TestHowCandidatesAreScored:
             expected = transitions.expected(codes[at], codes)
             assert expected.argmax() == at + 1
             assert expected[at + 1] == 1
+            assert transitions.likely(codes[at], codes).argmax() == at + 1
         life = Life(64, Needs())
         life.read(Items(vectors))
         found = SparseCodes(following=True)(life, Cue(vectors[[5]]))

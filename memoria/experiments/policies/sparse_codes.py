@@ -62,8 +62,16 @@ class Transitions:
         A unit is expected where 4 of 5 of those that fire lead to it, as HTM's segments have a
         threshold: of many transitions each unit has been led to by some.
         """
-        expected = self._weights[now + self._offsets].mean(0) >= _ENOUGH
+        expected = self._led_to(now) >= _ENOUGH
         return np.asarray(expected[codes + self._offsets].mean(1))
+
+    def likely(self, now: Codes, codes: Codes) -> Floats:
+        """As `expected` without a threshold, for what is like the past and never the same."""
+        return np.asarray(self._led_to(now)[codes + self._offsets].mean(1))
+
+    def _led_to(self, now: Codes) -> Floats:
+        """The share of the units that fire now which lead to each unit, [Q K]."""
+        return np.asarray(self._weights[now + self._offsets].mean(0))
 
 
 class SparseCodes:
