@@ -21,7 +21,7 @@ class Examples:
     Attributes:
         segments: the segments before it, each int64 [N, S].
         questions: tokens of the last segment, int64 [N, A].
-        answers: the right token at each of its positions, int64 [N, A].
+        answers: the right token at each of its positions, -1 where none is asked, int64 [N, A].
         groups: which answers belong to a group that is counted apart, bool [N, A] by name.
     """
 
@@ -85,7 +85,7 @@ class AnswerTask(Task):
             right = logits.argmax(-1) == examples.answers
             sums["right"] += right.sum().item()
             sums["loss"] += self.loss(logits, examples.answers)[1]
-            sums["answers"] += right.numel()
+            sums["answers"] += (examples.answers >= 0).sum().item()
             for name, members in examples.groups.items():
                 sums[f"right_{name}"] += right[members].sum().item()
                 sums[f"answers_{name}"] += members.sum().item()

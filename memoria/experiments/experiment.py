@@ -147,6 +147,7 @@ _BUILT_IN: Final = {
         "recall": "Recall",
         "evidence": "Evidence",
         "freerecall": "FreeRecall",
+        "order": "Order",
     }.items()
 }  # known without installed metadata too, as in a source tree
 

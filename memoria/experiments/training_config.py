@@ -18,6 +18,7 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
     """One network per model of `RIVALS`, all of the same size, trained with the same steps."""
 
     tuned: ClassVar[tuple[str, ...]] = ()  # models that need pretrained weights
+    beside: ClassVar[tuple[str, ...]] = ()  # models that are no networks
 
     segment: int = Field(64, ge=2, description="Tokens of a segment, the most a network sees.")
     settings: dict[str, dict[str, Any]] = Field(
@@ -57,7 +58,7 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
     @field_validator("models", "settings")
     @classmethod
     def _models_are_known(cls, value: Any) -> Any:
-        known = [*RIVALS, *cls.tuned]
+        known = [*cls.beside, *RIVALS, *cls.tuned]
         unknown = next((one for one in value if one not in known), None)
         if unknown is not None:
             raise ValueError(f"no model {unknown!r}; {names_hint(unknown, known, 'known are')}")
