@@ -148,6 +148,7 @@ _BUILT_IN: Final = {
         "evidence": "Evidence",
         "freerecall": "FreeRecall",
         "order": "Order",
+        "recognition": "Recognition",
     }.items()
 }  # known without installed metadata too, as in a source tree
 

@@ -67,7 +67,7 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
     @model_validator(mode="after")
     def _weights_belong_to_models(self) -> Self:
         tuned = self.pretrained is not None
-        fit = self.tuned if tuned else RIVALS
+        fit = self.tuned if tuned else (*RIVALS, *self.beside)
         wrong = next((one for one in self.models if one not in fit), None)
         if wrong is not None and tuned:
             known = ", ".join(self.tuned) or "none"
@@ -93,7 +93,7 @@ class TrainingConfig(NetworkSize, ExperimentConfig):
                 with suppress(MissingExtraError):
                     check_rival_settings(name, RivalConfig(vocab_size=1, settings=own, **size))
         for name in self.models:
-            if name not in pretrained:
+            if name in RIVALS and name not in pretrained:
                 check_rival(name, self.single(name, self.seed).network(vocab_size=1))
 
     def network(self, vocab_size: int) -> RivalConfig:

@@ -52,14 +52,14 @@ def store_clues(
         settings: of the store's memory.
         width: sentences of a step.
     """
+    config = memory_config(backbone, settings)
     with tempfile.TemporaryDirectory(prefix="memoria-order-") as folder:
-        config = memory_config(backbone, settings)
         with MemoryStore.create(Path(folder) / "memory", config) as store:
             vectors = backbone.encode(list(book.sentences))
             for at in range(0, len(vectors), width):
                 store.step(vectors[at : at + width], texts=book.sentences[at : at + width])
             store.commit()
-            found = [store.ask(text, top=1).ids for text in segments]
+            answers = [store.ask(text, top=1).ids for text in segments]
             life = fold(store.files, config, StepTable.read(store.files))
     values = {
         "creation": life.ids,
@@ -68,4 +68,4 @@ def store_clues(
         "direction": life.fires,
     }[clue]
     of_id = dict(zip(life.ids.tolist(), values.tolist(), strict=True))
-    return np.array([float(of_id[ids[0]]) if ids else np.nan for ids in found])
+    return np.array([float(of_id[ids[0]]) if ids else np.nan for ids in answers])

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from memoria.errors import InputError
 from memoria.experiments.books import Book, Ints, word_numbers
-from memoria.experiments.order.experiment import OrderConfig
+from memoria.experiments.order.config import OrderConfig
 from memoria.experiments.order.pairs import Pair
 from memoria.experiments.order.scoring import Scored
 from memoria.experiments.rivals import build_rival

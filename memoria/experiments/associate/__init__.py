@@ -1,1 +1,0 @@
-"""Associate: what belongs to what, told once in one segment and asked for several segments later."""

@@ -1,0 +1,1 @@
+"""Recognition: sentences read once, told from foils, recalled from a half, and for how long."""
