@@ -53,14 +53,16 @@ def store_clues(
         width: sentences of a step.
     """
     config = memory_config(backbone, settings)
-    with tempfile.TemporaryDirectory(prefix="memoria-order-") as folder:
-        with MemoryStore.create(Path(folder) / "memory", config) as store:
-            vectors = backbone.encode(list(book.sentences))
-            for at in range(0, len(vectors), width):
-                store.step(vectors[at : at + width], texts=book.sentences[at : at + width])
-            store.commit()
-            answers = [store.ask(text, top=1).ids for text in segments]
-            life = fold(store.files, config, StepTable.read(store.files))
+    with (
+        tempfile.TemporaryDirectory(prefix="memoria-order-") as folder,
+        MemoryStore.create(Path(folder) / "memory", config) as store,
+    ):
+        vectors = backbone.encode(list(book.sentences))
+        for at in range(0, len(vectors), width):
+            store.step(vectors[at : at + width], texts=book.sentences[at : at + width])
+        store.commit()
+        answers = [store.ask(text, top=1).ids for text in segments]
+        life = fold(store.files, config, StepTable.read(store.files))
     values = {
         "creation": life.ids,
         "age": life.born,

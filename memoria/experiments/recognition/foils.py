@@ -7,7 +7,7 @@ words are said otherwise. It keeps the words that carry the sense, and says the 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,7 +63,7 @@ class Studied:
     """
 
     seen: Sequence[str]
-    foils: dict[str, Sequence[str]]
+    foils: Mapping[str, Sequence[str]]
     other: Sequence[str]
 
 

@@ -66,8 +66,8 @@ def store_moments(
         for wanted in (0, *after):
             while steps < wanted:
                 begin = steps * width
-                places = np.arange(begin, begin + width) % len(studied.other)
-                memory.read([studied.other[at] for at in places])
+                places = range(begin, begin + width)
+                memory.read([studied.other[at % len(studied.other)] for at in places])
                 steps += 1
             yield _asked(memory, studied, wanted)
 

@@ -9,6 +9,7 @@ its second half that come, each in its place, when the most likely word follows 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ class RecognitionTask(Task):
     def metrics(self, sums: Sums) -> dict[str, float]:
         return {}
 
-    def carried(self) -> dict[str, object]:
+    def carried(self) -> dict[str, Any]:
         return {
             "moments": [
                 [one.after, [one.recognition[kind] for kind in FOILS], one.recalled]
@@ -76,11 +77,10 @@ class RecognitionTask(Task):
             ]
         }
 
-    def carry(self, state: Mapping[str, object]) -> None:
-        kept: list[list[object]] = state["moments"]  # type: ignore[assignment]
+    def carry(self, state: Mapping[str, Any]) -> None:
         self.moments = [
-            Moment(after, dict(zip(FOILS, values, strict=True)), recalled)  # type: ignore[arg-type]
-            for after, values, recalled in kept
+            Moment(after, dict(zip(FOILS, values, strict=True)), recalled)
+            for after, values, recalled in state["moments"]
         ]
 
     def _measure_if_due(self, step: int) -> None:
