@@ -76,13 +76,56 @@ def test_a_network_and_its_memory(tmp_path: Path) -> None:
     assert any(one["text"] for one in told["engram_list"])
 
 
+@pytest.mark.slow
+def test_a_memory_of_a_book(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    assert "of 640 engrams in report.html" in run("book.py", tmp_path)
+    assert verify(tmp_path / "made" / "memory").findings == ()
+
+
+@pytest.mark.slow
+def test_free_recall(tmp_path: Path) -> None:
+    pytest.importorskip("psifr")
+    printed = run("free_recall.py", tmp_path)
+    assert "126 people, 3,528 lists of 16 words" in printed
+    apart = [float(line.split(": ")[1]) for line in printed.splitlines()[-2:]]
+    assert apart[0] < apart[1], "connections bring a memory nearer to people"
+
+
+def test_notebooks_are_those_of_the_scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import make_notebooks
+
+    assert make_notebooks.stale() == []
+    for name in make_notebooks.NAMES:
+        notebook = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))
+        cells = [one for one in notebook["cells"] if one["cell_type"] == "code"]
+        assert [one["execution_count"] for one in cells] == [*range(1, len(cells) + 1)]
+        shown = json.dumps([one["outputs"] for one in cells])
+        assert "/tmp" not in shown
+        assert "Traceback" not in shown
+
+
+def test_a_cell_shows_what_it_prints_and_its_last_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import make_notebooks
+
+    script = '"""A title.\n\nMore."""\n\n# %% One\nx = 2\nprint(x)\n\n# %% Two\nx + 1\n'
+    made = make_notebooks.notebook_of(script, make_notebooks.run(script, EXAMPLES))
+    texts = ["".join(one["source"]) for one in made["cells"]]
+    assert texts == ["# A title.\n\nMore.", "## One", "x = 2\nprint(x)", "## Two", "x + 1"]
+    printed, last = (one["outputs"] for one in made["cells"] if one["cell_type"] == "code")
+    assert [one["text"] for one in printed] == [["2\n"]]
+    assert last[0]["data"] == {"text/plain": ["3"]}
+
+
 def test_every_example_is_listed_and_in_cells() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for path in EXAMPLES.iterdir():
         if path.name.startswith((".", "__")) or path.name == "README.md":
             continue
         assert f"({path.name}" in listed, path.name
-        if path.suffix == ".py":
+        if path.suffix == ".py" and path.name != "make_notebooks.py":
             cells = path.read_text(encoding="utf-8").split("\n# %% ")
             assert len(cells) > 3
             for number, cell in enumerate(cells[1:]):

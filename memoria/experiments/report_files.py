@@ -29,22 +29,37 @@ _PAGE: Final = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; --line: #8884; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; }}
-body {{ margin: 2rem auto; padding: 0 1rem; }}
-table {{ border-collapse: collapse; margin: 1rem 0; font-size: 0.9em; }}
-th, td {{ border-bottom: 1px solid var(--line); padding: 0.3rem 0.7rem; text-align: left; }}
-td {{ font-variant-numeric: tabular-nums; }}
-div {{ overflow-x: auto; }}
-img {{ max-width: 100%; background: #fff; }}
-</style>
+{style}</style>
 </head>
 <body>
+<main>
+<p class="brand">Memoria experiments</p>
 {body}
+</main>
 </body>
 </html>
+"""
+_STYLE: Final = """body { max-width: 75rem; }
+h1, h2, h3 { margin: 1.5rem 0 .5rem; }
+h2 { border-top: 1px solid var(--line); padding-top: 1.2rem; }
+main > p, figcaption { max-width: 60rem; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; margin: 0 0 1rem; }
+table { font-size: .9em; background: var(--card); }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem; text-align: left; }
+tbody th { font-weight: 500; }
+figure { margin: 0 0 1.5rem; overflow-x: auto; }
+figcaption { color: var(--soft); font-size: .875rem; }
+img { max-width: 100%; background: #fff; border-radius: .4rem; }
+@media (prefers-color-scheme: dark) { img { filter: invert(.91) hue-rotate(180deg); } }
+@media (max-width: 40rem) { img { max-width: none; width: 38rem; } }
+@media print {
+  .scroll, figure { overflow: visible; }
+  tr, figure { break-inside: avoid; }
+  img { filter: none; max-width: 100%; width: auto; }
+}
 """
 
 
@@ -145,7 +160,10 @@ def _cell(text: str) -> str:
 
 def _page(content: list[Part]) -> str:
     title = next((part.text for part in content if isinstance(part, Heading)), "Runs")
-    return _PAGE.format(title=html.escape(title), body="\n".join(map(_element, content)))
+    from memoria.report.style import house_style
+
+    body = "\n".join(map(_element, content))
+    return _PAGE.format(title=html.escape(title), style=house_style() + _STYLE, body=body)
 
 
 def _element(part: Part) -> str:
@@ -155,13 +173,23 @@ def _element(part: Part) -> str:
         return f"<p>{html.escape(part.text)}</p>"
     if isinstance(part, Picture):
         data = base64.b64encode(part.path.read_bytes()).decode("ascii")
-        return f'<img alt="{html.escape(part.text)}" src="data:image/png;base64,{data}">'
-    head = "".join(f"<th>{html.escape(one)}</th>" for one in part.columns)
+        words = html.escape(part.text)
+        return (
+            f'<figure tabindex="0"><img alt="{words}" src="data:image/png;base64,{data}">'
+            f"<figcaption>{words}</figcaption></figure>"
+        )
+    head = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in part.columns)
     rows = "\n".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in part.rows
+        f'<tr><th scope="row">{html.escape(first)}</th>'
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in part.rows
     )
-    return f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+    label = html.escape(", ".join(part.columns))
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="Table of {label}">'
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>"
+    )
 
 
 class Heading(NamedTuple):

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memoria.analysis.excerpts import UNSEEN
-from memoria.analysis.palette import FIRED, GROUND, INK, MEMORY_COLOURS, SCALE
+from memoria.report.style import house_style
 
 _SCRIPTS: Final = ("memory.js", "drawing.js", "plots.js", "controls.js")
 _NAME: Final = re.compile(r"\{\{(\w+)\}\}")
@@ -43,7 +43,7 @@ def page(parts: Mapping[str, str], data: Iterable[str], library: str) -> str:
         {
             **parts,
             "policy": _policy([library, *scripts]),
-            "style": _filled(_part("page.css"), {"palette": _palette()}),
+            "style": house_style() + _part("page.css"),
             "data": "\n".join(data),
             "library": f'<script type="text/plain" id="library">{library}</script>',
             "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
@@ -123,11 +123,3 @@ def _policy(scripts: Sequence[str]) -> str:
         f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _palette() -> str:
-    colours = {**MEMORY_COLOURS, "fired": FIRED}
-    colours |= {f"scale-{number}": colour for number, colour in enumerate(SCALE)}
-    for kind, on in (("ground", GROUND), ("ink", INK)):
-        colours |= {f"{kind}-{name}": colour for name, colour in on.items()}
-    return ":root { " + " ".join(f"--{name}: {value};" for name, value in colours.items()) + " }"

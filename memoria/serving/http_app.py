@@ -140,7 +140,9 @@ class MemoryApp:
         name = request.url.path.removeprefix("/")
         text = _read(name)
         if name == "page.css":
-            text = _palette() + text
+            from memoria.report.style import house_style
+
+            text = house_style() + text
         return Response(text, media_type=_PARTS[name])
 
     async def _api_page(self, request: Request) -> Response:
@@ -236,12 +238,3 @@ def _refuse_constant(name: str) -> Any:
 
 def _read(name: str) -> str:
     return files("memoria.serving").joinpath(name).read_text(encoding="utf-8")
-
-
-def _palette() -> str:
-    from memoria.analysis.palette import GROUND, INK, MEMORY_COLOURS
-
-    colours = dict(MEMORY_COLOURS)
-    for kind, on in (("ground", GROUND), ("ink", INK)):
-        colours |= {f"{kind}-{name}": colour for name, colour in on.items()}
-    return ":root { " + " ".join(f"--{name}: {value};" for name, value in colours.items()) + " }\n"

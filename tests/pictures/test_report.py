@@ -505,5 +505,5 @@ def test_the_files_of_the_page_are_packaged() -> None:
     folder = Path(graph_module.__file__).parent
     assert {path.name for path in folder.iterdir() if path.suffix not in ("", ".py")} == {
         *("page.html", "page.css", "memory.js", "drawing.js", "controls.js"),
-        "plots.js",
+        *("plots.js", "house.css"),
     }
