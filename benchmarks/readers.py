@@ -35,20 +35,19 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def forms(hidden: int, layers: int) -> dict[str, dict[str, Any]]:
-    """Settings of the forms that are compared."""
-    joint: dict[str, Any] = {"reader": "joint", "share_keys": False, "reader_width": None}
+def forms(hidden: int) -> dict[str, dict[str, Any]]:
+    """Settings of the forms that are compared, beside the defaults."""
+    from memoria.models import PAPER_READERS
+
+    joint = {**PAPER_READERS, "reader": "joint"}
     shared = {**joint, "share_keys": True}
-    upper = list(range(layers // 2, layers))
     return {
-        "paper": {"reader": "separate", "share_keys": False, "reader_width": None},
+        "paper": dict(PAPER_READERS),
         "joint": joint,
-        "joint, upper half": {**joint, "reader_layers": upper},
+        "joint, upper half": {**joint, "reader_layers": "upper"},
         "joint, shared keys": shared,
-        "joint, a quarter wide": {**joint, "reader_width": hidden // 4},
         "joint, shared keys, half wide": {**shared, "reader_width": hidden // 2},
-        "joint, shared keys, a quarter wide": {**shared, "reader_width": hidden // 4},
-        "default": {},
+        "default: joint, shared keys, upper half": {},
     }
 
 
@@ -69,7 +68,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     )
     torch.set_num_threads(arguments.threads)
     document = start(arguments)
-    chosen = forms(arguments.hidden, arguments.layers)
+    chosen = forms(arguments.hidden)
     if arguments.only:
         wanted = [one.strip() for one in arguments.only.split(";")]
         chosen = {name: chosen[name] for name in wanted}
