@@ -100,6 +100,7 @@ def _case(name: str, form: Mapping[str, Any], arguments: argparse.Namespace) -> 
         **form,
     )
     model = MemoriaGPT2LMHeadModel(config).to(arguments.device).train()
+    model.memory.lanes = arguments.batch
     _fill(model.memory.memoria, config, arguments)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     shape = (arguments.batch, arguments.length)

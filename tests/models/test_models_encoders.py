@@ -28,7 +28,7 @@ from memoria.errors import ConfigError
 
 NEAR = {"rtol": 1e-3, "atol": 1e-3}
 FAMILIES = ["Bert", "Roberta"]
-SETTINGS = {**BERT, **SMALL, "memory_layer": 0}
+SETTINGS = {**BERT, **SMALL, **memoria.models.PAPER_READERS, "memory_layer": 0}
 
 
 def ours(family: str, what: str = "ForMaskedLM", seed: int = 0, **changes: Any) -> Any:

@@ -25,6 +25,7 @@ from torch import Tensor
 from memoria import Memoria
 from memoria.errors import ConfigError, InputError, ShapeError
 from memoria.models import (
+    PAPER_READERS,
     MemoriaGPT2Config,
     MemoriaGPT2ForSequenceClassification,
     MemoriaGPT2LMHeadModel,
@@ -35,7 +36,7 @@ NEAR = {"rtol": 1e-2, "atol": 1e-2}  # of logits around 20, each made from those
 
 
 def config(**changes: Any) -> MemoriaGPT2Config:
-    return MemoriaGPT2Config(**{**GPT2, **SMALL, **changes})
+    return MemoriaGPT2Config(**{**GPT2, **SMALL, **PAPER_READERS, **changes})
 
 
 def model(seed: int = 0, **changes: Any) -> MemoriaGPT2LMHeadModel:
@@ -74,7 +75,9 @@ def test_the_first_segment_is_that_of_plain_gpt2_bit_for_bit(
     with quiet():
         given = {"attn_implementation": attention}
         plain = transformers.GPT2LMHeadModel.from_pretrained(tmp_path, **given).eval()
-        ours = MemoriaGPT2LMHeadModel.from_pretrained(tmp_path, **given, **SMALL).eval()
+        ours = MemoriaGPT2LMHeadModel.from_pretrained(
+            tmp_path, **given, **SMALL, **PAPER_READERS
+        ).eval()
     ids, mask = text(3), torch.ones(3, 12, dtype=torch.int64)
     if padding != "none":
         mask[1, :4] = 0

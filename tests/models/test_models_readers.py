@@ -31,9 +31,9 @@ NO_DROPOUT = {
 }
 FORMS: dict[str, dict[str, Any]] = {
     "paper": dict(PAPER_READERS),
-    "joint": {"reader": "joint"},
-    "shared": {"share_keys": True, "reader_width": 16, "reader": "separate"},
-    "joint and shared": {"share_keys": True, "reader_width": 8, "reader": "joint"},
+    "joint": {**PAPER_READERS, "reader": "joint"},
+    "shared": {**PAPER_READERS, "share_keys": True, "reader_width": 16},
+    "default": {},
 }
 every_form = pytest.mark.parametrize("form", FORMS)
 every_family = pytest.mark.parametrize("family", CLASSES)
@@ -58,7 +58,7 @@ def gradients(ours: Any) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize(
     ("family", "form"),
-    [*(("gpt2", form) for form in FORMS), ("bert", "paper"), ("bert", "joint and shared")],
+    [*(("gpt2", form) for form in FORMS), ("bert", "paper"), ("bert", "default")],
 )
 def test_every_weight_learns_and_checkpointing_gives_the_same(family: str, form: str) -> None:
     ours = model(family, **FORMS[form]).train()
@@ -147,6 +147,7 @@ def test_the_paper_form_has_the_weights_of_the_authors_models() -> None:
         ("gpt2", {"reader_layers": []}, "name at least one"),
         ("gpt2", {"reader_layers": [1, -1]}, "each once"),
         ("bert", {"reader_layers": [0]}, "those that can read are 1 to 2"),
+        ("gpt2", {"reader_layers": "lower"}, "choose 'upper' or 'all'"),
         ("gpt2", {"reader": "both"}, "choose 'joint' or 'separate'"),
         ("gpt2", {"reader_width": 6}, "must divide reader_width = 6"),
     ],
