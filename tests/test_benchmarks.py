@@ -338,6 +338,16 @@ def test_models(tmp_path: Path) -> None:
     )
 
 
+def test_readers(tmp_path: Path) -> None:
+    told = ran("readers", tmp_path, "--quick", "--only", "paper; joint, shared keys")
+    rows = {row["name"]: row for row in told["rows"]}
+    assert list(rows) == ["paper", "joint, shared keys"]
+    for row in rows.values():
+        assert row["step"].keys() == row["plain"].keys() == TIMES
+        assert row["over_plain"] > 0
+    assert rows["paper"]["reader_parameters"] > rows["joint, shared keys"]["reader_parameters"]
+
+
 def test_encode_without_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_module("benchmarks.encode"), "model_folder", lambda: None)
     told = ran("encode", tmp_path, "--texts", "30", "--repeats", "1")

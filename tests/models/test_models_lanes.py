@@ -28,11 +28,13 @@ ANEW = torch.tensor([False, True, False])
 
 
 def gpt2() -> Any:
-    return drawn(lambda: MemoriaGPT2LMHeadModel(MemoriaGPT2Config(**GPT2, **SETTINGS)))
+    return drawn(
+        lambda: MemoriaGPT2LMHeadModel(MemoriaGPT2Config(**GPT2, **SETTINGS, reader_zero=False))
+    )
 
 
 def bert() -> Any:
-    config = MemoriaBertConfig(**BERT, **SETTINGS, memory_layer=0)
+    config = MemoriaBertConfig(**BERT, **SETTINGS, memory_layer=0, reader_zero=False)
     return drawn(lambda: MemoriaBertForMaskedLM(config))
 
 
