@@ -81,8 +81,10 @@ class HeldUnits:
         held = _mark(self._ends[readings], self._ends[readings + 1], len(table))
         runs = table[held & (table[:, 0] == RUN)]
         held |= _mark(runs[:, 2], runs[:, 2] + runs[:, 3], len(table))
-        found: IntArray = np.unique(table[held, 0])
-        return found[found >= 0]
+        found = table[held, 0]
+        there = np.zeros(self._files.created, bool)
+        there[found[(found >= 0) & (found < len(there))]] = True
+        return np.flatnonzero(there)
 
     def count_rows(self, source: int) -> int:
         """Rows of ``sources/units`` that tell of what is held: 0 where nothing is."""

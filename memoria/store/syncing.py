@@ -359,9 +359,9 @@ class Syncing:
         engrams = np.concatenate([units.engrams for units in pools.values()])
         compared = {source for source, _ in pools}
         parts = [file.units.engrams for file in self.files if file.units is not None]
-        shared = np.unique(np.concatenate([self.held.engrams(without=compared), *parts]))
+        shared = np.concatenate([self.held.engrams(without=compared), *parts])
         wanted = np.array(sorted(self._superseded), np.int64)
-        self._superseded = set(np.setdiff1d(wanted, shared).tolist())
+        self._superseded = set(wanted[np.isin(wanted, shared, invert=True)].tolist())
         stays = np.zeros(len(engrams), bool)
         stays[np.unique(engrams, return_index=True)[1]] = True
         stays &= np.isin(engrams, shared, invert=True)

@@ -108,7 +108,8 @@ def test_a_bad_line_is_told_every_time(tmp_path: Path) -> None:
 
 def test_what_is_kept_and_unsound_is_not_believed(tmp_path: Path) -> None:
     kept = KeptLines(tmp_path / "index", "")
-    lines = RecordLines(bytes(range(16)), np.array([1]), bytes(16), np.array([0]))
+    one = np.array([1])
+    lines = RecordLines(bytes(range(16)), one, one, bytes(16), one, bytes(16), np.array([0]))
     kept.keep("/a", lines)
     assert kept.of("/a").digests == lines.digests
     assert kept.of("/a").ends.tolist() == [1]
@@ -118,8 +119,39 @@ def test_what_is_kept_and_unsound_is_not_believed(tmp_path: Path) -> None:
     for at in range(0, len(whole), 7):
         place.write_bytes(whole[:at])
         assert not kept.of("/a").digests
-    kept.keep("/a", replace(lines, ends=np.array([2])))
-    assert not kept.of("/a").digests
+    for wrong in (
+        {"ends": np.array([2])},
+        {"sizes": np.array([0])},
+        {"groups": np.array([2])},
+        {"groups": one[:0], "group_digests": b""},
+        {"group_digests": bytes(32)},
+    ):
+        kept.keep("/a", replace(lines, **wrong))
+        assert not kept.of("/a").digests
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_lines_that_are_known_are_as_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(record_lines, "_BLOCK", 50)
+    monkeypatch.setattr(record_lines, "_GROUP", 3)
+    chance, chat = random.Random(seed), tmp_path / "chat.jsonl"
+    options = ReadOptions(skip_bad=True)
+    data, known = b"", RecordLines()
+    for _ in range(60):
+        cuts = sorted(chance.randrange(len(data) + 1) for _ in range(4))
+        new = chance.choice([b'{"text": "One."}\n', b"\n", b'{"text": "', b'Two."}', b'"}\n', b""])
+        front, back = data[: cuts[0]], data[cuts[1] :]
+        data = chance.choice([front + new + back, data + new, new * 3 + data, back + new + front])
+        chat.write_bytes(chance.choice([b"", b"", b"\xef\xbb\xbf"]) + data)
+        known = scan_lines(str(chat), options, known, lambda line: None)
+        anew = scan_lines(str(chat), options, RecordLines(), lambda line: None)
+        for name in ("digests", "hashes"):
+            assert getattr(known, name) == getattr(anew, name)
+        for name in ("sizes", "ends", "offsets"):
+            assert getattr(known, name).tolist() == getattr(anew, name).tolist()
+        assert known.groups[-1:].tolist() == [len(known.sizes)][: len(known.sizes)]
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
