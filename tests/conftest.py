@@ -32,6 +32,11 @@ settings.register_profile("memoria", deadline=None, suppress_health_check=[Healt
 settings.load_profile("memoria")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What lies beside this file runs whole programs: first, so that the longest do not end last."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 def pytest_collection_finish() -> None:
     """What is imported and collected stays: no collection of garbage looks at it again."""
     gc.freeze()
