@@ -159,6 +159,7 @@ def test_an_upstream_in_a_folder_runs_in_place_of_ours(tmp_path: Path) -> None:
         found.run("memory_harness.py", growth(tmp_path), 60)
 
 
+@pytest.mark.slow
 def test_store(tmp_path: Path) -> None:
     sizes = ("--sizes", "120", "--dimension", "16", "--commits", "2", "--repeats", "2")
     words = (*sizes, "--bulk-rows", "600", "--small-steps", "12", "--directory", str(tmp_path))
@@ -254,15 +255,20 @@ def test_gpu_tells_what_does_not_fit_into_its_time(tmp_path: Path, same_process:
     assert told["store"] == []
 
 
-def test_the_tests_of_cuda_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tests_of_cuda_are_found() -> None:
     gpu = import_module("benchmarks.gpu")
-    monkeypatch.setitem(gpu._LIMITS, "tests", 280.0)  # a busy machine collects slowly
     marked = {
         str(file.relative_to(ROOT))
         for file in (ROOT / "tests").rglob("test_*.py")
         if "pytest.mark.cuda" in file.read_text(encoding="utf-8")
     }
     assert marked - {"tests/test_benchmarks.py"} == set(gpu._TESTS)
+
+
+@pytest.mark.slow
+def test_the_tests_of_cuda_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = import_module("benchmarks.gpu")
+    monkeypatch.setitem(gpu._LIMITS, "tests", 280.0)  # a busy machine collects slowly
     told = ran("gpu", tmp_path, "--quick", "--no-upstream", "--parts", "tests")["tests"]
     assert told["code"] == 0
     assert re.search(r"[0-9]+ (passed|skipped)", told["summary"])
