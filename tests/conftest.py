@@ -33,7 +33,7 @@ settings.load_profile("memoria")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What lies beside this file runs whole programs: first, so that the longest do not end last."""
+    """What lies beside this file runs whole programs: first, so that nothing long ends last."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
 
 
