@@ -13,8 +13,9 @@ places before, 2 nu d numbers of d. nu is 3, or less where the budget leaves no 
 d = nu some products are always 0.
 
 The memory tokens are not carried, as in the authors' code; what goes on is in A and z. W_v starts
-at a hundredth of the other weights (theirs at 0): at their size values grow from segment to
-segment, as memory tokens read A too.
+at a quarter of the other weights' size. At their size values grow from segment to segment, as
+memory tokens read A too; from 0, as theirs, it learns only where gradients reach the segments in
+which something is to be written.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class AssociativeMemory(Unrolled):
         for association in self.associations:
             assert isinstance(association, Association)
             with torch.no_grad():
-                association.value.weight.mul_(0.01)
+                association.value.weight.mul_(0.25)
 
     def read(self, tokens: Tensor, real: Tensor | None) -> SegmentOutput:
         count = self.settings.tokens

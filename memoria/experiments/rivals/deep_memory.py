@@ -19,6 +19,7 @@ token that is 1. And momentum from before moves a memory by no more than sqrt(E)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -102,7 +103,7 @@ class DeepMemory(nn.Module):
     def start(self) -> Tensor:
         """[H, L, E, E]; numbers of deviation 1 / sqrt(E) if the rows' is 1 / sqrt(D)."""
         rows: Tensor = self.rows.weight
-        return rows.view(self.shape) * self.heads**0.5
+        return rows.view(self.shape) * math.sqrt(self.heads)
 
     def beginning(self, lanes: int) -> DeepState:
         """The memory of ``lanes`` lanes that have read nothing."""
