@@ -45,11 +45,11 @@ _SHOWN_APART: Final = 0.99  # of weights, whose colours differ
 _MOST_NAMED: Final = 16  # engrams in a legend
 
 
-def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def draw(shown: Analysis | Scene, path: str | os.PathLike[str], *, force: bool = False) -> None:
     """Write a picture, which is there as a whole or not at all; the same numbers, the same bytes.
 
     Args:
-        analysis: what to show.
+        shown: an analysis, or a scene of your own.
         path: the file; its extension, one of `PICTURES`, is the format.
         force: replace what is there.
 
@@ -59,7 +59,7 @@ def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = Fals
         MissingExtraError: the extra ``viz`` is not installed.
     """
     form = file_format(path, PICTURES, "picture")
-    scene = scene_of(analysis)
+    scene = shown if isinstance(shown, Scene) else scene_of(shown)
     with atomic_write(os.path.abspath(path), force) as temporary:
         if form == "html":
             save_page(scene, temporary)
@@ -67,9 +67,9 @@ def draw(analysis: Analysis, path: str | os.PathLike[str], *, force: bool = Fals
             save_still(scene, temporary, form)
 
 
-def figure(analysis: Analysis, ground: str = "light") -> Any:
-    """A ``plotly.graph_objects.Figure`` of ``analysis`` on a ``light`` or ``dark`` ground."""
-    return plotly_figure(scene_of(analysis), ground)
+def figure(shown: Analysis | Scene, ground: str = "light") -> Any:
+    """A ``plotly.graph_objects.Figure`` of what is shown, on a ``light`` or ``dark`` ground."""
+    return plotly_figure(shown if isinstance(shown, Scene) else scene_of(shown), ground)
 
 
 def scene_of(analysis: Analysis) -> Scene:

@@ -108,7 +108,9 @@ def plotly_figure(scene: Scene, ground: str = "light") -> Any:
 
 
 def _where(scene: Scene) -> dict[str, Any]:
-    """Below the axes, where names are long."""
+    """Below the axes, where names are long or the whole width is for the plane."""
+    if scene.plane:
+        return {"orientation": "h", "x": 0, "y": -0.12, "yanchor": "top"}
     names = (getattr(mark, "label", "") for mark in scene.marks if isinstance(mark, Line))
     long = any(len(name) > _LONG for name in names)
     return {"orientation": "h", "x": 0, "y": -0.18, "yanchor": "top"} if long else {}

@@ -11,6 +11,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -121,13 +122,19 @@ def test_the_same_numbers_make_the_same_bytes(
         width, height = struct.unpack(">II", made[0][16:24])
         assert width >= 1000
         assert height >= 700
+        assert b"Description" in made[0]
     elif form == "svg":
+        described = ET.fromstring(made[0]).find(f"{SVG}desc")
+        assert described is not None
+        assert described.text == analysis.alt
+        assert analysis.alt.startswith(analysis.title)
         texts = [node.text for node in ET.fromstring(made[0]).iter(f"{SVG}text")]
         assert {analysis.title, analysis.x_label, analysis.y_label} <= set(texts)
     else:
         text = made[0].decode()
         assert f"<title>{analysis.title}</title>".replace("'", "&#x27;") in text
         assert not re.search(r"<(script|link|img)[^>]*(src|href)=", text)
+        assert f'role="img" aria-label="{escape(analysis.alt)}"' in text
 
 
 def test_a_picture_differs_with_its_numbers(lived: Chronicle, tmp_path: Path) -> None:
