@@ -486,8 +486,8 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
             table=_TABLE,
         ),
         "experiment sweep": keys(
-            "experiment path dry_run",
-            "engine table runs",
+            "experiment path dry_run plots",
+            "engine table runs plots",
             points={"type": "array", "items": {"type": "object"}},
             runs={"type": "array", "items": {"type": "object"}},
             table=_TABLE,

@@ -108,7 +108,9 @@ class ExperimentConfig(BaseModel):
             if field is None or get_origin(field.annotation) is not list:
                 continue
             if isinstance(value, str):
-                taken[name] = [_parsed(part.strip()) for part in value.split(",") if part.strip()]
+                taken[name] = [
+                    parse_value(part.strip()) for part in value.split(",") if part.strip()
+                ]
             elif isinstance(value, int | float):
                 taken[name] = [value]
         return taken
@@ -125,7 +127,7 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         key, equals, value = (part.strip() for part in setting.partition("="))
         if not equals or not key:
             raise ConfigError(f"setting {setting!r}: not KEY=VALUE", "such as steps=200")
-        put_setting(found, key, _parsed(value), f"setting {key!r}", "given twice")
+        put_setting(found, key, parse_value(value), f"setting {key!r}", "given twice")
     return found
 
 
@@ -183,7 +185,8 @@ def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     return merged
 
 
-def _parsed(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A value of TOML, else the text as it is."""
     try:
         return tomllib.loads(f"value = {text}\n")["value"]
     except (ValueError, RecursionError, KeyError):

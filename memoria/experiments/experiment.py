@@ -35,6 +35,11 @@ class Metric:
     title: str
     better: str = ""
 
+    @property
+    def heading(self) -> str:
+        """The title, with the direction that is better."""
+        return f"{self.title} ({self.better} is better)" if self.better else self.title
+
 
 ANSWER_METRICS: Final = (
     Metric("accuracy", "accuracy of the answers", "higher"),
@@ -113,7 +118,7 @@ class Experiment(ABC, Generic[C]):
         from memoria.experiments.panels import draw_curves
 
         first = self.metrics[0]
-        return draw_curves(records, first.name, first.title, folder / "curves.png")
+        return draw_curves(records, first.name, first.heading, folder / "curves.png")
 
 
 class TrainedExperiment(Experiment[T]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +34,22 @@ def colour(number: int) -> str:
 def plain(text: str) -> str:
     """Text that matplotlib shows as it is: no formula, no control characters."""
     return "".join(one if one.isprintable() else "?" for one in text).replace("$", r"\$")
+
+
+FIGURES: Final = ("png", "svg", "pdf")
+_ending: ContextVar[str] = ContextVar("ending", default="png")
+# Nothing of the time or the machine, so that the same runs make the same file.
+_METADATA: Final = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
+
+
+@contextmanager
+def figures_as(ending: str) -> Iterator[None]:
+    """Let `Panels` write "png", "svg" or "pdf", whatever the name of a file ends with."""
+    token = _ending.set(ending)
+    try:
+        yield
+    finally:
+        _ending.reset(token)
 
 
 class Panels:
@@ -105,7 +123,7 @@ class Panels:
         axes.grid(alpha=0.3)
 
     def write(self, path: Path) -> list[Path]:
-        """Write .png, .svg or .pdf; the files written."""
+        """Write the figure, as `figures_as` says; the files written."""
         if self._labels:
             self._figure.legend(
                 list(self._labels.values()),
@@ -116,8 +134,13 @@ class Panels:
             )
         with warnings.catch_warnings():  # of signs that the font lacks
             warnings.simplefilter("ignore", UserWarning)
-            self._figure.savefig(path, dpi=150)
-        return [path]
+            from matplotlib import rc_context
+
+            ending = _ending.get()
+            written = path.with_suffix(f".{ending}")
+            with rc_context({"svg.hashsalt": "memoria"}):
+                self._figure.savefig(written, dpi=150, metadata=_METADATA[ending])
+        return [written]
 
 
 def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Path) -> list[Path]:
@@ -127,10 +150,10 @@ def draw_curves(records: Sequence[RunRecord], metric: str, title: str, path: Pat
         records: runs, of which rows of kind "validation" are drawn.
         metric: its key in the rows.
         title: its name for people.
-        path: .png, .svg or .pdf.
+        path: of the file, whose ending `figures_as` sets.
 
     Returns:
-        ``[path]``, or nothing if there is nothing to draw.
+        The file written, or nothing if there is nothing to draw.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

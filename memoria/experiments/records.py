@@ -135,6 +135,11 @@ def finished_runs(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     return found
 
 
+def plain_name(variant: str) -> str:
+    """The name of a variant without the folder and the point of a sweep that it was run at."""
+    return variant.rpartition(": ")[2].partition(" ")[0]
+
+
 def run_folders(folder: Path) -> list[Path]:
     """The folders of runs in ``folder``, or ``folder`` itself if it is one; sorted by name."""
     if (folder / RUN_FILE).is_file():

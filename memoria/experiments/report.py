@@ -7,12 +7,24 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from memoria.errors import ConfigError, MemoriaError, StoreNotFoundError
 from memoria.experiments.experiment import Experiment, Metric, find_experiment
-from memoria.experiments.records import EXPERIMENT_FILE, RUN_FILE, RunRecord, read_document
-from memoria.experiments.statistics import bootstrap_interval, compare, sign_flip_p
+from memoria.experiments.records import (
+    EXPERIMENT_FILE,
+    RUN_FILE,
+    RunRecord,
+    plain_name,
+    read_document,
+)
+from memoria.experiments.statistics import (
+    bootstrap_interval,
+    compare,
+    paired_t_p,
+    sign_flip_p,
+    welch_p,
+)
 
 Row = Mapping[str, Any]
 
@@ -32,9 +44,12 @@ class ExperimentReport:
     Attributes:
         name, summary: of the experiment.
         metrics: the numbers reported.
-        against: the variant that the others are compared with.
+        against: the variant that the others are compared with, where their conditions are its own.
+        conditions: settings that are not the same in all runs, beside those of single models, with
+            their values: runs are compared where all of these are equal.
+        references: values of the first metric to compare with, by name, of each variant.
         variants: rows of `statistics.compare`, with a 95 % bootstrap "interval" of each mean.
-        comparisons: ``against`` minus each other variant, in each metric, over the seeds of both.
+        comparisons: the first minus each other variant, in each metric, over the seeds of both.
         findings: sentences of the experiment about its finished runs.
         breakdown: rows of the experiment about parts of what they ended with.
         records: all runs, those that are not done too, which count nowhere.
@@ -45,6 +60,8 @@ class ExperimentReport:
     summary: str
     metrics: Sequence[Metric]
     against: str
+    conditions: dict[str, list[Any]]
+    references: dict[str, dict[str, float]]
     variants: list[dict[str, Any]]
     comparisons: list[dict[str, Any]]
     findings: list[str]
@@ -64,15 +81,8 @@ class ExperimentReport:
 
     def differing(self) -> dict[str, list[Any]]:
         """Settings that are not the same in all runs, with their values, but models and seeds."""
-        values: dict[str, dict[str, Any]] = {}
-        for record in self.done:
-            for key, value in record.config.items():
-                values.setdefault(key, {})[json.dumps(value, sort_keys=True)] = value
-        return {
-            key: list(found.values())
-            for key, found in values.items()
-            if len(found) > 1 and key not in ("models", "seeds", "device")
-        }
+        found = _differing([one.config for one in self.done])
+        return {key: values for key, values in found.items() if key not in _OF_A_RUN}
 
     def limits(self) -> str:
         """How small a p the number of pairs allows, in a sentence; empty without comparisons."""
@@ -82,7 +92,8 @@ class ExperimentReport:
         least = ", ".join(f"{2.0 ** (1 - count):.2g} with {count} pairs" for count in pairs)
         return (
             f"p is that of the sign-flip test, each for itself; it cannot be below {least}. "
-            "Intervals are bootstrap ones over seeds, too narrow where these are few."
+            "Intervals are bootstrap ones over seeds, too narrow where these are few. The t-test "
+            "is the paper's: one-tailed, that the first is no better, over all runs of each."
         )
 
     def document(self) -> dict[str, Any]:
@@ -92,6 +103,8 @@ class ExperimentReport:
             "summary": self.summary,
             "metrics": [asdict(one) for one in self.metrics],
             "against": self.against,
+            "conditions": self.conditions,
+            "references": self.references,
             "variants": self.variants,
             "comparisons": self.comparisons,
             "differing": self.differing(),
@@ -123,8 +136,10 @@ class Report:
 def read_report(folder: Path, against: str | None = None, metrics: Sequence[str] = ()) -> Report:
     """Read every run below ``folder``, however deep, and compare variants over seeds.
 
-    Links are not followed. Variants of the same name in different folders are told apart by the
-    folder's name, where one has run with the same seed in both.
+    Links are not followed. Variants are compared within equal conditions only (see
+    `ExperimentReport.conditions`), each with the one of them that has the name of ``against``.
+    Those of the same name in different folders are told apart by the folder's name, where one has
+    run with the same seed in both, or under other conditions.
 
     Args:
         folder: of runs, or a run itself.
@@ -161,8 +176,21 @@ def _report(
     done = [one for one in records if one.status == "done"]
     names = [one.variant for one in records]
     first = against if against in names else [*(one.variant for one in done), *names][0]
-    table = compare(records, metrics, first)
-    variants = [{key: value for key, value in row.items() if key != "behind"} for row in table]
+    groups = _equal_conditions(records)
+    variants, comparisons = [], []
+    references: dict[str, dict[str, float]] = {}
+    for group in groups:
+        compared_with = _reference(experiment, group[0])
+        references |= {one.variant: compared_with for one in group}
+        chosen = _first_of(group, first)
+        table = compare(group, metrics, chosen)
+        variants += [{key: value for key, value in row.items() if key != "behind"} for row in table]
+        comparisons += [
+            _comparison(row, table, one, chosen)
+            for row in table
+            for one in metrics
+            if row["behind"] and row["behind"][one.name]["runs"]
+        ]
     for row in variants:
         for found in row["metrics"].values():
             found["interval"] = _interval(list(found["values"].values()))
@@ -174,13 +202,10 @@ def _report(
         summary="" if experiment is None else experiment.summary,
         metrics=metrics,
         against=first,
+        conditions=_differing([_condition(group[0]) for group in groups]),
+        references=references,
         variants=variants,
-        comparisons=[
-            _comparison(row, one, first)
-            for row in table
-            for one in metrics
-            if row["behind"] and row["behind"][one.name]["runs"]
-        ],
+        comparisons=comparisons,
         findings=[] if experiment is None or not done else experiment.tell(done),
         breakdown=parts,
         records=records,
@@ -188,11 +213,67 @@ def _report(
     )
 
 
-def _comparison(row: Row, metric: Metric, first: str) -> dict[str, Any]:
+_OF_A_RUN: Final = ("models", "seeds", "device")  # settings that say which run it is, and where
+
+
+def _condition(record: RunRecord) -> dict[str, Any]:
+    """What a run has in common with those it may be compared with.
+
+    Those are the settings that its folder was claimed with, so that variants of a file may differ
+    in anything; without a folder's, its own. Settings of single models are what is compared.
+    """
+    try:
+        held = read_document(record.path.parent / EXPERIMENT_FILE).get("config")
+    except MemoriaError:
+        held = None
+    config = held if isinstance(held, dict) else record.config
+    return {key: value for key, value in config.items() if key not in (*_OF_A_RUN, "settings")}
+
+
+def _equal_conditions(records: Sequence[RunRecord]) -> list[list[RunRecord]]:
+    """Runs of the same experiment in groups of equal conditions, in their order."""
+    groups: dict[str, list[RunRecord]] = {}
+    for record in records:
+        key = json.dumps(_condition(record), sort_keys=True)
+        groups.setdefault(key, []).append(record)
+    return list(groups.values())
+
+
+def _first_of(group: Sequence[RunRecord], first: str) -> str:
+    """The variant of a group that the others are compared with: ``first``, else its namesake."""
+    names = [one.variant for one in group if one.status == "done"] or [group[0].variant]
+    if first in names:
+        return first
+    alike = (one for one in names if plain_name(one) == plain_name(first))
+    return next(alike, names[0])
+
+
+def _reference(experiment: Experiment[Any] | None, record: RunRecord) -> dict[str, float]:
+    """What the experiment compares with; nothing where it cannot be told here, as without data."""
+    if experiment is None:
+        return {}
+    try:
+        return dict(experiment.reference(experiment.Config(**record.config)))
+    except MemoriaError:
+        return {}
+
+
+def _differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Settings that are not the same in all ``configs``, with their values in order."""
+    values: dict[str, dict[str, Any]] = {}
+    for config in configs:
+        for key, value in config.items():
+            values.setdefault(key, {})[json.dumps(value, sort_keys=True)] = value
+    return {key: list(found.values()) for key, found in values.items() if len(found) > 1}
+
+
+def _comparison(row: Row, table: Sequence[Row], metric: Metric, first: str) -> dict[str, Any]:
     """``first`` minus the row's variant, over the seeds of both."""
     behind = row["behind"][metric.name]
     values = list(behind["values"].values())
     p = sign_flip_p(values)
+    runs = {one["variant"]: list(one["metrics"][metric.name]["values"].values()) for one in table}
+    sides = runs[first], runs[row["variant"]]
     return {
         "metric": metric.name,
         "against": first,
@@ -204,6 +285,8 @@ def _comparison(row: Row, metric: Metric, first: str) -> dict[str, Any]:
         "higher": sum(value > 0 for value in values),
         "p": p,
         "least_p": None if p is None else 2.0 ** (1 - len(values)),
+        "t_p": paired_t_p(values),
+        "welch_p": welch_p(*(sides[::-1] if metric.better == "lower" else sides)),
     }
 
 
@@ -288,6 +371,11 @@ def _tell_apart(records: list[RunRecord], folder: Path) -> list[RunRecord]:
         key = (record.experiment, record.variant, record.seed)
         seen.setdefault(key, set()).add(record.path.parent)
     repeated = {key[:2] for key, folders in seen.items() if len(folders) > 1}
+    under: dict[tuple[str, str], set[str]] = {}
+    for record in records:
+        condition = json.dumps(_condition(record), sort_keys=True)
+        under.setdefault((record.experiment, record.variant), set()).add(condition)
+    repeated |= {key for key, conditions in under.items() if len(conditions) > 1}
 
     def named(record: RunRecord) -> RunRecord:
         if (record.experiment, record.variant) not in repeated:

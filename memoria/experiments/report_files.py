@@ -1,4 +1,4 @@
-"""A report as a file: Markdown, one page of HTML, or JSON."""
+"""A report as a file: Markdown, one page of HTML, LaTeX, comma-separated values, or JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from memoria.errors import InputError, MemoriaError, MissingExtraError
-from memoria.experiments.panels import Panels, colour, plain
-from memoria.experiments.records import as_json
+from memoria.experiments.panels import FIGURES, Panels, colour, figures_as, plain
+from memoria.experiments.records import as_json, plain_name
 from memoria.experiments.report import ExperimentReport, Report
+from memoria.experiments.report_tables import as_csv, latex, latex_figure, latex_table
+from memoria.experiments.swept import draw_swept
 from memoria.io.atomic_write import atomic_write, check_target
 
-FORMATS: Final = (".md", ".html", ".json")
+FORMATS: Final = (".md", ".html", ".tex", ".csv", ".json")
+_NO_PICTURES: Final = (".csv", ".json")
+_TYPES: Final = {".png": "image/png", ".svg": "image/svg+xml"}
 # What means something in Markdown, or could begin a tag; some of it only in front.
 _MARKS = re.compile(r"([\\`*\[\]|<>&~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+#=])")
 _LISTS = re.compile(r"^(\d+)([.)])")
@@ -63,21 +67,25 @@ img { max-width: 100%; background: #fff; border-radius: .4rem; }
 """
 
 
-def write_report(report: Report, path: Path, force: bool = False) -> list[str]:
-    """Write the report as Markdown, as one page of HTML, or as JSON.
+def write_report(
+    report: Report, path: Path, force: bool = False, figures: str | None = None
+) -> list[str]:
+    """Write the report as Markdown, as one page of HTML, as LaTeX, as CSV, or as JSON.
 
-    HTML holds its pictures; those of Markdown lie beside it as ``STEM-EXPERIMENT-NAME.png``.
+    HTML holds its pictures; those of the others lie beside it as ``STEM-EXPERIMENT-NAME.png``.
+    LaTeX is tables and figures to include in a document that uses booktabs and graphicx.
 
     Args:
         report: what `read_report` found.
-        path: ends with .md, .html or .json.
+        path: ends with .md, .html, .tex, .csv or .json.
         force: replace files that exist.
+        figures: "png", "svg" or "pdf". Unless given, LaTeX has pdf, CSV and JSON none, others png.
 
     Returns:
         Notes for the user, such as why plots are missing.
 
     Raises:
-        InputError: another ending.
+        InputError: another ending, or figures that such a file cannot show.
         StoreExistsError: ``path`` exists, without ``force``.
         StorageError: it cannot be written.
     """
@@ -85,11 +93,18 @@ def write_report(report: Report, path: Path, force: bool = False) -> list[str]:
     if ending not in FORMATS:
         known = ", ".join(FORMATS)
         raise InputError(f"{path}: unknown kind of report", f"name a file that ends with {known}")
+    _check_figures(path, figures)
     check_target(path, force)
     if ending == ".json":
         _write(path, as_json(report.document()), force)
+    elif ending == ".csv":
+        _write(path, as_csv(report), force)
+    if figures is None and ending in _NO_PICTURES:
         return []
-    with tempfile.TemporaryDirectory(prefix="memoria-report-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="memoria-report-") as folder,
+        figures_as(figures or ("pdf" if ending == ".tex" else FIGURES[0])),
+    ):
         pictures, notes = _drawn(report, Path(folder))
         if ending == ".html":
             _write(path, _page(list(parts(report, pictures))), force)
@@ -98,8 +113,18 @@ def write_report(report: Report, path: Path, force: bool = False) -> list[str]:
             name: [_beside(path, name, one, force) for one in files]
             for name, files in pictures.items()
         }
-        _write(path, _markdown(parts(report, beside)), force)
+        if ending == ".md":
+            _write(path, _markdown(parts(report, beside)), force)
+        elif ending == ".tex":
+            _write(path, _latex(parts(report, beside)), force)
     return notes
+
+
+def _check_figures(path: Path, figures: str | None) -> None:
+    shown = {".html": ("png", "svg"), ".tex": ("png", "pdf")}.get(path.suffix.lower(), FIGURES)
+    if figures is not None and figures not in shown:
+        what = f"figures = {figures!r}: none that {path.suffix} can show"
+        raise InputError(what, f"choose one of {', '.join(shown)}")
 
 
 def _drawn(report: Report, folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
@@ -111,7 +136,8 @@ def _drawn(report: Report, folder: Path) -> tuple[dict[str, list[Path]], list[st
         here.mkdir()
         try:
             own = one.experiment.draw(one.done, here) if one.experiment and one.done else []
-            drawn[one.name] = [*own, *draw_dots(one, here / "numbers.png")]
+            swept = draw_swept(one.done, one.metrics, here, one.references)
+            drawn[one.name] = [*own, *swept, *draw_dots(one, here / "numbers.png")]
         except MissingExtraError as error:
             return {}, [f"without plots: {error}"]
         except MemoriaError as error:
@@ -147,6 +173,22 @@ def _markdown(content: Iterable[Part]) -> str:
     return "\n\n".join(lines) + "\n"
 
 
+def _latex(content: Iterable[Part]) -> str:
+    """Tables with the title above them as caption, figures, and the rest as comments and text."""
+    lines = ["% needs the packages booktabs and graphicx"]
+    titles: list[str] = []
+    for part in content:
+        if isinstance(part, Heading):
+            titles = [*titles[: part.level - 1], part.text]
+        elif isinstance(part, Rows):
+            lines.append(latex_table(part.columns, part.rows, ": ".join(titles[1:]) or titles[0]))
+        elif isinstance(part, Picture):
+            lines.append(latex_figure(part.path, part.text))
+        else:
+            lines.append(latex(part.text))
+    return "\n\n".join(lines) + "\n"
+
+
 def _plain(text: str) -> str:
     """Text on one line that Markdown shows as it is."""
     flat = " ".join(text.split())
@@ -173,9 +215,9 @@ def _element(part: Part) -> str:
         return f"<p>{html.escape(part.text)}</p>"
     if isinstance(part, Picture):
         data = base64.b64encode(part.path.read_bytes()).decode("ascii")
-        words = html.escape(part.text)
+        words, kind = html.escape(part.text), _TYPES[part.path.suffix]
         return (
-            f'<figure tabindex="0"><img alt="{words}" src="data:image/png;base64,{data}">'
+            f'<figure tabindex="0"><img alt="{words}" src="data:{kind};base64,{data}">'
             f"<figcaption>{words}</figcaption></figure>"
         )
     head = "".join(f'<th scope="col">{html.escape(one)}</th>' for one in part.columns)
@@ -247,11 +289,20 @@ def _experiment(one: ExperimentReport, pictures: Sequence[Path]) -> Iterator[Par
     if differing := one.differing():
         listed = "; ".join(f"{key}: {_values(values)}" for key, values in differing.items())
         yield Paragraph(f"Not all runs have the same settings, so mind what is compared. {listed}.")
-    titles = [metric.title for metric in one.metrics]
-    yield Rows(("variant", "runs", *titles), [_variant(row, one) for row in one.variants])
+    titles = [metric.heading for metric in one.metrics]
+    columns = ["variant", "runs", *titles, "seconds", "peak memory"]
+    if any(row["network"] for row in one.variants):
+        columns += ["parameters", "inner width"]
+    yield Rows(columns, [_variant(row, one)[: len(columns)] for row in one.variants])
+    yield from _references(one)
     if one.comparisons:
-        yield Heading(3, f"{one.against} minus each, seed by seed")
-        columns = ("variant", "metric", "pairs", "difference", "95 % interval", "higher in", "p")
+        yield Heading(3, f"{plain_name(one.against)} minus each, seed by seed")
+        if one.conditions:
+            same = ", ".join(one.conditions)
+            yield Paragraph(f"Compared within equal conditions only: with the same {same}.")
+        against = ["against"] if one.conditions else []
+        columns = ["variant", *against, "metric", "pairs", "difference", "95 % interval"]
+        columns += ["higher in", "p", "t-test"]
         yield Rows(columns, [_comparison(row, one) for row in one.comparisons])
         yield Paragraph(one.limits() or "One pair has neither interval nor p.")
     for finding in one.findings:
@@ -270,19 +321,45 @@ def _experiment(one: ExperimentReport, pictures: Sequence[Path]) -> Iterator[Par
 
 def _variant(row: dict[str, Any], one: ExperimentReport) -> list[str]:
     cells = [_spread(row["metrics"][metric.name]) for metric in one.metrics]
-    return [row["variant"], str(row["runs"]), *cells]
+    network = row["network"] or {}
+    return [
+        row["variant"],
+        str(row["runs"]),
+        *cells,
+        "-" if row["seconds"] is None else f"{row['seconds']:.3g}",
+        _memory(row["peak_bytes"]),
+        *(str(network.get(key, "-")) for key in ("parameters", "inner")),
+    ]
+
+
+def _memory(count: float | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.0f} MiB"
+
+
+def _references(one: ExperimentReport) -> Iterator[Part]:
+    """What to compare the first metric with: one sentence for all, or a row for each condition."""
+    told: dict[str, list[str]] = {}
+    for variant, found in one.references.items():
+        if found:
+            text = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+            told.setdefault(text, []).append(variant)
+    title = one.metrics[0].title if one.metrics else ""
+    for text, variants in told.items():
+        where = "" if len(told) == 1 else f" of {', '.join(variants)}"
+        yield Paragraph(f"For comparison, {title}{where}: {text}.")
 
 
 def _comparison(row: dict[str, Any], one: ExperimentReport) -> list[str]:
-    titles = {metric.name: metric.title for metric in one.metrics}
+    titles = {metric.name: metric.heading for metric in one.metrics}
     return [
         row["variant"],
+        *([row["against"]] if one.conditions else []),
         titles[row["metric"]],
         str(row["pairs"]),
         f"{row['difference']:+.4g}",
         _between(row["interval"]),
         f"{row['higher']} of {row['pairs']}",
-        "-" if row["p"] is None else f"{row['p']:.3g}",
+        *("-" if row[key] is None else f"{row[key]:.3g}" for key in ("p", "welch_p")),
     ]
 
 
@@ -323,10 +400,11 @@ _MOST_VARIANTS: Final = 30
 def draw_dots(report: ExperimentReport, path: Path) -> list[Path]:
     """Draw the final numbers of runs: a panel a metric, a row a variant, a dot a seed.
 
-    The bar is the mean. More than 30 variants or 9 metrics are left to the table.
+    The bar is the mean; a dotted line in the first panel is guessing. More than 30 variants or 9
+    metrics are left to the table.
 
     Returns:
-        ``[path]``, or nothing if there are no numbers.
+        The file written, or nothing if there are no numbers.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -348,8 +426,12 @@ def draw_dots(report: ExperimentReport, path: Path) -> list[Path]:
             axes.plot(values, [number] * len(values), "o", color=colour(number), alpha=0.6, ms=4)
             if found["mean"] is not None:
                 axes.plot([found["mean"]], [number], "|", color=colour(number), ms=16, mew=2)
+            guessing = report.references.get(row["variant"], {}).get("guessing")
+            if guessing is not None and panel == 0:
+                ends = (number - 0.5, number + 0.5)
+                axes.plot([guessing] * 2, ends, ":", color="#7F7F7F", lw=1.5)
         names = [plain(row["variant"]) for row in rows] if panels.starts_a_row(panel) else []
         axes.set_yticks(range(len(rows)), names or [""] * len(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        panels.finish(panel, metric.title, "")
+        panels.finish(panel, metric.heading, "")
     return panels.write(path)

@@ -226,9 +226,10 @@ def compare(
         first: the variant that the others are compared with; the first there is unless given.
 
     Returns:
-        A row for each variant: "variant", "runs", "seconds" (mean), "metrics" (by name, as
-        `spread` gives them), and "behind": ``first``'s value minus the row's, likewise, empty in
-        the row of ``first``.
+        A row for each variant: "variant", "runs", "seconds" and "peak_bytes" (means), "network" (of
+        a trained one, "parameters" and perhaps "inner"), "metrics" (by name, as `spread` gives
+        them), and "behind": ``first``'s value minus the row's, likewise, empty in the row of
+        ``first``.
     """
     by_variant = finished_runs(records)
     if first is None:
@@ -246,12 +247,20 @@ def compare(
             {
                 "variant": variant,
                 "runs": len(runs),
-                "seconds": spread({run.seed: run.seconds for run in runs})["mean"],
+                "seconds": _mean([run.seconds for run in runs]),
+                "peak_bytes": _mean([one for run in runs if (one := run.peak_bytes) is not None]),
+                "network": next(
+                    (one for run in runs if (one := run.document.get("network"))), None
+                ),
                 "metrics": {name: spread(values) for name, values in own.items()},
                 "behind": behind,
             }
         )
     return rows
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
 
 
 def _values(runs: Sequence[RunRecord], name: str) -> dict[int, float]:

@@ -17,7 +17,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -38,9 +38,9 @@ from memoria.config import complaints
 from memoria.engines.cluster import Resources
 from memoria.engines.running import check_engine
 from memoria.errors import ConfigError
-from memoria.experiments.config import put_setting
+from memoria.experiments.config import PRESETS, parse_value, put_setting
 from memoria.experiments.engines import RunSpec, local
-from memoria.experiments.plan import Plan, read_plan
+from memoria.experiments.plan import Plan, make_plan, read_plan
 from memoria.experiments.ray_engine import on_ray
 from memoria.experiments.records import RunRecord
 from memoria.io.progress import Progress, no_progress, progress_bar
@@ -144,6 +144,19 @@ class SweepTable(BaseModel):
         return draw.value(np.random.default_rng((self.seed, trial, *key.encode())))
 
 
+def parse_grid(settings: Iterable[str]) -> dict[str, list[Any]]:
+    """``["length=512,1024"]`` as the values of a grid. Raises `ConfigError`."""
+    found: dict[str, list[Any]] = {}
+    for setting in settings:
+        key, equals, values = (part.strip() for part in setting.partition("="))
+        if not equals or not key or not values:
+            raise ConfigError(f"grid {setting!r}: not KEY=VALUE,VALUE", "such as length=512,1024")
+        if key in found:
+            raise ConfigError(f"grid {key!r}: given twice")
+        found[key] = [parse_value(one.strip()) for one in values.split(",") if one.strip()]
+    return found
+
+
 def nested(point: Mapping[str, Any]) -> dict[str, Any]:
     """``{"a.b": 1}`` as ``{"a": {"b": 1}}``. Raises `ConfigError` where both are given."""
     found: dict[str, Any] = {}
@@ -228,6 +241,17 @@ class Sweep:
 
 def _at_point(point: Point, error: ConfigError) -> ConfigError:
     return ConfigError(f"[sweep]: {label(point)}: {error.message}", error.hint)
+
+
+def make_sweep(
+    name: str,
+    grid: Mapping[str, Sequence[Any]],
+    preset: str = PRESETS[0],
+    settings: Mapping[str, Any] = {},
+) -> Sweep:
+    """An experiment's preset with ``settings`` at every point of ``grid``. Raises `ConfigError`."""
+    plan = make_plan(name, preset, settings)
+    return Sweep(plan, SweepTable(grid={key: list(values) for key, values in grid.items()}))
 
 
 def read_sweep(path: Path, preset: str | None = None, settings: Mapping[str, Any] = {}) -> Sweep:

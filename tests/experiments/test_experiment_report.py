@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from html.parser import HTMLParser
@@ -13,7 +14,7 @@ from cli_tools import Cli, process
 from experiment_tools import toy as toy
 
 from memoria.errors import ConfigError, StoreNotFoundError
-from memoria.experiments import inside, make_plan
+from memoria.experiments import EXPERIMENTS, inside, make_plan
 from memoria.experiments.report import read_report
 from memoria.experiments.report_files import write_report
 
@@ -150,6 +151,41 @@ class TestNumbers:
         assert report.differing() == {"steps": [2, 3]}
         assert "steps: 2, 3." in cli.ok("experiment", "report", tmp_path / "runs").out
 
+    def test_runs_are_compared_within_equal_conditions(self, tmp_path: Path, cli: Cli) -> None:
+        for steps in (2, 3):
+            settings = {"steps": steps, "models": ["plus", "minus"], "seeds": [0, 1]}
+            plan = make_plan("toy", settings=settings)
+            plan.claim(tmp_path / "runs" / str(steps))
+            inside(plan.specs(tmp_path / "runs" / str(steps)))
+        (report,) = read_report(tmp_path / "runs").experiments
+        assert report.conditions == {"steps": [2, 3]}
+        told = [(one["against"], one["variant"], one["difference"]) for one in report.comparisons]
+        assert told == [("2: plus", "2: minus", 6.0), ("3: plus", "3: minus", 9.0)]
+        assert all(one["peak_bytes"] > 10**6 for one in report.variants)
+        shown = cli.ok("experiment", "report", tmp_path / "runs").out
+        assert "with the same steps" in shown
+        (report,) = read_report(tmp_path / "runs", against="3: minus").experiments
+        assert [one["against"] for one in report.comparisons] == ["2: minus", "3: minus"]
+        write_report(read_report(tmp_path / "runs"), tmp_path / "r.md", figures="svg")
+        assert (tmp_path / "r-toy-by-steps.svg").is_file()
+
+    def test_guessing_is_told(self, tmp_path: Path) -> None:
+        experiment, config = EXPERIMENTS["farrecall"], make_plan("farrecall").config
+        path = made(tmp_path / "runs", "memoria", 0, 1.0, experiment="farrecall")
+        document = json.loads((path / "run.json").read_text())
+        single = config.single("memoria", 0).model_dump(mode="json")
+        network = {"parameters": 9, "inner": 3}
+        (path / "run.json").write_text(
+            json.dumps({**document, "config": single, "network": network, "peak_bytes": 2**21})
+        )
+        (path / "summary.json").write_text(json.dumps({"metrics": {"accuracy": 0.5}}))
+        (report,) = read_report(tmp_path / "runs").experiments
+        assert report.references == {"memoria": experiment.reference(config)} != {"memoria": {}}
+        write_report(read_report(tmp_path / "runs"), tmp_path / "r.md")
+        text = (tmp_path / "r.md").read_text("utf-8")
+        assert "For comparison, accuracy of the answers: guessing 0.25." in text
+        assert "| memoria | 1 | 0.5 | - | 1.5 | 2 MiB | 9 | 3 |" in text
+
     def test_links_are_not_followed(self, tmp_path: Path) -> None:
         filled(tmp_path / "elsewhere")
         made(tmp_path / "runs", "a", 0, 1.0)
@@ -215,7 +251,46 @@ class TestFiles:
         header = next(line for line in text.splitlines() if line.startswith("| variant | runs"))
         table = text[text.index(header) :].split("\n\n")[0].splitlines()
         columns = {len(re.findall(r"(?<!\\)\|", line)) for line in table}
-        assert columns == {4}
+        assert columns == {6}
+
+    def test_latex_and_its_figures(self, tmp_path: Path, cli: Cli) -> None:
+        folder = filled(tmp_path / "runs")
+        made(folder, HOSTILE, 0, 1.0)
+        (tmp_path / "out").mkdir()
+        cli.ok("experiment", "report", folder, "-o", tmp_path / "out" / "report.tex")
+        text = (tmp_path / "out" / "report.tex").read_text("utf-8")
+        assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 3
+        assert r"b & 3 & 3 $\pm$ 2.65 [1 to 6] & 1.5 & - \\" in text
+        assert "total (higher is better)" in text
+        assert r"$<$script$>$alert(1)$<$/script$>$ $|$ `x` \$\textbackslash{}frac\$ [31m &" in text
+        shown = re.findall(r"\\includegraphics\[width=\\textwidth\]\{(.*)\}", text)
+        assert shown == ["report-toy-curves.pdf", "report-toy-numbers.pdf"]
+        for name in shown:
+            assert (tmp_path / "out" / name).read_bytes().startswith(b"%PDF")
+
+    def test_comma_separated_values(self, tmp_path: Path, cli: Cli) -> None:
+        folder, target = filled(tmp_path / "runs"), tmp_path / "report.csv"
+        cli.ok("experiment", "report", folder, "-o", target)
+        with target.open(encoding="utf-8", newline="") as file:
+            first, second = csv.DictReader(file)
+        assert (first["variant"], first["better"], first["mean"]) == ("b", "higher", "3.0")
+        assert (first["against"], first["difference"]) == ("", "")
+        assert (second["against"], second["difference"], second["pairs"]) == ("b", "2.0", "2")
+        assert float(second["welch_p"]) > 0.5  # the other one is better on average
+        assert [path.name for path in tmp_path.glob("report*")] == ["report.csv"]
+
+    def test_figures_are_the_same_every_time(self, tmp_path: Path) -> None:
+        report = read_report(filled(tmp_path / "runs"))
+        for kind, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+            found = []
+            for name in ("a", "b"):
+                (tmp_path / kind / name).mkdir(parents=True)
+                write_report(report, tmp_path / kind / name / "r.csv", figures=kind)
+                found.append((tmp_path / kind / name / f"r-toy-numbers.{kind}").read_bytes())
+            assert found[0] == found[1]
+            assert found[0].startswith(start)
+        write_report(report, tmp_path / "page.html", figures="svg")
+        assert "data:image/svg+xml;base64," in (tmp_path / "page.html").read_text("utf-8")
 
     def test_json_is_what_the_terminal_gets(self, tmp_path: Path, cli: Cli) -> None:
         folder, target = filled(tmp_path / "runs"), tmp_path / "report.json"
@@ -255,10 +330,13 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ("more", "code", "says"),
         [
-            (["-o", "report.pdf"], 2, "ends with .md, .html, .json"),
+            (["-o", "report.pdf"], 2, "ends with .md, .html, .tex, .csv, .json"),
             (["-o", "nowhere/report.md"], 1, "no folder"),
             (["--against", "c"], 2, "there are a, b"),
             (["--metric", "loss"], 2, "there are total"),
+            (["--figures", "svg"], 2, "goes with a file"),
+            (["-o", "a.html", "--figures", "pdf"], 2, "choose one of png, svg"),
+            (["-o", "a.md", "--figures", "gif"], 2, "choose one of png, svg, pdf"),
         ],
     )
     def test_one_line(

@@ -16,8 +16,11 @@ from memoria.experiments.statistics import (
     area_under_curve,
     bootstrap_interval,
     bootstrap_intervals,
+    paired_t_p,
     rank_correlation,
     sign_flip_p,
+    t_interval,
+    welch_p,
 )
 
 NUMBERS = st.lists(st.integers(-8, 8).map(float), min_size=1, max_size=9)
@@ -31,6 +34,22 @@ def test_the_area_counts_pairs(positive: list[float], negative: list[float]) -> 
     swapped = area_under_curve(negative, positive)
     assert swapped is not None
     assert swapped == pytest.approx(1 - won / len(pairs))
+
+
+def test_students_interval_and_tests_against_tables() -> None:
+    """t of 2 degrees of freedom at 97.5 % is 4.3027; of 8 at 97.5 % 2.3060."""
+    low, high = t_interval([1.0, 2.0, 3.0]) or (0.0, 0.0)
+    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+    assert t_interval([1.0]) is None
+    mean = 4.3027 * 3**-0.5  # so that t is at the 5 % point
+    assert paired_t_p([mean - 1, mean, mean + 1]) == pytest.approx(0.05, abs=1e-5)
+    assert paired_t_p([1.0, 1.0]) is None
+    base = np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+    gap = 2.3060  # sd of the difference of means is 1, 8 degrees of freedom
+    assert welch_p(base + gap, base) == pytest.approx(0.025, abs=1e-5)
+    assert welch_p(base, base + gap) == pytest.approx(0.975, abs=1e-5)
+    assert welch_p([1.0], [1.0, 2.0]) is None
+    assert welch_p([1.0, 1.0], [1.0, 1.0]) is None
 
 
 def test_the_area_needs_both() -> None:

@@ -18,9 +18,19 @@ from hypothesis import strategies as st
 
 from memoria.engines.cluster import Resources
 from memoria.errors import ConfigError, MissingExtraError
-from memoria.experiments import RunRecord
+from memoria.experiments import Metric, RunRecord, swept
 from memoria.experiments.ray_engine import on_ray, packed, unpacked
-from memoria.experiments.sweep import SweepTable, folder_name, label, nested, read_sweep, sweep_runs
+from memoria.experiments.report import read_report
+from memoria.experiments.sweep import (
+    SweepTable,
+    folder_name,
+    label,
+    nested,
+    parse_grid,
+    read_sweep,
+    sweep_runs,
+)
+from memoria.experiments.swept import swept_settings
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -180,6 +190,69 @@ class TestFiles:
         shown = cli.ok("experiment", "sweep", file, "-o", out, "--dry-run").out
         assert "4 points, 8 runs" in shown
         assert not out.exists()
+
+
+class TestGrid:
+    def test_values_by_commas(self) -> None:
+        found = parse_grid(["length=512,1024", "a.b = x, 2.5"])
+        assert found == {"length": [512, 1024], "a.b": ["x", 2.5]}
+        for wrong in (["length"], ["length="], ["=1"], ["a=1", "a=2"]):
+            with pytest.raises(ConfigError, match="grid"):
+                parse_grid(wrong)
+
+    @pytest.mark.usefixtures("runs_here")
+    def test_one_command_draws_a_metric_against_the_value(self, tmp_path: Path, cli: Cli) -> None:
+        line = ["experiment", "sweep", "toy", "--grid", "steps=2,16", "--seeds", "1", "-q"]
+        told = cli.ok(*line, "-o", tmp_path / "out", "--json").json
+        assert [one["variant"] for one in told["table"]][:2] == ["plus steps=16", "plus steps=2"]
+        assert told["plots"] == [str(tmp_path / "out" / "by-steps.png")]
+        assert Path(told["plots"][0]).read_bytes().startswith(b"\x89PNG")
+        (report,) = read_report(tmp_path / "out").experiments
+        pairs = [(one["against"], one["variant"]) for one in report.comparisons]
+        assert pairs == [(f"plus steps={n}", f"minus steps={n}") for n in (16, 2)]
+
+    @pytest.mark.parametrize(
+        ("line", "says"),
+        [
+            (["toy"], "toy: nothing to vary; hint: such as --grid length=512,1024"),
+            (["toy", "--grid", "stepz=1,2"], "[sweep]: stepz=1: stepz = 1: no such setting"),
+            (["sweep.toml", "--grid", "steps=1,2"], "sweep.toml has its own"),
+        ],
+    )
+    def test_what_is_wrong_is_one_line(
+        self, line: list[str], says: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(written(tmp_path).parent)
+        ran = cli("experiment", "sweep", *line)
+        assert (ran.code, ran.err.count("\n")) == (2, 1)
+        assert says in ran.err
+
+
+class TestSwept:
+    def record(self, variant: str, seed: int, value: float, **config: Any) -> RunRecord:
+        document = {"experiment": "toy", "variant": variant, "seed": seed, "status": "done"}
+        summary = {"metrics": {"total": value}}
+        return RunRecord.of({**document, "config": config}, Path("x"), summary)
+
+    def test_a_line_for_each_variant_and_other_setting(self) -> None:
+        runs = [
+            self.record(
+                f"a depth={depth}",
+                seed,
+                depth + seed,
+                length=length,
+                settings={"a": {"depth": depth}},
+            )
+            for depth in (2, 8)
+            for length in (10, 20)
+            for seed in (0, 1)
+        ]
+        assert swept_settings(runs) == ["length", "settings.a.depth"]
+        lines = swept._lines(runs, "settings.a.depth", Metric("total", "total"))
+        assert lines == {
+            "a length=10": [([2, 8], [2.0, 8.0]), ([2, 8], [3.0, 9.0])],
+            "a length=20": [([2, 8], [2.0, 8.0]), ([2, 8], [3.0, 9.0])],
+        }
 
 
 class TestLocal:

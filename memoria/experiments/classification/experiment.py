@@ -81,6 +81,17 @@ class Classification(TrainedExperiment[ClassificationConfig]):
         Metric("accuracy", "accuracy", "higher"),
     )
 
+    def reference(self, config: ClassificationConfig) -> Mapping[str, float]:
+        """Macro F1 of saying the most frequent label of the test split to all of it."""
+        from memoria.experiments.classification.documents import labelled_documents
+        from memoria.experiments.texts import SPLITS
+
+        documents = labelled_documents(config.data, config.data_seed)
+        kinds = {one.label for one in documents[SPLITS[0]]}
+        labels = [one.label for one in documents[SPLITS[2]]]
+        most = max(labels.count(kind) for kind in kinds) / len(labels)
+        return {"guessing": 2 * most / (1 + most) / len(kinds)}
+
     def check(self, config: ClassificationConfig) -> None:
         from memoria.experiments.classification.documents import check_documents
 

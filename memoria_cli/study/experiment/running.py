@@ -150,16 +150,25 @@ def run(
     "sweep",
     "memoria experiment sweep depths.toml --dry-run",
     "memoria experiment sweep depths.toml --jobs 2 -o depths --json",
+    "memoria experiment sweep sorting --grid length=512,1024,2048 --dry-run",
 )
 def sweep(
     file: Annotated[
         str,
         argument(
-            "FILE.toml",
-            "What `run` takes, and a table [sweep]: [sweep.grid] with lists of values, "
-            "[sweep.random] with what to draw.",
+            "NAME|FILE.toml",
+            "An experiment with --grid, or a file: what `run` takes, and a table [sweep]: "
+            "[sweep.grid] with lists of values, [sweep.random] with what to draw.",
         ),
     ],
+    grid: Annotated[
+        list[str] | None,
+        option(
+            "--grid",
+            "Values of a setting to try: length=512,1024. Repeatable: all are combined.",
+            "KEY=A,B",
+        ),
+    ] = None,
     engine: Engine = "local",
     address: Address = None,
     settings: Settings = None,
@@ -194,12 +203,13 @@ def sweep(
 
     They are every point of a grid, or points drawn at random, with every seed. Runs that are done
     stay, so that the same command goes on after a kill, and more values, trials or seeds can come
-    to the file later. `memoria experiment report DIR` compares what came out.
+    later. With the extra `viz` what came out is drawn against each number that is swept, in
+    DIR/by-KEY.png. `memoria experiment report DIR` compares.
     """
     from memoria.experiments import compare, find_experiment
-    from memoria.experiments.sweep import read_sweep
+    from memoria.experiments.swept import draw_swept
 
-    plan = read_sweep(Path(file), preset, _changes(settings, seeds, device))
+    plan = _sweep(file, grid, preset, _changes(settings, seeds, device))
     plan.check()
     folder = Path(out) if out is not None else Path("runs", Path(file).stem)
     specs = plan.specs(folder)
@@ -222,14 +232,21 @@ def sweep(
     plan.claim(folder)
     records = _run_sweep(plan, specs, folder, engine, jobs, retries, address)
     metrics = find_experiment(plan.plan.experiment).metrics
+    done = [one for one in records if one.status == "done"]
+    try:
+        plots = [str(path) for path in draw_swept(done, metrics, folder)]
+    except MissingExtraError:
+        plots = []
     table = _best_first(compare(records, metrics), metrics[0])
     document |= {
         "engine": engine,
         "runs": [one.row() for one in records],
         "table": [{key: value for key, value in row.items() if key != "behind"} for row in table],
+        "plots": plots,
     }
     human = _results(f"{document['experiment']}, best first", table, metrics, {})
     human.append(f"runs: {document['path']}; `memoria experiment report` compares them")
+    human += [f"plot: {one}" for one in plots]
     output.result(document, human, json)
     if _report_failures(records, folder):
         raise typer.Exit(1)
@@ -245,6 +262,19 @@ def _changes(settings: list[str] | None, seeds: str | None, device: str | None) 
     if device is not None:
         changes["device"] = device
     return changes
+
+
+def _sweep(what: str, grid: list[str] | None, preset: str | None, changes: dict[str, Any]) -> Sweep:
+    from memoria.experiments.plan import is_plan_file
+    from memoria.experiments.sweep import make_sweep, parse_grid, read_sweep
+
+    if is_plan_file(what):
+        if grid:
+            raise ConfigError(f"--grid: {what} has its own", "write it under [sweep.grid]")
+        return read_sweep(Path(what), preset, changes)
+    if not grid:
+        raise ConfigError(f"{what}: nothing to vary", "such as --grid length=512,1024")
+    return make_sweep(what, parse_grid(grid), preset or "small", changes)
 
 
 def _plan(what: str, preset: str | None, changes: dict[str, Any]) -> Plan:
@@ -354,10 +384,13 @@ def _results(
         def column(name: str) -> output.Column:
             return lambda row: cell(row[part][name])
 
-        return {one.title: column(one.name) for one in metrics}
+        return {one.heading: column(one.name) for one in metrics}
 
     columns: dict[str, output.Column] = {"model": "variant", "runs": "runs"}
-    columns |= each(_spread, "metrics") | {"a run took": lambda row: _duration(row["seconds"])}
+    columns |= each(_spread, "metrics") | {
+        "a run took": lambda row: _duration(row["seconds"]),
+        "and held": lambda row: _memory(row["peak_bytes"]),
+    }
     parts: list[output.Part] = [output.table(title, table, columns)]
     others = [row for row in table if any(one["runs"] for one in row["behind"].values())]
     if others:
@@ -384,6 +417,10 @@ def _lead(one: _Row) -> str:
     above = sum(value > 0 for value in one["values"].values())
     sign = "+" if one["mean"] >= 0 else ""
     return f"{sign}{_spread(one)} (higher in {above} of {one['runs']})"
+
+
+def _memory(count: float | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.0f} MiB"
 
 
 def _duration(seconds: float | None) -> str:
