@@ -154,6 +154,7 @@ _BUILT_IN: Final = {
         "freerecall": "FreeRecall",
         "order": "Order",
         "recognition": "Recognition",
+        "associate": "Associate",
     }.items()
 }  # known without installed metadata too, as in a source tree
 

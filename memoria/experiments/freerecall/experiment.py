@@ -26,11 +26,17 @@ _MODELS: Final = {
     "random": "the connections in random places",
     "none": "lifespans without connections",
     "nearest": "the word next to what was recalled last, by its vector",
+    "tcm": "the temporal context model (Howard & Kahana 2002)",
     "people": "what people recalled",
     "shuffled": "the same words in random order",
     "chance": "as many words, any of them in any order",
 }
 _LISTS: Final = 64  # that a memory learns; people's lists share their traces
+_CONTEXT: Final = {  # of those tried, the ones that fit the first half of PEERS best
+    "rho": 0.6,
+    "gamma": 0.4,
+    "decay": 1.0,
+}
 _MEMORY: Final[
     dict[str, str | bool | int | float]
 ] = {  # of those tried, the one that fits the first half of PEERS best
@@ -62,6 +68,11 @@ class FreeRecallConfig(ExperimentConfig):
     memory: dict[StrictStr, StrictStr | StrictBool | StrictInt | StrictFloat] = Field(
         default_factory=lambda: dict(_MEMORY),
         description="Settings of Memoria, and the rule of its lifespans.",
+    )
+    context: dict[StrictStr, StrictInt | StrictFloat] = Field(
+        default_factory=lambda: dict(_CONTEXT),
+        description="Of tcm: rho (how much of its context each word keeps), gamma (how much of its "
+        "study context a recalled word brings back), decay of attention from the first word on.",
     )
 
     @field_validator("models")
@@ -152,7 +163,8 @@ def _recalled(config: FreeRecallConfig, people: Recalls) -> tuple[Recalls, dict[
         return people.drawn(config.seed), {
             "loss": process.loss(other, nothing, process.Constants())
         }
-    traces = learn(config.model, _LISTS, length, config.memory, config.seed)
+    settings = config.context if config.model == "tcm" else config.memory
+    traces = learn(config.model, _LISTS, length, settings, config.seed)
     constants = process.fit(people.of_half(0), traces)
     loss = process.loss(other, traces, constants)
     recalled = process.recall_lists(other, traces, constants, config.seed)

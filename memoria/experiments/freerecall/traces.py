@@ -35,15 +35,17 @@ def learn(model: str, lists: int, length: int, settings: Mapping[str, Any], seed
     """The traces that ``model`` has after it read lists of words.
 
     Args:
-        model: "memoria", or a memory of which less is left.
+        model: "memoria", a memory of which less is left, "nearest", or "tcm".
         lists: B.
         length: L.
-        settings: of Memoria, with ``rule``.
+        settings: of Memoria, with ``rule``; of tcm its rho, gamma and decay.
         seed: of the words, and of random links.
 
     Raises:
         ConfigError: a setting is unknown or out of bounds.
     """
+    if model == "tcm":
+        return _temporal_context(length, settings)
     vectors = np.random.default_rng((seed, 3)).standard_normal((lists, length, _DIMENSION))
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
     if model == "nearest":
@@ -51,6 +53,26 @@ def learn(model: str, lists: int, length: int, settings: Mapping[str, Any], seed
         return Traces(np.exp(-squared), np.zeros((lists, length)))
     read = _read(vectors.astype(np.float32), settings, seed)
     return _LEFT[model](read, np.random.default_rng((seed, 4)))
+
+
+def _temporal_context(length: int, settings: Mapping[str, Any]) -> Traces:
+    """What the temporal context model keeps of a list (Howard & Kahana 2002; Polyn et al. 2009).
+
+    Context drifts, t_j = rho t_(j-1) + sqrt(1 - rho^2) c_j, with c_j of its own for each word.
+    Recalled, word i brings back c_i, which the contexts of the words after it hold, and to a part
+    gamma the context it was studied in, which words before it share as well: so i leads to j by
+    (1 - gamma) rho^(j - i) sqrt(1 - rho^2) for j > i, and gamma rho^|i - j| for both. Words at the
+    beginning get more attention, exp(-(j - 1) decay).
+    """
+    rho, gamma, decay = (settings[name] for name in ("rho", "gamma", "decay"))
+    place = np.arange(length)
+    lag = place[None, :] - place[:, None]
+    shared = rho ** np.abs(lag)
+    links = gamma * shared + (1 - gamma) * np.sqrt(1 - rho**2) * np.where(lag > 0, shared, 0.0)
+    np.fill_diagonal(links, 1.0)
+    attention = np.exp(-decay * place)
+    strengths = (attention - attention.mean()) / max(attention.std(), 1e-9)
+    return Traces(links[None], strengths[None])
 
 
 def _shuffled_links(traces: Traces, rng: np.random.Generator) -> Traces:
