@@ -12,6 +12,7 @@ import numpy as np
 
 from memoria.analysis.chronicle import MEMORY_NAMES, Chronicle
 from memoria.analysis.excerpts import excerpts
+from memoria.analysis.people import LAG_CRP
 from memoria.analysis.result import Analysis
 from memoria.analysis.scope import (
     highest,
@@ -134,6 +135,7 @@ def contiguity(
     lane: int | None,
     max_lag: int,
     forgotten: bool,
+    people: bool,
     sample: int | None,
     seed: int,
 ) -> Analysis:
@@ -141,7 +143,8 @@ def contiguity(
 
     Over all ordered pairs i -> j of one lane, also of those that never fired together: of the
     living, or with ``forgotten`` of all. ``connected`` of the ``pairs`` did fire together. In big
-    memories i are a sample, drawn by ``seed``, and j all of them.
+    memories i are a sample, drawn by ``seed``, and j all of them. With ``people`` a second table
+    has what people recall next, by lag.
     """
     positions = np.flatnonzero(in_scope(chronicle, lane, forgotten) & (chronicle.fires > 0))
     log, ranks = chronicle.log(positions), np.arange(len(positions))
@@ -161,6 +164,12 @@ def contiguity(
     }
     if len(ranks) == 0:
         frame = {name: column[:0] for name, column in frame.items()}
+    frames = {"contiguity": frame}
+    if people:
+        frames["people"] = {
+            "lag": np.array(list(LAG_CRP)),
+            "recalled_next": np.array(list(LAG_CRP.values())),
+        }
     left_out = len(sources) < len(ranks)
     return Analysis(
         kind="contiguity",
@@ -172,8 +181,9 @@ def contiguity(
             f"pairs of {len(ranks)} engrams, "
             + ("forgotten ones too" if forgotten else "the living"),
             f"a sample of {len(sources)} of them as the one that fires" if left_out else "",
+            "beside it the word that people recall next, by lag (PEERS)" if people else "",
         ),
-        frames={"contiguity": frame},
+        frames=frames,
     )
 
 

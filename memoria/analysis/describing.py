@@ -55,7 +55,12 @@ def describe(analysis: Told) -> str:
 def _curve(analysis: Told) -> str:
     along, up = _CURVES[analysis.kind]
     frame = analysis.frame()
-    return f"{analysis.y_label}: {_course(frame[along], frame[up], analysis.x_label)}."
+    told = f"{analysis.y_label}: {_course(frame[along], frame[up], analysis.x_label)}."
+    if "people" in analysis.frames:
+        human = analysis.frames["people"]
+        course = _course(human["lag"], human["recalled_next"], "studied so many words later")
+        told += f" People recall next: {course}."
+    return told
 
 
 def _course(x: Column, y: Column, what: str) -> str:

@@ -118,6 +118,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
                     "lane": _LANE,
                     "max_lag": Option(50, 1, most=2000),
                     "forgotten": Option(False),
+                    "people": Option(False),
                     **_SAMPLE,
                 },
             ),

@@ -98,13 +98,20 @@ def _survival(frame: Table, _: Analysis) -> list[Mark]:
     ]
 
 
-def _contiguity(frame: Table, _: Analysis) -> list[Mark]:
+def _contiguity(frame: Table, analysis: Analysis) -> list[Mark]:
     mean, std = frame["mean"], frame["std"]
     low, high = np.clip(mean - std, 0, 1), np.clip(mean + std, 0, 1)
-    return [
+    marks: list[Mark] = [
         Band(frame["lag"], low, high, LINES[0], "standard deviation", 0.15),
         Line(frame["lag"], mean, LINES[0], "mean", dots=True),
     ]
+    if "people" in analysis.frames:
+        people = analysis.frames["people"]
+        lag, recalled = people["lag"], people["recalled_next"]
+        for side in (lag < 0, lag > 0):  # nothing is recalled twice: a gap at 0
+            name = "people: recalled next" if side[0] else ""
+            marks.append(Line(lag[side], recalled[side], LINES[1], name, dots=True))
+    return marks
 
 
 def _reminded_age(frame: Table, _: Analysis) -> list[Mark]:

@@ -41,7 +41,7 @@ def _complete(incomplete: str) -> list[tuple[str, str]]:
 @verb(
     "plot",
     "memoria plot notes survival -o survival.png",
-    "memoria plot notes contiguity --max-lag 20 -o contiguity.svg",
+    "memoria plot notes contiguity --max-lag 20 --people -o contiguity.svg",
     "memoria plot notes lifespans --engram 0 --engram 2 -o lifespans.html",
     "memoria plot notes map --colour age -o map.html",
     "memoria plot notes sizes -o sizes.csv",
@@ -109,6 +109,10 @@ def plot(
     forgotten: Annotated[
         bool, _some("--forgotten", "The forgotten engrams too: contiguity, connections, map.")
     ] = False,
+    people: Annotated[
+        bool,
+        _some("--people", "What people recall next, by lag, over it: contiguity."),
+    ] = False,
     sample: Annotated[
         int | None,
         _some(
@@ -155,6 +159,7 @@ def plot(
         "last": last,
         "max_lag": max_lag,
         "forgotten": forgotten or None,
+        "people": people or None,
         "sample": sample,
         "seed": seed,
         "colour": colour,

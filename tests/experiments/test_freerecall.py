@@ -207,6 +207,17 @@ def test_a_memory_is_measured_on_people_it_was_not_fitted_to(
     assert memory["distance"] < chance["distance"]
 
 
+def test_context_leads_forwards_and_to_near_words() -> None:
+    context = {"rho": 0.5, "gamma": 0.4, "decay": 1.0}
+    (links,) = learn("tcm", 1, 8, context, 0).links
+    assert links[3, 4] == pytest.approx(0.4 * 0.5 + 0.6 * np.sqrt(0.75) * 0.5)
+    assert links[3, 2] == pytest.approx(0.4 * 0.5)
+    assert (np.diff(links[0]) < 0).all()
+    np.testing.assert_allclose(links.diagonal(), 1)
+    (symmetric,) = learn("tcm", 1, 8, {**context, "gamma": 1.0}, 0).links
+    np.testing.assert_allclose(symmetric, symmetric.T)
+
+
 def test_an_unknown_setting_of_the_memory_is_named() -> None:
     with pytest.raises(ConfigError, match="stm_capacitee"):
         learn("memoria", 1, 4, {**SETTINGS, "stm_capacitee": 4}, 0)

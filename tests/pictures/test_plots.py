@@ -49,6 +49,22 @@ def test_every_kind_has_a_scene() -> None:
     assert set(SCENES) == set(KINDS)
 
 
+def test_what_people_recall_next_lies_over_contiguity_when_it_is_asked_for(
+    lived: Chronicle,
+) -> None:
+    plain, beside = (analyse(lived, "contiguity", people=one) for one in (False, True))
+    people = beside.frames["people"]
+    assert list(beside.frames) == ["contiguity", "people"]
+    assert list(plain.frames) == ["contiguity"]
+    next_, before = (people["recalled_next"][people["lag"] == lag][0] for lag in (1, -1))
+    assert (next_, before) == (0.433, 0.255)  # of PEERS, as the experiment `freerecall` has it
+    lines = [mark for mark in scene_of(beside).marks if isinstance(mark, Line)]
+    assert len(lines) == 3  # a gap where the word itself would be
+    np.testing.assert_array_equal(np.concatenate([one.x for one in lines[1:]]), people["lag"])
+    assert "People recall next" in beside.alt
+    assert "People" not in plain.alt
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_scene_shows_the_numbers(lived: Chronicle, kind: str) -> None:
     """What can be recounted from the marks is what the table says."""

@@ -33,9 +33,9 @@ _MODELS: Final = {
 }
 _LISTS: Final = 64  # that a memory learns; people's lists share their traces
 _CONTEXT: Final = {  # of those tried, the ones that fit the first half of PEERS best
-    "rho": 0.6,
-    "gamma": 0.4,
-    "decay": 1.0,
+    "rho": 0.7,
+    "gamma": 0.8,
+    "decay": 2.0,
 }
 _MEMORY: Final[
     dict[str, str | bool | int | float]
