@@ -36,6 +36,7 @@ from memoria.store.store import MemoryStore
 NAME = "codes"
 TOP = 10
 RESCORED = 40  # of the nearest vectors alone
+CANDIDATES = 64  # that `ask` scores exactly for ten answers
 
 Ids = list[list[int]]
 
@@ -44,18 +45,23 @@ def main(words: Sequence[str] | None = None) -> dict[str, Any]:
     arguments = options().parse_args(words)
     fill(arguments, {"rows": (10_000, 1_000_000)})
     document = start(arguments)
-    document["rows"] = []
+    document["rows"], document["together"] = [], []
     for name in arguments.backbones.split(","):
         backbone: Any = Remembering(load_backbone(_place(name)))
+        everything: list[Conversation] = []
         for split, names in SPLITS.items():
             files = [arguments.data / f"{one}.json" for one in names]
             told = [conversation(file) for file in files if file.exists()]
             if not told:
                 continue
+            everything += told
             say(f"{name}, {split}: {len(told)} conversations")
-            for way, found in {**_asked(told, backbone), **_nearest(told, backbone)}.items():
-                row = {"backbone": name, "split": split, "way": way, **judged(told, found)}
+            for way, best in {**_asked(told, backbone), **_nearest(told, backbone)}.items():
+                row = {"backbone": name, "split": split, "way": way, **judged(told, best)}
                 document["rows"].append(row)
+        document["together"] += [
+            {"backbone": name, **one} for one in together(everything, backbone)
+        ]
     say(f"{arguments.rows:,} vectors")
     document["first_look"] = _first_looks(arguments.rows, arguments.dimension)
     finish(NAME, arguments, document, _tables(document))
@@ -118,6 +124,28 @@ def _nearest(told: Sequence[Conversation], backbone: Any) -> dict[str, list[Ids]
     return found
 
 
+def together(told: Sequence[Conversation], backbone: Any) -> list[dict[str, Any]]:
+    """All turns as one memory: how much of the ten nearest is among the first look's best."""
+    turns = unit(backbone.encode([turn for one in told for turn in one.turns]))
+    questions = [question for one in told for question, _ in one.questions]
+    asked = unit(backbone.encode_cues(questions))
+    found = []
+    for name, made in FIRST_PASSES.items():
+        rows = made(turns.shape[1])
+        rows.append(turns)
+        inside = []
+        for first in range(0, len(asked), 64):
+            part = asked[first : first + 64]
+            nearest = _best(part @ turns.T)
+            looked = np.argsort(-rows.products(part), axis=1, kind="stable")[:, :CANDIDATES]
+            inside += [
+                len({*near} & {*best.tolist()}) / TOP
+                for near, best in zip(nearest, looked, strict=True)
+            ]
+        found.append({"texts": len(turns), "kept": name, "inside": float(np.mean(inside))})
+    return found
+
+
 def _best(scores: npt.NDArray[Any]) -> Ids:
     best: Ids = np.argsort(-scores, axis=1, kind="stable")[:, :TOP].tolist()
     return best
@@ -168,9 +196,12 @@ def _tables(document: dict[str, Any]) -> list[TableOf]:
         [one["kept"], one["bytes"] / 1e6, 1000 * one["processor_seconds"]]
         for one in document["first_look"]
     ]
+    inside = [list(one.values()) for one in document["together"]]
+    title = f"the ten nearest of all texts that are among {CANDIDATES} of the first look"
     settings = document["settings"]
     return [
         ("by how vectors are kept", ("backbone", "split", "", "nDCG@10", "r@10"), wide),
+        (title, ("backbone", "texts", "", "share"), inside),
         (
             f"a first look at {settings['rows']:,} vectors of {settings['dimension']} numbers",
             ("", "MB", "processor ms"),

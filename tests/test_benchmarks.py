@@ -401,6 +401,7 @@ def test_codes(tmp_path: Path) -> None:
     assert found["test", "ask"] == found["test", "ask, store int8"] > 0.9
     assert found["test", "nearest"] == found["test", "nearest, binary, 40 rescored"]
     assert ("test", "ask, first look binary") not in found  # not for hash
+    assert [one["inside"] for one in told["together"]] == [1, 1]  # of no more than 80 turns
     sizes = {one["kept"]: one["bytes"] for one in told["first_look"]}
     assert sizes == {"float32": 3000 * 256, "int8": 3000 * 68, "binary": 3000 * 8}
 

@@ -36,7 +36,7 @@ def check_first_pass(name: str, backbone: str) -> None:
     find_first_pass(name)
     if not bears(name, backbone):
         raise ConfigError(
-            f"ask.first_pass = {name!r}: most numbers of a vector of 'hash' are 0, and signs alone "
-            "lose a third of what it finds",
-            f"ask.first_pass={INT8} loses nothing",
+            f"ask.first_pass = {name!r}: by signs alone a first look misses a third of the nearest "
+            "vectors of 'hash'",
+            f"ask.first_pass={INT8} misses none",
         )

@@ -21,8 +21,8 @@ class SignRows:
 
     The vector asked for keeps its numbers, which finds more than comparing signs with signs. The
     factor makes the estimate right on average for numbers that are normal with mean 0, as those of
-    dense embeddings are about; it is off by sqrt((pi / 2 - 1) / D), .04 at D = 384. Vectors whose
-    numbers are mostly 0, such as hashed words, lose what they say.
+    dense embeddings are about; it is off by sqrt((pi / 2 - 1) / D), .04 at D = 384. Where a few
+    numbers are great and most are small, as in vectors of hashed words, signs lose more.
     """
 
     names = ("codes",)

@@ -85,7 +85,10 @@ def test_a_first_pass_that_loses_is_refused(cli: Cli) -> None:
     cli.ok("init", "hashed", "--backbone", "hash")
     ran = cli("config", "set", "hashed", "ask.first_pass=binary")
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert "lose a third of what it finds; hint: ask.first_pass=int8 loses nothing" in ran.err
+    assert (
+        "misses a third of the nearest vectors of 'hash'; hint: ask.first_pass=int8 misses none"
+        in ran.err
+    )
     assert cli.ok("config", "set", "hashed", "ask.first_pass=int8").out
     told = cli.ok("config", "set", "notes", "ask.first_pass=binary").out
     assert told == "ask.first_pass: none -> binary\n"

@@ -96,11 +96,11 @@ def test_the_best_of_a_binary_first_look_are_scored_exactly() -> None:
     assert alike >= 180  # of 200
 
 
-def test_vectors_of_hash_bear_no_signs() -> None:
+def test_vectors_of_hash_are_not_looked_at_by_signs() -> None:
     assert bears("int8", "hash")
     assert bears("binary", "static")
     for backbone in ("hash", "hash:512"):
-        with pytest.raises(ConfigError, match=r"lose a third"):
+        with pytest.raises(ConfigError, match=r"misses a third"):
             check_first_pass("binary", backbone)
     with pytest.raises(ConfigError, match=r"'ternary': unknown"):
         check_first_pass("ternary", "static")

@@ -428,7 +428,7 @@ def first_pass_of(path: Path) -> dict[str, tuple[str, int]]:
 def test_vectors_of_hash_are_looked_at_as_bytes_whatever_the_settings_say(path: Path) -> None:
     with MemoryStore.open(path, "r+") as store:
         if store.config.backbone == "hash":
-            with pytest.raises(ConfigError, match=r"first_pass = 'binary': .*lose a third"):
+            with pytest.raises(ConfigError, match=r"first_pass = 'binary': .*misses a third"):
                 store.change_settings({"ask": {"first_pass": "binary"}})
             assert store.settings["ask"] == {}
         store._settings = store._settings.changed({"ask": {"first_pass": "binary", "dense": 1.0}})
