@@ -17,7 +17,7 @@ LENGTH, VOCABULARY = 12, 40
 FORMS: dict[str, dict[str, Any]] = {
     "paper": dict(PAPER_FORM),
     "joint": {"reader": "joint"},
-    "light": {"reader": "joint", "share_keys": True, "reader_width": 16, "reader_layers": [-1]},
+    "light": {"reader": "joint", "share_keys": True, "reader_width": 16, "reader_layers": "upper"},
     "shared": {"reader": "separate", "share_keys": True},
 }
 
@@ -111,6 +111,10 @@ def test_alike_engrams_cost() -> None:
 def test_forms_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"reader_layers = \[2\]: there are blocks 0 to 1"):
         made(reader_layers=[2])
+    with pytest.raises(ConfigError, match="name at least one"):
+        made(reader_layers=[])
+    with pytest.raises(ConfigError, match="reader_layers"):
+        made(reader_layers="lower")
     with pytest.raises(ConfigError, match="reader_width = 6"):
         made(reader_width=6)
     with pytest.raises(ConfigError, match="memoria-gpt2 has neither"):

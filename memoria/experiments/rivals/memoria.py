@@ -34,7 +34,7 @@ _MEMORY = "memory."  # begins the names of the memory's own tensors
 # How the authors' models read, as settings.
 PAPER_FORM: Final[Mapping[str, Any]] = MappingProxyType(
     {
-        "reader_layers": None,
+        "reader_layers": "all",
         "reader": "separate",
         "share_keys": False,
         "reader_width": None,
@@ -69,8 +69,8 @@ class MemoriaSettings(NoSettings):
         ge=0.0,
         description="Weight in the loss of the mean squared cosine between a segment's engrams.",
     )
-    reader_layers: list[int] | None = Field(
-        None, min_length=1, description="Blocks that read the memory, from the end if < 0; all."
+    reader_layers: list[int] | Literal["all", "upper"] = Field(
+        "all", description="Blocks that read: all, the upper half, or numbers, from the end if < 0."
     )
     reader: Literal["joint", "separate"] = Field(
         "separate", description="Working and reminded engrams at once, or one after the other."
@@ -117,12 +117,12 @@ class MemoriaSettings(NoSettings):
 
     def reading_layers(self, count: int) -> frozenset[int]:
         """Which of ``count`` blocks read. Raises `ConfigError` for others."""
-        if self.reader_layers is None:
-            return frozenset(range(count))
+        if isinstance(self.reader_layers, str):
+            return frozenset(range(0 if self.reader_layers == "all" else count // 2, count))
         found = [one + count if one < 0 else one for one in self.reader_layers]
-        if any(not 0 <= at < count for at in found) or len({*found}) < len(found):
+        if any(not 0 <= at < count for at in found) or not found or len({*found}) < len(found):
             message = f"reader_layers = {self.reader_layers}: there are blocks 0 to {count - 1}"
-            raise ConfigError(message, "name each once")
+            raise ConfigError(message, "name at least one, each once")
         return frozenset(found)
 
 
