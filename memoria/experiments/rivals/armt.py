@@ -3,19 +3,21 @@
 A segment ends with a few learned memory tokens. What a layer makes of them is written into the
 layer's matrix A, and before the layer every position of later segments adds what A answers:
 
-    x <- x + A^T f(W_q x) / (z . f(W_q x) + e)
-    A <- A + sum of beta k (v - A^T k / (z . k + e))^T,  z <- z + sum of gamma k
+    x <- x + A^T f(W_q x) / max(1, z . f(W_q x))
+    A <- A + beta k (v - A^T k / max(1, z . k))^T,  z <- z + max(0, 1 - z . k) k
 
-with k = f(W_k m), v = W_v m, beta = sigmoid(w . m + b) for a memory token m, and e = 1e-5. gamma =
-clip(1 - z . k - e, 0, 1), without gradient, adds to z only what is new in k. f is DPFP (Schlag et
-al. 2021), brought to length 1: products of the positive parts of u and -u with those up to nu
-places before, 2 nu d numbers of d. nu is 3, or less where the budget leaves no d above it: with
-d = nu some products are always 0.
+for each memory token m in turn, with k = f(W_k m), v = W_v m, and beta = sigmoid(w . m + b). What
+is added to z, without gradient, is what is new in k. f is DPFP (Schlag et al. 2021), brought to
+length 1: products of the positive parts of u and -u with those up to nu places before, 2 nu d
+numbers of d. nu is 3, or less where the budget leaves no d above it: with d = nu some products are
+always 0.
 
-The memory tokens are not carried, as in the authors' code; what goes on is in A and z. W_v starts
-at a quarter of the other weights' size. At their size values grow from segment to segment, as
-memory tokens read A too; from 0, as theirs, it learns only where gradients reach the segments in
-which something is to be written.
+The memory tokens are not carried, as in the authors' code; what goes on is in A and z. Three things
+differ from it, for without them values grow from segment to segment. It divides by z . k + 1e-5,
+which makes much of what hardly matches. It writes all tokens of a segment at once, which goes past
+the mark where their keys are alike. And its W_v starts at 0, from where it learns only if gradients
+reach the segments in which something is to be written; here it starts at a quarter of the other
+weights' size, since memory tokens read A too.
 """
 
 from __future__ import annotations
@@ -30,7 +32,6 @@ from memoria.experiments.rivals.segment_model import MemorySize, SegmentOutput
 from memoria.experiments.rivals.trunk import Block, Unrolled, UnrolledSettings, all_real
 
 _LARGEST_NU = 3
-_LEAST = 1e-5
 
 
 class AssociativeSettings(UnrolledSettings):
@@ -60,16 +61,20 @@ class Association(nn.Module):
         return _answered(dpfp(self.query(states), self.nu), values, sums)
 
     def written(self, tokens: Tensor, values: Tensor, sums: Tensor) -> tuple[Tensor, Tensor]:
-        """A and z after memory tokens [B, M, D], all of which see A and z as they were."""
-        keys = dpfp(self.key(tokens), self.nu)
-        news = self.value(tokens) - _answered(keys, values, sums)
-        weighed = keys * self.weight(tokens).sigmoid()
-        new = (1.0 - keys @ sums.unsqueeze(2) - _LEAST).clamp(0.0, 1.0).detach()
-        return values + weighed.transpose(1, 2) @ news, sums + (new * keys).sum(1)
+        """A and z after memory tokens [B, M, D], one after the other."""
+        keys, news = dpfp(self.key(tokens), self.nu), self.value(tokens)
+        weights = self.weight(tokens).sigmoid()
+        for number in range(tokens.shape[1]):
+            key, new = keys[:, number : number + 1], news[:, number : number + 1]
+            missed = weights[:, number : number + 1] * (new - _answered(key, values, sums))
+            fresh = (1.0 - key @ sums.unsqueeze(2)).clamp_min(0.0).detach()
+            values = values + key.transpose(1, 2) @ missed
+            sums = sums + (fresh * key).squeeze(1)
+        return values, sums
 
 
 def _answered(keys: Tensor, values: Tensor, sums: Tensor) -> Tensor:
-    return keys @ values / (keys @ sums.unsqueeze(2) + _LEAST)
+    return keys @ values / (keys @ sums.unsqueeze(2)).clamp_min(1.0)
 
 
 def dpfp(vectors: Tensor, nu: int) -> Tensor:
