@@ -406,7 +406,7 @@ DOCUMENTS: Final[Mapping[str, Schema]] = MappingProxyType(
             with_watch=keys("from to steps frames quit"),
             with_render=keys(
                 "path format bytes from to steps steps_shown engrams engrams_shown frames seconds "
-                "missing"
+                "missing alt"
             ),
         ),
         "undo": keys(f"path commands step digest {_LOST} dry_run"),

@@ -25,8 +25,13 @@ def delay(fps: float) -> int:
     return max(_SHORTEST, round(100.0 / fps)) * _HUNDREDTH
 
 
-def save_gif(path: Path, samples: list[Picture], pictures: Iterator[Picture], fps: float) -> None:
-    """Write a .gif that repeats for ever, in colours of the ``samples``: then little changes."""
+def save_gif(
+    path: Path, samples: list[Picture], pictures: Iterator[Picture], fps: float, alt: str = ""
+) -> None:
+    """Write a .gif that repeats for ever, in colours of the ``samples``: then little changes.
+
+    ``alt``, what it shows in words, is its comment.
+    """
     try:
         from PIL import Image
     except ImportError:
@@ -48,11 +53,16 @@ def save_gif(path: Path, samples: list[Picture], pictures: Iterator[Picture], fp
             loop=0,
             optimize=False,
             disposal=1,
+            comment=alt.encode("ascii", "replace"),
         )
 
 
-def save_video(path: Path, pictures: Iterator[Picture], fps: float) -> None:
-    """Write a .mp4 of H.264 that browsers show. Raises `StorageError` where ffmpeg fails."""
+def save_video(path: Path, pictures: Iterator[Picture], fps: float, alt: str = "") -> None:
+    """Write a .mp4 of H.264 that browsers show, with ``alt``, what it shows in words, as comment.
+
+    Raises:
+        StorageError: ffmpeg fails.
+    """
     try:
         import imageio_ffmpeg
     except ImportError:
@@ -67,7 +77,10 @@ def save_video(path: Path, pictures: Iterator[Picture], fps: float) -> None:
         quality=None,
         macro_block_size=2,
         ffmpeg_log_level="error",
-        output_params=[*_QUALITY, *_REPEATABLE, "-movflags", "+faststart", "-f", "mp4"],
+        output_params=[
+            *(*_QUALITY, *_REPEATABLE, "-metadata", f"comment={alt}"),
+            *("-movflags", "+faststart", "-f", "mp4"),
+        ],
     )
     try:
         writer.send(None)

@@ -62,8 +62,9 @@ def render(
         progress: called with (frames drawn, frames in all); True shows a bar.
 
     Returns:
-        What was made: path, format, bytes, from, to, steps, engrams, frames, seconds, and
-        ``missing``: characters that no font of this machine has, drawn as boxes.
+        What was made: path, format, bytes, from, to, steps, engrams, frames, seconds;
+        ``missing``: characters that no font of this machine has, drawn as boxes; ``alt``: what it
+        shows in words, which the file holds too.
 
     Raises:
         InputError: the extension, the steps or the lane are unknown, or too much is asked for.
@@ -93,6 +94,11 @@ def render(
         chronicle, initial = Chronicle.of_store(files), files.config.initial_lifespan
         shown = select(chronicle, steps, lane, most_engrams, initial)
     layout = lay_out(shown)
+    alt = (
+        f"Steps {steps[0]:,} to {steps[-1]:,} as a moving picture: engrams come in as working "
+        "memory, move through short-term memory and settle in long-term memory near what they are "
+        f"connected with; {len(shown.ids):,} engrams are drawn."
+    )
     with (
         atomic_write(target, force) as temporary,
         painting(shown, _WIDTH[form]) as painter,
@@ -110,9 +116,9 @@ def render(
         if form == "gif":
             rows = np.linspace(0, len(steps) - 1, _SAMPLES).astype(int).tolist()
             samples = [picture(row, part) for row in rows for part in _PARTS]
-            save_gif(temporary, [*samples, swatches(_WIDTH[form])], pictures(), rate)
+            save_gif(temporary, [*samples, swatches(_WIDTH[form])], pictures(), rate, alt)
         else:
-            save_video(temporary, pictures(), rate)
+            save_video(temporary, pictures(), rate, alt)
     between = delay(rate) / 1000 if form == "gif" else 1 / rate
     return {
         "path": str(target),
@@ -127,4 +133,5 @@ def render(
         "frames": total,
         "seconds": round(total * between, 3),
         "missing": painter.missing,
+        "alt": alt,
     }

@@ -69,7 +69,10 @@ def overview(about: Document, lane: int | None) -> str:
 
 def details(about: Document) -> str:
     """The settings of the memory, and its sources, folded away."""
-    settings = [[name.replace("_", " "), value] for name, value in about["config"].items()]
+    settings = [
+        [name.replace("_", " "), "–" if value in (None, "", {}) else value]
+        for name, value in about["config"].items()
+    ]
     parts = [_folded("Settings", table("Settings of the memory", ("setting", "value"), settings))]
     if sources := about.get("sources"):
         caption = f"{_count(len(sources), 'source')}"

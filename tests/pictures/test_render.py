@@ -173,6 +173,8 @@ def test_frames_go_over_into_each_other(store: Path) -> None:
 def test_a_gif(store: Path, tmp_path: Path) -> None:
     made = render(store, tmp_path / "a.gif", first=5, last=10, fps=10, most_engrams=30)
     again = render(store, tmp_path / "b.gif", first=5, last=10, fps=10, most_engrams=30)
+    assert made["alt"].startswith("Steps 5 to 10 as a moving picture")
+    assert made["alt"].encode() in (tmp_path / "a.gif").read_bytes().replace(b"\xff", b"")
     assert made == {
         "path": str(tmp_path / "a.gif"),
         "format": "gif",
@@ -186,6 +188,7 @@ def test_a_gif(store: Path, tmp_path: Path) -> None:
         "frames": 30,
         "seconds": 3.0,
         "missing": made["missing"],
+        "alt": made["alt"],
     }
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
     with Image.open(tmp_path / "a.gif") as image:
@@ -206,6 +209,7 @@ def test_a_gif(store: Path, tmp_path: Path) -> None:
 
 def test_a_video(store: Path, tmp_path: Path) -> None:
     made = render(store, tmp_path / "a.mp4", last=3, speed=4, fps=12, most_engrams=20)
+    assert made["alt"].encode() in (tmp_path / "a.mp4").read_bytes()
     assert (made["frames"], made["seconds"]) == (9, 0.75)
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(tmp_path / "a.mp4"))
     assert (frames, round(seconds, 2)) == (9, 0.75)
