@@ -31,6 +31,9 @@ class _HubData(NamedTuple):
 
 _PARQUET: Final = "refs/convert/parquet"
 _HUB: Final = {
+    "wikitext-2": _HubData(
+        "Salesforce/wikitext", "wikitext-2-raw-v1", None, ("train", "validation", "test")
+    ),
     "wikitext-103": _HubData(
         "Salesforce/wikitext", "wikitext-103-raw-v1", None, ("train", "validation", "test")
     ),

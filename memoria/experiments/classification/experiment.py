@@ -12,6 +12,7 @@ from memoria.experiments.experiment import Metric, TrainedExperiment
 from memoria.experiments.training_config import TrainingConfig
 
 _MODELS: Final = ["memoria", "none", "xl"]
+_RIVALS: Final = [*_MODELS, "compressive", "infinity", "gated-delta"]
 
 
 class ClassificationConfig(TrainingConfig):
@@ -28,6 +29,21 @@ class ClassificationConfig(TrainingConfig):
             "steps": 200,
             "learning_rate": 2e-3,
             "validate_every": 50,
+        },
+        # Hyperpartisan news in words, from scratch, the first eight segments of an article:
+        # data=FOLDER takes the published files. Some three epochs of 516 articles.
+        "hyperpartisan": {
+            "data": "hyperpartisan",
+            "tokenizer": "word",
+            "segment": 64,
+            "max_segments": 8,
+            "memory": 48,
+            "batch": 8,
+            "steps": 200,
+            "learning_rate": 2e-3,
+            "validate_every": 50,
+            "seeds": [0, 1, 2, 3, 4],
+            "models": _RIVALS,
         },
         # Hyperpartisan news with RoBERTa-base, segments of 512, batch 8, 20 epochs (of the 516
         # articles in four fifths of 645), rate 3e-5 without warm-up: the authors' script defaults

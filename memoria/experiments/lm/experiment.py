@@ -12,6 +12,33 @@ from memoria.experiments.experiment import Metric, TrainedExperiment
 from memoria.experiments.training_config import TrainingConfig
 
 _MODELS: Final = ["memoria", "none", "xl"]
+_RIVALS: Final = ["memoria", "none", "xl", "compressive", "infinity", "gated-delta"]
+
+
+def _wikitext(segment: int, batch: int) -> dict[str, Any]:
+    """WikiText-2 in bytes, small networks; a budget divided and readers formed as in the paper."""
+    return {
+        "data": "wikitext-2",
+        "segment": segment,
+        "memory": 48,
+        "batch": batch,
+        "steps": 2000,
+        "learning_rate": 2e-3,
+        "reset_period": 100,
+        "validate_every": 200,
+        "held_out": 50,
+        "models": _RIVALS,
+        "settings": {
+            "memoria": {
+                "working": 16,
+                "reminded_stm": 16,
+                "reminded_ltm": 16,
+                "stm_capacity": 128,
+                "reader": "separate",
+                "reader_zero": False,
+            }
+        },
+    }
 
 
 # Size, batch, rate, warm-up, six epochs, lifespan 9, 50 engrams, 400 short-term, 50 and 50
@@ -78,6 +105,9 @@ class LMConfig(TrainingConfig):
                 }
             },
         },
+        # The paper's segments on a text that two cores can read: data=TRAIN,VALID takes files.
+        "small-150": _wikitext(segment=150, batch=8),
+        "small-50": _wikitext(segment=50, batch=16),
         # WikiText-103, segments of 150. Their tables, known second-hand: perplexity 23.5 against
         # 24.5 (Transformer-XL), 24.8 (Compressive), 24.7 (infinity-former).
         "paper": {**_PAPER, "data": "wikitext-103", "settings": {"memoria": _PAPER_MEMORIA}},
@@ -135,7 +165,8 @@ class LMConfig(TrainingConfig):
     data: StrictStr = Field(
         "pydoc",
         min_length=1,
-        description="pydoc (Python's own help, no network), wikitext-103, pg19, enwik8, or a path: "
+        description="pydoc (Python's own help, no network), from the hub wikitext-2, wikitext-103, "
+        "pg19, enwik8, or a path: "
         "a text file, a folder with train*, valid*, test*, or files: TRAIN,VALID or "
         "TRAIN,VALID,TEST.",
     )

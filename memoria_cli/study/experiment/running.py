@@ -35,7 +35,8 @@ Preset: TypeAlias = Annotated[
     str | None,
     option(
         "--preset",
-        "Settings to start from: small (minutes on two cores) or paper.",
+        "Settings to start from: small (minutes on two cores), paper, or another that "
+        "`memoria experiment list NAME` shows.",
         "NAME",
         show_default="the file's, or small",
     ),
