@@ -8,6 +8,7 @@ order. The last two weeks are foretold half an hour ahead: the mean of the value
 end of the ten windows of the past whose codes are the likeliest to come next.
 """
 
+# %% Sparse codes of windows, and weights from each to what came next
 from __future__ import annotations
 
 import sys
@@ -22,6 +23,7 @@ FORETOLD = 2 * WEEK
 BEST = 10
 
 
+# %% The series
 def passengers(weeks: int, seed: int = 0) -> np.ndarray:
     """Passengers of each half hour, in thousands."""
     draw, time = np.random.default_rng(seed), np.arange(weeks * WEEK)
@@ -35,6 +37,7 @@ def passengers(weeks: int, seed: int = 0) -> np.ndarray:
     return 5 + np.where(day < 5, working, weekend) + draw.normal(0, 0.7, len(time))
 
 
+# %% It is read once, and its end foretold
 def errors(weeks: int) -> dict[str, float]:
     """Mean absolute errors of the last two weeks, in thousands."""
     series = passengers(weeks)
@@ -54,6 +57,8 @@ def errors(weeks: int) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
+# %% How far off each guess is
 if __name__ == "__main__":
-    for name, error in errors(int(sys.argv[1]) if len(sys.argv) > 1 else 6).items():
+    given = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    for name, error in errors(given[0] if given else 6).items():
         print(f"{name:<16} {error:.3f} thousand passengers off")
