@@ -35,7 +35,7 @@ def options() -> argparse.ArgumentParser:
     return made
 
 
-def forms(hidden: int) -> dict[str, dict[str, Any]]:
+def forms() -> dict[str, dict[str, Any]]:
     """Settings of the forms that are compared, beside the defaults."""
     from memoria.models import PAPER_READERS
 
@@ -46,8 +46,9 @@ def forms(hidden: int) -> dict[str, dict[str, Any]]:
         "joint": joint,
         "joint, upper half": {**joint, "reader_layers": "upper"},
         "joint, shared keys": shared,
-        "joint, shared keys, half wide": {**shared, "reader_width": hidden // 2},
-        "default: joint, shared keys, upper half": {},
+        "joint, shared keys, half wide": {**shared, "reader_width": "half"},
+        "joint, shared keys, upper half": {**shared, "reader_layers": "upper"},
+        "default: the same, half wide": {},
     }
 
 
@@ -68,7 +69,7 @@ def main(words: list[str] | None = None) -> dict[str, Any]:
     )
     torch.set_num_threads(arguments.threads)
     document = start(arguments)
-    chosen = forms(arguments.hidden)
+    chosen = forms()
     if arguments.only:
         wanted = [one.strip() for one in arguments.only.split(";")]
         chosen = {name: chosen[name] for name in wanted}

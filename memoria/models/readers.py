@@ -27,7 +27,7 @@ PAPER_READERS: Final[Mapping[str, Any]] = MappingProxyType(
         "reader_layers": "all",
         "reader": "separate",
         "share_keys": False,
-        "reader_width": None,
+        "reader_width": "full",
         "reader_zero": False,
     }
 )
@@ -43,14 +43,15 @@ class ReaderSettings(MemorySettings):
         reader: ``"joint"`` attends to working and reminded engrams at once, ``"separate"`` to one
             after the other with the same weights.
         share_keys: make keys and values of the engrams once for all layers.
-        reader_width: inner width of a reader, a multiple of the heads; None is the hidden size.
+        reader_width: inner width of a reader: ``"full"``, the hidden size, ``"half"`` of it, or a
+            multiple of the heads.
         reader_zero: readers start from zero: at first the model gives what it gives without.
     """
 
     reader_layers: list[int] | str = "upper"
     reader: str = "joint"
     share_keys: bool = True
-    reader_width: int | None = None
+    reader_width: int | str = "half"
     reader_zero: bool = True
 
 
@@ -71,13 +72,20 @@ class ReaderForm:
     zero: bool = False
 
     @classmethod
-    def of(cls, settings: ReaderSettings) -> ReaderForm:
-        """The form that ``settings`` ask for. Raises `ConfigError` for an unknown one."""
+    def of(cls, settings: ReaderSettings, size: int, heads: int) -> ReaderForm:
+        """The form that ``settings`` ask for, of a hidden ``size``. Raises `ConfigError`."""
         if settings.reader not in READERS:
             known = " or ".join(map(repr, READERS))
             raise ConfigError(f"reader = {settings.reader!r}: unknown", f"choose {known}")
-        joint, own = settings.reader == "joint", not settings.share_keys
-        return cls(joint, settings.reader_width, own, settings.reader_zero)
+        width = settings.reader_width
+        if isinstance(width, str):
+            halves = heads * -(-size // (2 * heads))  # a whole number a head
+            widths = {"full": None, "half": halves}
+            if width not in widths:
+                hint = "choose 'full', 'half' or a number"
+                raise ConfigError(f"reader_width = {width!r}: unknown", hint)
+            width = widths[width]
+        return cls(settings.reader == "joint", width, not settings.share_keys, settings.reader_zero)
 
 
 class PreNormReader(nn.Module):
@@ -201,7 +209,8 @@ class ReaderHost(MemoryHost):
 
     def make_form(self) -> ReaderForm:
         """The form of the readers, with the keys that they share made ready."""
-        form, size = ReaderForm.of(self.config), self.config.hidden_size
+        size = self.config.hidden_size
+        form = ReaderForm.of(self.config, size, self.config.num_attention_heads)
         if not form.own_keys:
             # of the readers' name, for what looks for weights of the memory by name
             self.reader = SharedKeys(size, form.width or size)

@@ -149,6 +149,7 @@ def test_the_paper_form_has_the_weights_of_the_authors_models() -> None:
         ("bert", {"reader_layers": [0]}, "those that can read are 1 to 2"),
         ("gpt2", {"reader_layers": "lower"}, "choose 'upper' or 'all'"),
         ("gpt2", {"reader": "both"}, "choose 'joint' or 'separate'"),
+        ("gpt2", {"reader_width": "wide"}, "choose 'full', 'half' or a number"),
         ("gpt2", {"reader_width": 6}, "must divide reader_width = 6"),
     ],
 )
