@@ -77,14 +77,7 @@ class ReaderForm:
         if settings.reader not in READERS:
             known = " or ".join(map(repr, READERS))
             raise ConfigError(f"reader = {settings.reader!r}: unknown", f"choose {known}")
-        width = settings.reader_width
-        if isinstance(width, str):
-            halves = heads * -(-size // (2 * heads))  # a whole number a head
-            widths = {"full": None, "half": halves}
-            if width not in widths:
-                hint = "choose 'full', 'half' or a number"
-                raise ConfigError(f"reader_width = {width!r}: unknown", hint)
-            width = widths[width]
+        width = _width(settings.reader_width, size, heads)
         return cls(settings.reader == "joint", width, not settings.share_keys, settings.reader_zero)
 
 
@@ -221,6 +214,15 @@ class ReaderHost(MemoryHost):
         super()._init_weights(module)
         if isinstance(module, ZeroLinear):
             initialization.zeros_(module.weight)
+
+
+def _width(width: int | str, size: int, heads: int) -> int | None:
+    """Of a reader: None is the hidden ``size``."""
+    if not isinstance(width, str):
+        return width
+    if width not in ("full", "half"):
+        raise ConfigError(f"reader_width = {width!r}: unknown", "choose 'full', 'half' or a number")
+    return None if width == "full" else heads * -(-size // (2 * heads))
 
 
 def _attention(dimension: int, heads: int, dropout: float, form: ReaderForm) -> MemoryAttention:
