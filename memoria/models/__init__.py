@@ -19,6 +19,7 @@ if (refusal := untested_release(transformers.__version__)) is not None:
     raise refusal
 
 from memoria.models.adapter import MemoryAdapter, with_memory
+from memoria.models.authors_checkpoint import import_checkpoint
 from memoria.models.encoders import (
     MemoriaBertConfig,
     MemoriaBertForMaskedLM,
@@ -65,6 +66,7 @@ __all__ = [
     "MemoryAdapter",
     "SegmentMemory",
     "StreamSampler",
+    "import_checkpoint",
     "stream_order",
     "with_memory",
 ]

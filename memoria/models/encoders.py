@@ -136,6 +136,7 @@ class MemoriaBertConfig(FromPlain, EncoderSettings, BertConfig):
 
     model_type = "memoria-bert"
     plain_type = "bert"
+    authors_type = "memoria_bert"
 
 
 class MemoriaBertLayer(MemoryLayer, BertLayer):
@@ -168,6 +169,7 @@ class MemoriaRobertaConfig(FromPlain, EncoderSettings, RobertaConfig):
 
     model_type = "memoria-roberta"
     plain_type = "roberta"
+    authors_type = "memoria_roberta"
 
 
 class MemoriaRobertaLayer(MemoryLayer, RobertaLayer):

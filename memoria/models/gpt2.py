@@ -29,6 +29,7 @@ class MemoriaGPT2Config(FromPlain, ReaderSettings, GPT2Config):
 
     model_type = "memoria-gpt2"
     plain_type = "gpt2"
+    authors_type = "gpt2_with_memoria"
 
 
 class MemoriaGPT2Block(GPT2Block):

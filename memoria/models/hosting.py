@@ -16,6 +16,7 @@ from transformers.utils import output_capturing
 from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
 from memoria.errors import ConfigError
+from memoria.models.authors_settings import take_settings
 from memoria.models.memory import SegmentMemory, untraced
 from memoria.models.segment import Segment
 
@@ -81,19 +82,47 @@ def new_segment_memory(settings: MemorySettings, host: nn.Module) -> SegmentMemo
 
 
 class FromPlain:
-    """Mixin of configurations: loads the plain model's files too, without a warning.
+    """Mixin of configurations: loads the plain model's files and the authors', without a warning.
+
+    Settings may have the names of memoria-pytorch, as ``memoria_num_memories``.
 
     Attributes:
         model_type: the name of the family with memory.
         plain_type: the name of the plain family.
+        authors_type: the name of the family in memoria-pytorch.
     """
 
     model_type: ClassVar[str]
     plain_type: ClassVar[str]
+    authors_type: ClassVar[str]
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        settings = take_settings(kwargs)
+        super().__post_init__(**kwargs)  # type: ignore[misc]
+        for name, value in settings.items():
+            if not hasattr(self, name):
+                raise ConfigError(f"{name} = {value!r}: {self.model_type} has no such setting")
+            setattr(self, name, value)
+
+    @classmethod
+    def from_authors(cls, values: Mapping[str, Any], **settings: Any) -> Any:
+        """The configuration here of one of memoria-pytorch, as its ``config.json`` has it.
+
+        ``settings`` are other than there.
+        """
+        from memoria.models.readers import PAPER_READERS
+
+        names = ("model_type", "architectures", "transformers_version", "torch_dtype", "n_ctx")
+        kept = {name: value for name, value in values.items() if name not in names}
+        form = {"memory_hidden": values.get("intermediate_size"), **PAPER_READERS}
+        ours = take_settings(kept)
+        return cls(**{**form, **kept, **ours, **settings})
 
     @classmethod
     def get_config_dict(cls, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         values, unused = super().get_config_dict(*args, **kwargs)  # type: ignore[misc]
+        if values.get("model_type") == cls.authors_type:
+            values = cls.from_authors(values).to_dict()
         if values.get("model_type") == cls.plain_type:
             values["model_type"] = cls.model_type
         return values, unused
@@ -105,6 +134,18 @@ class _Pass(NamedTuple):
     segment: Segment | None
     mask: Tensor | None
     continued: bool
+
+
+class _FromAuthors:
+    """Mixin of models: ``from_pretrained`` takes a folder of memoria-pytorch too."""
+
+    @classmethod
+    def from_pretrained(cls, path: Any, *args: Any, **kwargs: Any) -> Any:
+        from memoria.models.authors_checkpoint import import_checkpoint, is_authors_folder
+
+        if is_authors_folder(path):
+            return import_checkpoint(path, cls, **kwargs)
+        return super().from_pretrained(path, *args, **kwargs)  # type: ignore[misc]
 
 
 class _SharedInput:
@@ -119,7 +160,7 @@ class _SharedInput:
         return super()._set_gradient_checkpointing(*args, **kwargs)  # type: ignore[misc]
 
 
-class MemoryHost(_SharedInput):
+class MemoryHost(_FromAuthors, _SharedInput):
     """Mixin of base models, before the plain model's class: one forward pass reads one segment.
 
     Attributes:
@@ -196,7 +237,7 @@ class MemoryHost(_SharedInput):
             initialization.normal_(module.query_embeddings, mean=0.0, std=std)
 
 
-class MemoryHead(_SharedInput):
+class MemoryHead(_FromAuthors, _SharedInput):
     """Mixin of models with a head, before the plain head's class.
 
     Attributes:
