@@ -11,12 +11,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+import torch
+from torch.nn import functional
 from torch.utils.data import Dataset, Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback
 
 from memoria.errors import ConfigError, InputError
 from memoria.models.memory import SegmentMemory
 
+_STARTS: Final = "document_start"  # of a segment, true where a document begins
 MEMORY_FILE: Final = "memory.safetensors"  # in a checkpoint's folder
 
 
@@ -24,10 +27,15 @@ class StreamSampler(Sampler[int]):
     """Order in which batches of ``len(streams)`` rows read each stream in its own row.
 
     ``streams[0][0], streams[1][0], ..., streams[0][1], streams[1][1], ...`` up to the end of the
-    shortest stream; what longer ones have beyond it is left out, as every row must go on.
+    shortest stream, then one more segment of those that are longer, a smaller batch. What a stream
+    has beyond that is left out.
 
     Args:
-        streams: for each row the indices of its segments in the data set, in reading order.
+        streams: for each row the indices of its segments in the data set, in reading order. Those
+            longer than the shortest become the first rows.
+
+    Attributes:
+        streams: in the order of rows.
 
     Raises:
         ConfigError: there is no stream, or an empty one.
@@ -36,21 +44,32 @@ class StreamSampler(Sampler[int]):
     def __init__(self, streams: Sequence[Sequence[int]]) -> None:
         if not streams or not all(len(stream) for stream in streams):
             raise ConfigError("streams: every row of a batch needs a segment to read")
-        self.streams = streams
+        self._shortest = min(map(len, streams))
+        self.streams = sorted(streams, key=lambda stream: len(stream) == self._shortest)
 
     def __len__(self) -> int:
-        return len(self.streams) * min(map(len, self.streams))
+        return len(self.streams) * self._shortest + len(self._last)
 
     def __iter__(self) -> Iterator[int]:
-        return chain.from_iterable(zip(*self.streams, strict=False))
+        return chain(chain.from_iterable(zip(*self.streams, strict=False)), self._last)
+
+    @property
+    def _last(self) -> list[int]:
+        """The last, smaller batch."""
+        longer = (stream for stream in self.streams if len(stream) > self._shortest)
+        return [stream[self._shortest] for stream in longer]
 
 
 def stream_order(segments: int, lanes: int) -> StreamSampler:
-    """The order for one long text of ``segments`` segments, cut into ``lanes`` equal streams."""
+    """The order for one long text of ``segments`` segments, cut into ``lanes`` streams.
+
+    They are of equal length, but the first ones one segment longer where that does not come out.
+    """
     if lanes < 1 or segments < lanes:
         raise ConfigError(f"lanes = {lanes}: the text has {segments} segments")
-    length = segments // lanes
-    return StreamSampler([range(lane * length, (lane + 1) * length) for lane in range(lanes)])
+    length, longer = divmod(segments, lanes)
+    ends = [(lane + 1) * length + min(lane + 1, longer) for lane in range(lanes)]
+    return StreamSampler([range(*ends_of) for ends_of in zip([0, *ends], ends, strict=False)])
 
 
 class MemoriaCallback(TrainerCallback):
@@ -81,13 +100,16 @@ class MemoriaTrainer(Trainer):
     """transformers' `Trainer` for a model with memory.
 
     - Batches are read in the order of the data set, a row of the batch a stream; give ``streams``,
-      or a data set that is in that order already. The last, smaller batch is left out.
+      or a data set that is in that order already. The last batch may be smaller: lanes beyond its
+      rows stand still.
+    - Where a segment has a true ``document_start``, its row starts anew, as of a new document; the
+      other rows go on.
     - Evaluation and prediction use another, empty memory; that of training is untouched.
     - A checkpoint holds the memory; training resumed from it goes on as if it had not stopped.
 
     Args:
         streams: order of the training segments, a `StreamSampler`; None: that of the data set.
-        arguments, keywords: of `Trainer`. ``args.dataloader_drop_last`` is set.
+        arguments, keywords: of `Trainer`.
 
     Raises:
         ConfigError: the model has no ``memory``.
@@ -104,7 +126,6 @@ class MemoriaTrainer(Trainer):
         if streams is not None and len(streams.streams) != self.args.train_batch_size:
             size, rows = self.args.train_batch_size, len(streams.streams)
             raise ConfigError(f"batches of {size} rows for {rows} streams", "one row for each")
-        self.args.dataloader_drop_last = True
         self.add_callback(MemoriaCallback(memory))
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int]:
@@ -112,6 +133,20 @@ class MemoriaTrainer(Trainer):
             return self.streams
         data: Any = self.train_dataset if train_dataset is None else train_dataset
         return SequentialSampler(data)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        columns: list[str] = self._signature_columns  # type: ignore[has-type]
+        if _STARTS not in columns:
+            columns.append(_STARTS)
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        prepared = dict(super()._prepare_inputs(inputs))
+        starts, lanes = prepared.pop(_STARTS, None), self.memory.lanes
+        if starts is not None and lanes is not None:
+            anew = torch.as_tensor(starts).bool()
+            self.memory.reset_lanes(functional.pad(anew, (0, max(0, lanes - len(anew)))))
+        return prepared
 
     def evaluation_loop(self, *arguments: Any, **keywords: Any) -> Any:
         """As in `Trainer`, with a memory of its own."""
