@@ -252,7 +252,8 @@ class Engrams:
             Ascending, each once, int64 [B, K], -1 on the right; indices outside the mask are left
             out.
         """
-        within = self.get_mask_with_indices(global_indices) & partial_mask
+        wanted = torch.as_tensor(global_indices)  # a list will do
+        within = self.get_mask_with_indices(wanted) & partial_mask
         ranks = partial_mask.long().cumsum(1) - 1
         columns = self.get_indices_with_mask(within)
         return ranks.gather(1, columns.clamp_min(0)).masked_fill(columns < 0, -1)
@@ -323,6 +324,8 @@ def _summary(lane: Engrams) -> EngramsInfo:
     """The record of one lane; the cost follows the connections there are, not M^2."""
     assert lane.engram_ids is not None
     counts = lane.induce_counts[0].clone().fill_diagonal_(0).clamp_min_(0)
+    null = lane._null_mask[0]
+    counts.masked_fill_(null | null[:, None], 0)
     source, target = counts.nonzero(as_tuple=True)
     edges = (source, target, counts[source, target])
     return summarize(

@@ -32,6 +32,7 @@ from memoria.models.hosting import (
     parameter_names,
 )
 from memoria.models.readers import (
+    PAPER_READERS,
     PostNormReader,
     PreNormReader,
     ReaderForm,
@@ -137,6 +138,7 @@ class MemoriaBertConfig(FromPlain, EncoderSettings, BertConfig):
     model_type = "memoria-bert"
     plain_type = "bert"
     authors_type = "memoria_bert"
+    authors_form = PAPER_READERS
 
 
 class MemoriaBertLayer(MemoryLayer, BertLayer):
@@ -170,6 +172,7 @@ class MemoriaRobertaConfig(FromPlain, EncoderSettings, RobertaConfig):
     model_type = "memoria-roberta"
     plain_type = "roberta"
     authors_type = "memoria_roberta"
+    authors_form = PAPER_READERS
 
 
 class MemoriaRobertaLayer(MemoryLayer, RobertaLayer):

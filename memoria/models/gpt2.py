@@ -20,7 +20,13 @@ from memoria.models.hosting import (
     layer_arguments,
     parameter_names,
 )
-from memoria.models.readers import PreNormReader, ReaderForm, ReaderHost, ReaderSettings
+from memoria.models.readers import (
+    PAPER_READERS,
+    PreNormReader,
+    ReaderForm,
+    ReaderHost,
+    ReaderSettings,
+)
 from memoria.models.segment import Segment
 
 
@@ -30,6 +36,7 @@ class MemoriaGPT2Config(FromPlain, ReaderSettings, GPT2Config):
     model_type = "memoria-gpt2"
     plain_type = "gpt2"
     authors_type = "gpt2_with_memoria"
+    authors_form = PAPER_READERS
 
 
 class MemoriaGPT2Block(GPT2Block):

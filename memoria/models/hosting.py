@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from memoria.core.abstractor import Abstractor
 from memoria.core.memoria import Memoria
 from memoria.errors import ConfigError
 from memoria.models.authors_settings import take_settings
+from memoria.models.authors_weights import filled_model, is_authors_folder, read_checkpoint
 from memoria.models.memory import SegmentMemory, untraced
 from memoria.models.segment import Segment
 
@@ -90,11 +92,13 @@ class FromPlain:
         model_type: the name of the family with memory.
         plain_type: the name of the plain family.
         authors_type: the name of the family in memoria-pytorch.
+        authors_form: settings that models there have without saying so.
     """
 
     model_type: ClassVar[str]
     plain_type: ClassVar[str]
     authors_type: ClassVar[str]
+    authors_form: ClassVar[Mapping[str, Any]]
 
     def __post_init__(self, **kwargs: Any) -> None:
         settings = take_settings(kwargs)
@@ -110,11 +114,9 @@ class FromPlain:
 
         ``settings`` are other than there.
         """
-        from memoria.models.readers import PAPER_READERS
-
         names = ("model_type", "architectures", "transformers_version", "torch_dtype", "n_ctx")
         kept = {name: value for name, value in values.items() if name not in names}
-        form = {"memory_hidden": values.get("intermediate_size"), **PAPER_READERS}
+        form = {"memory_hidden": values.get("intermediate_size"), **cls.authors_form}
         ours = take_settings(kept)
         return cls(**{**form, **kept, **ours, **settings})
 
@@ -141,10 +143,9 @@ class _FromAuthors:
 
     @classmethod
     def from_pretrained(cls, path: Any, *args: Any, **kwargs: Any) -> Any:
-        from memoria.models.authors_checkpoint import import_checkpoint, is_authors_folder
-
         if is_authors_folder(path):
-            return import_checkpoint(path, cls, **kwargs)
+            folder = Path(path)
+            return filled_model(folder, cls, *read_checkpoint(folder), kwargs)
         return super().from_pretrained(path, *args, **kwargs)  # type: ignore[misc]
 
 

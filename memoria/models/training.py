@@ -136,7 +136,7 @@ class MemoriaTrainer(Trainer):
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
-        columns: list[str] = self._signature_columns  # type: ignore[has-type]
+        columns: list[str] = self._signature_columns
         if _STARTS not in columns:
             columns.append(_STARTS)
 
