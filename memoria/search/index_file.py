@@ -103,7 +103,7 @@ class IndexFile:
         index = make(speakers=speakers, turn=turn)
         for arrays in _parts(database, "words"):
             _take_words(index, arrays)
-        most = self.path.stat().st_size // max(1, index.dimension)  # whatever the head says
+        most = self.path.stat().st_size // max(1, index.dimension // 8)  # whatever the head says
         index.reserve(min(int(head["texts"]), most))
         for arrays in _parts(database, "texts"):
             index.take(arrays)
