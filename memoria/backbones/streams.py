@@ -27,6 +27,7 @@ from memoria.errors import (
     NoTextError,
     StorageError,
 )
+from memoria.io.files import split_key
 from memoria.io.inputs import InputReader, InputSpec, Piece, Plan, WorkingMemory
 from memoria.io.progress import Progress, no_progress
 from memoria.io.read_options import ReadOptions
@@ -261,7 +262,7 @@ class InputStream:
         """How many working memories there are. Reads every input, and so finds its faults.
 
         What was read is held for the next iteration, so that no input is read twice, unless it is
-        larger than `_HELD_BYTES`. ``progress`` hears of the inputs that were read.
+        larger than `_HELD_BYTES`. ``progress`` hears of the bytes that were read of the files.
         """
         self._scan = scan = self._scanned(progress)
         steps = scan.steps(self._specs, self._lanes, self._width)
@@ -349,6 +350,15 @@ class InputStream:
         if self._lanes > 1 and self._specs and self._specs[0].kind != "steps":
             self._by_lane()
         self.faults, scan, size, before = {}, _Scan(), 0, 0
+        ends = [0, *itertools.accumulate(_file_size(spec) for spec in self._specs)]
+        heard = 0
+
+        def hear(bytes_read: int) -> None:
+            nonlocal heard
+            heard += bytes_read
+            progress(min(heard, ends[-1]), ends[-1])
+
+        self._reader.heard = hear
         most = None if self._limit is None or self._choice else self._limit * self._width
         for number, spec in enumerate(self._specs):
             pieces, held, units = self._pieces(number), list[Piece](), 0
@@ -384,7 +394,9 @@ class InputStream:
             before += units
             if len(held) == units and size <= _HELD_BYTES:
                 scan.held[number] = held
-            progress(number + 1, len(self._specs))
+            heard = ends[number + 1]
+            progress(heard, ends[-1])
+        self._reader.heard = lambda size: None
         if self._choice is not None:
             self._choice.decide()
             for number, units in scan.units.items():
@@ -551,6 +563,14 @@ class InputStream:
                     f"{spec.name} is an image, and backbone {name!r} encodes texts",
                     "create a store with `--backbone hf:ID` of an image model",
                 )
+
+
+def _file_size(spec: InputSpec) -> int:
+    """Bytes of the file that an input is; 0 of what is none."""
+    try:
+        return os.path.getsize(split_key(spec.name)[0]) if spec.kind != "literal" else 0
+    except (OSError, ValueError):
+        return 0
 
 
 def _ceil(number: int, size: int) -> int:

@@ -164,6 +164,7 @@ class InputReader:
     Attributes:
         specs: the files of ``inputs`` in order, then the ``texts``.
         bad: a line for each record that was passed over, in order, each once.
+        heard: takes the number of bytes of each read of a text.
 
     Raises:
         InputError: on construction, when something is missing, empty or unknown.
@@ -184,6 +185,7 @@ class InputReader:
     ) -> None:
         self.options = as_options(options)
         self.bad: dict[str, None] = {}
+        self.heard: Callable[[int], None] = lambda size: None
         names = _checked_names(inputs, texts, may_be_none)
         self._lanes, self._dimension = lanes, dimension
         self._literals = list(literal_texts(texts, self.options)) if texts else []
@@ -219,7 +221,7 @@ class InputReader:
 
         if spec.name in self._faults:
             raise self._faults[spec.name]
-        found = scan_lines(spec.name, self.options, known, self._tell)
+        found = scan_lines(spec.name, self.options, known, self._tell, self.heard)
         if not len(found.offsets):
             raise NoTextError(f"{spec.name}: holds no text")
         return found
@@ -302,7 +304,7 @@ class InputReader:
         streamed = self._streams.get(spec.name)
         stdin = None if streamed is None else io.BytesIO(streamed)
         name = spec.name if streamed is None else "-"
-        return read_texts(name, self.options, stdin=stdin, tell=self._tell)
+        return read_texts(name, self.options, stdin=stdin, tell=self._tell, heard=self.heard)
 
     def _tell(self, line: str) -> None:
         self.bad[line] = None

@@ -73,7 +73,11 @@ def has_record_lines(spec: str) -> bool:
 
 
 def scan_lines(
-    spec: str, options: ReadOptions, known: RecordLines, tell: Callable[[str], None]
+    spec: str,
+    options: ReadOptions,
+    known: RecordLines,
+    tell: Callable[[str], None],
+    heard: Callable[[int], None] = lambda size: None,
 ) -> RecordLines:
     """The lines of a file, those that are not ``known`` parsed.
 
@@ -82,6 +86,7 @@ def scan_lines(
         options: how it is read: as ``known`` was.
         known: what lines became before.
         tell: takes a line for each record that is passed over.
+        heard: takes the number of bytes of each line that is parsed.
 
     Raises:
         InputError, StorageError: as `memoria.io.texts.read_texts`; but no text is no error.
@@ -100,6 +105,7 @@ def scan_lines(
             told = list[str]()
             file.seek(int(starts[line]))
             data = file.readline(LINE + 1)
+            heard(len(data))
             parsed[line] = [*read_part(data, spec, options, line, 0, told.append)]
             counts[line] = len(parsed[line])
             if told:

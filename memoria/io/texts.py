@@ -20,7 +20,10 @@ from memoria.io.units import MAX_UNIT, iter_units, split_long
 
 STANDARD_INPUT: Final = 3 << 26  # bytes, all in memory: it may have to be read twice
 
+_BUFFER: Final = 1 << 16
+
 _Tell = Callable[[str], None]
+_Heard = Callable[[int], None]
 
 
 def read_texts(
@@ -29,6 +32,7 @@ def read_texts(
     *,
     stdin: Any = None,
     tell: _Tell = lambda line: None,
+    heard: _Heard = lambda size: None,
 ) -> Iterator[TextUnit]:
     """The units of a text file, or of standard input for ``-``.
 
@@ -42,6 +46,7 @@ def read_texts(
         options: how it is read; a unit stands for options with that alone.
         stdin: the stream that ``-`` stands for.
         tell: takes a line for each record that is passed over (``skip_bad``).
+        heard: takes the number of bytes of each read of the file.
 
     Raises:
         InputError: the file is missing, not UTF-8 or with NULs (with the byte), malformed (with
@@ -49,12 +54,17 @@ def read_texts(
     """
     spec, chosen = os.fspath(spec), as_options(options)
     spoken = "standard input" if spec == "-" else spec
-    form, source = open_text(spec, chosen, stdin=stdin, tell=tell)
+    form, source = open_text(spec, chosen, stdin=stdin, tell=tell, heard=heard)
     return _found(in_units(read_sections(form, source), chosen.unit), spoken)
 
 
 def open_text(
-    spec: str, options: ReadOptions, *, stdin: Any = None, tell: _Tell = lambda line: None
+    spec: str,
+    options: ReadOptions,
+    *,
+    stdin: Any = None,
+    tell: _Tell = lambda line: None,
+    heard: _Heard = lambda size: None,
 ) -> tuple[Form, TextSource]:
     """The form of a text, and the text itself, not read yet unless it comes as a stream.
 
@@ -63,6 +73,7 @@ def open_text(
         options: how it is read.
         stdin: the stream that ``-`` stands for.
         tell: takes a line for each record that is passed over.
+        heard: takes the number of bytes of each read of the file.
 
     Raises:
         InputError: it is missing, empty or no text.
@@ -81,7 +92,7 @@ def open_text(
         raise InputError(f"{path}: is not a text file", "texts in UTF-8 are read, and .pdf")
     if field is not None and not found.has_records:
         raise InputError(f"{spec}: {path} has no fields", f"write {path}")
-    return found, TextSource(path, path, path, lambda: _opened(path), options, field, tell)
+    return found, TextSource(path, path, path, lambda: _opened(path, heard), options, field, tell)
 
 
 def read_fields(spec: str | os.PathLike[str], field: str) -> Iterator[str]:
@@ -202,9 +213,27 @@ def _standard_input(stdin: Any) -> bytes:
     return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
 
 
-def _opened(path: str) -> IO[bytes]:
+class _HeardFile(io.FileIO):
+    """A file that tells how many bytes each read brings."""
+
+    def __init__(self, descriptor: int, heard: _Heard) -> None:
+        super().__init__(descriptor)
+        self._heard = heard
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        size = super().readinto(buffer)
+        self._heard(size or 0)
+        return size
+
+    def readall(self) -> bytes:
+        data = super().readall()
+        self._heard(len(data))
+        return data
+
+
+def _opened(path: str, heard: _Heard) -> IO[bytes]:
     with reading(path):
-        return open(open_regular(path), "rb")
+        return io.BufferedReader(_HeardFile(open_regular(path), heard), _BUFFER)
 
 
 def _found(units: Iterator[TextUnit], spoken: str) -> Iterator[TextUnit]:

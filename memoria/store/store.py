@@ -763,8 +763,9 @@ class MemoryStore:
         self._load()
 
     def close(self) -> None:
-        """Release the store; what was not committed is dropped."""
+        """Release the store and what it holds in memory; what was not committed is dropped."""
         self._files.close()
+        self._core = None
 
     def __enter__(self) -> MemoryStore:
         return self

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from memoria.store.memory_files import MemoryFiles
 
-_CACHE_BYTES: Final = 2**29
+_CACHE_BYTES: Final = 2**28
 _LEAST_ROWS: Final = 1024
 
 Index = npt.NDArray[np.int64]

@@ -258,7 +258,8 @@ def step(
             begun = opened.timestep
             quit = False
             try:
-                total = reading.begin()  # finds a faulty input before anything is remembered
+                with output.progress("reading", "bytes") as show:
+                    total = reading.begin(show)  # finds a faulty input before anything else
                 if watch:
                     quit = _step_watched(opened, reading, total, rule, commit_every)
                 else:

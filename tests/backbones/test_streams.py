@@ -512,3 +512,16 @@ def test_a_batch_that_fails_ends_the_stream_after_those_before_it(
     assert widths([next(memories) for _ in range(4)]) == [3, 3, 3, 3]
     with pytest.raises(BackboneError, match="the model broke"):
         next(memories)
+
+
+def test_counting_tells_the_bytes_that_were_read(tmp_path: Path) -> None:
+    places = [tmp_path / "a.txt", tmp_path / "chat.jsonl", tmp_path / "b.md"]
+    places[0].write_text("One bee. " * 30_000)
+    places[1].write_text('{"text": "Two bees."}\n' * 1_000)
+    places[2].write_text("# Bees\n\nThree bees.\n")
+    told: list[tuple[int, int]] = []
+    InputStream(config(), places).count(lambda *one: told.append(one))
+    total = sum(place.stat().st_size for place in places)
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
+    assert len(told) > 6  # within the long one too
