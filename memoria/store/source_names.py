@@ -26,6 +26,7 @@ _WORD: Final = (1 << 64) - 1
 _POWERS: Final = [pow(0x9E3779B97F4A7C15, power, 1 << 64) for power in range(_TAIL + 1)]
 _BLOCK: Final = 1 << 16  # names that are hashed at a time
 _HELD: Final = 1 << 12  # names in memory, of those asked for last
+_AHEAD: Final = 1 << 8  # names that are read with those before them
 _WAITING: Final = 1 << 16  # new names, at least, that are found without a hash
 
 
@@ -42,6 +43,7 @@ class SourceNames:
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
         self._held: dict[int, Named] = {}
+        self._next = 0  # the source behind those that were read last
         self._hashed = -1  # sources that are found by their hash; -1: not looked at yet
         self._hashes: _Hashes = np.empty(0, np.uint64)  # ascending
         self._order: IntArray = np.empty(0, np.int64)  # the source of each hash
@@ -64,6 +66,10 @@ class SourceNames:
             found = dict(zip(missing, self._read(np.array(missing, np.int64)), strict=True))
             return [found.get(number) or self._held[number] for number in wanted]
         if missing:
+            last = missing[-1] + 1
+            if missing[0] == self._next:  # as records come, one after another
+                missing += range(last, min(last + _AHEAD, len(self)))
+            self._next = missing[-1] + 1
             names = self._read(np.array(missing, np.int64))
             if len(self._held) + len(missing) > _HELD:
                 held = {number: self._held[number] for number in wanted if number in self._held}

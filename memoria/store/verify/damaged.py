@@ -19,6 +19,7 @@ from memoria.errors import DamageError
 from memoria.timeline.log import IntArray
 
 _WINDOW_BYTES: Final = 2**21
+_NO_WINDOW: Final = (0, np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class LooseFiles(StoreFiles):
 
     def mark(self, damages: list[Damage]) -> None:
         """From now on the rows of ``damages`` are known to be unreadable."""
+        self._windows.clear()
         for damage in damages:
             if damage.last > damage.first:
                 self._holes.setdefault(damage.array, []).append((damage.first, damage.last))
@@ -89,6 +91,9 @@ class LooseFiles(StoreFiles):
         return holes[0][0] if holes else self.committed_rows(name)
 
     def read(self, name: str, start: int = 0, stop: int | None = None) -> npt.NDArray[Any]:
+        at, window = self._windows.get(name, _NO_WINDOW)
+        if stop is not None and at <= start < stop <= at + len(window):  # nearly always
+            return window[start - at : stop - at]
         stop = self.rows(name) if stop is None else stop
         if 0 <= start < stop <= self.rows(name) and not self.is_sound(name, start, stop):
             raise DamageError(f"{self.path / name}: rows {start} to {stop} cannot be read")
@@ -97,13 +102,11 @@ class LooseFiles(StoreFiles):
         first = start - start % size
         if not 0 <= start < stop <= min(first + size, self.rows(name)):
             return super().read(name, start, stop)
-        at, window = self._windows.get(name, (-1, None))
-        if window is None or at != first:
-            last = min(first + size, self.rows(name))
-            if not self.is_sound(name, first, last):
-                return super().read(name, start, stop)
-            window = super().read(name, first, last)
-            self._windows[name] = first, window
+        last = min(first + size, self.rows(name))
+        if not self.is_sound(name, first, last):
+            return super().read(name, start, stop)
+        window = super().read(name, first, last)
+        self._windows[name] = first, window
         return window[start - first : stop - first]
 
     def gather(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
