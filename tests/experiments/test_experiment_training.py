@@ -286,12 +286,14 @@ class TestBadInput:
     def test_a_failing_run_is_told_and_fails_the_command(
         self, capsys: pytest.CaptureFixture[str], tmp_path: Path
     ) -> None:
-        options = [f"--set={key}={str(value).lower()}" for key, value in TINY.items()]
-        options += ["--set=settings.memoria.colour=1", "--set=models=memoria"]
-        ran = Cli(capsys)("experiment", "run", "sorting", *options, "-o", tmp_path / "x", "--json")
+        short = tmp_path / "short.txt"
+        short.write_text("Too short for a segment.\n")
+        options = [f"--set=data={short}", "--set=models=none", "--seeds=1", "--set=device=cpu"]
+        ran = Cli(capsys)("experiment", "run", "lm", *options, "-o", tmp_path / "x", "--json")
         assert ran.code == 1
         assert [one["status"] for one in ran.json["runs"]] == ["failed"]
-        assert "memoria-0 failed: colour = 1: no such setting" in ran.err
+        assert "none-0 failed: data = " in ran.err
+        assert "tokens for training, 16 rows of 65 are needed" in ran.err
 
 
 def launched(count: int, folder: Path) -> subprocess.CompletedProcess[str]:
