@@ -43,6 +43,9 @@ class Page {
     $("placed").addEventListener("change", () => {
       this.drawing.placed = $("placed").value;
       this.drawing.fit();
+      const parts = (memory.map?.topics ?? []).map((one) => one.words).join("; ");
+      $("canvas").setAttribute("aria-label", this.drawing.placed === "meaning"
+        ? `Map of engrams by meaning${parts ? `, its parts: ${parts}` : ""}` : "Graph of engrams");
       $("placed-help").textContent = this.drawing.placed === "meaning"
         ? `Near each other: alike in meaning, by ${memory.map.method}. Words: what texts there share and others lack.`
         : "A line joins two that fire together.";

@@ -204,6 +204,8 @@ def test_the_map_and_its_colours(browser: Browser, report: Path) -> None:
         seen.append(browser.ink())
         assert browser("return document.getElementById('scale').hidden") is (id_ == "placed")
     assert "alike in meaning, by PCA" in browser.text("graph-help")
+    named = browser("return document.getElementById('canvas').getAttribute('aria-label')")
+    assert named.startswith("Map of engrams by meaning")
     browser("document.getElementById('labels').click()")
     assert len({*seen, browser.ink()}) == 5
     browser("page.choose(1); page.goTo(1)")
