@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> 
 
 @pytest.mark.slow
 def test_a_memory_of_all_segments_solves_it_and_none_guesses(tmp_path: Path) -> None:
-    asked = {"models": ["xl", "none"], "gap": 2, "device": "cpu", "steps": 250}
+    asked = {"models": ["xl", "none"], "gap": 2, "device": "cpu", "steps": 400}
     specs = make_plan("associate", "small", asked).specs(tmp_path)
     xl, none = (execute(spec).metrics for spec in specs)
     assert xl["accuracy"] > 0.9

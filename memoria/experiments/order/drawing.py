@@ -41,7 +41,7 @@ def draw_order(records: Sequence[RunRecord], path: Path) -> list[Path]:
             for one in runs
             if (rows := [row for row in one if row["length"] == length])
         )
-        labels = [f"{row['low']:g}-{min(row['high'], length):g}" for row in rows]
+        labels = [f"{row['low']:.0f}-{min(row['high'], length):.0f}" for row in rows]
         panels[panel].set_xticks(range(len(labels)), labels)
         panels[panel].set_ylim(0.2, 1.03)
         panels.finish(panel, f"order told rightly, of {length:,} words", "words between them")

@@ -74,7 +74,7 @@ class Order(Experiment[OrderConfig]):
         for (length, low, high, model), found in sorted(cells.items(), key=lambda one: one[0][:3]):
             pairs = sum(row["pairs"] for row in found)
             right = sum(row["pairs"] * row["accuracy"] for row in found)
-            distance = f"{low:g} to {min(high, length):g}"
+            distance = f"{low:.0f} to {min(high, length):.0f}"
             where = {"excerpt": length, "distance": distance, "variant": model}
             rows.append({**where, "pairs": pairs, "accuracy": right / pairs})
         return rows

@@ -105,11 +105,16 @@ class _Stored:
     ) -> None:
         self._asks, self._backbone = model == "ask", backbone
         self._store = MemoryStore.create(path, memory_config(backbone, settings))
+        self._is_behind = False
 
     def read(self, texts: Sequence[str]) -> None:
         self._store.step(self._backbone.encode(list(texts)), texts=list(texts))
+        self._is_behind = True
 
     def best(self, text: str) -> tuple[int, float]:
+        if self._is_behind:  # asking reads what is committed once, and the rest every time
+            self._store.commit()
+            self._is_behind = False
         if self._asks:
             answers = self._store.ask(text, top=1)
             return (answers[0].id, answers[0].confidence) if len(answers) else (-1, 0.0)
