@@ -64,6 +64,12 @@ def test_one_word_is_another_and_no_more() -> None:
         assert [one for one, before in words if one != before] == ["garden,"]
 
 
+def test_a_word_with_an_apostrophe_is_changed_as_well() -> None:
+    rng = np.random.default_rng(0)
+    changed = with_one_word_changed("\u201cWe shouldn\u2019t.\u201d", ["garden"], rng)
+    assert changed == "\u201cWe garden\u2019t.\u201d"
+
+
 def test_a_tie_is_a_guess() -> None:
     assert two_choice(np.array([1.0, 1.0, 0.0]), np.array([0.0, 1.0, 1.0])) == 0.5
     assert first_half("one two three") == "one two"

@@ -110,10 +110,11 @@ def reworded(sentence: str) -> str:
 
 def with_one_word_changed(sentence: str, pool: Sequence[str], rng: np.random.Generator) -> str:
     """One word that carries sense, or else the longest, replaced by another of ``pool``."""
-    words = sentence.split()
-    bare = [re.sub(r"\W", "", word) for word in words]
-    places = [at for at, word in enumerate(bare) if len(word) >= _SENSE]
-    at = int(rng.choice(places)) if places else int(np.argmax([len(word) for word in bare]))
-    others = [word for word in pool if word != bare[at].lower()]
-    words[at] = words[at].replace(bare[at], str(rng.choice(others)), 1)
-    return " ".join(words)
+    words = list(re.finditer(r"\w+", sentence))
+    if not words:  # a row of stars
+        return f"{sentence} {rng.choice(pool)}"
+    longest = max(len(word[0]) for word in words)
+    places = [word for word in words if len(word[0]) >= min(_SENSE, longest)]
+    chosen = places[int(rng.integers(len(places)))]
+    others = [word for word in pool if word != chosen[0].lower()]
+    return sentence[: chosen.start()] + str(rng.choice(others)) + sentence[chosen.end() :]
