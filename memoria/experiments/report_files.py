@@ -22,7 +22,7 @@ from memoria.io.atomic_write import atomic_write, check_target
 
 FORMATS: Final = (".md", ".html", ".tex", ".csv", ".json")
 _NO_PICTURES: Final = (".csv", ".json")
-_TYPES: Final = {".png": "image/png", ".svg": "image/svg+xml"}
+_TYPES: Final = {".svg": "image/svg+xml", ".jpg": "image/jpeg"}  # others are PNG
 # What means something in Markdown, or could begin a tag; some of it only in front.
 _MARKS = re.compile(r"([\\`*\[\]|<>&~$^]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|^[-+#=])")
 _LISTS = re.compile(r"^(\d+)([.)])")
@@ -215,7 +215,7 @@ def _element(part: Part) -> str:
         return f"<p>{html.escape(part.text)}</p>"
     if isinstance(part, Picture):
         data = base64.b64encode(part.path.read_bytes()).decode("ascii")
-        words, kind = html.escape(part.text), _TYPES[part.path.suffix]
+        words, kind = html.escape(part.text), _TYPES.get(part.path.suffix, "image/png")
         return (
             f'<figure tabindex="0"><img alt="{words}" src="data:{kind};base64,{data}">'
             f"<figcaption>{words}</figcaption></figure>"
