@@ -24,6 +24,21 @@ class FarRecallConfig(TrainingConfig):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         # Chosen by trial: within minutes on two cores the parts of Memoria differ clearly.
         "small": {},
+        # More facts than the budget holds vectors, so that linear memories do not all reach 1.
+        "many": {
+            "facts": 16,
+            "gap": 4,
+            "segment": 4,
+            "shown": 2,
+            "memory": 8,
+            "hidden": 32,
+            "heads": 2,
+            "inner": 128,
+            "batch": 32,
+            "steps": 200,
+            "models": ["linear", "gated-delta", "mesa", "bmojo"],
+            "settings": {"memoria": {**_EVEN, "lifespan": 64.0}},
+        },
         # No such experiment is in the paper; this one is as long as its longest sorting task.
         "paper": {
             "facts": 8,
