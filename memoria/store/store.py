@@ -115,7 +115,17 @@ class MemoryStore:
 
     @classmethod
     def create(cls, path: str | os.PathLike[str], config: MemoriaConfig) -> MemoryStore:
-        """A new store at ``path``, open for writing. Raises `StoreExistsError`."""
+        """A new store, open for writing.
+
+        Args:
+            path: where nothing is yet, or an empty directory.
+            config: what the memory is.
+
+        Raises:
+            StoreExistsError: something is at ``path``.
+            StateError: this version cannot keep to ``config``.
+            StorageError: the system refuses.
+        """
         values, settings = StoreAttributes.of_config(config)
         _check_known(config)
         attributes = StoreAttributes(
@@ -137,11 +147,20 @@ class MemoryStore:
         at: int | str | None = None,
         device: str | None = None,
     ) -> MemoryStore:
-        """The store at ``path``; ``"r"`` reads the state committed now, ``"r+"`` steps it.
+        """The store at ``path``.
 
-        ``at`` opens the past for reading: a snapshot by its name, a finished step by its number.
-        With ``device`` (``"cuda"``) all that lives is held there, and steps run on torch.
-        Raises `StoreNotFoundError`, `StoreLockedError`, `OtherFormatError`, `DamageError`.
+        Args:
+            path: a directory; to be read only also an archive or an ``s3://`` URL.
+            mode: ``"r"`` reads the state committed now, ``"r+"`` steps it.
+            at: opens the past for reading: a snapshot by its name, a finished step by its number.
+            device: such as ``"cuda"``: all that lives is held there, and steps run on torch.
+
+        Raises:
+            StoreNotFoundError: there is no store.
+            StoreLockedError: with ``"r+"``, somebody else writes to it.
+            OtherFormatError: another version made it.
+            DamageError: its files are not what the root says.
+            InputError: there is no such snapshot or step.
         """
         files = open_files(path, at, mode)
         try:
@@ -292,7 +311,11 @@ class MemoryStore:
     def remind(self) -> Reminded:
         """Remind with the working memory and let everything fire; a second call repeats the answer.
 
-        Raises `StateError` without working memory.
+        Returns:
+            What came back, of each lane: ids and indices [B, R], -1 pads.
+
+        Raises:
+            StateError: there is no working memory, or the store is open for reading.
         """
         self._check_writable()
         if self.phase == "idle":
@@ -309,9 +332,17 @@ class MemoryStore:
         self._pending = as_pending(core, found, self._pending.expiry)
 
     def peek(self, cue: Data | None = None) -> Reminded:
-        """What ``cue`` [B, W, D] or [W, D] (default: the working memory) brings back.
+        """What a cue would bring back; changes nothing, and works in a store opened for reading.
 
-        Changes nothing, and works in a store opened for reading.
+        Args:
+            cue: [B, W, D], or [W, D] with one lane; None: the working memory.
+
+        Returns:
+            As `remind`.
+
+        Raises:
+            StateError: there is neither a cue nor a working memory.
+            ShapeError: the cue does not fit the memory.
         """
         core = self._memory()
         if cue is None and core.working_positions().shape[1] == 0:
@@ -721,6 +752,16 @@ class MemoryStore:
         """Go back to the state before the last command, as `compacting.undo`; durable on return.
 
         What is not committed yet is committed first.
+
+        Args:
+            drop_later: snapshots of later states are lost.
+
+        Returns:
+            ``commands`` taken back, ``step`` and ``digest`` now, and what was lost.
+
+        Raises:
+            StateError: no command is recorded, or later snapshots would be lost.
+            InputError: compaction has removed the state before it.
         """
         self.commit()
         with closing(open_files(self.path)) as source:
@@ -739,7 +780,13 @@ class MemoryStore:
         """Name what the last finished step left behind; durable with the next `commit`.
 
         A step that has been begun is no part of it. Costs nothing: the log keeps the past.
-        Raises `InputError` for a name that is taken, or that cannot be told from a step.
+
+        Args:
+            name: by which the state is opened from then on.
+            note: what it is for.
+
+        Raises:
+            InputError: the name is taken, or cannot be told from a step.
         """
         self._check_writable()
         made = new_snapshot(self._files, self._snapshots, name, note, self._steps, self._chain)
@@ -747,7 +794,17 @@ class MemoryStore:
         return made
 
     def delete_snapshot(self, name: str) -> Snapshot:
-        """Take a name back; what it named stays until it is compacted."""
+        """Take a name back; what it named stays until it is compacted.
+
+        Args:
+            name: of a snapshot.
+
+        Returns:
+            What it named.
+
+        Raises:
+            InputError: there is no snapshot of this name.
+        """
         self._check_writable()
         named(self._files.name, self._snapshots, name)
         return self._snapshots.pop(name)
