@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from memoria.chunkstore.codec import DAMAGE_HINT
+from memoria.errors import DamageError
 from memoria.query.documents import records
 from memoria.query.engram_table import TYPE_NAMES
 from memoria.query.inspection import Inspection
@@ -73,6 +75,8 @@ def survival(view: Inspection, lane: int | None = None) -> dict[str, Any]:
     if len(ids) == 0:
         return summary
     age = np.where(gone > 0, gone, view.step) - view.steps.born(ids)
+    if int(age.min()) < 0:
+        raise DamageError("an engram is forgotten before it was made", DAMAGE_HINT)
     by_hand = view.firings.events.of_kind(EventKind.FORGET).ids
     forgotten = (gone > 0) & ~np.isin(ids, by_hand) if len(by_hand) else gone > 0
     last = int(age.max())

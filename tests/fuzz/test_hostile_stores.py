@@ -19,6 +19,7 @@ from memoria.core.connections.dense import DenseConnections
 from memoria.core.connections.sparse import SparseConnections
 from memoria.errors import DamageError
 from memoria.query.inspection import Inspection
+from memoria.query.summary_statistics import survival
 from memoria.store import MemoryStore, loading
 from memoria.store.verify import verify
 
@@ -127,6 +128,14 @@ def test_ends_of_names_that_ascend_by_overflow(small: Sealed, tmp_path: Path) ->
     place = small.write(tmp_path / "store")
     with MemoryStore.open(place) as store, pytest.raises(DamageError, match="sources/index"):
         store.last_offset("file0.txt")
+
+
+def test_engrams_that_are_forgotten_before_they_are_made(small: Sealed, tmp_path: Path) -> None:
+    with Inspection.open(small.write(tmp_path / "store")) as view:
+        assert survival(view)["engrams"]
+        view.endings.gone[-1] = view.steps.born(view.endings.ids[-1:])[0] - 1
+        with pytest.raises(DamageError, match="forgotten before it was made"):
+            survival(view)
 
 
 @pytest.mark.parametrize("fires", [0, -1, 2**60])
