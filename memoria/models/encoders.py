@@ -7,7 +7,7 @@ back, each in a whole post-norm attention block between self-attention and feed-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from torch import Tensor, nn
 from transformers import (
@@ -20,8 +20,9 @@ from transformers import (
     RobertaForSequenceClassification,
     RobertaModel,
 )
-from transformers.models.bert.modeling_bert import BertLayer
-from transformers.models.roberta.modeling_roberta import RobertaLayer
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
+from transformers.models.bert.modeling_bert import BertEncoder, BertLayer
+from transformers.models.roberta.modeling_roberta import RobertaEncoder, RobertaLayer
 from transformers.pytorch_utils import apply_chunking_to_forward
 
 from memoria.errors import ConfigError
@@ -31,6 +32,7 @@ from memoria.models.hosting import (
     layer_arguments,
     parameter_names,
 )
+from memoria.models.memory import SegmentMemory
 from memoria.models.readers import (
     PAPER_READERS,
     PostNormReader,
@@ -40,6 +42,17 @@ from memoria.models.readers import (
     ReaderSettings,
 )
 from memoria.models.segment import Segment
+
+# What an encoder is given and its layers are not, or only in a decoder.
+_OF_DECODERS: Final = frozenset(
+    (
+        "encoder_hidden_states",
+        "encoder_attention_mask",
+        "cache",
+        "past_key_values",
+        "use_cache",
+    )
+)
 
 
 @dataclass(kw_only=True)
@@ -99,11 +112,48 @@ class MemoryLayer:
         return apply_chunking_to_forward(own.feed_forward_chunk, size, axis, states)
 
 
+class MemoryEncoder:
+    """Mixin of encoders: the layers up to the one whose output is remembered, then the others.
+
+    What the memory does stands between two loops, not in a layer: torch.compile breaks there once,
+    and checkpointing runs what is in a layer a second time.
+    """
+
+    layer: nn.ModuleList
+    memory: SegmentMemory
+    memory_layer: int
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Any = None,
+        *args: Any,
+        segment: Segment | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        plain: Any = super()
+        if segment is None:
+            return plain.forward(hidden_states, attention_mask, *args, **kwargs)
+        given = {name: value for name, value in kwargs.items() if name not in _OF_DECODERS}
+        first = self.memory_layer + 1
+        for number in range(first):
+            hidden_states = self.layer[number](
+                hidden_states, attention_mask, segment=segment, **given
+            )
+        self.memory.remember_now(segment, hidden_states, segment.queries)
+        for number in range(first, len(self.layer)):
+            hidden_states = self.layer[number](
+                hidden_states, attention_mask, segment=segment, **given
+            )
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_states)
+
+
 class EncoderHost(ReaderHost):
     """Mixin of base models. A forward pass is a segment, and reads what it itself remembers."""
 
     remembers_previous = False
     layer_class: type[Any]
+    encoder_class: type[Any]
     encoder: Any
 
     def check(self) -> None:
@@ -123,13 +173,8 @@ class EncoderHost(ReaderHost):
         for number, layer in enumerate(layers):
             layer.__class__ = self.layer_class
             layer.grow(self.config, form if number in reading else None)
-        # on the layer's call, not within: checkpointing runs what is within a second time
-        layers[at].register_forward_hook(self._remember, with_kwargs=True)
-
-    def _remember(self, layer: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
-        segment = kwargs.get("segment")
-        if segment is not None:
-            self.memory.remember_now(segment, output, segment.queries)
+        self.encoder.__class__ = self.encoder_class
+        self.encoder.memory, self.encoder.memory_layer = self.memory, at
 
 
 class MemoriaBertConfig(FromPlain, EncoderSettings, BertConfig):
@@ -145,11 +190,16 @@ class MemoriaBertLayer(MemoryLayer, BertLayer):
     """`BertLayer` that may read the memory."""
 
 
+class MemoriaBertEncoder(MemoryEncoder, BertEncoder):
+    """`BertEncoder` that lets the memory remember."""
+
+
 class MemoriaBertModel(EncoderHost, BertModel):
     """`BertModel` with ``memory``."""
 
     config_class = MemoriaBertConfig
     layer_class = MemoriaBertLayer
+    encoder_class = MemoriaBertEncoder
 
 
 class MemoriaBertForMaskedLM(MemoryHead, BertForMaskedLM):
@@ -179,11 +229,16 @@ class MemoriaRobertaLayer(MemoryLayer, RobertaLayer):
     """`RobertaLayer` that may read the memory."""
 
 
+class MemoriaRobertaEncoder(MemoryEncoder, RobertaEncoder):
+    """`RobertaEncoder` that lets the memory remember."""
+
+
 class MemoriaRobertaModel(EncoderHost, RobertaModel):
     """`RobertaModel` with ``memory``."""
 
     config_class = MemoriaRobertaConfig
     layer_class = MemoriaRobertaLayer
+    encoder_class = MemoriaRobertaEncoder
 
 
 class MemoriaRobertaForMaskedLM(MemoryHead, RobertaForMaskedLM):

@@ -62,10 +62,7 @@ def new_segment_memory(settings: MemorySettings, host: nn.Module) -> SegmentMemo
 
     Raises `ConfigError` for a value out of its bounds.
     """
-    for name in ("num_memories", "memory_hidden", "reset_period"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"{name} = {value}: must be 1 or more")
+    _check_numbers(settings)
     memoria = Memoria(
         settings.num_reminded_stm,
         settings.stm_capacity,
@@ -81,6 +78,26 @@ def new_segment_memory(settings: MemorySettings, host: nn.Module) -> SegmentMemo
     )
     alpha, period = float(settings.lifespan_alpha), settings.reset_period
     return SegmentMemory(memoria, host, alpha, period)
+
+
+def _check_numbers(settings: MemorySettings) -> None:
+    """Raise `ConfigError` where `Memoria` does not: it has others, or takes what it can convert."""
+    for name in ("initial_lifespan", "lifespan_alpha"):
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ConfigError(f"{name} = {value!r}: must be a number")
+    for name, may_lack in (
+        ("num_memories", False),
+        ("memory_hidden", True),
+        ("reset_period", True),
+    ):
+        value = getattr(settings, name)
+        if value is None and may_lack:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigError(f"{name} = {value!r}: must be a whole number")
+        if value < 1:
+            raise ConfigError(f"{name} = {value}: must be 1 or more")
 
 
 class FromPlain:
@@ -193,6 +210,7 @@ class MemoryHost(_FromAuthors, _SharedInput):
 
     def check(self) -> None:
         """Raise `ConfigError` for a configuration that no memory fits into."""
+        _check_numbers(self.config)
         if getattr(self.config, "add_cross_attention", False):
             hint = "leave add_cross_attention out"
             raise ConfigError("a model with memory has no other cross-attention", hint)

@@ -405,3 +405,12 @@ def test_a_classifier() -> None:
 def test_settings_out_of_bounds(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         model(**changes)
+
+
+def test_a_wrong_setting_is_told_in_one_short_line() -> None:
+    settings = (*SMALL, "memory_hidden", "reset_period", "lifespan_alpha", "memory_layout")
+    for name in settings:
+        with pytest.raises(ConfigError, match=f"{name.removeprefix('memory_')}.*many") as caught:
+            model(**{name: "many"})
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 160

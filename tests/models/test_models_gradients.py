@@ -38,9 +38,12 @@ def adapted() -> Any:
     return drawn(lambda: with_memory(model, **SMALL)).train()
 
 
+def labels_of(model: Any, segment: Tensor) -> Tensor:
+    return segment[:, 0] % 2 if "Bert" in type(model).__name__ else segment
+
+
 def loss_of(model: Any, segment: Tensor) -> Tensor:
-    labels = segment[:, 0] % 2 if "Bert" in type(model).__name__ else segment
-    loss: Tensor = model(segment, labels=labels).loss
+    loss: Tensor = model(segment, labels=labels_of(model, segment)).loss
     return loss
 
 
@@ -117,14 +120,12 @@ def train_on_rank(rank: int, port: int, static_graph: bool, folder: str) -> None
     torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     made = (gpt2(), bert(), adapted())
     for number, model in enumerate(made):
-        named = type(model).__name__
         parallel = nn.parallel.DistributedDataParallel(model, static_graph=static_graph)
         optimizer = torch.optim.SGD(of_memory(model).values(), lr=1e-2)
         for segment in texts(5, lanes=4):
             rows = segment[2 * rank : 2 * rank + 2]
-            labels = rows[:, 0] % 2 if "Bert" in named else rows
             optimizer.zero_grad()
-            parallel(rows, labels=labels).loss.backward()
+            parallel(rows, labels=labels_of(model, rows)).loss.backward()
             optimizer.step()
         weights = {name: weight.detach() for name, weight in of_memory(model).items()}
         torch.save(weights, f"{folder}/{number}-{rank}.pt")
@@ -161,5 +162,6 @@ def test_a_compiled_model_breaks_at_the_memory_alone(make: Any) -> None:
         compiled(segment)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == graphs
     torch._dynamo.reset()
-    explained = torch._dynamo.explain(lambda segment: loss_of(model, segment))(text())
+    segment = text()
+    explained = torch._dynamo.explain(model)(segment, labels=labels_of(model, segment))
     assert explained.graph_break_count <= 4, explained.break_reasons
