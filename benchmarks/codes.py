@@ -168,13 +168,12 @@ def _first_looks(count: int, dimension: int) -> list[dict[str, Any]]:
         if rows is None:
             look, size = (lambda whole=whole: asked @ whole.T), whole.nbytes
         else:
-            look, size = (lambda rows=rows: rows.products(asked)), sum(map(_size, rows.arrays))
+            look, size = (
+                (lambda rows=rows: rows.products(asked)),
+                sum(column.nbytes for column in rows.arrays),
+            )
         looks.append({"kept": name, "bytes": size, "processor_seconds": _seconds(look)})
     return looks
-
-
-def _size(column: npt.NDArray[Any]) -> int:
-    return column.nbytes
 
 
 def _seconds(look: Callable[[], Any], repeats: int = 5) -> float:
