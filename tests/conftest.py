@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import signal
 import tempfile
@@ -13,6 +14,8 @@ import pytest
 from cli_tools import Cli
 from hypothesis import HealthCheck, settings
 from s3_server import serving
+
+from memoria_cli.terminal import output
 
 # A shell ignores SIGINT in what it starts in the background, and so would all that tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -40,6 +43,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What is imported and collected stays: no collection of garbage looks at it again."""
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_lines_of_progress() -> Iterator[None]:
+    """Commands run in this process say what they always say, on a machine however slow."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(output, "_SPARSE_SECONDS", math.inf)
+        yield
 
 
 @pytest.fixture

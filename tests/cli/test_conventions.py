@@ -290,6 +290,7 @@ def test_progress_tells_how_long_it_will_take(
 ) -> None:
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(output, "_SPARSE_SECONDS", 5.0)
     output.prepare()
     with output.progress("stepping", "steps") as show:
         for done in range(0, 41, 2):
