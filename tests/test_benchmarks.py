@@ -87,6 +87,7 @@ def test_step_time(tmp_path: Path, same_process: None) -> None:
     assert ratios["upstream_over_sparse"] == {"60": None}
 
 
+@pytest.mark.slow
 def test_training(tmp_path: Path, same_process: None) -> None:
     sizes = ("--layers", "1", "--hidden", "12", "--heads", "2", "--batch", "2", "--length", "8")
     more = ("--steps", "2", "--warm-up", "3", "--devices", "cpu", "--no-upstream")
@@ -121,6 +122,7 @@ def growth(folder: Path, **more: Any) -> dict[str, Any]:
     return {**job, **more}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_and_one_that_fails(tmp_path: Path) -> None:
     processes = import_module("benchmarks.processes")
     answer = processes.harness("memory_harness.py", growth(tmp_path))
@@ -185,6 +187,7 @@ def test_store(tmp_path: Path) -> None:
     assert again["sizes"][0]["build_seconds"] is None
 
 
+@pytest.mark.slow
 def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = import_module("benchmarks.commands")
     lines: list[tuple[str, ...]] = []
@@ -326,6 +329,7 @@ def test_all_goes_on_after_one_that_fails(
     assert "done" in said
 
 
+@pytest.mark.slow
 def test_models(tmp_path: Path) -> None:
     told = ran("models", tmp_path, "--quick")
     rows = {row["name"]: row for row in told["rows"]}
@@ -512,6 +516,7 @@ def test_serving(tmp_path: Path) -> None:
     assert not any(one["failures"] for one in told["served"])
 
 
+@pytest.mark.slow
 def test_report(tmp_path: Path) -> None:
     told = ran("report", tmp_path, "--steps", "12", "--opens", "0")
     assert [row["shown"] for row in told["reports"]] == [48, 48]
@@ -519,6 +524,7 @@ def test_report(tmp_path: Path) -> None:
     assert told["reports"][0]["bytes"] < 10**7
 
 
+@pytest.mark.slow
 def test_long_life(tmp_path: Path) -> None:
     told = ran("long_life", tmp_path, "--steps", "3", "--plots", "sizes", "--no-report")
     assert told["recomputed"] == {

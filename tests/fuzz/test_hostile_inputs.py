@@ -44,8 +44,8 @@ def test_every_bomb_through_every_verb() -> None:
     assert guarded.run("bombs", 1, 10 * len(BOMBS), 1200)["problems"] == []
 
 
-def test_some_hundred_changed_inputs() -> None:
-    guarded.check("inputs", seed=20260101, cases=150, seconds=60)
+def test_some_changed_inputs() -> None:
+    guarded.check("inputs", seed=20260101, cases=60, seconds=60)
 
 
 @pytest.mark.slow

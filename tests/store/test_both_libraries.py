@@ -24,6 +24,7 @@ def _vectors(rng: np.random.Generator, topics: np.ndarray, steps: int) -> np.nda
     return near.astype(np.float32)
 
 
+@pytest.mark.slow
 def test_a_thousand_steps_in_a_store_and_two_hundred_more_in_both(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
