@@ -416,6 +416,7 @@ def test_means_spreads_and_paired_differences() -> None:
     assert c["metrics"]["total"] == {"mean": None, "sd": None, "runs": 0, "values": {}}
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_checkpoints_and_the_same_command_goes_on(tmp_path: Path) -> None:
     gate, out = tmp_path / "gate", tmp_path / "out"
     line = ["experiment", "run", "toy", "--set", f"wait={gate}", "--set", "models=plus"]

@@ -107,6 +107,7 @@ def test_runs_end_with_an_accuracy_for_each_age(tmp_path: Path) -> None:
         assert 0 <= metrics["accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(tmp_path: Path) -> None:
     for name in ("one", "other"):
         plan = make_plan("farrecall", "small", {**TINY, "models": ["memoria"]})

@@ -256,6 +256,7 @@ class TestSwept:
 
 
 class TestLocal:
+    @pytest.mark.slow
     def test_all_runs_are_done_once(self, tmp_path: Path) -> None:
         text = FILE.replace("options = [[1.0], [2.0, 3.0]]\n", "")
         file, out = written(tmp_path, text), tmp_path / "out"

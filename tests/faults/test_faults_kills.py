@@ -16,6 +16,7 @@ def check(folder: Path, count: int) -> None:
     assert tally.acknowledged > count
 
 
+@pytest.mark.slow
 def test_killed_processes_lose_nothing_they_acknowledged(tmp_path: Path) -> None:
     check(tmp_path, 25)
 

@@ -24,6 +24,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     made.quit()
 
 
+@pytest.mark.slow
 def test_every_kind_is_drawn(driver: Any, tmp_path: Path) -> None:
     live(PastLife(13), tmp_path / "store", 40, random.Random(1))
     with open_chronicle(tmp_path / "store") as chronicle:

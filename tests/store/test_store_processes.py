@@ -100,6 +100,7 @@ def data(step: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
     return numbers
 
 
+@pytest.mark.slow
 def test_one_command_a_process_is_one_process(tmp_path: Path) -> None:
     """Two steps, verb by verb in six processes, on a store with some life behind it."""
     one, many = tmp_path / "one", tmp_path / "many"
