@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ _BLOCK: Final = 1024  # rows that are floats at a time: they stay in the process
 class QuantizedRows:
     """Unit vectors [n, D], each as D signed bytes and one scale: cosines are off by about .003."""
 
-    names = ("codes", "scales")
+    names: ClassVar[tuple[str, ...]] = ("codes", "scales")
 
     def __init__(self, dimension: int) -> None:
         self._codes = GrowingArray(np.int8, (dimension,))
@@ -27,7 +27,7 @@ class QuantizedRows:
         return len(self._scales)
 
     @property
-    def arrays(self) -> tuple[npt.NDArray[np.int8], Floats]:
+    def arrays(self) -> tuple[npt.NDArray[Any], ...]:
         """Bytes [n, D] and scales [n]."""
         return self._codes.values, self._scales.values
 

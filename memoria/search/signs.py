@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ class SignRows:
     numbers are great and most are small, as in vectors of hashed words, signs lose more.
     """
 
-    names = ("codes",)
+    names: ClassVar[tuple[str, ...]] = ("codes",)
 
     def __init__(self, dimension: int) -> None:
         self._dimension = dimension
