@@ -68,6 +68,15 @@ def make_book(name: str, text: str) -> Book:
     )
 
 
+def check_books(data: Sequence[str]) -> None:
+    """Raise what `read_books` would raise for what is not there, without reading the books."""
+    for path in _files(data):
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise StorageError(f"{path}: {error.strerror or error}") from None
+
+
 def read_books(data: Sequence[str]) -> list[Book]:
     """The books in files, or in folders of .txt and .md; Python's help is the book if none.
 

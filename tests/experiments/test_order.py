@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_tools import Cli
 
 from memoria.errors import ConfigError, InputError
 from memoria.experiments import execute, find_experiment, make_plan
@@ -46,6 +47,16 @@ def test_a_folder_of_books_is_read_in_order_and_an_empty_one_refused(tmp_path: P
     for name in "ba":
         (tmp_path / f"{name}.txt").write_text(f"I am {name}.")
     assert [one.name for one in read_books([str(tmp_path)])] == ["a", "b"]
+
+
+@pytest.mark.parametrize("line", ["order", "recognition", "associate --set hay=books"])
+def test_books_not_there_are_told_before_a_run(cli: Cli, tmp_path: Path, line: str) -> None:
+    (tmp_path / "empty").mkdir()
+    for data in ("none.txt", "empty"):
+        ran = cli("experiment", "run", *line.split(), "--set", f"data={data}", "-o", "out")
+        assert (ran.code in (1, 2), ran.err.count("\n")) == (True, 1), ran
+        assert f"{data}: no" in ran.err.lower()
+        assert not (tmp_path / "out").exists()
 
 
 def test_words_have_the_same_number_whatever_their_case_and_marks() -> None:

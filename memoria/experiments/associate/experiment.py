@@ -24,6 +24,13 @@ class Associate(TrainedExperiment[AssociateConfig]):
         Metric("loss", "loss of the answers, nats", "lower"),
     )
 
+    def check(self, config: AssociateConfig) -> None:
+        from memoria.experiments.books import check_books
+
+        super().check(config)
+        if config.hay == "books":
+            check_books(config.data)
+
     def reference(self, config: AssociateConfig) -> Mapping[str, float]:
         """One who knows which values there are, and nothing of the episode."""
         return {"guessing": 1 / (config.places if config.kind == "stories" else config.symbols)}

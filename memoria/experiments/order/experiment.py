@@ -37,7 +37,10 @@ class Order(Experiment[OrderConfig]):
     )
 
     def check(self, config: OrderConfig) -> None:
+        from memoria.experiments.books import check_books
+
         config.check_networks()
+        check_books(config.data)
 
     def execute(self, config: OrderConfig, run: Run) -> Mapping[str, Any]:
         import numpy as np

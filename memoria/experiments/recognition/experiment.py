@@ -36,7 +36,10 @@ class Recognition(Experiment[RecognitionConfig]):
     )
 
     def check(self, config: RecognitionConfig) -> None:
+        from memoria.experiments.books import check_books
+
         config.check_networks()
+        check_books(config.data)
 
     def execute(self, config: RecognitionConfig, run: Run) -> Mapping[str, Any]:
         from memoria.experiments.recognition.measure import numbers_of
