@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 UPSTREAM = "memoria-pytorch==1.1.0"
 _HARNESS = Path(__file__).resolve().parent / "harness"
 _GRACE = 120.0  # seconds that a process may take beyond its own limit
+_UNLIKE_A_USER = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")  # an installed package is compiled
 
 
 # A small process between, since a child's peak memory is at least what its parent held.
@@ -54,7 +55,7 @@ def command(*words: str) -> tuple[dict[str, float], bytes]:
 
 def process(*words: str) -> tuple[dict[str, float], bytes]:
     """Run this Python with ``words``; see `command`. Raises `CommandError`."""
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    variables = _environment() | {"PYTHONPATH": str(ROOT)}
     reading, writing = os.pipe()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         subprocess.run(
@@ -122,8 +123,7 @@ class Upstream:
         return f"memoria-pytorch {said[1]}"
 
     def _environment(self) -> dict[str, str]:
-        variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        return variables | ({"PYTHONPATH": self._path} if self._path else {})
+        return _environment() | ({"PYTHONPATH": self._path} if self._path else {})
 
 
 def harness(
@@ -133,14 +133,13 @@ def harness(
 
     Raises `HarnessError`; a process that takes ``limit`` and ``grace`` seconds is stopped.
     """
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    variables = _environment() | {"PYTHONPATH": str(ROOT)}
     return _answer(script, job, sys.executable, variables, limit + grace)
 
 
 def elsewhere(script: str, job: Mapping[str, Any], python: str, limit: float) -> dict[str, Any]:
     """As `harness`, under another Python, which does not see our package."""
-    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return _answer(script, job, python, variables, limit + _GRACE)
+    return _answer(script, job, python, _environment(), limit + _GRACE)
 
 
 def made_environment(name: str, packages: Sequence[str]) -> str:
@@ -161,6 +160,11 @@ def made_environment(name: str, packages: Sequence[str]) -> str:
             raise HarnessError(last_line(error.stderr) or f"pip: {error.returncode}") from None
         (place / "complete").touch()
     return str(python)
+
+
+def _environment() -> dict[str, str]:
+    """The variables of this process, without those that change what is measured."""
+    return {key: value for key, value in os.environ.items() if key not in _UNLIKE_A_USER}
 
 
 def _answer(

@@ -204,7 +204,7 @@ def test_matrices_that_a_stranger_asks_for(
     for most, kind in ((loading.MOST_CELLS, DenseConnections), (1, SparseConnections)):
         monkeypatch.setattr(loading, "MOST_CELLS", most)
         with MemoryStore.open(small.write(tmp_path / str(most)), "r+") as store:
-            core = loading.load_core(store._files, store.config)
+            core = loading.load_core(store.files, store.config)
             assert isinstance(core.connections, kind)
             asked = store.peek(np.ones((2, 1, 8), np.float32)).ids.tolist()
             for number in range(3):
@@ -215,5 +215,5 @@ def test_matrices_that_a_stranger_asks_for(
     with MemoryStore.create(tmp_path / "wide", wide) as store:
         store.add(np.ones((1, 8200, 1), np.float32))
     with MemoryStore.open(tmp_path / "wide") as store:
-        core = loading.load_core(store._files, store.config)
+        core = loading.load_core(store.files, store.config)
         assert isinstance(core.connections, SparseConnections)

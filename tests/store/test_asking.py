@@ -431,7 +431,8 @@ def test_vectors_of_hash_are_looked_at_as_bytes_whatever_the_settings_say(path: 
             with pytest.raises(ConfigError, match=r"first_pass = 'binary': .*misses a third"):
                 store.change_settings({"ask": {"first_pass": "binary"}})
             assert store.settings["ask"] == {}
-        store._settings = store._settings.changed({"ask": {"first_pass": "binary", "dense": 1.0}})
+        binary = {"ask": {"first_pass": "binary", "dense": 1.0}}
+        store._memory.settings = store._memory.settings.changed(binary)
         store.commit()
     ask(path)
     dtype = "|i1" if store.config.backbone == "hash" else "|u1"

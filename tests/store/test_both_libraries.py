@@ -67,7 +67,7 @@ def test_a_thousand_steps_in_a_store_and_two_hundred_more_in_both(
         assert compared > 1000
         ids = memory.engrams.engram_ids
         assert ids is not None
-        core = store._memory()
+        core = store._memory.core
         positions = core.living_positions()
         assert core.state.at(core.state.ids, positions, -1).tolist() == ids.tolist()
         assert len(memory.engrams) > 200

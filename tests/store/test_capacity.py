@@ -121,7 +121,7 @@ def test_a_displacement_that_the_rule_does_not_make_is_found_by_replay(tmp_path:
     with MemoryStore.create(tmp_path / "s", config(capacity=10)) as store:
         live(store, 6)
         gone = store.files.event_rows()[:, 2].tolist()
-        store._stage_events(EventKind.DISPLACE, store._by_hand(EventKind.DISPLACE, [max(gone) + 1]))
+        store._memory.change_by_hand(EventKind.DISPLACE, [max(gone) + 1])
         live(store, 1, 3)
     found = recompute(tmp_path / "s")
     assert [one.kind for one in found.differences][:1] == ["displaced"]

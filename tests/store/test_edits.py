@@ -304,7 +304,7 @@ def test_a_backslash_before_u0000_is_no_nul(tmp_path: Path) -> None:
     meta = {"a": r"\u0000", "b": r"\\u0000"}
     with MemoryStore.open(lived(tmp_path / "store"), "r+") as store:
         store.edit(4, meta=meta)
-        assert StoredTexts(store._files).meta(np.array([4])) == [meta]
+        assert StoredTexts(store.files).meta(np.array([4])) == [meta]
 
 
 def test_texts_with_a_nul_are_refused(tmp_path: Path) -> None:

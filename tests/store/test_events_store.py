@@ -29,8 +29,7 @@ from memoria import Memoria
 from memoria.chunkstore.files import StoreFiles
 from memoria.errors import DamageError, InputError, StateError
 from memoria.query.inspection import Inspection
-from memoria.store import MemoryStore
-from memoria.store import store as store_module
+from memoria.store import MemoryStore, open_memory
 from memoria.store.attributes import StateHead
 from memoria.store.compacting import compact
 from memoria.store.life import Life, StepTable, fold
@@ -184,7 +183,7 @@ def test_any_short_life_with_events(setting: Settings, layout: str, seed: int, s
 def test_a_long_life_with_events(
     tmp_path: Path, delta: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "_LOG_PER_STATE", 40)  # states amid the life
+    monkeypatch.setattr(open_memory, "_LOG_PER_STATE", 40)  # states amid the life
     lives = Lives(tmp_path, LONG | {"delta": delta}, "sparse", 3)
     for _ in range(25):
         lives.step()

@@ -25,8 +25,7 @@ from memoria.chunkstore.codec import encode_file
 from memoria.chunkstore.root import Root, encode_attributes, read_root
 from memoria.chunkstore.sources.local import LocalSource
 from memoria.errors import ConfigError, DamageError, InputError, MemoriaError, StateError
-from memoria.store import MemoryStore, life
-from memoria.store import store as store_module
+from memoria.store import MemoryStore, life, open_memory
 from memoria.store import vectors as vectors_module
 from memoria.store.reading import open_files
 from memoria.store.state import state_arrays
@@ -257,8 +256,8 @@ def test_the_written_state_saves_folding_and_changes_nothing(
         ("close", 10**9, 10**9),
         ("never", 10**9, 0),
     ):
-        monkeypatch.setattr(store_module, "_LOG_PER_STATE", log_per_state)
-        monkeypatch.setattr(store_module, "_TIDY_AT_CLOSE", tidy)
+        monkeypatch.setattr(open_memory, "_LOG_PER_STATE", log_per_state)
+        monkeypatch.setattr(open_memory, "_TIDY_AT_CLOSE", tidy)
         rng, path = random.Random(9), tmp_path / name
         store = MemoryStore.create(path, config_from(LONG))
         for step in range(40):
@@ -287,7 +286,7 @@ def test_the_state_written_from_the_core_is_what_the_log_says(
 ) -> None:
     config = config_from(LONG).replace(layout=layout)
     for name, most_living in (("written", 10**9), ("log", 0)):
-        monkeypatch.setattr(store_module, "_TIDY_AT_CLOSE", most_living)
+        monkeypatch.setattr(open_memory, "_TIDY_AT_CLOSE", most_living)
         rng = random.Random(4)
         with MemoryStore.create(tmp_path / name, config) as store:
             for step in range(30):
