@@ -32,6 +32,7 @@ class Life:
         new = np.arange(self.living, self.living + born)
         fired = np.unique(np.concatenate((old[: self.living], new)))
         self.living += born
+        fired = self.random.permutation(fired)
         for log in (self.log, self.plain):
             log.append(fired)
 

@@ -1,11 +1,12 @@
 """The compiled loops of `HotRows`, and the arrays they work on.
 
 A *row* is an engram's row of the co-fire matrix; hot rows have a *list* of their strongest
-partners, in a *slot*. C positions, N slots, K partners a list, all arrays int32:
+partners, in a *slot*. C positions, N slots, K partners a list, all arrays int32 but the stamps:
 
-    rows [5, C]      of each position: its last entry in the log (-1: none), its firings, the slot
-                     of its list (-1: none), a scratch count, 0 between calls, and a stamp: a count
-                     above ``cursor[STAMPED]``, so that no call has to clear it
+    rows [4, C]      of each position: its last entry in the log (-1: none), its firings, the slot
+                     of its list (-1: none), and a scratch count, 0 between calls
+    stamps [C]       uint16, small enough for the cache: of each position a count above
+                     ``cursor[STAMPED]``, so that no call has to clear it
     lists [N, 2, K]  partners by descending count, and their co-fire counts with the owner
     heads [N, 4]     of each list: its owner, its length, a bound that no partner left out exceeds,
                      and the firings in the log when it last answered
@@ -19,20 +20,25 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-LAST, FIRES, SLOT, SCRATCH, STAMP = 0, 1, 2, 3, 4  # of rows
+LAST, FIRES, SLOT, SCRATCH = 0, 1, 2, 3  # of rows
 PARTNER, COUNT = 0, 1  # of lists
 OWNER, LENGTH, BOUND, USED = 0, 1, 2, 3  # of heads
 STAMPED = 2  # of cursor
-LAST_STAMP = 2**31 - 1
+LAST_STAMP = 2**16 - 1
+NOBODY = 2**62  # above every position
 
 
 @njit(cache=True)
 def follow_kernel(
     known: int, entries: Any, starts: Any, previous: Any, rows: Any, lists: Any, heads: Any
 ) -> None:
-    """Count the log's firings from number ``known`` on."""
+    """Count the log's firings from number ``known`` on, whose entries ascend from then on."""
     for firing in range(known, len(starts) - 1):
         first, last = starts[firing], starts[firing + 1]
+        for at in range(first + 1, last):
+            if entries[at] < entries[at - 1]:
+                entries[first:last].sort()
+                break
         listed = False
         for at in range(first, last):
             position = entries[at]
@@ -80,6 +86,7 @@ def tied_kernel(
     lists: Any,
     heads: Any,
     cursor: Any,
+    stamps: Any,
 ) -> Any:
     """See `HotRows.tied`."""
     which = np.empty(1024, np.int64)
@@ -134,11 +141,13 @@ def oldest_kernel(
     lists: Any,
     heads: Any,
     cursor: Any,
+    stamps: Any,
 ) -> Any:
     """See `HotRows.oldest`."""
     chosen = np.full(len(positions), -1, np.int64)
     now = len(starts) - 1
     touched = np.empty(4096, np.int32)
+    spans = np.empty((hot, 2), np.int64)
     for r in range(len(positions)):
         position = positions[r]
         slot = rows[SLOT, position]
@@ -149,7 +158,12 @@ def oldest_kernel(
                 if lists[slot, COUNT, t] == best and not shut[partner]:
                     chosen[r] = partner if chosen[r] < 0 else min(chosen[r], partner)
         elif rows[FIRES, position] < hot:
-            chosen[r] = _count_oldest(position, shut, entries, starts, previous, rows, cursor)
+            firings = spans[: rows[FIRES, position]]
+            _find_firings(position, starts, previous, rows, firings)
+            if len(firings) == 1:
+                chosen[r] = _first_open(position, entries[firings[0, 0] : firings[0, 1]], shut)
+            else:
+                chosen[r] = _count_oldest(position, firings, shut, entries, cursor, stamps)
         else:
             length, touched = _count(position, entries, starts, previous, rows, touched)
             for t in range(length):
@@ -182,9 +196,10 @@ def walk_kernel(
     lists: Any,
     heads: Any,
     cursor: Any,
+    stamps: Any,
 ) -> Any:
     """See `HotRows.walk`."""
-    index = (entries, starts, previous, rows, lists, heads, cursor)
+    index = (entries, starts, previous, rows, lists, heads, cursor, stamps)
     found = np.empty(len(paths) * (depth + 1), np.int64)
     length = len(paths)
     found[:length] = paths
@@ -234,30 +249,51 @@ def _listed(slot: Any, now: Any, shut: Any, lists: Any, heads: Any) -> Any:
 
 
 @njit(cache=True)
-def _count_oldest(
-    position: Any, shut: Any, entries: Any, starts: Any, previous: Any, rows: Any, cursor: Any
-) -> Any:
-    """The oldest open partner with the greatest count in a row that fired seldom; -1: none."""
-    base = cursor[STAMPED]
-    if base > LAST_STAMP - rows[FIRES, position]:
-        rows[STAMP][:] = 0
-        base = 0
-    best, chosen = 1, -1
+def _find_firings(position: Any, starts: Any, previous: Any, rows: Any, firings: Any) -> None:
+    """Write where each of ``firings`` [rows[FIRES, position], 2] begins and ends in the log."""
     at = rows[LAST, position]
     firing = len(starts) - 1
-    while at >= 0:
+    for k in range(len(firings)):
         firing = _firing_of(at, firing, starts)
-        for e in range(starts[firing], starts[firing + 1]):
-            partner = entries[e]
-            count = max(rows[STAMP, partner] - base, 0) + 1
-            rows[STAMP, partner] = base + count
-            if count < best or (count == best and 0 <= chosen <= partner):
+        firings[k, 0], firings[k, 1] = starts[firing], starts[firing + 1]
+        at = previous[at]
+
+
+@njit(cache=True)
+def _first_open(position: Any, fired: Any, shut: Any) -> Any:
+    """The oldest open partner of ``position``, which fired with ``fired`` alone; -1: none."""
+    for e in range(len(fired)):
+        partner = np.uint32(fired[e])
+        if not shut[partner] and partner != position:
+            return np.int64(partner)
+    return np.int64(-1)
+
+
+@njit(cache=True)
+def _count_oldest(
+    position: Any, firings: Any, shut: Any, entries: Any, cursor: Any, stamps: Any
+) -> Any:
+    """The oldest open partner with the greatest count in a row that fired seldom; -1: none."""
+    base = np.int64(cursor[STAMPED])
+    if base > LAST_STAMP - len(firings):
+        stamps[:] = 0
+        base = np.int64(0)
+    most = base + len(firings)
+    cursor[STAMPED] = most
+    best, chosen = base + 1, np.int64(NOBODY)
+    for k in range(len(firings)):
+        fired = entries[firings[k, 0] : firings[k, 1]]
+        for e in range(len(fired)):
+            partner = np.uint32(fired[e])  # unsigned: no test for a place from the end
+            count = max(np.int64(stamps[partner]), base) + 1
+            stamps[partner] = count
+            if count < best or (count == best and chosen <= partner):
                 continue  # before a look at `shut`, which is rarely in the cache
             if partner != position and not shut[partner]:
-                best, chosen = count, partner
-        at = previous[at]
-    cursor[STAMPED] = base + rows[FIRES, position]
-    return chosen
+                best, chosen = count, np.int64(partner)
+                if best == most:  # entries ascend: none that is older has as many
+                    return chosen
+    return chosen if chosen < NOBODY else np.int64(-1)
 
 
 @njit(cache=True)

@@ -29,13 +29,13 @@ from memoria.timeline.log import IntArray
 Int32Array = npt.NDArray[np.int32]
 
 _HOT: Final = 16  # firings from which a row is kept in a list
-_LISTED: Final = 512  # in large logs a question may shut out the strongest 256 of a row
+_LISTED: Final = 1024  # in large logs a walk may shut out the strongest 700 of a row
 _MOST_LISTS: Final = 8_192
 _FIRST_LISTS: Final = 256
 
 
 class HotRows:
-    """Index of a firing log that answers `tied`. It follows as the log grows.
+    """Index of a firing log that answers `tied`. It follows as the log grows, and sorts firings.
 
     Args:
         log: the firings; positions are below ``capacity``.
@@ -60,7 +60,7 @@ class HotRows:
         self._cursor = np.zeros(3, np.int32)
         self._known = 0  # firings counted
         self._previous: Int32Array = np.empty(0, np.int32)  # entry of the same engram, -1: none
-        self._rows = _empty_rows(capacity)
+        self._rows, self._stamps = _empty_rows(capacity)
 
     def pack(self, kept: IntArray, capacity: int) -> None:
         """Positions ``kept`` become 0..K-1, here and in the log; room for ``capacity``."""
@@ -68,11 +68,12 @@ class HotRows:
         if self._log.pack(kept):
             rename = np.full(self._rows.shape[1], -1, np.int32)
             rename[kept] = np.arange(len(kept))
-            self._known, self._rows = 0, _empty_rows(capacity)
+            self._known = 0
+            self._rows, self._stamps = _empty_rows(capacity)
             self._follow()
             pack_kernel(rename, self._rows, self._lists, self._heads, self._cursor)
         else:
-            rows = _empty_rows(capacity)
+            rows, self._stamps = _empty_rows(capacity)
             rows[:, : self._rows.shape[1]] = self._rows[:, :capacity]
             self._rows = rows
 
@@ -98,7 +99,7 @@ class HotRows:
         self._reserve_lists(int(self._cursor[0]) + rows)
         log = self._log
         index = (self._previous, self._rows, self._lists, self._heads, self._cursor)
-        return (self._hot, log.entries, log.starts, *index)
+        return (self._hot, log.entries, log.starts, *index, self._stamps)
 
     def _follow(self) -> None:
         """Count what the log has gained."""
@@ -127,7 +128,7 @@ def _grown(array: Int32Array, size: int) -> Int32Array:
     return grown
 
 
-def _empty_rows(capacity: int) -> Int32Array:
-    rows = np.zeros((5, capacity), np.int32)
+def _empty_rows(capacity: int) -> tuple[Int32Array, npt.NDArray[np.uint16]]:
+    rows = np.zeros((4, capacity), np.int32)
     rows[LAST], rows[SLOT] = -1, -1
-    return rows
+    return rows, np.zeros(capacity, np.uint16)
