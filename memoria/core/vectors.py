@@ -33,10 +33,11 @@ class ArrayVectors:
     def __init__(self, lanes: int, dimension: int, ops: ArrayOps) -> None:
         self._ops = ops
         self._data = ops.full((lanes, 0, dimension), 0, "float32")
+        self._is_own = True  # no one else holds `_data`
 
     def load(self, data: Array) -> None:
         """Replace all vectors by ``data`` [B, C, D], not copied."""
-        self._data = data
+        self._data, self._is_own = data, False
 
     @property
     def dimension(self) -> int:
@@ -57,6 +58,8 @@ class ArrayVectors:
 
     def pack(self, positions: Array, capacity: int) -> None:
         lanes, _, dimension = self._data.shape
-        packed = self._ops.full((lanes, capacity, dimension), 0, "float32")
-        packed[:, : positions.shape[1]] = self.gather(positions, positions)
-        self._data = packed
+        kept = self.gather(positions, positions)
+        if not self._is_own or capacity != self._data.shape[1]:
+            self._data = self._ops.full((lanes, capacity, dimension), 0, "float32")
+            self._is_own = True
+        self._data[:, : positions.shape[1]] = kept

@@ -32,6 +32,7 @@ class DenseConnections:
     def __init__(self, lanes: int, ops: ArrayOps) -> None:
         self._ops = ops
         self._counts = ops.full((lanes, 0, 0), 0, "int32")
+        self._is_own = True  # no one else holds `_counts`
         self._spent = 0  # nanoseconds of choosing, about
         self._patience = _COMPILED_AFTER // (_SOONER if "torch" in sys.modules else 1)
         self._kernels: Any = None  # the module with compiled loops, once it pays
@@ -40,7 +41,7 @@ class DenseConnections:
     def from_counts(cls, counts: Array, ops: ArrayOps) -> DenseConnections:
         """From ``counts``, int32 [B, C, C], not copied."""
         made = cls(counts.shape[0], ops)
-        made._counts = counts
+        made._counts, made._is_own = counts, False
         return made
 
     @classmethod
@@ -57,15 +58,21 @@ class DenseConnections:
         return cls.from_counts(ops.array(counted), ops)
 
     def pack(self, kept: Array, capacity: int) -> None:
-        packed = self._ops.full((kept.shape[0], capacity, capacity), 0, "int32")
+        in_place = self._is_own and capacity == self._counts.shape[1]
+        packed = self._counts
+        if not in_place:
+            packed = self._ops.full((kept.shape[0], capacity, capacity), 0, "int32")
         for new, old, row in zip(packed, self._counts, kept, strict=True):
             here = row[row >= 0]
             count = len(here)
-            if count and int(here[-1]) == count - 1:  # no holes: one copy
-                new[:count, :count] = old[:count, :count]
-            elif count:
+            if count == 0 or int(here[-1]) >= count:
                 self._ops.take_pairs(old, here, new[:count, :count])
-        self._counts = packed
+            elif not in_place:  # no holes: one copy
+                new[:count, :count] = old[:count, :count]
+            if in_place:
+                new[:count, count:] = 0
+                new[count:] = 0
+        self._counts, self._is_own = packed, True
 
     def fire(self, positions: Array) -> None:
         if self._kernels is None:
