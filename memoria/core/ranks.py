@@ -37,6 +37,9 @@ class LivingRanks:
     def rank(self, alive: Array, positions: Array) -> Array:
         """Number of living engrams before each of ``positions`` [B, N]; -1 stays -1."""
         ops = self._ops
+        if self._pays_whole(alive, positions):
+            each = ops.cast(alive, "int64")
+            return ops.take(each.cumsum(1) - each, positions, -1)
         at = ops.maximum(positions, 0)
         block, inside = at // BLOCK, at % BLOCK
         before = ops.take(self._counts.cumsum(1) - self._counts, block, 0)
@@ -47,6 +50,8 @@ class LivingRanks:
     def select(self, alive: Array, ranks: Array) -> Array:
         """Positions [B, N] of living engrams by ``ranks`` [B, N], each below its lane's count."""
         ops = self._ops
+        if self._pays_whole(alive, ranks):
+            return ops.take(ops.columns(alive), ranks, -1)
         ends = self._counts.cumsum(1)
         last = ends.shape[1] - 1
         block = ops.search(ends, ranks)
@@ -54,6 +59,10 @@ class LivingRanks:
         inside = ranks - ops.take(ends - self._counts, block, 0)
         seen = ops.cast(_blocks(alive)[self._lane, block], "int16").cumsum(2)
         return block * BLOCK + (seen <= inside[:, :, None]).sum(2)
+
+    def _pays_whole(self, alive: Array, asked: Array) -> bool:
+        """Whether going through ``alive`` costs less than the blocks of all that is ``asked``."""
+        return self._ops.is_host and alive.shape[1] <= asked.shape[1] * BLOCK
 
 
 def whole_blocks(count: int) -> int:

@@ -55,14 +55,15 @@ def split_nearest(
     few = (valid.sum(1) <= count)[:, None]
     if not ops.exact_products:
         return valid & few, valid & ~few
+    width, dimension = cue.shape[1:]
     cue_square, key_square = ops.squares(cue), ops.squares(keys)
-    distance = ops.distances(cue, keys, cue_square, key_square)
-    score = ops.log_sum_exp(-distance) - math.log(cue.shape[1])
+    score = ops.log_kernel_sum(cue, keys, cue_square, key_square) - math.log(width)
     score = ops.fill(score, ~valid, -math.inf)
     kth = ops.kth_greatest(score, count)
     largest = (ops.greatest(cue_square) + ops.greatest(key_square))[:, None]
-    # a sum of D products errs by D units of its terms' absolute sum; d^2 is three such sums
-    error = 4.0 * (cue.shape[2] + 8) * _UNIT * largest + 32.0 * _UNIT * (1.0 + abs(kth))
+    # A sum of D products errs by D units of its terms' absolute sum: both squares, and the product
+    # of both by the half of theirs, twice.
+    error = 2.1 * (dimension + 16) * _UNIT * largest + (width + 32) * _UNIT * (1.0 + abs(kth))
     told = ops.finite(kth - error)  # not where float32 overflows
     kth, error = ops.where(told, kth, 0.0), ops.where(told, error, 0.0)
     sure = ((score > kth + 2.0 * error) & told) | few

@@ -49,6 +49,7 @@ class EngramState:
         self.length = ops.full((lanes,), 0, "int64")
         self.next_id = 0
         self._recent = 0  # no engram before this position is working or short-term memory
+        self._of_kind: dict[int, Array] = {}  # positions of those two, once they were asked for
         self._horizon = -1  # `_soon` holds every engram that may expire up to this step
         self._soon: list[Array] = []
         self.ids = self._array("int64", -1)
@@ -92,7 +93,11 @@ class EngramState:
         """Close holes, make room for ``count`` more a lane; returns the old positions [B, K]."""
         kept = self.ops.columns(self.types != NULL)
         needed = kept.shape[1] + count
-        self._resize(kept, max(1, int(needed * _SPARE[needed > _MANY])))
+        wanted = max(1, int(needed * _SPARE[needed > _MANY]))
+        spare = wanted - needed
+        if needed + spare // 2 <= self.capacity <= needed + 2 * spare:
+            wanted = self.capacity  # arrays of the same size are packed in place
+        self._resize(kept, wanted)
         self.vectors.pack(kept, self.capacity)
         return kept
 
@@ -112,6 +117,7 @@ class EngramState:
         self.vectors.append(positions, data)
         self._ranks.change(*self.cells(positions), +1)
         self._soon.append(positions)
+        self._of_kind.clear()
         self.length += count
         self.used += count
         self.next_id += count
@@ -149,15 +155,15 @@ class EngramState:
 
     def first_shortterm(self) -> Array:
         """Local id of each lane's oldest short-term engram, [B]; older ones are long-term."""
-        types, ids = self._recent_of(self.types), self._recent_of(self.ids)
-        if types.shape[1] == 0:
+        oldest = self.shortterm()[:, :1]
+        if oldest.shape[1] == 0:
             return self.ops.full((self.lanes,), self.next_id, "int64")
-        return self.ops.least(self.ops.where(types == SHORTTERM, ids, self.next_id))
+        return self.at(self.ids, oldest, self.next_id)[:, 0]
 
     def longterm_count(self) -> Array:
         """Long-term engrams of each lane, [B]."""
-        recent = self._recent_of(self.types)
-        return self._ranks.living() - ((recent == WORKING) | (recent == SHORTTERM)).sum(1)
+        newer = (self.working() >= 0).sum(1) + (self.shortterm() >= 0).sum(1)
+        return self._ranks.living() - newer
 
     def living_count(self) -> Array:
         """Engrams of each lane, [B]."""
@@ -205,6 +211,7 @@ class EngramState:
         """Working memory becomes short-term; the oldest above the capacity become long-term."""
         recent, types = self._recent, self._recent_of(self.types)
         types[...] = rules.promote(types, stm_capacity)
+        self._of_kind.clear()
         if types.shape[1]:
             short = types == SHORTTERM
             first = self.ops.where(short.any(1), self.ops.argmax(short), types.shape[1]) + recent
@@ -224,6 +231,7 @@ class EngramState:
         """The engrams at ``cells`` are of other ``types``, none of them NULL."""
         self.types[cells] = types
         self._recent = 0
+        self._of_kind.clear()
 
     def pin(self, positions: Array, step: int) -> None:
         """Pin the engrams at ``positions`` [B, N]; their lifespan is rounded up to whole steps."""
@@ -273,6 +281,7 @@ class EngramState:
         cells = self.ops.unique(lane * width + position)
         lane, position = cells // width, cells % width
         self.types[lane, position] = NULL
+        self._of_kind.clear()
         self._ranks.change(lane, position, -1)
 
     def _find_pinned(self) -> tuple[Array, Array]:
@@ -286,8 +295,11 @@ class EngramState:
         return values[:, self._recent : self.used]
 
     def _recent_ones(self, kind: int) -> Array:
-        found = self.ops.columns(self._recent_of(self.types) == kind)
-        return self.ops.where(found < 0, found, found + self._recent)
+        known = self._of_kind.get(kind)
+        if known is None:
+            found = self.ops.columns(self._recent_of(self.types) == kind)
+            known = self._of_kind[kind] = self.ops.where(found < 0, found, found + self._recent)
+        return known
 
     def _resize(self, kept: Array, capacity: int) -> None:
         """Move positions ``kept`` [B, K] to 0..K-1 in arrays of ``capacity``, rounded to blocks."""
@@ -303,6 +315,7 @@ class EngramState:
         self.length = (kept >= 0).sum(1)
         self.used = kept.shape[1]
         self._recent, self._horizon, self._soon = 0, -1, []
+        self._of_kind.clear()
 
     def _array(self, dtype: str, fill: float) -> Array:
         return self.ops.full((self.lanes, self.capacity), fill, dtype)

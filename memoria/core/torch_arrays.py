@@ -171,5 +171,10 @@ class TorchOps:
     def log_sum_exp(self, array: Tensor) -> Tensor:
         return torch.logsumexp(array, dim=1)
 
+    def log_kernel_sum(
+        self, cue: Tensor, keys: Tensor, cue_square: Tensor, key_square: Tensor
+    ) -> Tensor:
+        return self.log_sum_exp(-self.distances(cue, keys, cue_square, key_square))
+
     def _lanes(self, lanes: int) -> Tensor:
         return torch.arange(lanes, device=self.device).unsqueeze(1)
