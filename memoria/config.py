@@ -191,12 +191,28 @@ class MemoriaConfig(Record):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> MemoriaConfig:
-        """The named preset with ``overrides`` on top. Unknown names raise `ConfigError`."""
+        """A named preset.
+
+        Args:
+            name: of `PRESETS`.
+            overrides: fields that are otherwise than there.
+
+        Raises:
+            ConfigError: there is no such preset or field, or a value is out of range.
+        """
         return cls(**{**preset_values(name), **overrides})
 
     @classmethod
     def from_toml(cls, path: str | Path, **overrides: Any) -> MemoriaConfig:
-        """Read a TOML file of fields; a field ``preset = "gpt2"`` starts from that preset."""
+        """Read a TOML file of fields; a field ``preset = "gpt2"`` starts from that preset.
+
+        Args:
+            path: the file.
+            overrides: fields that are otherwise than there.
+
+        Raises:
+            ConfigError: the file is no TOML, there is no such field, or a value is out of range.
+        """
         return cls.from_values({**read_toml(Path(path)), **overrides})
 
     @classmethod

@@ -254,6 +254,10 @@ class Chronicle:
 
         As the step reminds: WORKING in its first step, LONGTERM in the steps after the one at
         whose end it became long-term, until the step at whose end it is forgotten.
+
+        Args:
+            positions: of the engrams, [N].
+            step: one for all, or one of each, [N].
         """
         born, gone, longterm = self.born[positions], self.gone[positions], self.longterm[positions]
         old = (longterm > 0) & (longterm < step)
@@ -263,12 +267,20 @@ class Chronicle:
         return np.where(outside, EngramType.NULL, types).astype(np.uint8)
 
     def types_after(self, positions: IntArray, step: int | IntArray) -> npt.NDArray[np.uint8]:
-        """In which memory engrams are after a step: SHORTTERM, LONGTERM, or NULL if not alive."""
+        """In which memory engrams are after a step: SHORTTERM, LONGTERM, or NULL if not alive.
+
+        Args:
+            positions, step: as of `types`.
+        """
         types = self.types(positions, step + 1)
         return np.where(self.born[positions] > step, EngramType.NULL, types).astype(np.uint8)
 
     def lifespan(self, positions: IntArray, step: int | IntArray) -> FloatArray:
-        """Steps that engrams have left after ``step``; 0 or less when forgotten, NaN unborn."""
+        """Steps that engrams have left after a step; 0 or less when forgotten, NaN unborn.
+
+        Args:
+            positions, step: as of `types`.
+        """
         return self.expiries.at(positions, step) - step
 
     def log(self, positions: IntArray) -> FiringLog:

@@ -89,9 +89,13 @@ class Analysis:
         return data_frame(self.frame(name))
 
     def write_parquet(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Write the main table, or another one, as a parquet file. Needs the extra ``parquet``.
+        """Write a table as a parquet file. Needs the extra ``parquet``.
 
         The key ``memoria`` of its metadata holds kind, title, note and options as JSON.
+
+        Args:
+            path: the file.
+            name: of the table; None: the main one.
         """
         frame = self.frame(name)
         try:

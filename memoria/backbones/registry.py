@@ -37,11 +37,17 @@ Factory: TypeAlias = Callable[[str | None, int | None, Mapping[str, OptionValue]
 
 
 def load_backbone(name: str, dimension: int | None = None, **options: OptionValue) -> Backbone:
-    """The backbone called ``name``, such as ``"hash"`` or ``"hf:ID_OR_PATH"``.
+    """A backbone by its name.
 
-    ``dimension`` is the D it must give (None: its own). ``options`` are its settings, with None
-    for one not given. Raises `BackboneError` for an unknown name, an option it does not have, a
-    model that does not load or another D; `MissingExtraError` when its packages are missing.
+    Args:
+        name: such as ``"hash"`` or ``"hf:ID_OR_PATH"``.
+        dimension: the D that its vectors must have; None: its own.
+        options: its settings; None stands for one that is not given.
+
+    Raises:
+        BackboneError: there is no such backbone or option, the model does not load, or its D is
+            another one.
+        MissingExtraError: its packages are not installed.
     """
     head, argument = split_name(name)
     chosen = {key: value for key, value in options.items() if value is not None}
@@ -93,10 +99,16 @@ def check_backbone(
     asked_dimension: int | None = None,
     asked_options: Mapping[str, object] | None = None,
 ) -> None:
-    """Raise `BackboneError` when what is asked for differs from what a store was made with.
+    """Compare what is asked for with what a store was made with.
 
-    Only what is asked is compared: None asks nothing, and so does an option that is left out. An
-    option that the store does not hold was never recorded, so it cannot be compared and passes.
+    Args:
+        held, held_dimension, held_options: of the store. An option that it does not hold was never
+            recorded, so it cannot be compared and passes.
+        asked, asked_dimension, asked_options: None asks nothing, and so does an option that is
+            left out.
+
+    Raises:
+        BackboneError: they differ.
     """
     hint = "leave it out to use the store's, or create another store"
     if asked is not None and asked.strip() != held:

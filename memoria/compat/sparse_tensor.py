@@ -50,14 +50,26 @@ class SparseTensor:
         dtype: torch.dtype = torch.int32,
         device: torch.device | None = None,
     ) -> SparseTensor:
-        """A tensor of ``size`` in which every element has the default."""
+        """A tensor in which every element has the default.
+
+        Args:
+            size: its shape.
+            default_value: of its elements.
+            dtype: their type.
+            device: where it lies; None: the CPU.
+        """
         shape = tuple(size)
         indices = torch.empty((0, len(shape)), dtype=torch.long, device=device)
         return cls(indices, torch.empty(0, dtype=dtype, device=device), default_value, shape)
 
     @classmethod
     def from_tensor(cls, tensor: Tensor, default_value: _Number = 0) -> SparseTensor:
-        """The elements of ``tensor`` that differ from the default."""
+        """A dense tensor, of which the elements are kept that differ from the default.
+
+        Args:
+            tensor: any shape.
+            default_value: of the elements that are not kept.
+        """
         indices = torch.nonzero(tensor != default_value)
         return cls(indices, tensor[indices.unbind(1)], default_value, tensor.shape)
 
@@ -115,7 +127,12 @@ class SparseTensor:
         return SparseTensor(indices, self.values, self.default_value, shape)
 
     def diagonal(self, dim1: int = 0, dim2: int = 1) -> SparseTensor:
-        """Elements whose places in both dimensions are the same; ``dim1`` goes, ``dim2`` stays."""
+        """Elements whose places in two dimensions are the same.
+
+        Args:
+            dim1: the dimension that goes.
+            dim2: the dimension that stays.
+        """
         first, second = sorted(one % self.dim() for one in (dim1, dim2))
         on = self.indices[:, first] == self.indices[:, second]
         left = [one for one in range(self.dim()) if one != first]

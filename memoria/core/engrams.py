@@ -67,7 +67,11 @@ class Engrams:
 
     @classmethod
     def empty(cls, track_age: bool = False, track_engram_id: bool = False) -> Engrams:
-        """No lanes, no engrams."""
+        """No lanes, no engrams.
+
+        Args:
+            track_age, track_engram_id: as of the class.
+        """
         nothing = torch.zeros([0, 0, 0])
         return cls(nothing, track_age=track_age, track_engram_id=track_engram_id)
 
@@ -236,7 +240,15 @@ class Engrams:
         self.induce_counts = self.induce_counts + fired.unsqueeze(2) * fired.unsqueeze(1)
 
     def extend_lifespan(self, indices: Tensor, lifespan_delta: Tensor) -> None:
-        """Add ``lifespan_delta`` [B, N] steps at ``indices`` [B, N]; repeats add up."""
+        """Add steps of lifespan; repeats add up.
+
+        Args:
+            indices: int64 [B, N], -1 ignored.
+            lifespan_delta: steps, [B, N].
+
+        Raises:
+            ShapeError: they do not fit each other or these engrams.
+        """
         at = self._checked(indices)
         gain = as_delta(lifespan_delta, at, self.data.device).masked_fill(at < 0, 0.0)
         if self.memory_length:
@@ -246,7 +258,11 @@ class Engrams:
     def get_local_indices_from_global_indices(
         self, partial_mask: Tensor, global_indices: Tensor
     ) -> Tensor:
-        """Ranks among the true entries of ``partial_mask`` [B, M] of ``global_indices`` [B, N].
+        """Ranks of engrams among some of them.
+
+        Args:
+            partial_mask: which engrams are counted, bool [B, M].
+            global_indices: engrams whose ranks are wanted, int64 [B, N].
 
         Returns:
             Ascending, each once, int64 [B, K], -1 on the right; indices outside the mask are left

@@ -255,7 +255,13 @@ class Memoria:
         return None if self.core is None else self._log
 
     def resume(self, config: MemoriaConfig, core: MemoryCore, log: Recorder) -> None:
-        """Go on from elsewhere: ``core`` has ``config``, and ``log`` is its past."""
+        """Go on from elsewhere.
+
+        Args:
+            config: the settings from now on.
+            core: the engrams and connections, made with ``config``.
+            log: their past.
+        """
         self.reset_memory()
         self.config, self._core, self._log = config, core, log
 

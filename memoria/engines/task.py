@@ -32,14 +32,27 @@ class Task:
     log: Path | None = None
 
     def perform(self, progress: Progress, stopping: Stopping) -> Document:
-        """Do it in this process."""
+        """Do it in this process.
+
+        Args:
+            progress: hears how far it is.
+            stopping: whether it shall stop.
+
+        Returns:
+            What came of it, as JSON tells it.
+        """
         module, _, name = self.function.partition(":")
         done: Document = getattr(import_module(module), name)(self.document, progress, stopping)
         return done
 
 
 def stoppable(progress: Progress, stopping: Stopping) -> Progress:
-    """``progress`` that raises KeyboardInterrupt once ``stopping()`` is true."""
+    """A progress that also ends the work.
+
+    Args:
+        progress: hears how far the work is.
+        stopping: once it says so, the progress raises KeyboardInterrupt.
+    """
 
     def show(done: int, total: int) -> None:
         progress(done, total)

@@ -70,7 +70,15 @@ class ExperimentConfig(BaseModel):
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> Self:
-        """The named preset with ``overrides`` on top. Raises `ConfigError`."""
+        """A named preset.
+
+        Args:
+            name: of the preset.
+            overrides: fields that are otherwise than there.
+
+        Raises:
+            ConfigError: there is no such preset or field, or a value is out of range.
+        """
         if name not in cls.presets:
             known = ", ".join(cls.presets)
             raise ConfigError(f"preset = {name!r}: unknown", f"choose one of {known}")
@@ -81,7 +89,12 @@ class ExperimentConfig(BaseModel):
         return type(self)(**_merged(self.model_dump(), changes))
 
     def single(self, model: str, seed: int) -> Self:
-        """The configuration of one run."""
+        """The configuration of one run.
+
+        Args:
+            model: the network or policy.
+            seed: of its random numbers.
+        """
         return self.replace(models=[model], seeds=[seed])
 
     def shared(self) -> dict[str, Any]:

@@ -109,6 +109,10 @@ class Experiment(ABC, Generic[C]):
 
         By default: the first metric at each validation during training, one line a model.
 
+        Args:
+            records: finished runs.
+            folder: where the files go.
+
         Returns:
             The files written.
 

@@ -99,7 +99,16 @@ class Plan:
 
 
 def make_plan(name: str, preset: str = PRESETS[0], settings: Mapping[str, Any] = {}) -> Plan:
-    """The experiment's preset with ``settings`` on top. Raises `ConfigError`."""
+    """An experiment's runs.
+
+    Args:
+        name: of the experiment.
+        preset: where its settings begin.
+        settings: those that are otherwise.
+
+    Raises:
+        ConfigError: there is no such experiment, preset or setting, or a value is out of range.
+    """
     config = find_experiment(name).Config.preset(preset, **settings)
     variants = {model: config.replace(models=[model]) for model in config.models}
     return Plan(name, preset, config, variants)

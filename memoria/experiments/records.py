@@ -67,7 +67,16 @@ class RunRecord:
 
     @classmethod
     def of(cls, document: Mapping[str, Any], path: Path, summary: Mapping[str, Any]) -> RunRecord:
-        """From what the two files hold. Raises `DamageError`."""
+        """From what the two files of a run hold.
+
+        Args:
+            document: of ``run.json``.
+            path: folder of the run.
+            summary: of ``summary.json``.
+
+        Raises:
+            DamageError: they are no such files.
+        """
         try:
             status, error = str(document["status"]), document.get("error")
             peak = document.get("peak_bytes")

@@ -96,7 +96,12 @@ class Run:
         self._boards.show(row)
 
     def array(self, name: str, values: Any) -> None:
-        """Write the whole array ``name``, in place of one of this name."""
+        """Write a whole array, in place of one of this name.
+
+        Args:
+            name: of the array.
+            values: its elements, any shape.
+        """
         if not self.writes:
             return
         import numpy as np
@@ -153,7 +158,15 @@ class Run:
         return self._stopping is not None and self._stopping()
 
     def progress(self, done: int, total: int) -> None:
-        """Tell how far the run is. Raises KeyboardInterrupt when it shall stop."""
+        """Tell how far the run is.
+
+        Args:
+            done: of ``total``.
+            total: 0 where it is not known.
+
+        Raises:
+            KeyboardInterrupt: the run shall stop.
+        """
         self._progress(done, total)
         if self.stopping:
             raise KeyboardInterrupt
@@ -185,7 +198,12 @@ class Run:
         self.mark("done", peak_bytes=self._document.get("peak_bytes") or _peak_bytes())
 
     def mark(self, status: str, **more: Any) -> None:
-        """Write ``run.json`` with this status."""
+        """Write ``run.json``.
+
+        Args:
+            status: of the run.
+            more: keys beside it.
+        """
         if self.writes:
             changes = {"status": status, "seconds": round(self.seconds, 3), **more}
             self._document.update(changes, updated=_now())

@@ -55,14 +55,26 @@ def export_memory(
     edges: int = EDGES_PER_ENGRAM,
     progress: Progress | bool = False,
 ) -> dict[str, Any]:
-    """Write what ``view`` shows to ``out``, in one of `FORMATS`.
+    """Write a memory to a file or folder, which is there as a whole or not at all.
 
-    The living engrams, or with ``forgotten`` all; with ``vectors`` those too; of each engram its
-    ``edges`` strongest connections. ``out`` is there as a whole or not at all; with ``force`` it
-    replaces a file, or a folder that is such an export. ``progress(rows, 0)`` is called as
-    rows are written; True shows a bar. Returns
-    ``format``, ``path``, ``step``, ``engrams``, ``edges`` (how many) and ``bytes``. Raises
-    `InputError`, `StoreExistsError`, `StorageError`, `MissingExtraError`.
+    Args:
+        view: what is written.
+        out: where.
+        form: one of `FORMATS`.
+        force: replace a file, or a folder that is such an export.
+        vectors: write vectors too.
+        forgotten: write all engrams, not only the living.
+        edges: strongest connections that are written of each engram.
+        progress: True for a tqdm bar, or what is called with (rows written, 0).
+
+    Returns:
+        ``format``, ``path``, ``step``, ``engrams``, ``edges`` (how many) and ``bytes``.
+
+    Raises:
+        InputError: the form does not take what is asked for.
+        StoreExistsError: something is at ``out``.
+        StorageError: the system refuses.
+        MissingExtraError: the form's packages are not installed.
     """
     if form not in FORMATS:
         raise InputError(f"format = {form!r}: unknown", f"known are {', '.join(FORMATS)}")

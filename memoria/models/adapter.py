@@ -37,7 +37,11 @@ _ABOUT: Final = "memoria_adapter"  # the key of the settings in the file
 def with_memory(
     model: nn.Module, layers: Sequence[int | str] | None = None, **settings: Any
 ) -> MemoryAdapter:
-    """Put a memory on the ``layers`` of ``model``; see `MemoryAdapter`."""
+    """Put a memory on layers of a model.
+
+    Args:
+        model, layers, settings: as of `MemoryAdapter`.
+    """
     return MemoryAdapter(model, layers, **settings)
 
 
@@ -151,7 +155,12 @@ class MemoryAdapter(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path, model: nn.Module, train_base: bool = False) -> MemoryAdapter:
-        """Put an adapter that `save` wrote on ``model``, whose weights learn if ``train_base``.
+        """Put an adapter that `save` wrote on a model.
+
+        Args:
+            path: the file.
+            model: with layers like those that it was saved from.
+            train_base: whether the model's own weights learn.
 
         Raises:
             InputError: the file is no adapter, or its weights do not fit.

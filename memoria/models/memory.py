@@ -229,7 +229,13 @@ class SegmentMemory:
 
     @untraced
     def remember_now(self, segment: Segment, hidden: Tensor, mask: Tensor | None) -> None:
-        """Turn hidden states [B, N, D] of this segment into engrams and remind."""
+        """Turn hidden states of this segment into engrams and remind.
+
+        Args:
+            segment: the segment under way.
+            hidden: [B, N, D].
+            mask: bool [B, N], false at padding; None where nothing is padding.
+        """
         working = self._engrams_of(hidden, mask)
         self._remember(segment, working, self._texts.now, self._lanes_read())
 

@@ -61,9 +61,13 @@ class StreamSampler(Sampler[int]):
 
 
 def stream_order(segments: int, lanes: int) -> StreamSampler:
-    """The order for one long text of ``segments`` segments, cut into ``lanes`` streams.
+    """The order for one long text that is cut into streams, one for each lane.
 
     They are of equal length, but the first ones one segment longer where that does not come out.
+
+    Args:
+        segments: of the text.
+        lanes: of the memory.
     """
     if lanes < 1 or segments < lanes:
         raise ConfigError(f"lanes = {lanes}: the text has {segments} segments")

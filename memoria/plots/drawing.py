@@ -68,7 +68,12 @@ def draw(shown: Analysis | Scene, path: str | os.PathLike[str], *, force: bool =
 
 
 def figure(shown: Analysis | Scene, ground: str = "light") -> Any:
-    """A ``plotly.graph_objects.Figure`` of what is shown, on a ``light`` or ``dark`` ground."""
+    """A ``plotly.graph_objects.Figure``.
+
+    Args:
+        shown: an analysis, or a scene of an animation.
+        ground: ``"light"`` or ``"dark"``.
+    """
     return plotly_figure(shown if isinstance(shown, Scene) else scene_of(shown), ground)
 
 

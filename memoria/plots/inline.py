@@ -31,7 +31,12 @@ class Still:
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str], alt: str) -> Still:
-        """The picture in a file, and what it shows."""
+        """The picture in a file.
+
+        Args:
+            path: a PNG file.
+            alt: what it shows, in words.
+        """
         return cls(Path(path).read_bytes(), alt)
 
 

@@ -63,7 +63,12 @@ def open_files(
 
 
 def read_config(path: str | os.PathLike[str], at: int | str | None = None) -> MemoriaConfig:
-    """The configuration of the store at ``path``; with ``at``, if that moment of it is there."""
+    """The configuration of a store.
+
+    Args:
+        path: the store.
+        at: a moment, as of `MemoryStore.open`, that must be there.
+    """
     with closing(open_files(path, at)) as files:
         return files.config
 

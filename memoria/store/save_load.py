@@ -64,15 +64,21 @@ def save_memory(
     Stepped on with the same data, the store and the memory give the same ids, indices and
     lifespans. Of forgotten engrams only their number is left, as after compaction; where nothing
     was forgotten yet, the store is the one that would have come of the same steps, digest and all.
-    All steps that the memory did itself are said to have ended now.
-    ``texts`` [B] are texts of engrams by id (`Engrams.engram_ids`). ``settings`` are of the
-    configuration, such as ``rule``, ``backbone`` or ``vector_dtype`` (float32 unless named), and
-    must not be what the memory runs by. One with a ``search`` of its own goes on in a store with
-    the usual one.
+    All steps that the memory did itself are said to have ended now. A memory with a ``search`` of
+    its own goes on in a store with the usual one.
 
-    Raises `StateError` for an empty memory, within a step, with ``lane_ids``, and where a store
-    could not tell what was done: each step must have reminded once, and only what fired gained;
-    `StoreExistsError`, `StorageError`.
+    Args:
+        memory: between two steps.
+        path: where nothing is yet, or an empty directory.
+        texts: texts of engrams by id (`Engrams.engram_ids`), [B].
+        settings: of the configuration, such as ``rule``, ``backbone`` or ``vector_dtype`` (float32
+            unless named); none of what the memory runs by.
+
+    Raises:
+        StateError: the memory is empty, within a step or has ``lane_ids``, or a store could not
+            tell what was done: each step must have reminded once, and only what fired gained.
+        StoreExistsError: something is at ``path``.
+        StorageError: the system refuses.
     """
     core, log = _between_steps(memory)
     lanes, state = core.state.lanes, core.state
@@ -130,13 +136,22 @@ def load_memory(
 ) -> Memoria:
     """The store at ``path`` as a memory in tensors, with all that lives in it.
 
-    ``at`` takes an earlier state: a snapshot by its name, a finished step by its number. The
-    store stays as it is; its sources and snapshots stay behind. Stepped on with the same data, both
-    give the same ids, indices and lifespans. With ``keep_history`` the history begins with what the
-    living lived.
+    The store stays as it is; its sources and snapshots stay behind. Stepped on with the same data,
+    both give the same ids, indices and lifespans.
 
-    Raises `StateError` where a step is under way, `StoreNotFoundError`, `DamageError`,
-    `OtherFormatError`, `InputError` for a moment that is not there.
+    Args:
+        path: the store.
+        at: an earlier state: a snapshot by its name, a finished step by its number.
+        device: where the memory lies; None: the CPU.
+        track_age, track_id: as of `Memoria`.
+        keep_history: keep a history, which begins with what the living lived.
+
+    Raises:
+        StateError: a step is under way.
+        StoreNotFoundError: there is no store.
+        DamageError: its files are not what the root says.
+        OtherFormatError: another version made it.
+        InputError: there is no such moment.
     """
     with closing(open_files(path, at)) as files:
         config = files.config

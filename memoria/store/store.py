@@ -225,7 +225,9 @@ class MemoryStore:
     def take_over(self, other: MemoryStore, with_texts: bool = True) -> None:
         """Keep what another opening of the same store has loaded for `ask`: its backbone.
 
-        ``with_texts``: its index of texts too, and ``other`` is not asked any more.
+        Args:
+            other: the other opening.
+            with_texts: its index of texts too, and ``other`` is not asked any more.
         """
         if "_asking" in other.__dict__:
             self.__dict__["_asking"] = other._asking.reopened(self.files, with_texts)
@@ -413,7 +415,19 @@ class MemoryStore:
         times: Times | None = None,
         meta: Metas | None = None,
     ) -> Reminded:
-        """``add``, ``remind``, ``adjust`` in one; returns what was reminded."""
+        """`add`, `remind` and `adjust` in one.
+
+        Args:
+            data, texts, places, times, meta: as `add` takes them.
+            rule: as `adjust` takes it.
+
+        Returns:
+            What was reminded, as `remind`.
+
+        Raises:
+            StateError: a step is under way, or the store is open for reading.
+            ShapeError: the vectors do not fit the memory.
+        """
         self._memory.check_idle()
         check_delta(rule)
         self.add(data, texts, places, times, meta)
@@ -515,10 +529,14 @@ class MemoryStore:
         return self._memory.change_by_hand(EventKind.UNPIN, ids)
 
     def recall(self, ids: Sequence[int] | IntArray, gain: float) -> IntArray:
-        """Let the engrams ``ids`` gain ``gain`` steps of lifespan; returns them, ascending.
+        """Let engrams gain lifespan between two steps; durable with the next `commit`.
 
-        What a pinned engram gains is rounded up to whole steps. Errors as of `forget`, and
-        `InputError` for a gain below 0 or beyond 2^52.
+        Args:
+            ids: living engrams, each once.
+            gain: steps, 0 to 2^52; what a pinned engram gains is rounded up to whole steps.
+
+        Returns:
+            The engrams, ascending. Errors as of `forget`, and `InputError` for another gain.
         """
         if not 0 <= gain <= 2.0**52:
             raise InputError(f"gain = {gain}: not within 0 and 2^52 steps")
@@ -611,7 +629,14 @@ class MemoryStore:
         return self.confirm(cue, None if encoded is None else encoded[0], ids, gain)
 
     def used(self, ids: Sequence[int] | IntArray, cue: Question | None = None) -> IntArray:
-        """`teach` what was used as an answer: it gains 50 steps."""
+        """`teach` what was used as an answer: it gains 50 steps.
+
+        Args:
+            ids, cue: as `teach` takes them.
+
+        Returns:
+            The engrams, ascending.
+        """
         return self.teach(ids, 50.0, cue)
 
     def confirmed_cues(self) -> list[ConfirmedCue]:
@@ -677,8 +702,11 @@ class MemoryStore:
     def record_units(self, source: int, content: bytes, units: UnitRows | IntArray) -> None:
         """Record what is held of a source, by its number: as `record_reading`.
 
-        ``units`` that have no row yet, or whole rows of ``sources/units``. Where ``content`` is
-        `memoria.store.sources.ADDED`, they come to those that are held.
+        Args:
+            source: its number, as `name_source` returns it.
+            content: as in `record_reading`; `memoria.store.sources.ADDED`: the units come to those
+                that are held.
+            units: units that have no row yet, or whole rows of ``sources/units``.
         """
         self._memory.check_writable()
         rows = encode_rows(self.files, units) if isinstance(units, UnitRows) else units

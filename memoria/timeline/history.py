@@ -90,10 +90,15 @@ class HistoryManager:
         first_short: int,
         next_id: int,
     ) -> None:
-        """Append a step: its firings (ids each), the expiry set for ``ids``, and what was made.
+        """Append a step.
 
-        Engrams before ``first_short`` are long-term memory after the step. ``ids`` may repeat: the
-        last expiry stays, and an engram that fired gained what that is above the last but one.
+        Args:
+            firings: the ids that fired together, [N] of each firing.
+            ids: engrams whose expiry was set, [E]. They may repeat: the last expiry stays, and an
+                engram that fired gained what that is above the last but one.
+            expiry: step at whose end each of ``ids`` is forgotten, [E].
+            first_short: engrams before this id are long-term memory after the step.
+            next_id: id that the next engram gets.
         """
         self._log.record(firings, ids, expiry, first_short, next_id)
 
