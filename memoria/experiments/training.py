@@ -124,9 +124,11 @@ class Task(ABC):
     Attributes:
         model: what is trained; it must exist when the constructor returns. If it says its
             ``inner``, the width of its feed-forward layers, the run's log and ``run.json`` do too.
+        steps: how many to train, where they are not the configuration's; said there too.
     """
 
     model: nn.Module
+    steps: int | None = None
 
     @abstractmethod
     def learn(self, step: int) -> Sums:
@@ -183,6 +185,8 @@ def train(config: TrainingConfig, run: Run, make: Callable[[Processes], Task]) -
     config.share(processes.count)
     with seeded(config.seed, processes.device):
         task = make(processes)  # equal weights everywhere
+    if task.steps is not None:
+        config = config.replace(steps=task.steps)
     with seeded(config.seed + _RANK_SEEDS * processes.rank, processes.device):
         return _Training(config, run, processes, task).finish()
 
@@ -207,10 +211,11 @@ class _Training:
 
     def finish(self) -> dict[str, float]:
         size = network_size(self.task.model)
-        self.run.mark("running", network=size)
+        planned = {} if self.task.steps is None else {"steps": self.task.steps}
+        self.run.mark("running", network={**size, **planned})
         state = self.run.restored()
         if state is None:
-            self.run.log({"kind": "network", **size})
+            self.run.log({"kind": "network", **size, **planned})
         else:
             self._restore(state)
         last = self.done == self.config.steps

@@ -20,6 +20,9 @@ from memoria.experiments.classification.experiment import ClassificationConfig
 from memoria.experiments.classification.task import ClassificationTask
 from memoria.experiments.lm.experiment import LMConfig
 from memoria.experiments.lm.task import LMTask
+from memoria.experiments.rivals import build_rival
+from memoria.experiments.rivals.config import RivalConfig
+from memoria.experiments.rivals.operations import segment_operations
 from memoria.experiments.texts import SPLITS, make_tokens, text_splits
 from memoria.experiments.training import Processes
 from memoria.timeline.history import HistoryManager
@@ -319,6 +322,45 @@ def test_a_run_ends_when_its_time_is_over_and_keeps_the_lives_of_its_engrams(
     assert all(life.timestep > 1 for life in lives)
     plan = make_plan("engrams", "small", {"store": [str(run.path / "history-1.npz")]})
     assert execute(plan.specs(tmp_path / "lives")[0]).metrics["engrams"] > 1
+
+
+def test_with_equal_compute_a_costlier_network_takes_fewer_steps(book: str, tmp_path: Path) -> None:
+    changes = {"models": ["xl", "none"], "data": book, "equal_compute": True, "held_out": 2}
+    xl, plain = (execute(spec) for spec in specs_of("lm", tmp_path / "run", **changes))
+    assert plain.metrics["steps"] == TINY["steps"]
+    assert 1 <= xl.metrics["steps"] < plain.metrics["steps"]
+    assert xl.document["network"]["steps"] == xl.metrics["steps"]
+    assert next(xl.rows())["steps"] == xl.metrics["steps"]
+    with pytest.raises(ConfigError, match="equal_compute: only networks from scratch"):
+        LMConfig(models=["gpt2"], pretrained="weights", equal_compute=True)
+
+
+def test_operations_are_those_of_matrix_products() -> None:
+    """Checked by hand: with one layer, D = 16, F = 128, S = 8, 40 tokens."""
+    sizes: dict[str, Any] = {"hidden": 16, "heads": 2, "layers": 1, "inner": 128, "memory": 8}
+    plain = build_rival("none", RivalConfig(vocab_size=40, segment=8, **sizes))
+    weights = 4 * 16 * 16 + 2 * 16 * 128 + 16 * 40
+    attention = 2 * 8 * 16  # scores and what they weigh, for one of the S positions
+    assert segment_operations(plain) == 3 * 2 * 8 * (weights + attention)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["wikitext-150", "wikitext-50", "pg19", "enwik8", "gpt2"])
+def test_presets_of_the_papers_size_train(preset: str, tmp_path: Path) -> None:
+    """A few steps of them on a text of this test, by the shell's own path."""
+    words = tokenizer_folder(tmp_path / "words")
+    text = tmp_path / "text.txt"
+    text.write_text("cat dog moon cat cat dog\n" * 4000)
+    changes = {"data": str(text), "batch": 1, "max_seconds": 20.0, "seeds": [0], "device": "cpu"}
+    if LMConfig.presets[preset]["tokenizer"] == "gpt2":
+        changes["tokenizer"] = str(words)
+    plan = make_plan("lm", preset, {**changes, "held_out": 2, "log_every": 1})
+    run = execute(plan.specs(tmp_path / "runs")[0])
+    assert run.status == "done"
+    assert run.metrics["parameters"] > 10_000_000
+    losses = [row["loss"] for row in run.rows() if row["kind"] == "training"]
+    assert len(losses) > 1
+    assert all(math.isfinite(loss) for loss in losses)
 
 
 def test_enwik8_is_cut_where_it_was_published(

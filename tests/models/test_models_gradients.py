@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -165,3 +166,27 @@ def test_a_compiled_model_breaks_at_the_memory_alone(make: Any) -> None:
     segment = text()
     explained = torch._dynamo.explain(model)(segment, labels=labels_of(model, segment))
     assert explained.graph_break_count <= 4, explained.break_reasons
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_inductor_gives_the_same_losses_and_gradients() -> None:
+    if not any(map(shutil.which, ("g++", "clang++"))):
+        pytest.skip("inductor needs a C++ compiler")
+    torch._dynamo.reset()
+    model, plain = (gpt2(reader_zero=False) for _ in range(2))
+    compiled = torch.compile(loss_of)
+    for segment in texts(5):
+        losses = compiled(model, segment), loss_of(plain, segment)
+        torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-5)
+        for one in losses:
+            one.backward()
+        for found, weight in zip(model.parameters(), plain.parameters(), strict=True):
+            assert found.grad is not None
+            assert weight.grad is not None
+            near = 1e-3 * weight.grad.abs().max().item() + 1e-6
+            torch.testing.assert_close(found.grad, weight.grad, rtol=0.0, atol=near)
+    assert all(
+        weight.grad is not None and weight.grad.any() for weight in of_memory(model).values()
+    )
+    torch._dynamo.reset()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Self
 
-from pydantic import Field, StrictStr
+from pydantic import Field, StrictBool, StrictStr, model_validator
 
 from memoria.experiments.config import ModelNames
 from memoria.experiments.experiment import Metric, TrainedExperiment
@@ -78,6 +78,11 @@ _PAPER_MEMORIA: Final[Mapping[str, Any]] = {
     "reader": "separate",
     "reader_zero": False,
 }
+_WIKITEXT_103: Final[Mapping[str, Any]] = {
+    **_PAPER,
+    "data": "wikitext-103",
+    "settings": {"memoria": _PAPER_MEMORIA},
+}
 
 
 class LMConfig(TrainingConfig):
@@ -110,15 +115,14 @@ class LMConfig(TrainingConfig):
         "small-50": _wikitext(segment=50, batch=16),
         # WikiText-103, segments of 150. Their tables, known second-hand: perplexity 23.5 against
         # 24.5 (Transformer-XL), 24.8 (Compressive), 24.7 (infinity-former).
-        "paper": {**_PAPER, "data": "wikitext-103", "settings": {"memoria": _PAPER_MEMORIA}},
+        "paper": _WIKITEXT_103,
+        "wikitext-150": _WIKITEXT_103,
         # Segments of 50: 30.0 against 31.8 (infinity-former), second-hand. The budgets are those
         # of 150, as no other is known.
         "wikitext-50": {
-            **_PAPER,
-            "data": "wikitext-103",
+            **_WIKITEXT_103,
             "segment": 50,
             "steps": 1_770_000,
-            "settings": {"memoria": _PAPER_MEMORIA},
         },
         # The first 7 % of the books: 29.15 against 29.15 (infinity-former), second-hand. How long
         # they trained is not known; as many steps as for WikiText.
@@ -190,6 +194,17 @@ class LMConfig(TrainingConfig):
     held_out: int = Field(
         0, ge=0, description="Segments of each row to validate and test with; 0 takes all."
     )
+    equal_compute: StrictBool = Field(
+        False,
+        description="`steps` are those of `none`; others take as many as need the same operations "
+        "(of matrix products, counted on a segment; the number is in the log and in run.json).",
+    )
+
+    @model_validator(mode="after")
+    def _compute_can_be_counted(self) -> Self:
+        if self.equal_compute and self.pretrained is not None:
+            raise ValueError("equal_compute: only networks from scratch are counted")
+        return self
 
 
 class LM(TrainedExperiment[LMConfig]):

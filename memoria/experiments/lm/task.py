@@ -15,6 +15,7 @@ from memoria.core.memoria import Memoria
 from memoria.errors import InputError
 from memoria.experiments.lm.experiment import LMConfig
 from memoria.experiments.rivals import build_rival
+from memoria.experiments.rivals.operations import steps_of_equal_compute
 from memoria.experiments.rivals.pretrained import LANGUAGE_MODELS, Pretrained
 from memoria.experiments.rivals.segment_model import SegmentModel
 from memoria.experiments.run import Run
@@ -44,7 +45,10 @@ class LMTask(Task):
             self._characters[split] = len(texts[split]) / max(1, len(ids))
         self._histories: list[HistoryManager] = []
         self._windows = self._streams["training"].shape[1] // (config.segment * config.segments)
-        self.network = _network(config, tokens.size).to(processes.device)
+        network = _network(config, tokens.size)
+        if config.equal_compute and isinstance(network, SegmentModel):
+            self.steps = steps_of_equal_compute(network, config.steps, config.inner)
+        self.network = network.to(processes.device)
         self.model = self.network
 
     def learn(self, step: int) -> Sums:
