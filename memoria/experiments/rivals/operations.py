@@ -28,9 +28,10 @@ def segment_operations(model: SegmentModel) -> int:
         model: on the CPU; it is read into and gets gradients.
     """
     config = model.config
-    counter = FlopCounterMode(display=False)
-    with seeded(0):
-        parts = torch.randint(config.vocab_size, (_SEGMENTS, 1, config.segment))
+    counter, generator = FlopCounterMode(display=False), torch.Generator().manual_seed(0)
+    size = (_SEGMENTS, 1, config.segment)
+    parts = torch.randint(config.vocab_size, size, generator=generator)
+    with seeded(0):  # of dropout
         model.reset()
         with torch.no_grad():
             for part in parts[:-1]:
