@@ -71,7 +71,11 @@ class ArrayFiles:
         rows = files * spec.file_rows
         for first in range(start - start % rows, stop, rows):
             low, high = max(start, first), min(stop, first + rows)
-            self._retried(partial(self._read, low, high, out[low - start : high - start]))
+            self._retried(partial(self._read, [(low, high)], out[low - start : high - start]))
+
+    def read_spans(self, spans: Sequence[tuple[int, int]], out: Rows) -> None:
+        """Copy the rows [start, stop) of each span into ``out``, one span behind another."""
+        self._retried(partial(self._read, spans, out))
 
     def gather(self, ordered: Index, into_rows: Index, out: Rows) -> None:
         """Copy the rows ``ordered`` [n], ascending, to ``places`` [n] of ``out``."""
@@ -87,14 +91,17 @@ class ArrayFiles:
             if known is not None:
                 known.file.close()
 
-    def _read(self, start: int, stop: int, out: Rows) -> None:
+    def _read(self, rows: Sequence[tuple[int, int]], out: Rows) -> None:
         size = self._spec.file_rows
-        files = range(start // size, -(-stop // size))
-        self._open(files)
+        parts = [
+            (index, max(0, start - index * size), min(size, stop - index * size))
+            for start, stop in rows
+            for index in range(start // size, -(-stop // size))
+        ]
+        self._open([index for index, _, _ in parts])
         runs: list[_Run] = []
-        for index in files:
-            first = index * size
-            runs += self._runs(self._known[index], max(0, start - first), min(size, stop - first))
+        for index, low, high in parts:
+            runs += self._runs(self._known[index], low, high)
         spans = [(run.file.file, run.begin, run.end - run.begin) for run in runs]
         target, done = out.reshape(-1).view(np.uint8).data, 0
         for run, data in zip(runs, self._contents(spans), strict=True):
@@ -132,10 +139,15 @@ class ArrayFiles:
             done += b - a
 
     def _gather(self, ordered: Index, into_rows: Index, out: Rows) -> None:
-        picks, spans = self._picks(ordered)
         rows, size = self._rows, self._row_bytes
         local, into = (ordered % rows).tolist(), into_rows.tolist()
+        alone, row_spans, picks, spans = self._picks(ordered, local)
         target = out.reshape(-1).view(np.uint8).data
+        for k, span, data in zip(alone, row_spans, self._contents(row_spans), strict=True):
+            to = into[k] * size
+            if len(data) != size:
+                raise self._cut_short(span)
+            target[to : to + size] = data
         for pick, span, data in zip(picks, spans, self._contents(spans), strict=True):
             if not pick.verified:
                 pick.file.check(pick.chunk, data)
@@ -153,23 +165,37 @@ class ArrayFiles:
                 found = found.reshape(count, *self._spec.row_shape)
                 out[into_rows[part]] = found[ordered[part] % rows - pick.low]
 
-    def _picks(self, ordered: Index) -> tuple[list[_Pick], list[Span]]:
-        """What to read for the rows ``ordered``: each chunk once, or the rows of a verified one."""
-        size, length, per_file = self._row_bytes, self._length, self._chunks
+    def _picks(
+        self, ordered: Index, local: list[int]
+    ) -> tuple[list[int], list[Span], list[_Pick], list[Span]]:
+        """What to read for the rows ``ordered``, which are ``local`` in their chunks.
+
+        Returns:
+            Numbers of those that are alone in a verified chunk, and where each lies; then, of the
+            others, each chunk once, or the rows of a verified one.
+        """
+        size, length = self._row_bytes, self._length
         chunks = ordered // self._rows
-        cuts = [0, *(np.flatnonzero(np.diff(chunks)) + 1).tolist(), len(chunks)]
-        numbers = chunks[cuts[:-1]].tolist()
-        self._open(dict.fromkeys([number // per_file for number in numbers]))
-        local = (ordered % self._rows).tolist()
+        starts = np.flatnonzero(np.diff(chunks, prepend=-1))
+        numbers = chunks[starts]
+        indices, inside = (numbers // self._chunks).tolist(), (numbers % self._chunks).tolist()
+        self._open(indices)
+        cuts = [*starts.tolist(), len(chunks)]
+        known = self._known
+        alone: list[int] = []
+        row_spans: list[Span] = []
         picks: list[_Pick] = []
         spans: list[Span] = []
-        for number, first, last in zip(numbers, cuts, cuts[1:], strict=False):
-            index, chunk = number // per_file, number % per_file
-            file = self._known[index]
+        for index, chunk, first, last in zip(indices, inside, cuts, cuts[1:], strict=False):
+            file = known[index]
             offset = file.offset(chunk)
             if not file.verified[chunk]:
                 picks.append(_Pick(file, chunk, first, last, 0, False))
                 spans.append((file.file, offset, length))
+                continue
+            if last - first == 1:
+                alone.append(first)
+                row_spans.append((file.file, offset + local[first] * size, size))
                 continue
             begin = first
             for k in range(first + 1, last + 1):  # rows far from each other are read apart
@@ -178,7 +204,12 @@ class ArrayFiles:
                     picks.append(_Pick(file, chunk, begin, k, low, True))
                     spans.append((file.file, offset + low * size, (high - low) * size))
                     begin = k
-        return picks, spans
+        return alone, row_spans, picks, spans
+
+    def _cut_short(self, span: Span) -> DamageError:
+        """The error for a file that ends before ``span`` does, though it was longer."""
+        file = next(known for known in self._known.values() if known.file is span[0])
+        return file.damage(f"chunk {span[1] // self._length} cut short")
 
     def _contents(self, spans: Sequence[Span]) -> Iterator[bytes]:
         """What lies in the spans, as many at a time as suit the source."""
@@ -195,7 +226,7 @@ class ArrayFiles:
         spec = self._spec
         opened: dict[int, ChunkFile] = {}
         for index in indices:
-            if index not in self._known:
+            if index not in self._known and index not in opened:
                 path = f"{spec.name}/{spec.file_name(index)}"
                 file = self._source.open(path)
                 opened[index] = ChunkFile(file, spec, self._source.place(path))

@@ -204,9 +204,15 @@ class StoreFiles:
         """Rows [start, stop), staged ones too. Every chunk touched is verified."""
         array = self._array(name)
         stop = array.rows if stop is None else stop
-        if not 0 <= start <= stop <= array.rows:
-            raise InputError(f"rows {start}:{stop} of '{name}': it has {array.rows}")
+        _check_span(array, start, stop)
         return array.read(int(start), int(stop))
+
+    def read_spans(self, name: str, spans: Sequence[tuple[int, int]]) -> npt.NDArray[Any]:
+        """The rows [start, stop) of each span, one span behind another: as `read` of each."""
+        array = self._array(name)
+        for start, stop in spans:
+            _check_span(array, start, stop)
+        return array.read_spans(spans)
 
     def gather(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """The rows [len(rows), *row_shape] asked for, in any order, duplicates allowed.
@@ -445,6 +451,11 @@ class StoreFiles:
         if name not in self._arrays:
             raise InputError(f"array = {name!r}: not in {self._path}")
         return self._arrays[name]
+
+
+def _check_span(array: StoredArray, start: int, stop: int) -> None:
+    if not 0 <= start <= stop <= array.rows:
+        raise InputError(f"rows {start}:{stop} of '{array.spec.name}': it has {array.rows}")
 
 
 _ZIP: Final = ".zip"

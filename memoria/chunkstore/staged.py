@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,14 @@ class StoredArray:
         if start < on_disk:
             self._files.read(start, on_disk, out[: on_disk - start])
         self._copy_staged(max(start, self.committed), stop, out[max(0, on_disk - start) :])
+        return out
+
+    def read_spans(self, spans: Sequence[tuple[int, int]]) -> Rows:
+        """The rows [start, stop) of each span, one span behind another."""
+        if any(stop > self.committed for _, stop in spans):
+            return np.concatenate([self.read(start, stop) for start, stop in spans])
+        out = self.spec.empty(sum(stop - start for start, stop in spans))
+        self._files.read_spans(spans, out)
         return out
 
     def gather(self, rows: npt.NDArray[np.int64]) -> Rows:

@@ -30,8 +30,8 @@ from memoria.store.schema import STATE_GROUP, CommandColumn, EventColumn, era_pr
 from memoria.store.vector_codec import decode_vectors
 from memoria.timeline.log import EventKind, IntArray
 
-_READ: Final = 2**20  # bytes that one read brings, about
-_GAP: Final = 2**16  # bytes between two stretches that a read rather skips
+_AT_ONCE: Final = 2**24  # bytes of texts read together, about
+_GAP: Final = 2**13  # bytes between two stretches that a read rather skips
 
 
 @dataclass(frozen=True)
@@ -113,15 +113,22 @@ class MemoryFiles:
         """The bytes [start, end) of an array of bytes, of each; near ones with one read."""
         out = [b""] * len(starts)
         present = np.flatnonzero(ends > starts)
+        if len(present) and int(ends.max()) > self.rows(name):
+            raise InputError(f"bytes to {int(ends.max())} of '{name}': it has {self.rows(name)}")
         present = present[np.argsort(starts[present], kind="stable")]
-        for group in _near(present, starts[present], ends[present]):
-            first, last = int(starts[group[0]]), int(ends[group].max())
-            raw = self.read(name, first, last).tobytes()
-            spans = zip(
-                (starts[group] - first).tolist(), (ends[group] - first).tolist(), strict=True
+        for part in _at_once(starts[present], ends[present]):
+            places, begin, end = present[part], starts[present[part]], ends[present[part]]
+            first = _firsts_of_groups(begin, end)
+            low, high = begin[first], np.maximum.reduceat(end, first)
+            spans = list(zip(low.tolist(), high.tolist(), strict=True))
+            raw = self.store.read_spans(self._name(name), spans).tobytes()
+            sizes = high - low
+            shift = np.repeat(sizes.cumsum() - sizes - low, np.diff(first, append=len(begin)))
+            each = zip(
+                places.tolist(), (begin + shift).tolist(), (end + shift).tolist(), strict=True
             )
-            for place, (start, end) in zip(group.tolist(), spans, strict=True):
-                out[place] = raw[start:end]
+            for place, here, behind in each:
+                out[place] = raw[here:behind]
         return out
 
     def append(self, name: str, values: npt.ArrayLike) -> None:
@@ -414,9 +421,16 @@ def may_be_ids(ids: IntArray, created: int) -> bool:
     return may_be_ends(ids, created - 1) and bool((ids[1:] != ids[:-1]).all())
 
 
-def _near(places: IntArray, starts: IntArray, ends: IntArray) -> list[IntArray]:
-    """``places``, in the order of their texts, cut into groups whose texts one read brings."""
-    if len(places) == 0:
+def _at_once(starts: IntArray, ends: IntArray) -> list[slice]:
+    """The spans of bytes [start, end), by ascending start, cut so that memory stays bounded."""
+    if len(starts) == 0:
         return []
-    cut = (np.diff(starts // _READ) > 0) | (starts[1:] - ends[:-1] > _GAP)
-    return np.split(places, np.flatnonzero(cut) + 1)
+    reads = np.cumsum(ends - starts + _GAP) // _AT_ONCE
+    cuts = (np.flatnonzero(np.diff(reads)) + 1).tolist()
+    return [slice(*cut) for cut in pairwise([0, *cuts, len(starts)])]
+
+
+def _firsts_of_groups(starts: IntArray, ends: IntArray) -> IntArray:
+    """The first span of each group of spans that one read brings; all by ascending start."""
+    far = starts[1:] - ends[:-1] > _GAP
+    return np.concatenate(([0], np.flatnonzero(far) + 1))

@@ -215,11 +215,14 @@ class StoredTexts:
             starts = np.append(0, block[:-1, TextColumn.META_END])[-len(at) :]
         else:
             rows = np.full((len(ids), len(TextColumn)), -1, np.int64)
-            rows[inside] = self._files.gather("texts/index", at[inside])
             starts = np.where(inside, 0, total)  # engrams without a row have their text at the end
             later = inside & (at > 0)
-            before = self._files.gather("texts/index", at[later] - 1)
-            starts[later] = before[:, TextColumn.META_END]
+            before, mine = at[later] - 1, at[inside]
+            found = self._files.gather("texts/index", np.concatenate((before, mine)))
+            starts[later], rows[inside] = (
+                found[: len(before), TextColumn.META_END],
+                found[len(before) :],
+            )
         middles = np.where(inside, rows[:, TextColumn.TEXT_END], starts)
         ends = np.where(inside, rows[:, TextColumn.META_END], starts)
         sound = (starts >= 0) & (starts <= middles) & (middles <= ends) & (ends <= total)

@@ -47,8 +47,11 @@ class FileVectors:
         lacking = (place < 0) | (positions < 0)
         if not np.count_nonzero(lacking):
             return self._pool.take(place, 0)
-        out = np.zeros((*positions.shape, self._dimension), np.float32)
-        out[~lacking] = self._pool[place[~lacking]]
+        if len(self._pool):
+            out = self._pool.take(np.maximum(place, 0), 0)
+            out[positions < 0] = 0
+        else:
+            out = np.zeros((*positions.shape, self._dimension), np.float32)
         lane, column = np.nonzero(lacking & (positions >= 0))
         if len(lane):
             wanted = ids[lane, column] * self._lanes + lane
