@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memoria.store.memory_files import MemoryFiles
 
 _VARIABLE: Final = "MEMORIA_STORE"
-_HIDDEN: Final = ".memoria"
+HIDDEN: Final = ".memoria"
 _HEAD: Final = 4096  # bytes of a root, which begins with the store's attributes
 _ARGUMENT: Final = "store"
 _OPTION: Final = "store_named"
@@ -73,11 +73,11 @@ def _found(words: Sequence[str], named: str | None) -> tuple[str, Sequence[str]]
 
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if is_store(folder / _HIDDEN):
-            return str(folder / _HIDDEN), words
+        if is_store(folder / HIDDEN):
+            return str(folder / HIDDEN), words
     what = f"{words[0]}: is not a store, and there" if words else "there"
     raise StoreNotFoundError(
-        f"{what} is no {_HIDDEN} here or above",
+        f"{what} is no {HIDDEN} here or above",
         f"name the store first, with --store, or in {_VARIABLE}",
     )
 
@@ -217,6 +217,16 @@ Store: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="STORE", help="The store's directory.", show_default=False, callback=require_present
+    ),
+]
+# Of `init`, without which there is nothing to find.
+NewStore: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="[STORE]",
+        help="The store's directory, or what MEMORIA_STORE names.",
+        envvar=_VARIABLE,
+        callback=require_present,
     ),
 ]
 # Of a verb that may take a list of stores instead.

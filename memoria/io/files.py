@@ -95,6 +95,8 @@ def classify(spec: str | os.PathLike[str]) -> Kind:
     if is_stream(spec):
         return "text"
     path, key = split_key(spec)
+    if any(sign.isspace() for sign in spec) and not os.path.lexists(path.replace("\0", "")):
+        raise InputError(f"{spec}: no such file", "a text itself is given as --text TEXT")
     with reading(path):
         os.stat(path)
     ending = extension(path)

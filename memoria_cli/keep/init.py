@@ -22,7 +22,7 @@ from memoria_cli.options import (
     option,
     speed_options,
 )
-from memoria_cli.stores import Store
+from memoria_cli.stores import HIDDEN, NewStore
 from memoria_cli.terminal import output
 from memoria_cli.terminal.formatting import format_count
 from memoria_cli.verbs import verb
@@ -191,7 +191,7 @@ def _signature() -> inspect.Signature:
     settings = {**BACKBONE_OPTIONS, "batch_size": BatchSize, "device": Device}
     return inspect.Signature(
         [
-            _keyword("store", Store, inspect.Parameter.empty),
+            _keyword("store", NewStore, HIDDEN),
             _keyword("preset", preset),
             _keyword("config", file),
             *fields,
@@ -204,6 +204,7 @@ def _signature() -> inspect.Signature:
 _init.__signature__ = _signature()  # type: ignore[attr-defined]
 init = verb(
     "init",
+    "memoria init",
     "memoria init notes",
     "memoria init vectors --backbone array --hidden-dim 64 --lanes 2",
     "memoria init talk --preset gpt2 --initial-lifespan 20 --json",

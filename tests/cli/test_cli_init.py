@@ -88,6 +88,21 @@ class TestStatic:
         assert "pip install 'memoria-engrams[text]'" in refused.err
 
 
+def test_without_a_name_the_store_is_the_one_that_other_verbs_find(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MEMORIA_STORE", raising=False)
+    cli.ok("init", "--backbone", "hash")
+    read_config(".memoria")
+    assert "4 engrams added" in cli("step", "--text", "One. Two. Three. Four.").out
+    again = cli("init")
+    assert (again.code, again.out) == (1, "")
+    assert "exists" in again.err
+    monkeypatch.setenv("MEMORIA_STORE", str(tmp_path / "elsewhere"))
+    cli.ok("init", "--backbone", "hash")
+    read_config(tmp_path / "elsewhere")
+
+
 def test_options_of_the_file_and_of_the_line_go_together(cli: Cli, tmp_path: Path) -> None:
     settings = 'backbone = "static"\n[backbone_options]\nnormalize = true\n'
     (tmp_path / "m.toml").write_text(settings, encoding="utf-8")

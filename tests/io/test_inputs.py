@@ -356,6 +356,7 @@ def test_classify() -> None:
         ("missing.npy", "no such file"),
         ("missing.npz:x", "missing.npz: no such file"),
         ("a.txt/b.npy", "no such file"),
+        ("Ada: keeps bees.", "Ada: keeps bees.: no such file; a text itself is given as --text"),
         ("folder", "is a directory"),
         ("a.xyz", "unknown kind of file '.xyz'; known are .npy"),
         ("zero\0byte.npy", "no file name"),
