@@ -16,6 +16,8 @@ from typing import Any, Final, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+_LARGE_EXPONENT: Final = 80.0  # exp of it and of its negative are normal float32 numbers
+
 Array: TypeAlias = Any  # a numpy array or a torch tensor: what the `ArrayOps` at hand makes
 
 
@@ -111,9 +113,6 @@ class ArrayOps(Protocol):
 
     def take(self, array: Array, columns: Array, null: float) -> Array:
         """``array`` [B, C] at ``columns``; ``null`` where -1."""
-
-    def put(self, array: Array, columns: Array, values: Any) -> None:
-        """Write ``values`` into ``array`` [B, C] at distinct ``columns``, none of them -1."""
 
     def add_at(self, array: Array, columns: Array, amounts: Array) -> None:
         """Add ``amounts`` [B, N] to ``array`` [B, C] at ``columns``; repeats add up."""
@@ -272,9 +271,6 @@ class NumpyOps:
             taken[missing] = null
         return taken
 
-    def put(self, array: Array, columns: Array, values: Any) -> None:
-        array[np.arange(len(array))[:, None], columns] = values
-
     def add_at(self, array: Array, columns: Array, amounts: Array) -> None:
         for lane, row, more in zip(array, columns, amounts, strict=True):
             here = row >= 0
@@ -337,11 +333,14 @@ class NumpyOps:
         with np.errstate(all="ignore"):
             found = keys @ (2.0 * cue).swapaxes(1, 2)  # a fifth faster than cue @ keys
             found -= cue_square[:, None, :]
-            most = found.max(2)
-            found -= most[:, :, None]
+            most = None
+            if not (found.min() > -_LARGE_EXPONENT and found.max() < _LARGE_EXPONENT):
+                most = found.max(2)
+                found -= most[:, :, None]
             np.exp(found, out=found)
             total = np.log(found @ np.ones(cue.shape[1], found.dtype))
-            total += most
+            if most is not None:
+                total += most
             total -= key_square
             return total
 

@@ -14,7 +14,7 @@ from typing import Final
 from memoria.config import MemoriaConfig
 from memoria.core.arrays import Array, ArrayOps
 from memoria.core.connections import Connections, Links, Walk
-from memoria.core.similarity import log_correlation, split_nearest
+from memoria.core.similarity import Cue
 from memoria.core.state import LONGTERM, EngramState
 from memoria.core.ties import ENTRY_STREAM, TieRule, hash_keys
 
@@ -30,13 +30,13 @@ class Recalled:
         longterm: positions [B, Rl].
         shortterm: positions [B, Rs].
         partial: whether some short-term engram of the lane was not reminded, bool [B].
-        cue: vectors of the cue, [B, W, D].
+        cue: what they were compared with.
     """
 
     longterm: Array
     shortterm: Array
     partial: Array
-    cue: Array
+    cue: Cue
 
     def packed(self, ops: ArrayOps) -> Array:
         """Both memories side by side, as `Memoria.remind` returns them.
@@ -53,7 +53,7 @@ class Recalled:
 
     def scores(self, state: EngramState, positions: Array) -> Array:
         """`log_correlation` of the engrams at ``positions`` [B, R] with the cue; 0 where -1."""
-        found = log_correlation(self.cue, state.data_at(positions), state.ops)
+        found = self.cue.log_correlation(state.data_at(positions))
         return state.ops.fill(found, positions < 0, 0.0)
 
 
@@ -118,24 +118,25 @@ def recall(
         if working.shape[1]:
             idle = working[:, :1] < 0  # a lane that stands still in this step
             stm = ops.where(idle, -1, stm)
-    shortterm = _select_nearest(state, cue, stm, config.num_reminded_stm)
+    asked = Cue(cue, ops)
+    shortterm = _select_nearest(state, asked, stm, config.num_reminded_stm)
     unreminded = (stm >= 0).sum(1) - (shortterm >= 0).sum(1)
     if config.num_final_ltms:
         found = search(
             SearchContext(state, connections, config, step, lane_ids, shortterm, unreminded)
         )
         found = found if idle is None else ops.where(idle, -1, found)
-        longterm = _select_nearest(state, cue, found, config.num_final_ltms)
+        longterm = _select_nearest(state, asked, found, config.num_final_ltms)
         longterm = _start_cold(state, stm, longterm)
         again = (shortterm[:, :, None] == longterm[:, None]).any(2)
         shortterm = ops.where(again, -1, shortterm)
     else:
         longterm = shortterm[:, :0]
     newest = _newest_first(ops, longterm), _newest_first(ops, shortterm)
-    return Recalled(*newest, unreminded > 0, cue)
+    return Recalled(*newest, unreminded > 0, asked)
 
 
-def _select_nearest(state: EngramState, cue: Array, positions: Array, count: int) -> Array:
+def _select_nearest(state: EngramState, cue: Cue, positions: Array, count: int) -> Array:
     """The best ``count`` of ``positions`` [B, N] (ascending), in any order; the older of equals.
 
     Ranked on float32(score - 1): scores end at 0, so this rounds away what the order of summation
@@ -148,22 +149,24 @@ def _select_nearest(state: EngramState, cue: Array, positions: Array, count: int
         return positions[:, :0]
     keys, valid = state.data_at(positions), positions >= 0
     if not ops.is_host:
-        order = ops.argsort(ops.where(valid, -_rank_keys(cue, keys, ops), math.inf))
+        order = ops.argsort(ops.where(valid, -_rank_keys(cue, keys), math.inf))
         return ops.take(positions, order[:, :count], -1)
-    chosen, undecided = split_nearest(cue, keys, valid, count, ops)
-    room = (count - chosen.sum(1))[:, None]
-    at = ops.columns(undecided)
-    if bool((undecided.sum(1)[:, None] > room).any()):
-        ranks = -_rank_keys(cue, ops.take_rows(keys, at), ops)
+    sure, undecided = cue.split_nearest(keys, valid, count)
+    chosen = sure | undecided
+    if bool((chosen.sum(1) > count).any()):
+        room = (count - sure.sum(1))[:, None]
+        at = ops.columns(undecided)
+        ranks = -_rank_keys(cue, ops.take_rows(keys, at))
         order = ops.argsort(ops.where(at < 0, math.inf, ranks))
-        at = ops.where(ops.arange(at.shape[1]) < room, ops.take(at, order, -1), -1)
-    ops.mark(chosen, at)
+        best = ops.where(ops.arange(at.shape[1]) < room, ops.take(at, order, -1), -1)
+        chosen = sure
+        ops.mark(chosen, best)
     return ops.take(positions, ops.columns(chosen), -1)
 
 
-def _rank_keys(cue: Array, keys: Array, ops: ArrayOps) -> Array:
-    score = log_correlation(cue, keys, ops)
-    return ops.cast(ops.maximum(score - 1.0, _LEAST_KEY), "float32")
+def _rank_keys(cue: Cue, keys: Array) -> Array:
+    score = cue.log_correlation(keys)
+    return cue.ops.cast(cue.ops.maximum(score - 1.0, _LEAST_KEY), "float32")
 
 
 def _find_entries(context: SearchContext) -> Array:

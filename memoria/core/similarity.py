@@ -3,11 +3,83 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Final
 
 from memoria.core.arrays import NUMPY, Array, ArrayOps
 
 _UNIT: Final = 2.0**-24  # float32 rounds by at most this, relatively
+
+
+class Cue:
+    """Vectors that engrams are compared with, and what every comparison needs to know of them.
+
+    Attributes:
+        vectors: float [B, W, D].
+        ops: of the library that they are arrays of.
+    """
+
+    def __init__(self, vectors: Array, ops: ArrayOps = NUMPY) -> None:
+        self.vectors, self.ops = vectors, ops
+
+    @cached_property
+    def squares(self) -> Array:
+        """Squared lengths of the vectors, [B, W]."""
+        return self.ops.squares(self.vectors)
+
+    @cached_property
+    def _centred(self) -> tuple[Array, Array, Array]:
+        """Mean of the vectors, the vectors less it, and squared lengths of those, in float64."""
+        vectors = self.ops.cast(self.vectors, "float64")
+        middle = vectors.mean(1)[:, None]
+        vectors = vectors - middle
+        return middle, vectors, self.ops.squares(vectors)
+
+    def log_correlation(self, keys: Array) -> Array:
+        """`log_correlation` of ``keys`` [B, N, D] with the cue, float64 [B, N]."""
+        middle, vectors, squares = self._centred
+        keys = self.ops.cast(keys, "float64") - middle
+        distance = self.ops.distances(vectors, keys, squares, self.ops.squares(keys))
+        return self.ops.log_sum_exp(-distance) - math.log(vectors.shape[1])
+
+    def split_nearest(self, keys: Array, valid: Array, count: int) -> tuple[Array, Array]:
+        """Which keys are surely among the ``count`` that correlate best, and which may be.
+
+        Scores in float32. A key is decided where it differs from the ``count``-th by more than the
+        rounding of both explains; only the others need scores in float64.
+
+        Args:
+            keys: float32 [B, N, D], as the cue's vectors.
+            valid: keys that count, bool [B, N].
+            count: at least 1, at most N.
+
+        Returns:
+            (sure, open), bool [B, N] both: no key is in both, and none that is not ``valid`` in
+            either. Those that are ``sure`` are at most ``count``, and with the best of the ``open``
+            ones they are the best of all.
+        """
+        ops = self.ops
+        if not ops.exact_products:
+            few = (valid.sum(1) <= count)[:, None]
+            return valid & few, valid & ~few
+        width, dimension = self.vectors.shape[1:]
+        key_squares = ops.squares(keys)
+        score = ops.log_kernel_sum(self.vectors, keys, self.squares, key_squares)
+        whole = ops.is_host and valid.shape[1] > count and bool(valid.all())
+        if not whole:
+            score = ops.fill(score, ~valid, -math.inf)
+        kth = ops.kth_greatest(score, count)
+        largest = (ops.greatest(self.squares) + ops.greatest(key_squares))[:, None]
+        # A sum of D products errs by D units of its terms' absolute sum: both squares, and the
+        # product of both by the half of theirs, twice.
+        error = 2.1 * (dimension + 16) * _UNIT * largest + (width + 32) * _UNIT * (2.0 + abs(kth))
+        told = ops.finite(kth - error)  # not where float32 overflows
+        kth, apart = ops.where(told, kth, 0.0), ops.where(told, 2.0 * error, math.inf)
+        sure, out = score > kth + apart, score < kth - apart  # both false of a score that is NaN
+        if whole:
+            return sure, ~(sure | out)
+        sure = sure | (valid.sum(1) <= count)[:, None]
+        return sure & valid, ~(sure | out) & valid
 
 
 def log_correlation(cue: Array, keys: Array, ops: ArrayOps = NUMPY) -> Array:
@@ -25,47 +97,4 @@ def log_correlation(cue: Array, keys: Array, ops: ArrayOps = NUMPY) -> Array:
     Returns:
         Log correlations, float64 [B, N].
     """
-    cue = ops.cast(cue, "float64")
-    middle = cue.mean(1)[:, None]
-    cue, keys = cue - middle, ops.cast(keys, "float64") - middle
-    distance = ops.distances(cue, keys, ops.squares(cue), ops.squares(keys))
-    return ops.log_sum_exp(-distance) - math.log(cue.shape[1])
-
-
-def split_nearest(
-    cue: Array, keys: Array, valid: Array, count: int, ops: ArrayOps = NUMPY
-) -> tuple[Array, Array]:
-    """Which keys are surely among the ``count`` with the highest `log_correlation`, and which may.
-
-    Scores in float32. A key is decided where it differs from the ``count``-th by more than the
-    rounding of both explains; only the others need scores in float64.
-
-    Args:
-        cue: float32 [B, W, D].
-        keys: float32 [B, N, D].
-        valid: keys that count, bool [B, N].
-        count: at least 1, at most N.
-        ops: of the library that all are arrays of.
-
-    Returns:
-        (sure, open), bool [B, N] both: no key is in both, and none that is not ``valid`` in either.
-        Those that are ``sure`` are at most ``count``, and with the best of the ``open`` ones they
-        are the best of all.
-    """
-    few = (valid.sum(1) <= count)[:, None]
-    if not ops.exact_products:
-        return valid & few, valid & ~few
-    width, dimension = cue.shape[1:]
-    cue_square, key_square = ops.squares(cue), ops.squares(keys)
-    score = ops.log_kernel_sum(cue, keys, cue_square, key_square) - math.log(width)
-    score = ops.fill(score, ~valid, -math.inf)
-    kth = ops.kth_greatest(score, count)
-    largest = (ops.greatest(cue_square) + ops.greatest(key_square))[:, None]
-    # A sum of D products errs by D units of its terms' absolute sum: both squares, and the product
-    # of both by the half of theirs, twice.
-    error = 2.1 * (dimension + 16) * _UNIT * largest + (width + 32) * _UNIT * (1.0 + abs(kth))
-    told = ops.finite(kth - error)  # not where float32 overflows
-    kth, error = ops.where(told, kth, 0.0), ops.where(told, error, 0.0)
-    sure = ((score > kth + 2.0 * error) & told) | few
-    may_be = (score >= kth - 2.0 * error) | ~told
-    return sure & valid, may_be & ~sure & valid
+    return Cue(cue, ops).log_correlation(keys)

@@ -20,6 +20,7 @@ NULL, WORKING, SHORTTERM, LONGTERM = (int(t) for t in EngramType)
 _SPARE: Final = (1.5, 1.25)  # capacity over the living when packing up to, and above, `_MANY`
 _MANY: Final = 2**16
 _HORIZON: Final = 64  # steps between two scans of all lifespans
+_FEW: Final = 2**15  # engrams of all lanes that are gone through at every step
 
 
 class EngramState:
@@ -107,13 +108,14 @@ class EngramState:
         ``expiry``: one number, or that of each engram [B, W].
         """
         count = data.shape[1]
-        put, new = self.ops.put, self.ops.arange(count)
+        new = self.ops.arange(count)
         positions = self.length[:, None] + new
-        put(self.ids, positions, self.next_id + new)
-        put(self.types, positions, WORKING)
-        put(self.expiry, positions, expiry)
-        put(self.born, positions, step)
-        put(self.fires, positions, 0)
+        at = self._rectangle(positions)
+        self.ids[at] = self.next_id + new
+        self.types[at] = WORKING
+        self.expiry[at] = expiry
+        self.born[at] = step
+        self.fires[at] = 0
         self.vectors.append(positions, data)
         self._ranks.change(*self.cells(positions), +1)
         self._soon.append(positions)
@@ -249,22 +251,23 @@ class EngramState:
         """Forget the engrams at ``positions`` [B, N] now, after ``step`` steps."""
         cells = self.cells(positions)
         self.expiry[cells] = step
-        self._forget(*cells)
+        self._forget(*self._distinct_cells(*cells))
         if self._any_pinned():
             self.unpin(positions)
 
     def expire(self, step: int) -> None:
         """Forget every engram with ``expiry <= step``."""
+        if self.lanes * self.capacity <= _FEW:
+            self._horizon, self._soon = -1, []
+            return self._forget(*self.ops.nonzero(self._due(step)))
         if step > self._horizon:
             self._horizon = step + _HORIZON
-            due = (self.types != NULL) & ~rules.is_alive(self.expiry, self._horizon)
-            self._soon = [self.ops.columns(due)]
+            self._soon = [self.ops.columns(self._due(self._horizon))]
         soon = self.ops.concatenate(self._soon, 1)
         there = self.at(self.types, soon, NULL) != NULL
         gone = there & ~rules.is_alive(self.at(self.expiry, soon, 0), step)
         lane, column = self.ops.nonzero(gone)
-        if len(lane):
-            self._forget(lane, soon[lane, column])
+        self._forget(*self._distinct_cells(lane, soon[lane, column]))
 
     def cells(self, positions: Array) -> tuple[Array, Array]:
         """(lane, position) of each of ``positions`` [B, N] except -1."""
@@ -275,14 +278,28 @@ class EngramState:
         """Indices [B, N], ranks among the living, of ``positions`` [B, N]; -1 stays -1."""
         return self._ranks.rank(self.types != NULL, positions)
 
-    def _forget(self, lane: Array, position: Array) -> None:
-        """Make the cells null; a cell may be given twice."""
+    def _due(self, step: int) -> Array:
+        """Bool [B, C], which engrams are not alive after ``step``."""
+        return (self.types != NULL) & ~rules.is_alive(self.expiry, step)
+
+    def _distinct_cells(self, lane: Array, position: Array) -> tuple[Array, Array]:
         width = max(1, self.capacity)
         cells = self.ops.unique(lane * width + position)
-        lane, position = cells // width, cells % width
-        self.types[lane, position] = NULL
-        self._of_kind.clear()
-        self._ranks.change(lane, position, -1)
+        return cells // width, cells % width
+
+    def _forget(self, lane: Array, position: Array) -> None:
+        """Make the distinct cells null."""
+        if len(lane):
+            self.types[lane, position] = NULL
+            self._of_kind.clear()
+            self._ranks.change(lane, position, -1)
+
+    def _rectangle(self, positions: Array) -> tuple[Array, Array] | tuple[slice, slice]:
+        """What selects the new ``positions`` [B, W]: columns of all lanes where these are equal."""
+        first = int(self.length[0])
+        if self.ops.is_host and bool((self.length == first).all()):
+            return slice(None), slice(first, first + positions.shape[1])
+        return self.ops.arange(self.lanes)[:, None], positions
 
     def _find_pinned(self) -> tuple[Array, Array]:
         return self.ops.nonzero(self.pinned)

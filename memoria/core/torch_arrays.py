@@ -116,12 +116,6 @@ class TorchOps:
             return array.new_full(columns.shape, null)
         return array.gather(1, columns.clamp_min(0)).masked_fill_(columns < 0, null)
 
-    def put(self, array: Tensor, columns: Tensor, values: Any) -> None:
-        if isinstance(values, Tensor):
-            array.scatter_(1, columns, values.expand(columns.shape).to(array.dtype))
-        else:
-            array.scatter_(1, columns, values)
-
     def add_at(self, array: Tensor, columns: Tensor, amounts: Tensor) -> None:
         given = amounts.to(array.dtype).masked_fill(columns < 0, 0)
         array.scatter_add_(1, columns.clamp_min(0), given)

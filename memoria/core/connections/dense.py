@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -26,14 +26,16 @@ _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory 
 class DenseConnections:
     """Co-fire counts as one int32 [B, C, C]. A firing adds to N^2 cells, a row is one gather.
 
-    In numpy, what is asked often is compiled: numba loads once choosing has cost more than that.
+    In numpy, what is asked often is compiled: numba loads once choosing has cost the process more
+    than that.
     """
+
+    _spent: ClassVar[int] = 0  # nanoseconds of choosing, about, by all of them
 
     def __init__(self, lanes: int, ops: ArrayOps) -> None:
         self._ops = ops
         self._counts = ops.full((lanes, 0, 0), 0, "int32")
         self._is_own = True  # no one else holds `_counts`
-        self._spent = 0  # nanoseconds of choosing, about
         self._patience = _COMPILED_AFTER // (_SOONER if "torch" in sys.modules else 1)
         self._kernels: Any = None  # the module with compiled loops, once it pays
 
@@ -99,12 +101,13 @@ class DenseConnections:
             return paths
         low, high = int(is_open[0]), int(is_open[-1]) + 1
         shut = np.where(closed[low:high], np.int32(-_MOST), np.int32(0))
-        found = [paths]
+        found, between = [paths], counts[:, low:high]
         for _ in range(depth):
             if left == 0 or len(paths) == 0:
                 break
             self._spend(_NANOSECONDS + len(paths) * (high - low))
-            rows = counts.take(paths, 0)[:, low:high] + shut
+            rows = between[paths]
+            rows += shut
             chosen = sorted({*rows.argmax(1).tolist()})  # paths that meet go on as one
             shut[chosen] = -_MOST
             left -= len(chosen)
@@ -151,7 +154,7 @@ class DenseConnections:
 
     def _spend(self, nanoseconds: int) -> None:
         """So much time goes into choosing."""
-        self._spent += nanoseconds
+        DenseConnections._spent += nanoseconds
         if self._kernels is None and self._ops is NUMPY and self._spent >= self._patience:
             from memoria.core.connections import matrix_kernels
 
