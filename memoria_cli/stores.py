@@ -212,48 +212,29 @@ def keep_place(store: MemoryStore, backbone: str | None) -> None:
         store.change_settings({"backbone": absolute_name(backbone)})
 
 
+_WRITTEN: Final = typer.Argument(
+    metavar="STORE",
+    help="The store's directory.",
+    show_default=False,
+    callback=_require_present_if_named,
+)
+_NEW: Final = typer.Argument(
+    metavar="[STORE]",
+    help=f"The store's directory, or what {_VARIABLE} names.",
+    envvar=_VARIABLE,
+    callback=require_present,
+)
+_READ: Final = typer.Argument(
+    metavar="STORE",
+    help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
+    show_default=False,
+)
 # A store that is written to: the past is refused.
-Store: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        metavar="STORE", help="The store's directory.", show_default=False, callback=require_present
-    ),
-]
-# Of `init`, without which there is nothing to find.
-NewStore: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        metavar="[STORE]",
-        help="The store's directory, or what MEMORIA_STORE names.",
-        envvar=_VARIABLE,
-        callback=require_present,
-    ),
-]
+Store: TypeAlias = Annotated[str, _WRITTEN]
 # Of a verb that may take a list of stores instead.
-OptionalStore: TypeAlias = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="STORE",
-        help="The store's directory.",
-        show_default=False,
-        callback=_require_present_if_named,
-    ),
-]
-# The same, only read.
-OptionalStoreAt: TypeAlias = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="STORE",
-        help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
-        show_default=False,
-    ),
-]
+OptionalStore: TypeAlias = Annotated[str | None, _WRITTEN]
+# Of `init`, without which there is nothing to find.
+NewStore: TypeAlias = Annotated[str, _NEW]
 # A store that is only read: open `split_store` of it.
-StoreAt: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        metavar="STORE",
-        help="The store's directory. STORE@NAME and STORE@STEP are its past: a snapshot, a step.",
-        show_default=False,
-    ),
-]
+StoreAt: TypeAlias = Annotated[str, _READ]
+OptionalStoreAt: TypeAlias = Annotated[str | None, _READ]

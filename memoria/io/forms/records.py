@@ -98,11 +98,6 @@ def at_path(record: Any, path: str) -> Any:
     return _NONE
 
 
-def has_field(record: Record, path: str) -> bool:
-    """Whether anything stands at that path."""
-    return at_path(record, path) is not _NONE
-
-
 def _usual_field(record: Record) -> str | None:
     """The first of the usual fields that holds a text, else ``text`` if it is there at all."""
     for path in TEXT_FIELDS:
