@@ -23,13 +23,13 @@ class _Trains:
     """Firings of K engrams while they are watched; F firings, by engram and then by time.
 
     Attributes:
-        engram: which of the K fired, int64 [F].
-        time: step of the firing, counted from 1 where watching began, int64 [F].
+        engram: which of the K fired, int32 [F].
+        time: step of the firing, counted from 1 where watching began, int32 [F].
         length: number of steps for which each engram is watched, int64 [K].
     """
 
-    engram: IntArray
-    time: IntArray
+    engram: npt.NDArray[np.int32]
+    time: npt.NDArray[np.int32]
     length: IntArray
 
 
@@ -72,8 +72,9 @@ def _watched(chronicle: Chronicle, lane: int | None) -> _Trains:
     start = np.maximum(chronicle.longterm[old], chronicle.first_step - 1)
     gone = chronicle.gone[old]
     length = np.maximum(np.where(gone > 0, gone, chronicle.steps) - start, 0)
-    engram, steps = chronicle.ranks(old)[chronicle.fired_positions], chronicle.fired_steps
-    time = steps - np.append(start, chronicle.steps)[engram]  # -1, the others: never watched
+    engram = chronicle.ranks(old).astype(np.int32)[chronicle.fired_positions]
+    begun = np.append(start, chronicle.steps).astype(np.int32)  # -1, the others: never watched
+    time = chronicle.fired_steps.astype(np.int32) - begun[engram]
     here = np.flatnonzero(time > 0)
     here = here[np.argsort(engram[here], kind="stable")]
     return _Trains(engram[here], time[here], length)
@@ -81,7 +82,7 @@ def _watched(chronicle: Chronicle, lane: int | None) -> _Trains:
 
 def _only(trains: _Trains, chosen: IntArray) -> _Trains:
     """The firings of some engrams."""
-    rank = np.full(len(trains.length), -1, np.int64)
+    rank = np.full(len(trains.length), -1, np.int32)
     rank[chosen] = np.arange(len(chosen))
     kept = rank[trains.engram] >= 0
     return _Trains(rank[trains.engram[kept]], trains.time[kept], trains.length[chosen])

@@ -49,7 +49,7 @@ class FiringLog:
         self._width = int(entries.max()) + 1 if len(entries) else 0  # above every position
         self._indexed = 0
         self._scanned = 0  # entries gone through unsorted since they were sorted last
-        self._by_engram: IntArray = np.empty(0, np.int64)  # firings, grouped by who took part
+        self._by_engram = np.empty(0, np.int32)  # firings, grouped by who took part
         self._groups: IntArray = np.zeros(1, np.int64)  # position p's group is [p] to [p + 1]
         self._frequent: FrequentEngrams | None = None
 
@@ -120,7 +120,7 @@ class FiringLog:
     def drop_index(self) -> None:
         """Release what questions have sorted; the next ones sort again if they must."""
         self._indexed = self._scanned = 0
-        self._by_engram, self._groups = np.empty(0, np.int64), np.zeros(1, np.int64)
+        self._by_engram, self._groups = np.empty(0, np.int32), np.zeros(1, np.int64)
         self._frequent = None
 
     def pairs(self, positions: IntArray) -> tuple[IntArray, IntArray]:
@@ -277,7 +277,7 @@ class FiringLog:
         low, high = self._groups[at], self._groups[np.minimum(at + 1, len(self._groups) - 1)]
         sizes = np.where(inside, high - low, 0)
         which = np.repeat(np.arange(len(positions)), sizes)
-        firing = self._by_engram[ranges(low, sizes)]
+        firing = self._by_engram[ranges(low, sizes)].astype(np.int64)
         if self._indexed == self._used:
             return which, firing
         tail = self._entries[self._indexed : self._used]
@@ -297,7 +297,7 @@ class FiringLog:
             return
         entries = self._entries[: self._used]
         order = np.argsort(entries, kind="stable")
-        firing = np.repeat(np.arange(self._firings), np.diff(self.starts))
+        firing = np.repeat(np.arange(self._firings, dtype=np.int32), np.diff(self.starts))
         self._by_engram = firing[order]
         sizes = np.bincount(entries)
         self._groups = np.concatenate(([0], np.cumsum(sizes)))

@@ -142,7 +142,7 @@ class Expiries:
             parts.insert(0, head)
         parts.append((events.ids, events.steps, events.values))
         positions, when, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-        kinds = np.zeros(len(positions), np.int64)
+        kinds = np.zeros(len(positions), np.int8)
         kinds[len(kinds) - len(events) :] = events.kinds
         span = 2 * (steps + 2)
         order = np.argsort(positions * span + 2 * when + (kinds > 0), kind="stable")
@@ -153,13 +153,15 @@ class Expiries:
             pinned = start.pinned[positions]
         if len(events) or pinned.any():
             pinned = rules.pinned_through(kinds, pinned, is_first)
-        before = np.full(len(positions), np.nan)
+        before = np.broadcast_to(np.float64(np.nan), len(positions))  # takes no memory
+        if len(events):
+            before = before.copy()
         made = cls(positions, when[order], value[order], pinned, kinds > 0, before, span)
         if len(events):
             made._happen(kinds, is_first)
         return made
 
-    def _happen(self, kinds: IntArray, is_first: BoolArray) -> None:
+    def _happen(self, kinds: rules.KindArray, is_first: BoolArray) -> None:
         """Work out ``value`` and ``before`` of what events set."""
         event = np.flatnonzero(self.by_hand & ~is_first)
         owner = self.positions[event]

@@ -8,7 +8,7 @@ float64 and give the same kind back.
 from __future__ import annotations
 
 import sys
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ _TURNS: Final = np.full(max(EventKind) + 1, -1, np.int8)
 _TURNS[EventKind.PIN] = 1
 _TURNS[[EventKind.UNPIN, *ENDINGS]] = 0
 
+KindArray: TypeAlias = npt.NDArray[np.integer[Any]]  # of `EventKind`, in any type
 _Array = TypeVar("_Array")  # a numpy array or a torch tensor
 
 
@@ -54,7 +55,7 @@ def hold(expiry: _Array, step: Any) -> _Array:
 
 
 def happen(
-    kinds: IntArray, expiry: FloatArray, pinned: BoolArray, steps: IntArray, values: FloatArray
+    kinds: KindArray, expiry: FloatArray, pinned: BoolArray, steps: IntArray, values: FloatArray
 ) -> tuple[FloatArray, BoolArray]:
     """What events of ``kinds`` after ``steps`` steps make of engrams; all arrays [N].
 
@@ -76,7 +77,7 @@ def happen(
     return now, np.where(turn < 0, pinned, turn > 0)
 
 
-def pinned_through(kinds: IntArray, pinned: BoolArray, is_first: BoolArray) -> BoolArray:
+def pinned_through(kinds: KindArray, pinned: BoolArray, is_first: BoolArray) -> BoolArray:
     """Whether engrams are pinned after each of a run of changes; all arrays [N].
 
     Args:
