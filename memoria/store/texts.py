@@ -6,7 +6,7 @@ nothing. Torch-free.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ Place = tuple[str, int]
 
 _NO_PLACE = (-1, -1)
 _AT_ONCE: Final = 1 << 16  # engrams whose texts are taken together
+_FEW: Final = 1 << 10  # engrams asked for at once whose texts are kept
+_RECENT_CHARACTERS: Final = 1 << 23  # of the texts that are kept
+_CHARACTERS_BESIDE: Final = 64  # what keeping a text costs besides
 
 
 class StoredTexts:
@@ -36,6 +39,8 @@ class StoredTexts:
     def __init__(self, files: MemoryFiles) -> None:
         self._files = files
         self._sources = SourceNames(files)
+        self._recent: dict[int, str | None] = {}  # texts at birth that came or were asked for
+        self._room = _RECENT_CHARACTERS
 
     def stage(
         self,
@@ -61,15 +66,37 @@ class StoredTexts:
         rows = np.column_stack((ends, np.array(where, np.int64), np.array(moments, np.int64)))
         self._files.append("texts/index", np.concatenate((gap, rows)))
         self._files.append("texts/bytes", np.frombuffer(b"".join(parts), np.uint8))
+        self._keep(range(first, first + len(texts)), [text or None for text in texts])
 
     def texts(self, ids: IntArray) -> list[str | None]:
         """The text of each engram; None where there is none."""
         return self._revised(ids, "text", self.first_texts(ids))
 
     def first_texts(self, ids: IntArray) -> list[str | None]:
-        """The text of each engram at birth."""
+        """The text of each engram at birth; those of few engrams are kept."""
+        if len(ids) > _FEW:
+            return self._read_texts(ids)
+        wanted, known = ids.tolist(), self._recent
+        lacking = [engram for engram in wanted if engram not in known]
+        if not lacking:
+            return [known[engram] for engram in wanted]
+        found = dict(zip(lacking, self._read_texts(np.array(lacking)), strict=True))
+        texts = [found[one] if one in found else known[one] for one in wanted]
+        self._keep(found, list(found.values()))
+        return texts
+
+    def _read_texts(self, ids: IntArray) -> list[str | None]:
         starts, ends, _, _ = self._rows(ids)
         return [None if raw is None else _decode(raw) for raw in self._bytes(starts, ends)]
+
+    def _keep(self, ids: Iterable[int], texts: Sequence[str | None]) -> None:
+        """Keep texts at birth, and drop all of before when they have become many."""
+        size = sum(_CHARACTERS_BESIDE + len(text or "") for text in texts)
+        if size > self._room:
+            self._recent, self._room = {}, _RECENT_CHARACTERS
+        if size <= self._room:
+            self._room -= size
+            self._recent.update(zip(ids, texts, strict=True))
 
     def meta(self, ids: IntArray) -> list[dict[str, Any] | None]:
         """The meta of each engram; None where there is none."""
@@ -188,6 +215,7 @@ class StoredTexts:
 
     def forget_staged(self) -> None:
         """What was staged has been dropped."""
+        self._recent, self._room = {}, _RECENT_CHARACTERS
         self._sources.forget_staged()
 
     def _revised(self, ids: IntArray, name: str, first: list[Any]) -> list[Any]:
