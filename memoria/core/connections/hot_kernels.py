@@ -287,9 +287,10 @@ def _count_oldest(
             partner = np.uint32(fired[e])  # unsigned: no test for a place from the end
             count = max(np.int64(stamps[partner]), base) + 1
             stamps[partner] = count
-            if count < best or (count == best and chosen <= partner):
+            if count < best:
                 continue  # before a look at `shut`, which is rarely in the cache
-            if partner != position and not shut[partner]:
+            is_better = count > best or np.int64(partner) < chosen
+            if is_better and partner != position and not shut[partner]:
                 best, chosen = count, np.int64(partner)
                 if best == most:  # entries ascend: none that is older has as many
                     return chosen
@@ -347,12 +348,21 @@ def _count(position: Any, entries: Any, starts: Any, previous: Any, rows: Any, t
 
 @njit(cache=True)
 def _firing_of(at: Any, later: Any, starts: Any) -> Any:
-    """The firing of entry ``at``: ``later`` or one before it, close to it in hot rows."""
-    stride = 1
-    low, high = later, later + 1
+    """The firing of entry ``at``: ``later`` or one before it.
+
+    Firings are of about one size, so that two guesses come close to it.
+    """
+    size = starts[len(starts) - 1] / (len(starts) - 1)
+    low = min(later, np.int64(at / size))
+    low = min(later, max(0, low + np.int64((at - starts[low]) / size)))
+    stride, high = 1, low + 1
     while starts[low] > at:
         high = low
         low = max(0, low - stride)
+        stride *= 2
+    while starts[high] <= at:
+        low = high
+        high = min(later + 1, high + stride)
         stride *= 2
     while high - low > 1:
         middle = (low + high) // 2
