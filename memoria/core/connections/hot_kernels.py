@@ -94,10 +94,22 @@ def tied_kernel(
     found = 0
     now = len(starts) - 1
     touched = np.empty(4096, np.int32)
+    spans = np.empty((hot, 2), np.int64)
     for r in range(len(positions)):
         position = positions[r]
         slot = rows[SLOT, position]
         decided, best, length = _listed(slot, now, shut, lists, heads)
+        if not decided and rows[FIRES, position] < hot:
+            firings = spans[: rows[FIRES, position]]
+            total = _find_firings(position, starts, previous, rows, firings)
+            if found + total > len(which):
+                size = 2 * (found + total)
+                which = _grown(which, found, size)
+                partners = _grown(partners, found, size)
+            tied = _count_tied(position, firings, shut, entries, cursor, stamps, partners[found:])
+            which[found : found + tied] = r
+            found += tied
+            continue
         if not decided:
             length, touched = _count(position, entries, starts, previous, rows, touched)
             best = 0
@@ -105,12 +117,11 @@ def tied_kernel(
                 partner = touched[t]
                 if rows[SCRATCH, partner] > best and not shut[partner]:
                     best = rows[SCRATCH, partner]
-            if rows[FIRES, position] >= hot:
-                if slot < 0:
-                    slot = _take_list(position, now, rows, heads, cursor)
-                if slot >= 0:
-                    _renew(slot, touched[:length], rows, lists, heads)
-                    heads[slot, USED] = now
+            if slot < 0:
+                slot = _take_list(position, now, rows, heads, cursor)
+            if slot >= 0:
+                _renew(slot, touched[:length], rows, lists, heads)
+                heads[slot, USED] = now
         if found + length > len(which):
             size = 2 * (found + length)
             which = _grown(which, found, size)
@@ -249,14 +260,17 @@ def _listed(slot: Any, now: Any, shut: Any, lists: Any, heads: Any) -> Any:
 
 
 @njit(cache=True)
-def _find_firings(position: Any, starts: Any, previous: Any, rows: Any, firings: Any) -> None:
-    """Write where each of ``firings`` [rows[FIRES, position], 2] begins and ends in the log."""
+def _find_firings(position: Any, starts: Any, previous: Any, rows: Any, firings: Any) -> Any:
+    """Write where each of ``firings`` [rows[FIRES, position], 2] begins and ends; their entries."""
+    total = 0
     at = rows[LAST, position]
     firing = len(starts) - 1
     for k in range(len(firings)):
         firing = _firing_of(at, firing, starts)
         firings[k, 0], firings[k, 1] = starts[firing], starts[firing + 1]
+        total += firings[k, 1] - firings[k, 0]
         at = previous[at]
+    return total
 
 
 @njit(cache=True)
@@ -274,12 +288,8 @@ def _count_oldest(
     position: Any, firings: Any, shut: Any, entries: Any, cursor: Any, stamps: Any
 ) -> Any:
     """The oldest open partner with the greatest count in a row that fired seldom; -1: none."""
-    base = np.int64(cursor[STAMPED])
-    if base > LAST_STAMP - len(firings):
-        stamps[:] = 0
-        base = np.int64(0)
+    base = _take_stamps(len(firings), cursor, stamps)
     most = base + len(firings)
-    cursor[STAMPED] = most
     best, chosen = base + 1, np.int64(NOBODY)
     for k in range(len(firings)):
         fired = entries[firings[k, 0] : firings[k, 1]]
@@ -295,6 +305,44 @@ def _count_oldest(
                 if best == most:  # entries ascend: none that is older has as many
                     return chosen
     return chosen if chosen < NOBODY else np.int64(-1)
+
+
+@njit(cache=True)
+def _count_tied(
+    position: Any, firings: Any, shut: Any, entries: Any, cursor: Any, stamps: Any, tied: Any
+) -> Any:
+    """Write the open partners with the greatest count in a row that fired seldom; how many."""
+    base = _take_stamps(len(firings), cursor, stamps)
+    best = base + 1
+    for k in range(len(firings)):
+        fired = entries[firings[k, 0] : firings[k, 1]]
+        for e in range(len(fired)):
+            partner = np.uint32(fired[e])
+            count = max(np.int64(stamps[partner]), base) + 1
+            stamps[partner] = count
+            if count > best and partner != position and not shut[partner]:
+                best = count
+    length = 0
+    for k in range(len(firings)):
+        fired = entries[firings[k, 0] : firings[k, 1]]
+        for e in range(len(fired)):
+            partner = np.uint32(fired[e])
+            if stamps[partner] == best and partner != position and not shut[partner]:
+                stamps[partner] = base  # once
+                tied[length] = partner
+                length += 1
+    return length
+
+
+@njit(cache=True)
+def _take_stamps(count: Any, cursor: Any, stamps: Any) -> Any:
+    """What stamps count from that reach ``count`` more; none of them is above it."""
+    base = np.int64(cursor[STAMPED])
+    if base > LAST_STAMP - count:
+        stamps[:] = 0
+        base = np.int64(0)
+    cursor[STAMPED] = base + count
+    return base
 
 
 @njit(cache=True)

@@ -125,9 +125,13 @@ class SparseConnections:
         else:
             which, partner = index.tied(current, shut)
             best = np.full(len(current), -1, np.int64)
-            order = np.lexsort((-partner, self._hashes(lane, partner, ids, ties), which))
-            last = np.flatnonzero(np.diff(which, append=-1))  # each row's last is its choice
-            best[which[last]] = partner[order[last]]
+            first = np.flatnonzero(np.diff(which, prepend=-1))  # of each row; none has no partner
+            if len(first):
+                hashes = self._hashes(lane, partner, ids, ties)
+                sizes = np.diff(first, append=len(which))
+                is_best = hashes == np.repeat(np.maximum.reduceat(hashes, first), sizes)
+                chosen = np.where(is_best, partner, self._capacity)
+                best[which[first]] = np.minimum.reduceat(chosen, first)
         alone = best < 0
         if alone.any():  # no open partner fired with it: all open positions tie at zero
             if ties is None:
