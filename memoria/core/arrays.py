@@ -123,9 +123,6 @@ class ArrayOps(Protocol):
     def take_rows(self, array: Array, columns: Array) -> Array:
         """``array`` [B, C, D] at ``columns``, [B, N, D]; zeros where -1."""
 
-    def put_rows(self, array: Array, columns: Array, values: Array) -> None:
-        """Write ``values`` [B, N, D] into ``array`` [B, C, D] at ``columns``, none of them -1."""
-
     def add_pairs(self, array: Array, columns: Array) -> None:
         """+1 in ``array`` [B, C, C] for each pair of distinct ``columns`` of a row."""
 
@@ -290,9 +287,6 @@ class NumpyOps:
         if np.count_nonzero(missing):
             taken[missing] = 0
         return taken
-
-    def put_rows(self, array: Array, columns: Array, values: Array) -> None:
-        array[np.arange(len(array))[:, None], columns] = values
 
     def add_pairs(self, array: Array, columns: Array) -> None:
         for counts, row in zip(array, self.distinct(columns), strict=True):

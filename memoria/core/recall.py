@@ -112,13 +112,15 @@ def recall(
     """
     ops = state.ops
     stm, idle = state.shortterm(), None
-    if cue is None:
+    if cue is not None:
+        asked = Cue(cue, ops)
+    else:
         working = state.working()
-        cue = state.data_at(working)
+        vectors, squares = state.vectors.compare(working, state.ids)
+        asked = Cue(vectors, ops, squares)
         if working.shape[1]:
             idle = working[:, :1] < 0  # a lane that stands still in this step
             stm = ops.where(idle, -1, stm)
-    asked = Cue(cue, ops)
     shortterm = _select_nearest(state, asked, stm, config.num_reminded_stm)
     unreminded = (stm >= 0).sum(1) - (shortterm >= 0).sum(1)
     if config.num_final_ltms:
@@ -147,11 +149,12 @@ def _select_nearest(state: EngramState, cue: Cue, positions: Array, count: int) 
         return positions
     if count == 0:
         return positions[:, :0]
-    keys, valid = state.data_at(positions), positions >= 0
+    valid = positions >= 0
+    keys, squares = state.vectors.compare(positions, state.ids)
     if not ops.is_host:
         order = ops.argsort(ops.where(valid, -_rank_keys(cue, keys), math.inf))
         return ops.take(positions, order[:, :count], -1)
-    sure, undecided = cue.split_nearest(keys, valid, count)
+    sure, undecided = cue.split_nearest(keys, squares, valid, count)
     chosen = sure | undecided
     if bool((chosen.sum(1) > count).any()):
         room = (count - sure.sum(1))[:, None]

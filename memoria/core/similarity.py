@@ -8,7 +8,17 @@ from typing import Final
 
 from memoria.core.arrays import NUMPY, Array, ArrayOps
 
+_AT_ONCE: Final = 2**12  # vectors of a lane; bounds memory
 _UNIT: Final = 2.0**-24  # float32 rounds by at most this, relatively
+
+
+def exact_squares(vectors: Array, ops: ArrayOps = NUMPY) -> Array:
+    """Squared lengths [B, N] of ``vectors`` float32 [B, N, D], summed in float64, as float32."""
+    parts = [
+        ops.cast(ops.squares(ops.cast(vectors[:, first : first + _AT_ONCE], "float64")), "float32")
+        for first in range(0, max(1, vectors.shape[1]), _AT_ONCE)
+    ]
+    return parts[0] if len(parts) == 1 else ops.concatenate(parts, 1)
 
 
 class Cue:
@@ -17,15 +27,17 @@ class Cue:
     Attributes:
         vectors: float [B, W, D].
         ops: of the library that they are arrays of.
+        squares: their `exact_squares`, float32 [B, W].
     """
 
-    def __init__(self, vectors: Array, ops: ArrayOps = NUMPY) -> None:
+    def __init__(self, vectors: Array, ops: ArrayOps = NUMPY, squares: Array | None = None) -> None:
         self.vectors, self.ops = vectors, ops
+        if squares is not None:
+            self.squares = squares
 
     @cached_property
     def squares(self) -> Array:
-        """Squared lengths of the vectors, [B, W]."""
-        return self.ops.squares(self.vectors)
+        return exact_squares(self.vectors, self.ops)
 
     @cached_property
     def _centred(self) -> tuple[Array, Array, Array]:
@@ -42,7 +54,9 @@ class Cue:
         distance = self.ops.distances(vectors, keys, squares, self.ops.squares(keys))
         return self.ops.log_sum_exp(-distance) - math.log(vectors.shape[1])
 
-    def split_nearest(self, keys: Array, valid: Array, count: int) -> tuple[Array, Array]:
+    def split_nearest(
+        self, keys: Array, key_squares: Array, valid: Array, count: int
+    ) -> tuple[Array, Array]:
         """Which keys are surely among the ``count`` that correlate best, and which may be.
 
         Scores in float32. A key is decided where it differs from the ``count``-th by more than the
@@ -50,6 +64,7 @@ class Cue:
 
         Args:
             keys: float32 [B, N, D], as the cue's vectors.
+            key_squares: their `exact_squares`, [B, N].
             valid: keys that count, bool [B, N].
             count: at least 1, at most N.
 
@@ -63,16 +78,15 @@ class Cue:
             few = (valid.sum(1) <= count)[:, None]
             return valid & few, valid & ~few
         width, dimension = self.vectors.shape[1:]
-        key_squares = ops.squares(keys)
         score = ops.log_kernel_sum(self.vectors, keys, self.squares, key_squares)
         whole = ops.is_host and valid.shape[1] > count and bool(valid.all())
         if not whole:
             score = ops.fill(score, ~valid, -math.inf)
         kth = ops.kth_greatest(score, count)
         largest = (ops.greatest(self.squares) + ops.greatest(key_squares))[:, None]
-        # A sum of D products errs by D units of its terms' absolute sum: both squares, and the
-        # product of both by the half of theirs, twice.
-        error = 2.1 * (dimension + 16) * _UNIT * largest + (width + 32) * _UNIT * (2.0 + abs(kth))
+        # A sum of D products errs by D units of its terms' absolute sum, which is at most the half
+        # of both squares, and counts twice.
+        error = 1.1 * (dimension + 32) * _UNIT * largest + (width + 32) * _UNIT * (2.0 + abs(kth))
         told = ops.finite(kth - error)  # not where float32 overflows
         kth, apart = ops.where(told, kth, 0.0), ops.where(told, 2.0 * error, math.inf)
         sure, out = score > kth + apart, score < kth - apart  # both false of a score that is NaN

@@ -145,7 +145,7 @@ class EngramState:
 
     def data_at(self, positions: Array) -> Array:
         """Vectors [B, N, D] at ``positions``; zeros where -1."""
-        return self.vectors.gather(positions, self.at(self.ids, positions, -1))
+        return self.vectors.gather(positions, self.ids)
 
     def working(self) -> Array:
         """Positions of the working memory, [B, W]."""

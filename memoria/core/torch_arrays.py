@@ -133,9 +133,6 @@ class TorchOps:
             rows.masked_fill_((columns < 0).unsqueeze(2), 0)
         return rows
 
-    def put_rows(self, array: Tensor, columns: Tensor, values: Tensor) -> None:
-        array[self._lanes(array.shape[0]), columns] = values
-
     def add_pairs(self, array: Tensor, columns: Tensor) -> None:
         unique = self.distinct(columns)
         valid, at = (unique >= 0).to(torch.int32), unique.clamp_min(0)

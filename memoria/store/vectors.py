@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from memoria.core.similarity import exact_squares
 from memoria.store.memory_files import MemoryFiles
 
 _CACHE_BYTES: Final = 2**28
@@ -26,6 +27,7 @@ class FileVectors:
         self._files, self._lanes, self._dimension = files, lanes, dimension
         self._most = max(_LEAST_ROWS, _CACHE_BYTES // (4 * dimension))
         self._pool = np.empty((0, dimension), np.float32)
+        self._squares = np.empty(0, np.float32)  # squared lengths of what the pool holds
         self._owners = np.full(0, -1, np.int64)  # whose vector a place of the pool holds
         self._next = 0  # the place that is filled next
         self._revised: dict[int, Floats] = {}  # vectors that edits have made since
@@ -54,13 +56,21 @@ class FileVectors:
             out = np.zeros((*positions.shape, self._dimension), np.float32)
         lane, column = np.nonzero(lacking & (positions >= 0))
         if len(lane):
-            wanted = ids[lane, column] * self._lanes + lane
+            wanted = ids[lane, positions[lane, column]] * self._lanes + lane
             found = self._files.vectors(wanted)
             for row in np.flatnonzero(np.isin(wanted, list(self._revised))).tolist():
                 found[row] = self._revised[int(wanted[row])]
             out[lane, column] = found
             self._keep(self._owner(lane, positions[lane, column]), found)
         return out
+
+    def compare(self, positions: Index, ids: Index) -> tuple[Floats, Floats]:
+        if self._capacity:
+            place = self._places.take(positions + self._first, mode="clip")
+            if not np.count_nonzero((place < 0) | (positions < 0)):
+                return self._pool.take(place, 0), self._squares.take(place)
+        found = self.gather(positions, ids)
+        return found, exact_squares(found)
 
     def pack(self, positions: Index, capacity: int) -> None:
         lane, column = np.nonzero(positions >= 0)
@@ -98,14 +108,13 @@ class FileVectors:
         evicted = evicted[evicted >= 0]
         self._places[evicted] = -1
         self._assign(owners, places)
-        self._pool[places] = rows
+        self._pool[places], self._squares[places] = rows, exact_squares(rows[None])[0]
         self._next = end if end <= len(self._pool) < self._most else end % self._most
 
     def _grow(self, size: int) -> None:
-        pool = np.empty((size, self._dimension), np.float32)
+        used = self._next
+        pool, squares = np.empty((size, self._dimension), np.float32), np.empty(size, np.float32)
         owners = np.full(size, -1, np.int64)
-        pool[: self._next], owners[: self._next] = (
-            self._pool[: self._next],
-            self._owners[: self._next],
-        )
-        self._pool, self._owners = pool, owners
+        pool[:used], squares[:used] = self._pool[:used], self._squares[:used]
+        owners[:used] = self._owners[:used]
+        self._pool, self._squares, self._owners = pool, squares, owners

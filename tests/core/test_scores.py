@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoria.core.arrays import NUMPY, ArrayOps
-from memoria.core.similarity import Cue, log_correlation
+from memoria.core.similarity import Cue, exact_squares, log_correlation
 from memoria.core.torch_arrays import TorchOps
 
 backends = pytest.mark.parametrize("ops", [NUMPY, TorchOps()], ids=["numpy", "torch"])
@@ -39,7 +39,10 @@ def test_the_best_stay(
     valid = torch.ones(2, 40, dtype=torch.bool)
     valid[1, 25:] = False
     asked, known, counted = (ops.array(one) for one in (cue, keys, valid))
-    sure, undecided = map(ops.numpy, Cue(asked, ops).split_nearest(known, counted, count))
+    sure, undecided = map(
+        ops.numpy,
+        Cue(asked, ops).split_nearest(known, exact_squares(known, ops), counted, count),
+    )
     near = sure | undecided
     assert not (near & ~valid.numpy()).any()
     assert not (sure & undecided).any()
@@ -59,7 +62,9 @@ def test_it_leaves_most_out(ops: ArrayOps) -> None:
     keys = torch.nn.functional.normalize(torch.randn(1, 400, 384, generator=generator), dim=2)
     keys[:, :40] = torch.nn.functional.normalize(keys[:, :40] + cue[:, :40], dim=2)
     everything = ops.full((1, 400), True, "bool")
-    sure, undecided = Cue(ops.array(cue), ops).split_nearest(ops.array(keys), everything, 30)
+    known = ops.array(keys)
+    squares = exact_squares(known, ops)
+    sure, undecided = Cue(ops.array(cue), ops).split_nearest(known, squares, everything, 30)
     assert 15 < int(sure.sum()) < 30 <= int((sure | undecided).sum()) < 60
 
 
@@ -71,7 +76,8 @@ def test_nothing_is_left_out_where_products_round_more(precision: str) -> None:
     try:
         valid = torch.ones(1, 9, dtype=torch.bool)
         cue = Cue(torch.zeros(1, 1, 2), TorchOps())
-        sure, undecided = cue.split_nearest(torch.randn(1, 9, 2), valid, 1)
+        keys = torch.randn(1, 9, 2)
+        sure, undecided = cue.split_nearest(keys, exact_squares(keys, TorchOps()), valid, 1)
         assert not sure.any()
         assert undecided.all()
     finally:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from memoria.chunkstore.files import StoreFiles
 from memoria.chunkstore.spec import ArraySpec
+from memoria.core.similarity import exact_squares
 from memoria.store import vectors as vectors_module
 from memoria.store.vectors import FileVectors
 
@@ -76,7 +77,10 @@ def test_a_gather_gives_what_the_files_hold(
         local = np.where(
             at >= 0, np.take_along_axis(ids, np.maximum(at, 0), 1) if width else -1, -1
         )
-        got = pool.gather(at, local)
+        got = pool.gather(at, ids)
+        looked_at, squares = pool.compare(at, ids)
+        assert np.array_equal(looked_at, got)
+        assert np.array_equal(squares, exact_squares(got))
         everything = files.read("vectors").reshape(-1, LANES, DIMENSION)
         for lane in range(LANES):
             for column in range(4):

@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from memoria.config import MemoriaConfig
+from memoria.core.arrays import ArrayOps
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.memory_core import MemoryCore, make_connections
+from memoria.core.similarity import exact_squares
 from memoria.core.torch_arrays import TorchOps
 from memoria.core.vectors import ArrayVectors
 from memoria.experiments.policies.life import Cue, Items
@@ -116,7 +118,7 @@ def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
     at = living[0]
     asked = MemoryCore(
         core.config,
-        _SharedVectors(state.data_at(living)[0]),
+        _SharedVectors(state.data_at(living)[0], core.ops),
         make_connections("dense", lanes, core.ops),
         core.lane_ids.tolist() * lanes,
         core.ops,
@@ -135,8 +137,8 @@ def _in_lanes(core: MemoryCore, lanes: int) -> MemoryCore:
 class _SharedVectors:
     """Every lane holds the same ``rows`` [M, D]; nothing can be added."""
 
-    def __init__(self, rows: Tensor) -> None:
-        self._rows = rows
+    def __init__(self, rows: Tensor, ops: ArrayOps) -> None:
+        self._rows, self._squares = rows, exact_squares(rows[None], ops)[0]
 
     @property
     def dimension(self) -> int:
@@ -148,6 +150,10 @@ class _SharedVectors:
     def gather(self, positions: Tensor, ids: Tensor) -> Tensor:
         rows = self._rows[positions.clamp_min(0)]
         return rows.masked_fill_((positions < 0).unsqueeze(2), 0.0)
+
+    def compare(self, positions: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+        squares = self._squares[positions.clamp_min(0)].masked_fill_(positions < 0, 0.0)
+        return self.gather(positions, ids), squares
 
     def pack(self, positions: Tensor, capacity: int) -> None:
         raise TypeError("a memory that is only asked is not packed")
