@@ -11,14 +11,15 @@ from torch import Tensor
 from memoria.errors import ConfigError
 from memoria.experiments.rivals import build_rival
 from memoria.experiments.rivals.config import RivalConfig
-from memoria.experiments.rivals.memoria import PAPER_FORM, MemoriaTransformer
+from memoria.experiments.rivals.memoria import MemoriaTransformer
 
 LENGTH, VOCABULARY = 12, 40
 FORMS: dict[str, dict[str, Any]] = {
-    "paper": dict(PAPER_FORM),
-    "joint": {"reader": "joint"},
-    "light": {"reader": "joint", "share_keys": True, "reader_width": 16, "reader_layers": "upper"},
-    "shared": {"reader": "separate", "share_keys": True},
+    "paper": {"form": "paper"},
+    "joint": {"form": "paper", "reader": "joint"},
+    "light": {"form": "light"},
+    "lighter": {"reader_width": 8, "reader_layers": "upper"},
+    "shared": {"form": "paper", "share_keys": True},
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -23,7 +25,9 @@ def config(**changes: object) -> RivalConfig:
     return RivalConfig(**{**sizes, "segment": LENGTH, "memory": 8, "seed": 3, **changes})
 
 
-def made(name: str, **changes: object) -> SegmentModel:
+def made(name: str, **changes: Any) -> SegmentModel:
+    if name.startswith("memoria"):  # from zero nothing is read before something is learned
+        changes["settings"] = {"reader_zero": False, **changes.get("settings", {})}
     return build_rival(name, config(**changes)).eval()
 
 
@@ -149,7 +153,7 @@ def test_the_same_seed_gives_the_same_result(name: str) -> None:
 
 @every
 def test_every_parameter_learns(name: str) -> None:
-    model = made(name).train()
+    model = made(name, memory=16).train()  # of a single engram no query learns
     parts = segments(6)
     total = torch.zeros(())
     for number, part in enumerate(parts):

@@ -16,7 +16,7 @@ _RIVALS: Final = ["memoria", "none", "xl", "compressive", "infinity", "gated-del
 
 
 def _wikitext(segment: int, batch: int) -> dict[str, Any]:
-    """WikiText-2 in bytes, small networks; a budget divided and readers formed as in the paper."""
+    """WikiText-2 in bytes, small networks; a budget divided as in the paper."""
     return {
         "data": "wikitext-2",
         "segment": segment,
@@ -34,8 +34,6 @@ def _wikitext(segment: int, batch: int) -> dict[str, Any]:
                 "reminded_stm": 16,
                 "reminded_ltm": 16,
                 "stm_capacity": 128,
-                "reader": "separate",
-                "reader_zero": False,
             }
         },
     }
@@ -75,8 +73,7 @@ _PAPER_MEMORIA: Final[Mapping[str, Any]] = {
     "depth": 10,
     "lifespan": 9.0,
     "alpha": 8.0,
-    "reader": "separate",
-    "reader_zero": False,
+    "form": "paper",
 }
 _WIKITEXT_103: Final[Mapping[str, Any]] = {
     **_PAPER,
@@ -100,15 +97,6 @@ class LMConfig(TrainingConfig):
             "learning_rate": 2e-3,
             "reset_period": 100,
             "validate_every": 150,
-            # What learns fastest (docs/results/language.md); the authors' form is that of `paper`.
-            "settings": {
-                "memoria": {
-                    "reader": "joint",
-                    "share_keys": True,
-                    "reader_width": 32,
-                    "reader_zero": True,
-                }
-            },
         },
         # The paper's segments on a text that two cores can read: data=TRAIN,VALID takes files.
         "small-150": _wikitext(segment=150, batch=8),

@@ -2,10 +2,11 @@
 
 An abstractor makes the working memory from the last segment's final states, without gradient into
 them; every block attends to it and then to what it brings back, with one set of weights and a norm
-for each. That is the authors' form (`PAPER_FORM`); the settings have others. What was attended to
-lives longer: its share of attention times the number reminded times ``alpha`` steps. The budget is
-divided as in the paper's sorting task: an eighth is working memory, a quarter may be short-term,
-the rest long-term reminders.
+for each. That is the authors' form (``form = "paper"``). The light one, which holds unless named,
+attends to both at once, half as wide, with keys and values made once for all blocks, and starts
+from zero. What was attended to lives longer: its share of attention times the number reminded times
+``alpha`` steps. The budget is divided as in the paper's sorting task: an eighth is working memory,
+a quarter may be short-term, the rest long-term reminders.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal
 
 import torch
-from pydantic import Field, StrictBool
+from pydantic import Field, PositiveInt, StrictBool, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,17 +32,14 @@ from memoria.timeline.engram_type import EngramType
 
 _MEMORY = "memory."  # begins the names of the memory's own tensors
 
-# How the authors' models read, as settings.
+# How the authors' models read: what ``form = "paper"`` stands for.
 PAPER_FORM: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "reader_layers": "all",
         "reader": "separate",
         "share_keys": False,
-        "reader_width": None,
+        "reader_width": "full",
         "reader_zero": False,
-        "query_scale": 1.0,
-        "diversity": 0.0,
-        "unroll": 1,
     }
 )
 
@@ -69,26 +67,48 @@ class MemoriaSettings(NoSettings):
         ge=0.0,
         description="Weight in the loss of the mean squared cosine between a segment's engrams.",
     )
+    form: Literal["light", "paper"] = Field(
+        "light",
+        description="How blocks read, but for what the next five say: paper is the authors' "
+        "form, which is all, separate, unshared, full and not from zero.",
+    )
     reader_layers: list[int] | Literal["all", "upper"] = Field(
         "all", description="Blocks that read: all, the upper half, or numbers, from the end if < 0."
     )
     reader: Literal["joint", "separate"] = Field(
-        "separate", description="Working and reminded engrams at once, or one after the other."
+        "joint", description="Working and reminded engrams at once, or one after the other."
     )
     share_keys: StrictBool = Field(
-        False, description="Keys and values of engrams are made once for all blocks."
+        True, description="Keys and values of engrams are made once for all blocks."
     )
-    reader_width: int | None = Field(
-        None, ge=1, description="Inner width of a reader, a multiple of heads; hidden if null."
+    reader_width: PositiveInt | Literal["full", "half"] = Field(
+        "half", description="Inner width of a reader: the hidden one, half of it, or a number."
     )
     reader_zero: StrictBool = Field(
-        False, description="Readers start from zero: at first as without memory."
+        True, description="Readers start from zero: at first as without memory."
     )
     unroll: int = Field(
         1,
         ge=1,
         description="Segments through whose engrams gradients flow; at most `segments` of `lm`.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _form_is_filled_in(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("form") == "paper":
+            return {**PAPER_FORM, **values}
+        return values
+
+    def width(self, config: RivalConfig) -> int:
+        """Inner width of a reader. Raises `ConfigError` for one that the heads do not divide."""
+        named = {"full": config.hidden, "half": config.hidden // 2}
+        width = self.reader_width
+        found = named[width] if isinstance(width, str) else width
+        if found % config.heads:
+            message = f"reader_width = {width}: must be a multiple of heads = {config.heads}"
+            raise ConfigError(message)
+        return found
 
     def engrams(self, config: RivalConfig) -> int:
         """Engrams of a working memory (W)."""
@@ -134,10 +154,7 @@ class Reader(Attention):
 
     def __init__(self, config: RivalConfig, settings: MemoriaSettings) -> None:
         super().__init__(config.hidden, config.heads, config.dropout)
-        width = settings.reader_width or config.hidden
-        if width % config.heads:
-            message = f"reader_width = {width}: must be a multiple of heads = {config.heads}"
-            raise ConfigError(message)
+        width = settings.width(config)
         if width != config.hidden:
             self.query = nn.Linear(config.hidden, width)
             self.pair = nn.Linear(config.hidden, 2 * width)
@@ -199,7 +216,7 @@ class MemoriaTransformer(Trunk):
         if self.reminds and settings.reader == "separate":
             self.recall_norm = self._each_reading(lambda: nn.LayerNorm(hidden))
         if settings.share_keys:
-            self.shared_pair = nn.Linear(hidden, 2 * (settings.reader_width or hidden))
+            self.shared_pair = nn.Linear(hidden, 2 * settings.width(config))
 
     def scale_weights(self) -> None:
         super().scale_weights()

@@ -24,7 +24,7 @@ CLASSIFIERS: Final[Mapping[str, str]] = {
     "memoria-roberta": "MemoriaRobertaForSequenceClassification",
 }
 
-_READER: Final = ("reader_layers", "reader", "share_keys", "reader_zero")
+_READER: Final = ("reader_layers", "reader", "share_keys", "reader_width", "reader_zero")
 
 
 class _Carrying(nn.Module):
@@ -144,7 +144,6 @@ class MemoriaGPT2(_Carrying, SegmentModel):
             memory_hidden=settings.abstractor_inner or config.hidden,
             lifespan_alpha=settings.alpha,
             reset_period=None,
-            reader_width=settings.reader_width or "full",
             **{name: getattr(settings, name) for name in _READER},
         )
         self.network = MemoriaGPT2LMHeadModel(gpt2)

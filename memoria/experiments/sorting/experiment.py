@@ -54,7 +54,7 @@ class SortingConfig(TrainingConfig):
             "checkpoint_every": 25,
             "equal_parameters": False,
             "models": [*_MODELS, "compressive", "infinity"],
-            "settings": {"memoria": {"lifespan": 5.0, "reader": "separate", "reader_zero": False}},
+            "settings": {"memoria": {"lifespan": 5.0, "form": "paper"}},
         },
         # As many segments as in the paper, but short ones: for
         # `memoria experiment sweep sorting --preset lengths --grid length=32,64,128,256,512`.
