@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from memoria.timeline.log import IntArray
 if TYPE_CHECKING:
     from memoria.core.connections.hot_rows import HotRows
 
+_KERNELS: Final = "memoria.core.connections.hot_kernels"
 # Pairs counted after which an index pays: what loading numba costs, and building for each entry.
 _INDEX_AFTER: Final = 6_000_000
 _INDEX_PER_ENTRY: Final = 1
@@ -153,7 +155,8 @@ class SparseConnections:
         return log if hot is None else hot
 
     def _pays_index(self, log: FiringLog) -> bool:
-        return log.work >= _INDEX_AFTER + _INDEX_PER_ENTRY * len(log)
+        loading = 0 if _KERNELS in sys.modules else _INDEX_AFTER
+        return log.work >= loading + _INDEX_PER_ENTRY * len(log)
 
     def _hashes(self, lane: int, positions: IntArray, ids: IntArray, ties: TieRule) -> IntArray:
         """Hashes of the ids at ``positions``; the greatest is preferred, the older of equals."""
