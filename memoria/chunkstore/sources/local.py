@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 LOCAL_BATCH: Final = 2**18  # stays in a processor's cache while it is verified and copied
 _SHARE_OF_DESCRIPTORS: Final = 2  # stores together keep at most one in so many of a process
-_MOST_DESCRIPTORS: Final = 8192
+_MOST_DESCRIPTORS: Final = 2**14  # more than a million vectors of 768 numbers have files
 _MOST_DIRECTORIES: Final = 1024
 
 
