@@ -6,6 +6,8 @@ import math
 from functools import cached_property
 from typing import Final
 
+import numpy as np
+
 from memoria.core.arrays import NUMPY, Array, ArrayOps
 
 _AT_ONCE: Final = 2**12  # vectors of a lane; bounds memory
@@ -14,10 +16,10 @@ _UNIT: Final = 2.0**-24  # float32 rounds by at most this, relatively
 
 def exact_squares(vectors: Array, ops: ArrayOps = NUMPY) -> Array:
     """Squared lengths [B, N] of ``vectors`` float32 [B, N, D], summed in float64, as float32."""
-    parts = [
-        ops.cast(ops.squares(ops.cast(vectors[:, first : first + _AT_ONCE], "float64")), "float32")
-        for first in range(0, max(1, vectors.shape[1]), _AT_ONCE)
-    ]
+    starts = range(0, max(1, vectors.shape[1]), _AT_ONCE)
+    doubles = (ops.cast(vectors[:, first : first + _AT_ONCE], "float64") for first in starts)
+    with np.errstate(over="ignore"):
+        parts = [ops.cast(ops.squares(part), "float32") for part in doubles]
     return parts[0] if len(parts) == 1 else ops.concatenate(parts, 1)
 
 
@@ -83,7 +85,8 @@ class Cue:
         if not whole:
             score = ops.fill(score, ~valid, -math.inf)
         kth = ops.kth_greatest(score, count)
-        largest = (ops.greatest(self.squares) + ops.greatest(key_squares))[:, None]
+        with np.errstate(over="ignore"):
+            largest = (ops.greatest(self.squares) + ops.greatest(key_squares))[:, None]
         # A sum of D products errs by D units of its terms' absolute sum, which is at most the half
         # of both squares, and counts twice.
         error = 1.1 * (dimension + 32) * _UNIT * largest + (width + 32) * _UNIT * (2.0 + abs(kth))
