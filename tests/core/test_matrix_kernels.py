@@ -6,12 +6,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memoria.config import MemoriaConfig
 from memoria.core.arrays import NUMPY
 from memoria.core.connections.dense import DenseConnections
+from memoria.core.connections.sparse import SparseConnections
 from memoria.core.recall import SearchContext, graph_search
 from memoria.core.state import LONGTERM, EngramState
 from memoria.core.ties import TieRule
@@ -26,25 +28,50 @@ from memoria.core.vectors import ArrayVectors
     most=st.sampled_from([0, 1, 3, 1000]),
     open_share=st.sampled_from([0.0, 0.1, 0.6, 1.0]),
     depth=st.integers(0, 6),
+    dtype=st.sampled_from(["int32", "int16"]),
 )
 def test_all_ways_choose_alike(
-    seed: int, lanes: int, capacity: int, most: int, open_share: float, depth: int
+    seed: int, lanes: int, capacity: int, most: int, open_share: float, depth: int, dtype: str
 ) -> None:
     random = np.random.default_rng(seed)
     counts = random.integers(0, most + 1, (lanes, capacity, capacity)).astype(np.int32)
     closed = random.random((lanes, capacity)) >= open_share
     ids = np.cumsum(random.integers(1, 3, (lanes, capacity)), axis=1)
     asked = NUMPY.distinct(random.integers(-1, capacity, (lanes, 9)))
-    plain, compiled = (_connections(counts, each) for each in (False, True))
+    wide = _connections(counts, compiled=False)
+    plain, compiled = (_connections(counts.astype(dtype), each) for each in (False, True))
     ties = TieRule(3, seed, np.arange(lanes))
-    chosen = [one.strongest(asked, closed, ids, ties).tolist() for one in (plain, compiled)]
-    assert chosen[0] == chosen[1]
-    ways = (SimpleNamespace(strongest=plain.strongest), plain, compiled)  # the first: by rounds
+    first, *others = (
+        one.strongest(asked, closed, ids, ties).tolist() for one in (wide, plain, compiled)
+    )
+    assert others == [first, first]
+    ways = (SimpleNamespace(strongest=wide.strongest), plain, compiled)  # the first: by rounds
     by_rounds, *at_once = (_search(one, asked, closed, depth).tolist() for one in ways)
     assert at_once == [by_rounds, by_rounds]
     for one in (plain, compiled):
         one.fire(asked[:, ::-1])
     assert np.array_equal(plain.counts(), compiled.counts())
+
+
+def test_counts_grow_past_what_narrow_ones_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memoria.core.connections.sparse._NARROW_FIRINGS", 12)
+    connections, random = SparseConnections(1, capacity=64), np.random.default_rng(0)
+    nothing = np.zeros((1, 64), np.bool_)
+    nothing[:, 40:] = True
+    counted, dtypes = np.zeros((64, 64), np.int64), set()
+    for _ in range(30):
+        fired = NUMPY.distinct(random.integers(0, 40, (1, 9)))
+        connections.fire(fired)
+        counted[np.ix_(fired[0], fired[0])] += 1
+        asked = np.arange(40)[None]
+        expected = np.where(nothing | np.eye(64, dtype=np.bool_), -1, counted)[:40].argmax(1)
+        for one in range(40):  # each beside itself
+            shut = nothing.copy()
+            shut[0, one] = True
+            found = connections.strongest(asked[:, one : one + 1], shut, asked, None)
+            assert int(found[0, 0]) == int(expected[one])
+        dtypes.add(None if connections._matrix is None else connections._matrix.dtype)
+    assert dtypes >= {"int16", "int32"}
 
 
 def _connections(counts: np.ndarray, compiled: bool) -> DenseConnections:

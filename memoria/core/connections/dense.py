@@ -15,7 +15,6 @@ from memoria.timeline.log import IntArray
 from memoria.timeline.strongest import strongest_first
 
 _ROWS_AT_ONCE: Final = 2**24  # elements of gathered rows; bounds memory, keeps them in cache
-_MOST: Final = 2**30  # above every count
 _COMPILED_AFTER: Final = 3 * 10**9  # nanoseconds of choosing after which compiled loops pay
 _SOONER: Final = 10  # times, in a process that has loaded torch: it is no short command
 _NANOSECONDS: Final = 25_000  # of one round of choices, and one more for each cell compared
@@ -24,17 +23,21 @@ _COUNTED_AT_ONCE: Final = 2**22  # cells; counting takes three times the memory 
 
 
 class DenseConnections:
-    """Co-fire counts as one int32 [B, C, C]. A firing adds to N^2 cells, a row is one gather.
+    """Co-fire counts as one array [B, C, C]. A firing adds to N^2 cells, a row is one gather.
 
     In numpy, what is asked often is compiled: numba loads once choosing has cost the process more
     than that.
+
+    Attributes:
+        dtype: of the counts, ``"int32"`` or ``"int16"``.
     """
 
     _spent: ClassVar[int] = 0  # nanoseconds of choosing, about, by all of them
 
     def __init__(self, lanes: int, ops: ArrayOps) -> None:
         self._ops = ops
-        self._counts = ops.full((lanes, 0, 0), 0, "int32")
+        self.dtype = "int32"
+        self._counts = ops.full((lanes, 0, 0), 0, self.dtype)
         self._is_own = True  # no one else holds `_counts`
         self._patience = _COMPILED_AFTER // (_SOONER if "torch" in sys.modules else 1)
         self._kernels: Any = None  # the module with compiled loops, once it pays
@@ -48,22 +51,31 @@ class DenseConnections:
 
     @classmethod
     def from_logs(
-        cls, logs: Sequence[FiringLog], capacity: int, ops: ArrayOps = NUMPY
+        cls,
+        logs: Sequence[FiringLog],
+        capacity: int,
+        ops: ArrayOps = NUMPY,
+        dtype: str = "int32",
     ) -> DenseConnections:
-        """Count the firings of each lane's log, in positions below ``capacity``."""
-        counted = np.empty((len(logs), capacity, capacity), np.int32)
+        """Count the firings of each lane's log, in positions below ``capacity``.
+
+        ``dtype`` of the counts: with ``"int16"`` the caller sees to it that firings are fewer.
+        """
+        counted = np.empty((len(logs), capacity, capacity), dtype)
         at_once = max(1, _COUNTED_AT_ONCE // max(1, capacity))
         for counts, log in zip(counted, logs, strict=True):
             for part in np.array_split(np.arange(capacity), -(-capacity // at_once) or 1):
                 if len(part):
                     counts[int(part[0]) : int(part[-1]) + 1] = log.rows(part, capacity)
-        return cls.from_counts(ops.array(counted), ops)
+        made = cls.from_counts(ops.array(counted), ops)
+        made.dtype, made._is_own = dtype, True
+        return made
 
     def pack(self, kept: Array, capacity: int) -> None:
         in_place = self._is_own and capacity == self._counts.shape[1]
         packed = self._counts
         if not in_place:
-            packed = self._ops.full((kept.shape[0], capacity, capacity), 0, "int32")
+            packed = self._ops.full((kept.shape[0], capacity, capacity), 0, self.dtype)
         for new, old, row in zip(packed, self._counts, kept, strict=True):
             here = row[row >= 0]
             count = len(here)
@@ -100,7 +112,8 @@ class DenseConnections:
         if left == 0:
             return paths
         low, high = int(is_open[0]), int(is_open[-1]) + 1
-        shut = np.where(closed[low:high], np.int32(-_MOST), np.int32(0))
+        lowest = np.iinfo(counts.dtype).min  # with a count added still below every count
+        shut = np.where(closed[low:high], lowest, 0).astype(counts.dtype)
         found, between = [paths], counts[:, low:high]
         for _ in range(depth):
             if left == 0 or len(paths) == 0:
@@ -109,7 +122,7 @@ class DenseConnections:
             rows = between[paths]
             rows += shut
             chosen = sorted({*rows.argmax(1).tolist()})  # paths that meet go on as one
-            shut[chosen] = -_MOST
+            shut[chosen] = lowest
             left -= len(chosen)
             paths = np.array(chosen) + low
             found.append(paths)
@@ -138,8 +151,7 @@ class DenseConnections:
         self, lanes: slice, current: Array, closed: Array, preference: Array | None
     ) -> Array:
         ops = self._ops
-        rows = ops.take_rows(self._counts[lanes], current)
-        rows -= (ops.cast(closed, "int32") * _MOST)[:, None]
+        rows = ops.where(closed[:, None], -1, ops.take_rows(self._counts[lanes], current))
         choice = ops.argmax(rows)  # the first of equals, hence the oldest
         if preference is not None:
             most = ops.greatest(rows)

@@ -1,7 +1,7 @@
 """The compiled loops of `DenseConnections` in numpy, one lane at a time.
 
-C positions; the matrix of co-fire counts is int32 [C, C], of which rows and columns from the first
-open position to the last are read. They do what the operations on arrays there do.
+C positions; the matrix of co-fire counts is int32 or int16 [C, C], of which rows and columns from
+the first open position to the last are read. They do what the operations on arrays there do.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def walk_kernel(counts: Any, paths: Any, closed: Any, depth: int) -> Any:
         seen[path] = True
         closed[path] = True
     low, high = _open_range(closed)
-    shut = np.zeros(len(closed), np.int32)  # -1 in all bits where open
+    shut = np.zeros(len(closed), counts.dtype)  # -1 in all bits where open
     for position in range(low, high):
         if not closed[position]:
             shut[position] = -1
@@ -58,9 +58,9 @@ def _open_range(closed: Any) -> Any:
 @njit(cache=True)
 def _strongest_of(row: Any, shut: Any) -> Any:
     """The first of the open columns with the greatest count; column 0 is open."""
-    most = np.int32(0)
+    most = row.dtype.type(0)
     for k in range(len(row)):
-        most = np.int32(max(most, np.int32(row[k] & shut[k])))
+        most = row.dtype.type(max(most, row.dtype.type(row[k] & shut[k])))
     if most == 0:
         return 0
     for k in range(len(row)):

@@ -22,7 +22,8 @@ _KERNELS: Final = "memoria.core.connections.hot_kernels"
 # Pairs counted after which an index pays: what loading numba costs, and building for each entry.
 _INDEX_AFTER: Final = 6_000_000
 _INDEX_PER_ENTRY: Final = 1
-_MATRIX_CELLS: Final = 2**22  # of all lanes, 4 bytes each, up to which counts are kept as matrices
+_MATRIX_CELLS: Final = 2**22  # of all lanes, up to which counts are kept as matrices
+_NARROW_FIRINGS: Final = 2**15 - 1  # more than these may be counted in int32 only
 
 
 class SparseConnections:
@@ -106,12 +107,22 @@ class SparseConnections:
 
     def _keep_matrix(self) -> None:
         """Make the matrix once that pays, and drop it where the memory is no longer small."""
-        if len(self._logs) * self._capacity**2 > _MATRIX_CELLS:
+        firings = max(len(log.starts) for log in self._logs)
+        dtype = "int16" if firings < _NARROW_FIRINGS else "int32"
+        if not self._fits_matrix():
             self._matrix = None
         elif self._matrix is None:
             asked = sum(log.work for log in self._logs)
             if asked >= sum(log.pair_count() for log in self._logs):
-                self._matrix = DenseConnections.from_logs(self._logs, self._capacity)
+                self._matrix = self._count_all(dtype)
+        elif dtype != self._matrix.dtype and dtype == "int32":
+            self._matrix = self._count_all(dtype)
+
+    def _fits_matrix(self) -> bool:
+        return len(self._logs) * self._capacity**2 <= _MATRIX_CELLS
+
+    def _count_all(self, dtype: str) -> DenseConnections:
+        return DenseConnections.from_logs(self._logs, self._capacity, NUMPY, dtype)
 
     def _best(
         self,
@@ -155,7 +166,8 @@ class SparseConnections:
         return log if hot is None else hot
 
     def _pays_index(self, log: FiringLog) -> bool:
-        loading = 0 if _KERNELS in sys.modules else _INDEX_AFTER
+        is_ready = _KERNELS in sys.modules and not self._fits_matrix()
+        loading = 0 if is_ready else _INDEX_AFTER
         return log.work >= loading + _INDEX_PER_ENTRY * len(log)
 
     def _hashes(self, lane: int, positions: IntArray, ids: IntArray, ties: TieRule) -> IntArray:
