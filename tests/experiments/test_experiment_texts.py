@@ -335,6 +335,27 @@ def test_with_equal_compute_a_costlier_network_takes_fewer_steps(book: str, tmp_
         LMConfig(models=["gpt2"], pretrained="weights", equal_compute=True)
 
 
+def test_contents_tell_what_a_memory_is_worth(tmp_path: Path) -> None:
+    letters = np.random.default_rng(0).integers(97, 123, (200, 30), dtype=np.uint8)
+    (tmp_path / "book.txt").write_bytes(b"".join(row.tobytes() + b"\n" for row in letters))
+    changes = {"models": ["xl", "none", "memoria"], "data": str(tmp_path / "book.txt")}
+    changes |= {"contents": True, "held_out": 6}
+    specs = specs_of("lm", tmp_path / "run", **changes)
+    xl, plain, memoria = ({**execute(spec).metrics} for spec in specs)
+    assert plain["loss"] == plain["loss_other"] == plain["loss_emptied"]
+    for found in (xl, memoria):
+        assert len({found[name] for name in ("loss", "loss_other", "loss_emptied")}) == 3
+    config = LMConfig.preset("small", **{**TINY, **changes, "models": ["xl"]})
+    task = LMTask(config.single("xl", 0), CPU)
+    task._streams["test"] = task._streams["test"][:1].repeat(config.batch, 1)
+    task.model.eval()
+    with torch.no_grad():
+        alike = task.metrics(task.measure("test"))
+    assert alike["loss_other"] == pytest.approx(alike["loss"], rel=1e-6) != alike["loss_emptied"]
+    with pytest.raises(ConfigError, match="contents: a batch of one has no other row"):
+        LMConfig(models=["xl"], batch=1, contents=True)
+
+
 def test_operations_are_those_of_matrix_products() -> None:
     """Checked by hand: with one layer, D = 16, F = 128, S = 8, 40 tokens."""
     sizes: dict[str, Any] = {"hidden": 16, "heads": 2, "layers": 1, "inner": 128, "memory": 8}

@@ -182,6 +182,11 @@ class LMConfig(TrainingConfig):
     held_out: int = Field(
         0, ge=0, description="Segments of each row to validate and test with; 0 takes all."
     )
+    contents: StrictBool = Field(
+        False,
+        description="Test also with the memory of another row, and with one that is emptied before "
+        "each segment: what the content of the memory is worth (`loss_other`, `loss_emptied`).",
+    )
     equal_compute: StrictBool = Field(
         False,
         description="`steps` are those of `none`; others take as many as need the same operations "
@@ -189,9 +194,11 @@ class LMConfig(TrainingConfig):
     )
 
     @model_validator(mode="after")
-    def _compute_can_be_counted(self) -> Self:
+    def _options_fit(self) -> Self:
         if self.equal_compute and self.pretrained is not None:
             raise ValueError("equal_compute: only networks from scratch are counted")
+        if self.contents and self.batch < 2:
+            raise ValueError("contents: a batch of one has no other row")
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -83,12 +84,14 @@ class LMTask(Task):
         if memoria is not None:
             memoria.keep_history = True
         for inputs, targets in self._segments(split, 0, last):
-            sums["loss"] += _loss(self.network(inputs).logits, targets).item() * targets.numel()
+            sums["loss"] += self._summed_loss(inputs, targets)
             sums["tokens"] += targets.numel()
         sums["characters"] = sums["tokens"] * self._characters[split]
         if memoria is not None:
             self._histories = list(memoria.history or [])[: config.histories]
             memoria.keep_history = False
+        if config.contents and split == "test":
+            sums |= self._without_own_memory(split, last)
         self.network.reset()
         if kept:
             self.network.carry(kept)
@@ -97,10 +100,12 @@ class LMTask(Task):
     def metrics(self, sums: Sums) -> dict[str, float]:
         loss = sums["loss"] / sums["tokens"]
         bits = sums["loss"] / math.log(2) / sums["characters"]
+        others = ("loss_other", "loss_emptied")
         return {
             "perplexity": math.exp(min(loss, 700.0)),
             "bits_per_character": bits,
             "loss": loss,
+            **{name: sums[name] / sums["tokens"] for name in others if name in sums},
         }
 
     def keep(self, run: Run) -> None:
@@ -114,6 +119,24 @@ class LMTask(Task):
     def carry(self, state: Mapping[str, Any]) -> None:
         if state:
             self.network.carry(state)
+
+    def _without_own_memory(self, split: str, last: int) -> dict[str, float]:
+        """Losses with the memory of the row before, and with none, summed over tokens."""
+        sums = {"loss_other": 0.0, "loss_emptied": 0.0}
+        neighbour = deepcopy(self.network)
+        neighbour.reset()
+        for inputs, targets in self._segments(split, 0, last):
+            self.network.reset()
+            sums["loss_emptied"] += self._summed_loss(inputs, targets)
+            self.network.reset()
+            if carried := neighbour.carried():
+                self.network.carry(carried)
+            sums["loss_other"] += self._summed_loss(inputs, targets)
+            neighbour(inputs.roll(1, 0))
+        return sums
+
+    def _summed_loss(self, inputs: Tensor, targets: Tensor) -> float:
+        return _loss(self.network(inputs).logits, targets).item() * targets.numel()
 
     def _memoria(self) -> Memoria | None:
         """The network's `Memoria`; None for one that has none."""
