@@ -159,6 +159,9 @@ class ArrayOps(Protocol):
 class NumpyOps:
     """`ArrayOps` of numpy. One lane, the usual case of a store, takes fewer calls."""
 
+    def __reduce__(self) -> str:
+        return "NUMPY"  # copied or unpickled it is the same one
+
     device: Any = "cpu"
     is_host: bool = True
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memoria.config import MemoriaConfig
+from memoria import Memoria
+from memoria.config import Layout, MemoriaConfig
 from memoria.core.arrays import NUMPY
 from memoria.core.connections.dense import DenseConnections
 from memoria.core.connections.sparse import SparseConnections
@@ -89,3 +93,28 @@ def _search(links: Any, asked: np.ndarray, closed: np.ndarray, depth: int) -> np
     config = MemoriaConfig(ltm_search_depth=depth, random_entries=0, tie_break="oldest")
     nobody = np.zeros(lanes, np.int64)
     return graph_search(SearchContext(state, links, config, 0, np.arange(lanes), asked, nobody))
+
+
+@pytest.mark.parametrize("layout", ["dense", "sparse"])
+def test_copies_of_a_memory_go_on_alike(layout: Layout) -> None:
+    random = torch.Generator().manual_seed(0)
+    memory = Memoria(4, 8, 2, 9, 4, layout=layout)
+
+    def step(one: Memoria, data: torch.Tensor) -> torch.Tensor:
+        one.add_working_memory(data)
+        indices = one.remind()[1]
+        one.adjust_lifespan_and_memories(indices, torch.ones(indices.shape))
+        return indices
+
+    for _ in range(6):
+        step(memory, torch.rand(1, 3, 8, generator=random))
+    core = memory.core
+    assert core is not None
+    if isinstance(core.connections, DenseConnections):
+        core.connections.use_compiled(0)
+    others = copy.deepcopy(memory), pickle.loads(pickle.dumps(memory))
+    assert all(one.core is not None and one.core.ops is NUMPY for one in others)
+    for _ in range(6):
+        data = torch.rand(1, 3, 8, generator=random)
+        expected = step(memory, data)
+        assert all(torch.equal(step(one, data), expected) for one in others)

@@ -40,7 +40,7 @@ class DenseConnections:
         self._counts = ops.full((lanes, 0, 0), 0, self.dtype)
         self._is_own = True  # no one else holds `_counts`
         self._patience = _COMPILED_AFTER // (_SOONER if "torch" in sys.modules else 1)
-        self._kernels: Any = None  # the module with compiled loops, once it pays
+        self._is_compiled = False  # whether the compiled loops pay
 
     @classmethod
     def from_counts(cls, counts: Array, ops: ArrayOps) -> DenseConnections:
@@ -89,18 +89,19 @@ class DenseConnections:
         self._counts, self._is_own = packed, True
 
     def fire(self, positions: Array) -> None:
-        if self._kernels is None:
+        if not self._is_compiled:
             self._ops.add_pairs(self._counts, positions)
             return
+        add = _kernels().fire_kernel
         for counts, row in zip(self._counts, self._ops.distinct(positions), strict=True):
-            self._kernels.fire_kernel(counts, row[row >= 0])
+            add(counts, row[row >= 0])
 
     def walk(self, paths: Array, closed: Array, depth: int) -> Array | None:
         lanes, width = paths.shape
         large = width * self._counts.shape[2] > _ROWS_AT_ONCE
         if self._ops is not NUMPY or large or lanes > _LANES_APART:
             return None
-        walk = self._walk if self._kernels is None else self._kernels.walk_kernel
+        walk = _kernels().walk_kernel if self._is_compiled else self._walk
         each = zip(self._counts, paths, closed, strict=True)
         return padded([walk(counts, row[row >= 0], shut, depth) for counts, row, shut in each])
 
@@ -134,10 +135,10 @@ class DenseConnections:
             return self._ops.full(current.shape, -1, "int64")
         preference = None if ties is None else ties.values(ids)
         self._spend(4 * lanes * (_NANOSECONDS + paths * closed.shape[1]))
-        if self._kernels is not None and preference is not None:
-            chosen = np.empty(current.shape, np.int64)
+        if self._is_compiled and preference is not None:
+            prefer, chosen = _kernels().preferred_kernel, np.empty(current.shape, np.int64)
             for each in zip(self._counts, current, closed, preference, chosen, strict=True):
-                self._kernels.preferred_kernel(*each)
+                prefer(*each)
             return chosen
         at_once = max(1, _ROWS_AT_ONCE // (paths * closed.shape[1]))
         parts = []
@@ -167,10 +168,7 @@ class DenseConnections:
     def _spend(self, nanoseconds: int) -> None:
         """So much time goes into choosing."""
         DenseConnections._spent += nanoseconds
-        if self._kernels is None and self._ops is NUMPY and self._spent >= self._patience:
-            from memoria.core.connections import matrix_kernels
-
-            self._kernels = matrix_kernels
+        self._is_compiled |= self._ops is NUMPY and self._spent >= self._patience
 
     def counts(self) -> Array:
         return self._counts
@@ -184,6 +182,13 @@ class DenseConnections:
 
     def by_lane(self) -> Sequence[LaneCounts]:
         return [LaneCounts(self._ops.numpy(counts)) for counts in self._counts]
+
+
+def _kernels() -> Any:
+    """The compiled loops; whoever asks first waits for numba. Copies of a memory hold no module."""
+    from memoria.core.connections import matrix_kernels
+
+    return matrix_kernels
 
 
 class LaneCounts:
