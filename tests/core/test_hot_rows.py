@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memoria.core.connections import hot_kernels
 from memoria.core.connections.hot_kernels import LAST_STAMP, STAMPED
 from memoria.core.connections.hot_rows import HotRows
 from memoria.timeline.cofiring import FiringLog, FrequentEngrams
@@ -208,3 +209,34 @@ def test_a_log_that_loses_nobody_stays_as_it_is() -> None:
     assert (log.entries.tolist(), log.starts.tolist()) == ([0, 1, 1], [0, 2, 3])
     assert log.pack(np.array([0]))
     assert (log.entries.tolist(), log.starts.tolist()) == ([0], [0, 1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(sizes=st.lists(st.sampled_from([1, 1, 2, 3, 100]), min_size=1, max_size=40))
+def test_the_firing_of_an_entry_is_found_within_the_log(sizes: list[int]) -> None:
+    """In Python, where looking beyond the last firing is an error."""
+    starts = np.concatenate(([0], np.cumsum(sizes)))
+    last = len(sizes) - 1
+    for at in range(starts[-1]):
+        of = int(np.searchsorted(starts, at, side="right")) - 1
+        for later in {of, (of + last) // 2, last}:
+            assert hot_kernels._firing_of.py_func(at, later, starts) == of
+
+
+def test_no_search_for_a_firing_looks_beyond_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies behind is anything, and kept a search from ending. Python looks at bounds."""
+    log = FiringLog()
+    for fired in (np.array([0]), np.array([1]), np.arange(2, 10)):
+        log.append(fired)
+    index = HotRows(log, 16)
+    index.oldest(np.arange(10), np.zeros(16, np.bool_))
+    monkeypatch.setattr(hot_kernels, "_firing_of", hot_kernels._firing_of.py_func)
+    firings = np.empty((1, 2), np.int64)
+    for position, spans in ((0, [0, 1]), (1, [1, 2]), (2, [2, 10]), (9, [2, 10])):
+        asked = (log.starts, index._previous, index._rows)
+        assert hot_kernels._find_firings.py_func(position, *asked, firings) == spans[1] - spans[0]
+        assert firings.tolist() == [spans]
+        touched = np.empty(4, np.int32)
+        length, _ = hot_kernels._count.py_func(position, log.entries, *asked, touched)
+        assert length == spans[1] - spans[0] - 1
+        index._rows[hot_kernels.SCRATCH] = 0

@@ -264,7 +264,7 @@ def _find_firings(position: Any, starts: Any, previous: Any, rows: Any, firings:
     """Write where each of ``firings`` [rows[FIRES, position], 2] begins and ends; their entries."""
     total = 0
     at = rows[LAST, position]
-    firing = len(starts) - 1
+    firing = len(starts) - 2  # the last
     for k in range(len(firings)):
         firing = _firing_of(at, firing, starts)
         firings[k, 0], firings[k, 1] = starts[firing], starts[firing + 1]
@@ -377,7 +377,7 @@ def _count(position: Any, entries: Any, starts: Any, previous: Any, rows: Any, t
     """Count one row into ``rows[SCRATCH]``; returns (number of partners, ``touched``)."""
     length = 0
     at = rows[LAST, position]
-    firing = len(starts) - 1
+    firing = len(starts) - 2  # the last
     while at >= 0:
         firing = _firing_of(at, firing, starts)
         first, last = starts[firing], starts[firing + 1]
