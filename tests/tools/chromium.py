@@ -34,10 +34,14 @@ def started(profile: Path, size: str = "1200,1000") -> Any:
 
 
 def requested(driver: Any) -> list[str]:
-    """The addresses that the pages of ``driver`` asked for since the last call."""
+    """The addresses that the pages of ``driver`` asked for since the last call.
+
+    Not what a browser takes from itself, such as the icon that clears a search field.
+    """
     messages = [json.loads(one["message"])["message"] for one in driver.get_log("performance")]
     return [
         one["params"]["request"]["url"]
         for one in messages
         if one["method"] == "Network.requestWillBeSent"
+        and not one["params"]["request"]["url"].startswith("chrome:")
     ]
