@@ -360,9 +360,12 @@ class Asking:
         """Take over what has happened to the files since."""
         files = self._files
         pending = files.attributes.pending if pending is None else pending
-        state = (files.rows("log/steps"), files.created, files.events, files.prefix, pending)
+        made = (files.rows("log/steps"), files.created, files.events, files.prefix)
+        state = (files.rollbacks, *made, pending)
         if state == self._state:
             return
+        if self._state and self._state[0] != files.rollbacks:  # what was dropped may be in them
+            self._lanes.clear()
         self._state = state
         self._stored = StoredTexts(files)
         self._steps = StepTable.read(files)

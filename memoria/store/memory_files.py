@@ -61,6 +61,7 @@ class MemoryFiles:
         self._now: StoreAttributes | None = None
         self._revisions: dict[int, dict[str, Any]] = {}
         self._edited_to = 0  # events up to which the revisions are known
+        self.rollbacks = 0  # with equal numbers, rows that were read are what they were
         self._load()
 
     @property
@@ -157,6 +158,7 @@ class MemoryFiles:
 
     def rollback(self) -> None:
         """Drop what is staged."""
+        self.rollbacks += 1
         self.store.rollback()
         self._load()
 

@@ -489,3 +489,15 @@ def test_what_is_told_soon_after_a_day_answers_questions_about_it(tmp_path: Path
     near = {one.id: one.parts["day"] for one in found if one.parts["day"]}
     assert near == pytest.approx({20: 2.0, 21: 1.5, 22: 1.0, 23: 0.5})
     assert "day" not in ask(path, "What happened?")[0].parts
+
+
+def test_after_a_rollback_nothing_answers_from_what_was_dropped(tmp_path: Path) -> None:
+    with MemoryStore.create(tmp_path / "store", config()) as store:
+        tell(store, ["Ada keeps bees."])
+        store.commit()
+        tell(store, ["Ben repairs clocks."])
+        assert store.ask("clocks").texts[0] == "Ben repairs clocks."
+        store.rollback()
+        tell(store, ["Cleo paints boats in blue."])
+        assert store.ask("boats").texts[0] == "Cleo paints boats in blue."
+        assert store.ask("clocks").confidence < store.ask("boats").confidence
